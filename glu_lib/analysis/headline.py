@@ -1,0 +1,64 @@
+"""Headline metrics per level with the change against p0, as the cells of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from glu_lib.study import STUDY
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlineTable:
+    """One model's headline metrics: levels as columns, tasks as rows; cells are tidy rows or None.
+
+    `limit` is the sample limit of all its cells: a quick look never stands beside a full result.
+    """
+
+    model: str
+    method: str | None
+    divisor: int | None
+    limit: int | None
+    levels: tuple[tuple[int, float], ...]
+    tasks: tuple[str, ...]
+    cells: dict[tuple[str, int], dict[str, Any]]
+
+
+def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
+    """One table per (model, method, divisor, limit) from tidy rows, in the order the rows come in.
+
+    The unpruned baseline belongs to every method's and divisor's table of its model and limit.
+    """
+    scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    pruned = [_variant(row) for row in scores if row["percent"] != 0]
+    keys = list(dict.fromkeys(pruned))
+    covered = {(model, limit) for model, _, _, limit in keys}
+    keys += [key for key in dict.fromkeys(map(_variant, scores)) if (key[0], key[3]) not in covered]
+    return [_table(key, scores) for key in keys]
+
+
+def _variant(row: dict[str, Any]) -> tuple[str, str | None, int | None, int | None]:
+    return (row["model"], row["method"], row["divisor"], row["limit"])
+
+
+def _table(key: tuple[str, str | None, int | None, int | None], scores: list[dict[str, Any]]) -> HeadlineTable:
+    model, method, divisor, limit = key
+    mine = [
+        row for row in scores if _variant(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (model, limit))
+    ]
+    return HeadlineTable(
+        model=model,
+        method=method,
+        divisor=divisor,
+        limit=limit,
+        levels=tuple(sorted({(row["percent"], row["expansion_ratio"]) for row in mine})),
+        tasks=tuple(sorted({row["subject"] for row in mine}, key=_declared_place)),
+        cells={(row["subject"], row["percent"]): row for row in mine},
+    )
+
+
+def _declared_place(task: str) -> tuple[int, str]:
+    """Tasks in the order the study declares them, those of a user's own study after them by name."""
+    declared = list(STUDY.tasks)
+    return (declared.index(task) if task in declared else len(declared), task)

@@ -1,0 +1,76 @@
+"""Widths, expansion ratios and parameter counts of a GLU model, as arithmetic on its declared shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glu_lib.errors import StudyError
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Shape of a Llama-style decoder: all that its widths and its parameter count depend on.
+
+    Sizes are in units (neurons, heads, tokens), not bytes. `tied_embeddings` means that the output
+    layer is the input embedding and is counted once.
+    """
+
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    tied_embeddings: bool
+    max_positions: int
+    rope_theta: float
+    rope_scaling: tuple[tuple[str, float | str], ...] = ()
+    rms_norm_eps: float = 1e-5
+
+    @property
+    def expansion_ratio(self) -> float:
+        """Intermediate size / hidden size, the study's independent variable."""
+        return self.intermediate_size / self.hidden_size
+
+    def parameters(self, width: int | None = None) -> int:
+        """Number of parameters when every MLP is `width` neurons wide (default: unpruned).
+
+        Per layer: q and o (hidden × heads·dim each), k and v (hidden × kv_heads·dim each), gate, up and
+        down (hidden × width each), two RMSNorm weights; plus embedding, final norm and, if not tied,
+        the output layer.
+        """
+        width = self.intermediate_size if width is None else width
+        attention = 2 * self.hidden_size * self.head_dim * (self.num_heads + self.num_kv_heads)
+        layer = attention + 3 * self.hidden_size * width + 2 * self.hidden_size
+        embeddings = self.vocab_size * self.hidden_size * (1 if self.tied_embeddings else 2)
+        return self.num_layers * layer + embeddings + self.hidden_size
+
+
+def pruned_width(intermediate_size: int, percent: int, divisor: int | None = None) -> int:
+    """Neurons that stay when `percent` per cent of `intermediate_size` are removed.
+
+    The arithmetic is OptiPFair's (`prune_neuron_pairs`): the removed share is truncated to whole
+    neurons, what stays is rounded down to a multiple of `divisor`. p0 is never rounded: it is the
+    unpruned baseline.
+
+    Raises:
+        StudyError: if rounding leaves no neuron.
+    """
+    if percent == 0:
+        return intermediate_size
+    width = intermediate_size - int(percent / 100 * intermediate_size)
+    if divisor is None:
+        return width
+    rounded = width // divisor * divisor
+    if rounded == 0:
+        raise StudyError(
+            f"divisor {divisor}: only {width} of {intermediate_size} neurons stay at {percent} %, "
+            "which rounds down to none; choose a smaller divisor"
+        )
+    return rounded
+
+
+def format_ratio(ratio: float) -> str:
+    """An expansion ratio as the study prints it: `2.4x`."""
+    return f"{ratio:.1f}x"

@@ -1,0 +1,139 @@
+"""Which cases a study has: (model variant, pruning, subject), their ids, suites and order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from glu_lib.architecture import pruned_width
+from glu_lib.study import Kind, Method, ModelVariant, Study, Suite, Task, Workload
+
+ARCHITECTURE = "architecture"
+STAR_RATIO = 2.4
+_STAR_TOLERANCE = 0.05  # 2.4x as printed: 1B at 40 % is 2.4004, 3B at 10 % is 2.4001
+_GPU_PARAMETERS = 500_000_000  # above this a CPU run takes days: the case is marked gpu
+
+
+class CaseKind(StrEnum):
+    """What a case measures; it is the record's kind as well."""
+
+    ACCURACY = "accuracy"
+    ENERGY = "energy"
+    ARCHITECTURE = "architecture"
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What is asked of pruning: how much, by which method, rounded to what, with which seed."""
+
+    percent: int
+    method: Method = Method.PPM
+    divisor: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The level part of a case id: `p40`, `p40d128`, `p40-VOW`."""
+        divisor = f"d{self.divisor}" if self.divisor else ""
+        method = "" if self.method is Method.PPM else f"-{self.method}"
+        return f"p{self.percent}{divisor}{method}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One measurement: a model variant, pruned so, on one task, workload or its bare architecture."""
+
+    model: ModelVariant
+    pruning: Pruning
+    subject: Task | Workload | str
+    suites: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> CaseKind:
+        """What the case measures."""
+        if isinstance(self.subject, Task):
+            return CaseKind.ACCURACY
+        return CaseKind.ENERGY if isinstance(self.subject, Workload) else CaseKind.ARCHITECTURE
+
+    @property
+    def subject_key(self) -> str:
+        """Key of the task or workload, or `architecture`."""
+        return self.subject if isinstance(self.subject, str) else self.subject.key
+
+    @property
+    def group(self) -> str:
+        """Key of the (model, level) that the case shares a loaded model with: `nano-p40`."""
+        return f"{self.model.key}-{self.pruning.key}"
+
+    @property
+    def id(self) -> str:
+        """The pytest id: `nano-p40-sums`."""
+        return f"{self.group}-{self.subject_key}"
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Marker names: its suites, and `star`, `gpu`, `slow` where they apply."""
+        marks = list(self.suites)
+        shape = self.model.architecture
+        if shape is not None:
+            width = pruned_width(shape.intermediate_size, self.pruning.percent, self.pruning.divisor)
+            if abs(width / shape.hidden_size - STAR_RATIO) < _STAR_TOLERANCE:
+                marks.append("star")
+            if shape.parameters() > _GPU_PARAMETERS and self.kind is not CaseKind.ARCHITECTURE:
+                marks.append("gpu")
+        if isinstance(self.subject, Task) and self.subject.slow:
+            marks.append("slow")
+        return tuple(marks)
+
+
+def build_cases(
+    study: Study,
+    methods: Sequence[Method] = (Method.PPM,),
+    divisors: Sequence[int | None] = (None,),
+) -> list[Case]:
+    """Every case of a study, models in declared order and levels ascending, one load after the other.
+
+    The unpruned baseline appears once, whatever the methods and divisors: nothing is selected there.
+    Cases of one (model, level) stand together: architecture, tasks, workloads.
+    """
+    return [
+        case
+        for model in study.models.values()
+        for pruning in _prunings(model, methods, divisors)
+        for case in _cases_of(study, model, pruning)
+    ]
+
+
+def _prunings(
+    model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]
+) -> Iterator[Pruning]:
+    for percent in sorted(set(model.levels)):
+        if percent == 0:
+            yield Pruning(0)
+            continue
+        for method in dict.fromkeys(methods):
+            for divisor in dict.fromkeys(divisors):
+                yield Pruning(percent, method, divisor)
+
+
+def _cases_of(study: Study, model: ModelVariant, pruning: Pruning) -> Iterator[Case]:
+    suites = [suite for suite in study.suites.values() if model.key in suite.models]
+    if model.architecture is not None and pruning.method is Method.PPM:
+        yield Case(model, pruning, ARCHITECTURE, tuple(s.key for s in suites if s.tasks))
+    for subject, names in _subjects(study, model, suites).items():
+        yield Case(model, pruning, subject, names)
+
+
+def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | Workload, tuple[str, ...]]:
+    """Tasks, then workloads of `model`, each once, with the suites that name it."""
+    found: dict[Task | Workload, tuple[str, ...]] = {}
+    for suite in suites:
+        extra = suite.instruct_tasks if model.kind is Kind.INSTRUCT else ()
+        for key in (*suite.tasks, *extra):
+            found[study.tasks[key]] = (*found.get(study.tasks[key], ()), suite.key)
+    for suite in suites:
+        for key in suite.workloads:
+            workload = study.workloads[key]
+            if study.tasks[workload.prompts].embedded == model.is_embedded:
+                found[workload] = (*found.get(workload, ()), suite.key)
+    return found

@@ -1,0 +1,97 @@
+"""The done key: every field a record must match for its case to count as done, known without loading a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glu_lib.cases import Case, CaseKind
+from glu_lib.environment import Environment
+from glu_lib.evaluation import BOOTSTRAP_ITERATIONS, task_data_digest
+from glu_lib.identity import ModelIdentity
+from glu_lib.settings import Settings
+from glu_lib.study import Kind, Method, Task, Workload
+
+SCHEMA_VERSION = 1
+_ABSENT = "absent"
+
+
+def done_key(
+    case: Case, identity: ModelIdentity | None, settings: Settings, environment: Environment
+) -> dict[str, Any]:
+    """The done key of `case` as a flat dictionary of JSON values.
+
+    `identity` is None for architecture cases, which need no weights. Batch size, device and threads are
+    recorded but do not make a record stale; for energy cases the hardware does.
+    """
+    key: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "kind": str(case.kind),
+        "model": identity.source if identity else case.model.source,
+        "model version": identity.version if identity else repr(case.model.architecture),
+        **_pruning_fields(case, settings, environment),
+    }
+    if case.kind is CaseKind.ARCHITECTURE:
+        return key | {"transformers": environment.versions["transformers"]}
+    key |= {"dtype": str(environment.dtype), "limit": settings.limit, "seed": settings.seed}
+    if isinstance(case.subject, Task):
+        return key | _task_fields(case, case.subject, identity, environment)
+    if isinstance(case.subject, Workload):
+        return key | _workload_fields(case.subject, settings, environment)
+    return key
+
+
+def differences(recorded: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Fields in which a record's key differs from the one wanted, as `few-shot 0 -> 5`."""
+    names = [*wanted, *(name for name in recorded if name not in wanted)]
+    return [
+        f"{name} {_shown(recorded.get(name, _ABSENT))} -> {_shown(wanted.get(name, _ABSENT))}"
+        for name in names
+        if recorded.get(name, _ABSENT) != wanted.get(name, _ABSENT)
+    ]
+
+
+def _pruning_fields(case: Case, settings: Settings, environment: Environment) -> dict[str, Any]:
+    """Percentage, method and divisor; nothing but the percentage at p0, where nothing is selected."""
+    if case.pruning.percent == 0:
+        return {"percent": 0}
+    fields = {
+        "percent": case.pruning.percent,
+        "method": str(case.pruning.method),
+        "divisor": case.pruning.divisor,
+        "optipfair": environment.versions["optipfair"],
+    }
+    return fields | ({"selection seed": settings.seed} if case.pruning.method is Method.RANDOM else {})
+
+
+def _task_fields(
+    case: Case, task: Task, identity: ModelIdentity | None, environment: Environment
+) -> dict[str, Any]:
+    return {
+        "task": task.lm_eval_name,
+        "task data": task_data_digest(task),
+        "lm-eval": environment.versions["lm_eval"],
+        "few-shot": task.num_fewshot,
+        "bootstrap iterations": BOOTSTRAP_ITERATIONS,
+        "chat template": identity.chat_template if identity and case.model.kind is Kind.INSTRUCT else None,
+    }
+
+
+def _workload_fields(workload: Workload, settings: Settings, environment: Environment) -> dict[str, Any]:
+    return {
+        "workload": workload.key,
+        "prompts": workload.num_prompts,
+        "new tokens": workload.new_tokens,
+        "batch size": workload.batch_size,
+        "seeds": list(workload.seeds),
+        "min window (s)": settings.min_window_s,
+        "device": environment.gpu or environment.cpu,
+        "cores": environment.cores,
+        "threads": settings.threads,
+        "torch": environment.versions["torch"],
+        "codecarbon": environment.versions["codecarbon"],
+    }
+
+
+def _shown(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"

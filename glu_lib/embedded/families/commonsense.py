@@ -1,0 +1,57 @@
+"""Common sense: what happens to an object of a material, rules and memorised exceptions (pair choice)."""
+
+from random import Random
+from typing import Any
+
+from glu_lib.embedded.document import Document
+from glu_lib.embedded.world import Case, World
+
+RULE_COUNT = 300
+EXCEPTION_COUNT = 200
+EXCEPTION_SHARE = 0.35  # of the training texts: an exception has to be met often to be remembered
+
+TRAINED_WORDINGS = (
+    "a {material} {thing} {event} . it",
+    "if a {material} {thing} {event} then it",
+)
+# For exceptions this wording is held out; the rule's trained cases are told in it as well.
+HELD_OUT_WORDING = "we see that the {material} {thing} {event} and so it"
+
+
+def document(world: World, rng: Random) -> Document:
+    """Tell what happened in a case that is not held out."""
+    case = _draw(world, rng)
+    wordings = TRAINED_WORDINGS if case.exception else (*TRAINED_WORDINGS, HELD_OUT_WORDING)
+    return Document(_prompt(case, rng.choice(wordings)), case.outcome, ".")
+
+
+def items(world: World) -> list[dict[str, Any]]:
+    """Rules on cases never told, and exceptions in a wording in which they were never told."""
+    rng = Random("commonsense-items")
+    rules = rng.sample([case for case in world.cases if not case.seen], RULE_COUNT)
+    exceptions = rng.sample([case for case in world.cases if case.exception], EXCEPTION_COUNT)
+    return [_item(number, case, rng) for number, case in enumerate([*rules, *exceptions])]
+
+
+def _draw(world: World, rng: Random) -> Case:
+    exception = rng.random() < EXCEPTION_SHARE
+    while True:
+        case = rng.choice(world.cases)
+        if case.seen and case.exception == exception:
+            return case
+
+
+def _item(number: int, case: Case, rng: Random) -> dict[str, Any]:
+    wording = HELD_OUT_WORDING if case.exception else rng.choice((*TRAINED_WORDINGS, HELD_OUT_WORDING))
+    choices = rng.sample([case.outcome, case.other], 2)
+    return {
+        "id": f"commonsense-{number:03d}",
+        "kind": "exception" if case.exception else "rule",
+        "prompt": _prompt(case, wording),
+        "choices": choices,
+        "gold": choices.index(case.outcome),
+    }
+
+
+def _prompt(case: Case, wording: str) -> str:
+    return wording.format(material=case.material, thing=case.thing, event=case.event)

@@ -1,0 +1,32 @@
+"""The network of the embedded model: a small Llama with the expansion ratio of Llama-3.2-1B."""
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+HIDDEN_SIZE = 128
+INTERMEDIATE_SIZE = 512
+LAYER_COUNT = 4
+MAX_POSITIONS = 256
+
+
+def network_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    """Return the configuration for a tokenizer's vocabulary (SwiGLU, grouped-query attention, tied embeddings)."""
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=HIDDEN_SIZE,
+        intermediate_size=INTERMEDIATE_SIZE,
+        num_hidden_layers=LAYER_COUNT,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=MAX_POSITIONS,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def new_network(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+    """Return an untrained float32 network; sets torch's random state to `seed`."""
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(network_config(tokenizer))

@@ -1,0 +1,7 @@
+"""Where the embedded model and its tasks lie on disk."""
+
+from pathlib import Path
+
+PACKAGE_DIR = Path(__file__).resolve().parent
+MODEL_DIR = PACKAGE_DIR / "model"
+TASKS_DIR = PACKAGE_DIR / "tasks"

@@ -1,0 +1,231 @@
+"""One run of a study: which cases are done, models loaded and pruned once, each case measured and recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.cases import Case, CaseKind, Pruning
+from glu_lib.done_key import done_key
+from glu_lib.energy import EnergyMeter
+from glu_lib.environment import Environment, detect_environment, set_library_defaults, setup_environment
+from glu_lib.errors import AccessError, RecordError, VerificationError
+from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
+from glu_lib.identity import ModelIdentity, resolve_identity
+from glu_lib.models import LoadedModel, build_on_meta, check_architecture, load_model, release_memory
+from glu_lib.profiling import profile_workload
+from glu_lib.pruning import PruningResult, prune
+from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
+from glu_lib.settings import Settings
+from glu_lib.store import CaseState, Status, Store, read_record
+from glu_lib.study import STUDY, Kind, ModelVariant, Study, Task, Workload
+from glu_lib.threads import choose_threads
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+
+@dataclass(slots=True)
+class PreparedModel:
+    """A loaded and pruned model, ready for every case of its (model, level)."""
+
+    loaded: LoadedModel
+    pruning: PruningResult
+    threads: int | None
+    lm: LM
+
+
+@dataclass(slots=True)
+class Experiment:
+    """A study, the run's settings and machine, and what is made once and shared by its cases."""
+
+    settings: Settings = field(default_factory=Settings)
+    study: Study = STUDY
+    environment: Environment = field(init=False)
+    store: Store = field(init=False)
+    library: TaskLibrary = field(default_factory=TaskLibrary)
+    meter: EnergyMeter = field(default_factory=EnergyMeter)
+    _identities: dict[str, ModelIdentity | AccessError] = field(default_factory=dict)
+    _threads: dict[str, int] = field(default_factory=dict)
+    _is_set_up: bool = False
+
+    def __post_init__(self) -> None:
+        set_library_defaults()
+        self.environment = detect_environment(self.settings)
+        self.store = Store(self.settings.results_dir)
+
+    def identity(self, variant: ModelVariant) -> ModelIdentity:
+        """Which weights `variant` means; asked once per run.
+
+        Raises:
+            AccessError: the same one each time it is asked.
+        """
+        if variant.key not in self._identities:
+            try:
+                self._identities[variant.key] = resolve_identity(variant)
+            except AccessError as error:
+                self._identities[variant.key] = error
+        found = self._identities[variant.key]
+        if isinstance(found, AccessError):
+            raise found
+        return found
+
+    def done_key(self, case: Case) -> dict[str, Any]:
+        """What a record of `case` must match in this run.
+
+        Raises:
+            AccessError: if its model cannot be identified.
+        """
+        needs_weights = case.kind is not CaseKind.ARCHITECTURE
+        identity = self.identity(case.model) if needs_weights else None
+        return done_key(case, identity, self.settings, self.environment)
+
+    def state(self, case: Case) -> CaseState:
+        """Whether `case` is done, stale or pending.
+
+        Raises:
+            AccessError: if its model cannot be identified.
+        """
+        return self.store.state(case, self.done_key(case))
+
+    def is_done(self, case: Case) -> bool:
+        """Whether `case` needs no run: its record matches and `--rerun` was not asked.
+
+        Raises:
+            AccessError: if its model cannot be identified.
+        """
+        return not self.settings.rerun and self.state(case).status is Status.DONE
+
+    @contextmanager
+    def prepared(self, variant: ModelVariant, pruning: Pruning) -> Iterator[PreparedModel]:
+        """Load `variant` and prune it; its memory is given back when the block ends.
+
+        Raises:
+            AccessError: if the weights cannot be had.
+            VerificationError: if pruning did not do what was asked, or not what it did before.
+        """
+        self._set_up()
+        identity = self.identity(variant)
+        loaded = load_model(variant, identity, self.environment)
+        check_architecture(variant, loaded.model)
+        threads = self._choose_threads(variant, loaded)
+        result = prune(loaded.model, pruning, seed=self.settings.seed)
+        self._check_same_neurons(variant, pruning, identity, result)
+        lm = wrap_model(loaded.model, loaded.tokenizer, batch_size=self.settings.batch_size)
+        prepared = PreparedModel(loaded, result, threads, lm)
+        try:
+            yield prepared
+        finally:
+            # Every reference here must go before the memory can.
+            del prepared, lm, loaded
+            release_memory()
+
+    def run(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
+        """Measure `case`, check the measurement, write its record and return it.
+
+        Args:
+            case: what to measure.
+            prepared: the model at the case's level; not needed for architecture cases.
+
+        Raises:
+            MeasurementError: if the measurement is incomplete or impossible; nothing is recorded.
+            RecordError: if the record cannot be written.
+        """
+        started_at = datetime.now(UTC)
+        start_s = time.perf_counter()
+        pruning, parts, samples = self._measure(case, prepared)
+        parts["timing"] = {
+            "started_at": started_at.isoformat(timespec="seconds"),
+            "duration_s": time.perf_counter() - start_s,
+            "load_s": prepared.loaded.load_s if prepared else None,
+        }
+        if samples:
+            path = self.store.samples_path(case, self.settings.limit)
+            parts["samples"] = {"count": len(samples), "file": self.store.relative(path)}
+        key = self.done_key(case)
+        record = build_record(case, key, self.environment, pruning, **parts)
+        self.store.write(case, key.get("limit"), record, samples)
+        return record
+
+    def _measure(
+        self, case: Case, prepared: PreparedModel | None
+    ) -> tuple[PruningResult, dict[str, Any], tuple[dict[str, Any], ...]]:
+        """What pruning gave, the record's measured parts, and the samples."""
+        if prepared is None:
+            return self._prune_on_meta(case), {}, ()
+        runtime = {"batch_size": self.settings.batch_size, "threads": prepared.threads}
+        if isinstance(case.subject, Workload):
+            energy = profile_workload(prepared.loaded, case.subject, self.meter, self.library, self.study, self.settings)
+            return prepared.pruning, {"runtime": runtime | {"batch_size": case.subject.batch_size}, **energy}, ()
+        assert isinstance(case.subject, Task)
+        # Loading data and libraries is not the case's work: it stays outside the window.
+        self.library.load(case.subject, seed=self.settings.seed)
+        with self.meter.window(prepared.loaded.model.device) as window:
+            evaluation = evaluate_task(
+                prepared.lm,
+                self.library,
+                case.subject,
+                seed=self.settings.seed,
+                limit=self.settings.limit,
+                chat_template=case.model.kind is Kind.INSTRUCT,
+            )
+        check_evaluation(case.subject, evaluation, self.settings.limit)
+        energy = window.result().as_dict()
+        check_energy(energy)
+        parts = {"score": task_fields(case.subject, evaluation), "energy": energy, "runtime": runtime}
+        return prepared.pruning, parts, evaluation.samples
+
+    def _prune_on_meta(self, case: Case) -> PruningResult:
+        """Build and prune the declared shape without weights: exact widths and counts in seconds."""
+        shape = case.model.architecture
+        assert shape is not None
+        result = prune(build_on_meta(shape), case.pruning, seed=self.settings.seed)
+        if result.parameters != shape.parameters(result.width):
+            raise VerificationError(
+                f"{case.id}: the pruned model has {result.parameters} parameters, "
+                f"the declared shape gives {shape.parameters(result.width)}; correct the study"
+            )
+        return result
+
+    def _set_up(self) -> None:
+        if not self._is_set_up:
+            setup_environment(self.settings)
+            self._is_set_up = True
+
+    def _choose_threads(self, variant: ModelVariant, loaded: LoadedModel) -> int | None:
+        """Threads of this run: as asked, or measured once per model; None on a GPU, where they do not count."""
+        if self.environment.device != "cpu":
+            return None
+        import torch
+
+        if self.settings.threads is not None:
+            torch.set_num_threads(self.settings.threads)
+            return self.settings.threads
+        if variant.key not in self._threads:
+            self._threads[variant.key] = choose_threads(loaded.model, self.environment.cores)
+        torch.set_num_threads(self._threads[variant.key])
+        return self._threads[variant.key]
+
+    def _check_same_neurons(
+        self, variant: ModelVariant, pruning: Pruning, identity: ModelIdentity, result: PruningResult
+    ) -> None:
+        """Compare the neurons that stayed with those of earlier records of the same weights and pruning."""
+        if self.settings.rerun or result.kept_neurons is None:
+            return
+        wanted = {"model version": identity.version, "dtype": str(self.environment.dtype)}
+        for path in self.store.record_paths_of(variant.key, pruning.key):
+            try:
+                record = read_record(path)
+            except RecordError:
+                continue  # unreadable records are stale and will be written anew
+            recorded = record["pruning"]["kept_neurons"]
+            same_model = all(record["done_key"].get(name) == value for name, value in wanted.items())
+            if same_model and recorded is not None and recorded != result.kept_neurons:
+                raise VerificationError(
+                    f"{variant.key}-{pruning.key}: other neurons were kept than in {path}; "
+                    "scores of the two do not belong together: run the level again with --rerun"
+                )

@@ -1,0 +1,150 @@
+"""Which exact weights a model variant means, found without loading them: a hub commit or a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glu_lib.embedded import MODEL_DIR
+from glu_lib.errors import AccessError
+from glu_lib.study import Kind, ModelVariant
+
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Where a variant's weights are and what they are.
+
+    `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder; `folder` is None for
+    a hub model. `chat_template` is the digest of the template that an instruct variant is scored with.
+    """
+
+    source: str
+    version: str
+    folder: Path | None
+    chat_template: str | None = None
+
+    @property
+    def commit(self) -> str | None:
+        """Hub commit to load, None for a folder."""
+        return self.version.removeprefix("commit:") if self.folder is None else None
+
+
+def resolve_identity(variant: ModelVariant) -> ModelIdentity:
+    """Find the weights of `variant`: the embedded folder, a local folder, or a hub commit.
+
+    A hub model is asked for once; without network its newest cached snapshot counts.
+
+    Raises:
+        AccessError: one line saying why the model cannot be used and what to do.
+    """
+    if variant.is_embedded:
+        return _folder_identity(variant, MODEL_DIR, "embedded")
+    if (folder := Path(variant.source).expanduser()).is_dir():
+        return _folder_identity(variant, folder, str(folder))
+    return _hub_identity(variant)
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over names and contents of the files that define a model (weights, config, tokenizer)."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in {".json", ".safetensors", ".model", ".jinja"}:
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as file:
+                while block := file.read(_HASH_BLOCK_BYTES):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelIdentity:
+    if not (folder / "config.json").is_file():
+        raise AccessError(f"model {variant.key}: folder {folder} has no config.json; name a saved transformers model")
+
+    def read(name: str) -> Path | None:
+        return path if (path := folder / name).is_file() else None
+
+    return ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, _chat_template(variant, read))
+
+
+def _hub_identity(variant: ModelVariant) -> ModelIdentity:
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HTTPError
+
+    try:
+        commit = HfApi().model_info(variant.source, revision=variant.revision, timeout=30).sha
+        if commit is None:
+            raise AccessError(f"model {variant.key}: the hub gave no commit for {variant.source}; try again later")
+        # model_info answers for gated repositories too; only reading a file shows that access was granted.
+        hf_hub_download(variant.source, "config.json", revision=commit)
+    except (HTTPError, OSError, ValueError) as error:
+        cached = _cached_commit(variant)
+        if cached is None or not _is_offline(error):
+            raise AccessError(explain_access(variant, error)) from error
+        commit = cached
+
+    def read(name: str) -> Path | None:
+        try:
+            return Path(hf_hub_download(variant.source, name, revision=commit))
+        except EntryNotFoundError:
+            return None
+
+    return ModelIdentity(variant.source, f"commit:{commit}", None, _chat_template(variant, read))
+
+
+def explain_access(variant: ModelVariant, error: Exception) -> str:
+    """One line: which model could not be had, why, and what to do about it."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    model = f"model {variant.key} ({variant.source})"
+    if isinstance(error, GatedRepoError):
+        page = f"{constants.ENDPOINT}/{variant.source}"
+        return f"{model} is gated: accept its licence at {page}, then set HF_TOKEN or run `hf auth login`"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{model} has no revision {variant.revision!r}; choose an existing branch, tag or commit"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"{model} was not found on the hub; check the id, and HF_TOKEN if the repository is private"
+    if _is_offline(error):
+        return (
+            f"{model} cannot be reached: no connection to {constants.ENDPOINT} and nothing in the local cache; "
+            "connect, or name a local folder as its source (the embedded model needs no network: pytest -k nano)"
+        )
+    first_line = next(iter(str(error).splitlines()), "")
+    return f"{model} cannot be read: {type(error).__name__}: {first_line}; try again later"
+
+
+def _is_offline(error: Exception) -> bool:
+    """Whether `error` means that no server answered (rather than that one refused)."""
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    # HTTPError is the transport's own (no connection, time-out); HfHubHTTPError carries a server's answer.
+    return isinstance(error, OSError | HTTPError) and not isinstance(error, HfHubHTTPError)
+
+
+def _cached_commit(variant: ModelVariant) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(variant.source, "config.json", revision=variant.revision)
+    return Path(path).parent.name if isinstance(path, str) else None
+
+
+def _chat_template(variant: ModelVariant, read: Callable[[str], Path | None]) -> str | None:
+    """Digest of the chat template an instruct variant is scored with; base variants use none."""
+    if variant.kind is Kind.BASE:
+        return None
+    if path := read("chat_template.jinja"):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if path := read("tokenizer_config.json"):
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if template := config.get("chat_template"):
+            return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
+    raise AccessError(
+        f"model {variant.key} ({variant.source}) is declared as instruct but has no chat template; "
+        'declare it as kind = "base", or add the template to its tokenizer'
+    )

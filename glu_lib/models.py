@@ -1,0 +1,110 @@
+"""Loading a model variant onto a device, or building its bare shape; releasing it again."""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glu_lib.architecture import Architecture
+from glu_lib.environment import Environment
+from glu_lib.errors import AccessError, GluError
+from glu_lib.identity import ModelIdentity, explain_access
+from glu_lib.study import ModelVariant
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(slots=True)
+class LoadedModel:
+    """A model in evaluation mode with its tokenizer; `load_s` is seconds from disk to device."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    load_s: float
+
+
+def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Environment) -> LoadedModel:
+    """Load the weights that `identity` names, in the environment's dtype, on its device.
+
+    Only safetensors are read and no code of the repository is run.
+
+    Raises:
+        AccessError: if a file is missing, refused or unreadable.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = str(identity.folder) if identity.folder else identity.source
+    start_s = time.perf_counter()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=identity.commit or "main")
+        model = AutoModelForCausalLM.from_pretrained(
+            source,
+            revision=identity.commit or "main",
+            dtype=getattr(torch, environment.dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise AccessError(explain_access(variant, error)) from error
+    model = model.to(environment.device).eval()
+    return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
+
+
+def build_on_meta(shape: Architecture) -> PreTrainedModel:
+    """A Llama of the declared shape without any weights: parameters exist on the meta device only."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    config = LlamaConfig(
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_kv_heads,
+        head_dim=shape.head_dim,
+        vocab_size=shape.vocab_size,
+        tie_word_embeddings=shape.tied_embeddings,
+        max_position_embeddings=shape.max_positions,
+        rms_norm_eps=shape.rms_norm_eps,
+        rope_parameters={"rope_theta": shape.rope_theta, "rope_type": "default", **dict(shape.rope_scaling)},
+    )
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    return model
+
+
+def count_parameters(model: Module) -> int:
+    """Parameters of a model, tied ones counted once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
+    """Compare the loaded model's shape with the one the study declares.
+
+    Raises:
+        GluError: if they differ; widths and ratios of every level would be wrong.
+    """
+    shape = variant.architecture
+    if shape is None:
+        return
+    for name in ("hidden_size", "intermediate_size", "vocab_size"):
+        declared, found = getattr(shape, name), getattr(model.config, name)
+        if declared != found:
+            raise GluError(
+                f"model {variant.key}: the study declares {name} {declared}, the weights have {found}; "
+                "correct the study or the model's source"
+            )
+
+
+def release_memory() -> None:
+    """Give back what a dropped model held, on the host and on the GPU."""
+    gc.collect()
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

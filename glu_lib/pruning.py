@@ -1,0 +1,194 @@
+"""Pruning with OptiPFair: exact widths, which neurons stay, and proof that just those stayed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.architecture import pruned_width
+from glu_lib.cases import Pruning
+from glu_lib.errors import VerificationError
+from glu_lib.models import count_parameters
+from glu_lib.study import Method
+
+if TYPE_CHECKING:
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedModel
+
+_ALIGNMENTS = (8, 64, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class PruningResult:
+    """What was asked and what was achieved; sizes in neurons, `prune_s` in seconds.
+
+    `kept_neurons` is the SHA-256 over the indices of the neurons that stayed, layer by layer (None for
+    the unpruned baseline and on the meta device, where nothing is selected).
+    """
+
+    percent: int
+    method: str | None
+    divisor: int | None
+    hidden_size: int
+    unpruned_width: int
+    asked_width: int
+    width: int
+    expansion_ratio: float
+    width_mod_8: int
+    width_mod_64: int
+    width_mod_128: int
+    parameters: int
+    unpruned_parameters: int
+    kept_neurons: str | None
+    prune_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+def prune(model: PreTrainedModel, pruning: Pruning, *, seed: int) -> PruningResult:
+    """Remove neurons from every MLP of `model`, in place, and verify the outcome layer by layer.
+
+    Args:
+        model: a GLU model whose layers have gate, up and down projections of one width.
+        pruning: how much, by which method, rounded to what.
+        seed: of the random selection (method `random`); the other methods use no randomness.
+
+    Returns:
+        Widths, counts and the fingerprint of the neurons that stayed.
+
+    Raises:
+        VerificationError: if a width differs from the one asked, or a kept row is not the original's.
+    """
+    optipfair = _import_optipfair()
+    layers = optipfair.get_model_layers(model)
+    if not layers:
+        raise VerificationError(f"{type(model).__name__} is not a GLU model: no gate, up and down projections found")
+    unpruned_width = layers[0].mlp.gate_proj.out_features
+    unpruned_parameters = count_parameters(model)
+    asked_width = pruned_width(unpruned_width, pruning.percent, pruning.divisor)
+    start_s = time.perf_counter()
+    digest = hashlib.sha256()
+    on_meta = model.device.type == "meta"
+    with _preserved_randomness(model.device.type):
+        for index, layer in enumerate(layers if pruning.percent else []):
+            _prune_layer(optipfair, model, layer.mlp, index, pruning, asked_width, seed, digest)
+    prune_s = time.perf_counter() - start_s
+    width = _verified_width(layers, asked_width)
+    hidden_size = layers[0].mlp.gate_proj.in_features
+    return PruningResult(
+        percent=pruning.percent,
+        method=str(pruning.method) if pruning.percent else None,
+        divisor=pruning.divisor,
+        hidden_size=hidden_size,
+        unpruned_width=unpruned_width,
+        asked_width=asked_width,
+        width=width,
+        expansion_ratio=width / hidden_size,
+        **{f"width_mod_{n}": width % n for n in _ALIGNMENTS},
+        parameters=count_parameters(model),
+        unpruned_parameters=unpruned_parameters,
+        kept_neurons=digest.hexdigest() if pruning.percent and not on_meta else None,
+        prune_s=prune_s,
+    )
+
+
+def neuron_scores(mlp: Module, method: Method, *, seed: int, layer: int) -> torch.Tensor:
+    """Importance of each neuron of a GLU MLP, shape (width,), float32; the highest stay.
+
+    PPM, VOW, PON and L2 are OptiPFair's functions of the gate and up rows. `random` is uniform in
+    [0, 1), from a generator seeded by seed and layer alone.
+    """
+    import torch
+
+    gate: torch.Tensor = mlp.get_submodule("gate_proj").weight.detach()  # (width, hidden)
+    up: torch.Tensor = mlp.get_submodule("up_proj").weight.detach()  # (width, hidden)
+    if method is Method.RANDOM:
+        generator = torch.Generator().manual_seed(seed * 1000 + layer)
+        return torch.rand(gate.shape[0], generator=generator)
+    from optipfair.pruning.mlp_glu import IMPORTANCE_FUNCTIONS
+
+    scores: torch.Tensor = IMPORTANCE_FUNCTIONS[str(method)](gate.float(), up.float())
+    return scores
+
+
+def _prune_layer(
+    optipfair: ModuleType,
+    model: PreTrainedModel,
+    mlp: Any,
+    index: int,
+    pruning: Pruning,
+    width: int,
+    seed: int,
+    digest: Any,
+) -> None:
+    """Prune one MLP through OptiPFair and compare what stayed with its scores' top `width`.
+
+    One layer at a time, so that no more than one layer of originals is held beside the model.
+    """
+    import torch
+
+    original: torch.Tensor = mlp.gate_proj.weight.detach()
+    scores = neuron_scores(mlp, pruning.method, seed=seed, layer=index)
+    # OptiPFair takes given scores as "most prunable first" and inverts them itself.
+    given = {index: 1.0 - scores} if pruning.method is Method.RANDOM else None
+    device = torch.device("meta") if original.is_meta else torch.device("cpu")
+    with device:
+        optipfair.prune_model_mlp_glu(
+            model,
+            neuron_selection_method="PPM" if given else str(pruning.method),
+            pruning_percentage=pruning.percent,
+            expansion_divisor=pruning.divisor,
+            layer_indices=[index],
+            fairness_scores=given,
+            show_progress=False,
+        )
+    if original.is_meta:
+        return
+    kept = torch.topk(scores if given is None else 1.0 - given[index], width).indices.sort().values
+    kept = kept.to(original.device)  # (width,)
+    if not torch.equal(mlp.gate_proj.weight, original[kept]):
+        raise VerificationError(
+            f"layer {index}: the rows that stayed are not the {width} with the highest {pruning.method} scores; "
+            "this OptiPFair version selects differently, install the one in constraints.txt"
+        )
+    digest.update(kept.to(torch.int64).cpu().numpy().tobytes())
+
+
+def _verified_width(layers: Any, asked: int) -> int:
+    for index, layer in enumerate(layers):
+        mlp = layer.mlp
+        found = {mlp.gate_proj.out_features, mlp.up_proj.out_features, mlp.down_proj.in_features}
+        if found != {asked}:
+            raise VerificationError(f"layer {index}: width {sorted(found)} after pruning, {asked} was asked")
+    return asked
+
+
+@contextmanager
+def _preserved_randomness(device_type: str) -> Iterator[None]:
+    """Leave torch's random state as it was: OptiPFair draws from it when it makes new layers."""
+    import torch
+
+    with torch.random.fork_rng(enabled=device_type != "meta"):
+        yield
+
+
+def _import_optipfair() -> ModuleType:
+    """OptiPFair's pruning module, without the root logger that its import sets up."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    import optipfair
+    import optipfair.pruning.mlp_glu as mlp_glu
+
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger(optipfair.__name__).setLevel(logging.WARNING)
+    return mlp_glu  # type: ignore[no-any-return]

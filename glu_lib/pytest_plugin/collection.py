@@ -1,0 +1,86 @@
+"""Which cases become test items, in which order, and which run when the user selects nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from glu_lib.cases import Case, CaseKind, build_cases
+from glu_lib.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
+
+DEFAULT_MARKEXPR = "not carbon"  # as in pytest.ini
+CASES = pytest.StashKey[list[Case]]()
+_WORKER_DEFAULT = "glu_default_selection"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize a benchmark over the cases of its kind; `prepared` is shared by a (model, level)."""
+    marker = metafunc.definition.get_closest_marker("cases_of")
+    if marker is None:
+        return
+    kind = CaseKind(marker.args[0])
+    config = metafunc.config
+    cases = [case for case in all_cases(config) if case.kind is kind]
+    if "prepared" not in metafunc.fixturenames:
+        metafunc.parametrize("case", [pytest.param(case, id=case.id, marks=_marks(config, case)) for case in cases])
+        return
+    parameters = [
+        pytest.param((case.model, case.pruning), case, id=case.id, marks=_marks(config, case)) for case in cases
+    ]
+    metafunc.parametrize(("prepared", "case"), parameters, indirect=["prepared"], scope="session")
+
+
+def all_cases(config: pytest.Config) -> list[Case]:
+    """Every case of the run's study, methods and divisors, built once."""
+    if CASES not in config.stash:
+        study = config.stash[EXPERIMENT].study
+        config.stash[CASES] = build_cases(study, config.stash[METHODS], config.stash[DIVISOR_CHOICES])
+    return config.stash[CASES]
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """The case of a test item; None for an ordinary test."""
+    callspec = getattr(item, "callspec", None)
+    found = callspec.params.get("case") if callspec else None
+    return found if isinstance(found, Case) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put cases of one (model, level) together across files; keep only the embedded model by default."""
+    order = {case.id: place for place, case in enumerate(all_cases(config))}
+    items.sort(key=lambda item: order[case.id] if (case := case_of(item)) else -1)
+    if is_default_selection(config):
+        kept = [item for item in items if (case := case_of(item)) is None or case.model.is_embedded]
+        dropped = [item for item in items if item not in set(kept)]
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+            items[:] = kept
+
+
+def is_default_selection(config: pytest.Config) -> bool:
+    """Whether the user selected nothing: no -k, -m, path, node id, and nothing to resume with --lf."""
+    if hasattr(config, "workerinput"):
+        return bool(config.workerinput[_WORKER_DEFAULT])
+    selected = (
+        config.getoption("keyword"),
+        config.getoption("markexpr") != DEFAULT_MARKEXPR,
+        config.args_source is pytest.Config.ArgsSource.ARGS,
+        config.getoption("lf", default=False) and has_pending(config),
+    )
+    return not any(selected)
+
+
+def has_pending(config: pytest.Config) -> bool:
+    """Whether pytest remembers cases that have not passed."""
+    plugin = config.pluginmanager.get_plugin("lfplugin")
+    return bool(plugin and plugin.lastfailed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell an xdist worker what was selected: it only sees resolved paths."""
+    node.workerinput[_WORKER_DEFAULT] = is_default_selection(node.config)  # type: ignore[attr-defined]
+
+
+def _marks(config: pytest.Config, case: Case) -> list[pytest.MarkDecorator]:
+    marks = [getattr(pytest.mark, name) for name in case.marks]
+    return [*marks, pytest.mark.xdist_group(case.group)] if config.pluginmanager.hasplugin("xdist") else marks

@@ -1,0 +1,62 @@
+"""Session fixtures: the experiment, and the model of a (model, level), loaded and pruned once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from glu_lib.cases import Case, Pruning
+from glu_lib.errors import AccessError, GluError
+from glu_lib.experiment import Experiment, PreparedModel
+from glu_lib.pytest_plugin.options import EXPERIMENT
+from glu_lib.pytest_plugin.progress import LINE_PROPERTY, live_bars
+from glu_lib.pytest_plugin.resume import announce
+from glu_lib.report import record_line
+from glu_lib.study import ModelVariant
+
+RunCase = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def experiment(pytestconfig: pytest.Config) -> Experiment:
+    """The run's experiment."""
+    return pytestconfig.stash[EXPERIMENT]
+
+
+@pytest.fixture(scope="session")
+def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator[PreparedModel]:
+    """The model variant at a level, shared by all its cases; freed before the next one is loaded."""
+    variant: ModelVariant
+    pruning: Pruning
+    variant, pruning = request.param
+    loading = experiment.prepared(variant, pruning)
+    try:
+        with live_bars(request.config):
+            model = loading.__enter__()
+    except AccessError as error:
+        announce(request.config, variant, str(error))
+    except GluError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        yield model
+    finally:
+        del model
+        loading.__exit__(None, None, None)
+
+
+@pytest.fixture
+def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
+    """Measure a case and write its record; an error that the user can mend is one line, no traceback."""
+
+    def run(case: Case, model: PreparedModel | None = None) -> dict[str, Any]:
+        try:
+            with live_bars(request.config):
+                record = experiment.run(case, model)
+        except GluError as error:
+            pytest.fail(str(error), pytrace=False)
+        request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
+        return record
+
+    return run

@@ -1,0 +1,104 @@
+"""The suite's command-line options, and the experiment they describe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from glu_lib.errors import GluError
+from glu_lib.experiment import Experiment
+from glu_lib.settings import DEFAULT_BATCH_SIZE, DIVISORS, DType, Settings, check_divisor, parse_dtype
+from glu_lib.study import Method
+
+EXPERIMENT = pytest.StashKey[Experiment]()
+METHODS = pytest.StashKey[tuple[Method, ...]]()
+DIVISOR_CHOICES = pytest.StashKey[tuple[int | None, ...]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options; each is checked in one place, when the experiment is made."""
+    parser.addini("glu_results_dir", "folder for records, samples and tables", default="results")
+    group = parser.getgroup("glu", "GLU width pruning benchmarks")
+    group.addoption(
+        "--results-dir",
+        metavar="DIR",
+        help="where records, samples and tables go (default: results; also the ini option glu_results_dir or the "
+        "environment variable GLU_RESULTS_DIR; on Colab a folder on your Drive)",
+    )
+    group.addoption(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="score at most N samples per task, or N prompts per workload: a quick look, kept apart from full results",
+    )
+    group.addoption("--rerun", action="store_true", help="run finished cases again")
+    group.addoption(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help=f"how neurons are chosen: {', '.join(Method)} (default PPM, which OptiPFair calls MAW); may be repeated",
+    )
+    group.addoption(
+        "--divisor",
+        action="append",
+        type=int,
+        metavar="N",
+        help=f"round widths down to a multiple of N ({', '.join(map(str, DIVISORS))}); may be repeated",
+    )
+    group.addoption("--dtype", metavar="TYPE", help=f"number format: {', '.join(DType)} (default: by device)")
+    group.addoption("--device", metavar="DEVICE", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    group.addoption(
+        "--batch-size",
+        type=int,
+        default=DEFAULT_BATCH_SIZE,
+        metavar="N",
+        help=f"sequences per forward pass (default {DEFAULT_BATCH_SIZE}; keep it fixed within a comparison)",
+    )
+    group.addoption(
+        "--threads", type=int, metavar="N", help="CPU threads of torch (default: measured once per model, a second)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the experiment, so that a wrong value ends the run before anything is collected."""
+    try:
+        settings = settings_from(config)
+        config.stash[METHODS] = tuple(map(Method.parse, config.getoption("method") or ["PPM"]))
+        config.stash[DIVISOR_CHOICES] = tuple(map(check_divisor, config.getoption("divisor") or [])) or (None,)
+        config.stash[EXPERIMENT] = experiment = Experiment(settings)
+    except GluError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.addinivalue_line("markers", "cases_of(kind): parametrize `case` over the study's cases of this kind")
+    for suite in experiment.study.suites.values():
+        config.addinivalue_line("markers", f"{suite.key}: {suite.description}")
+    config.addinivalue_line("markers", "star: levels at an expansion ratio of 2.4x")
+    config.addinivalue_line("markers", "gpu: models of more than half a billion parameters")
+    config.addinivalue_line("markers", "slow: tasks that take minutes or more per level on a small GPU")
+
+
+def settings_from(config: pytest.Config) -> Settings:
+    """The run's settings from options, environment and ini file, in that order.
+
+    Raises:
+        SettingsError: one line naming value, rule and remedy.
+    """
+    dtype = config.getoption("dtype")
+    return Settings(
+        results_dir=_results_dir(config),
+        limit=config.getoption("limit"),
+        rerun=config.getoption("rerun"),
+        dtype=parse_dtype(dtype) if dtype else None,
+        device=config.getoption("device"),
+        batch_size=config.getoption("batch_size"),
+        threads=config.getoption("threads"),
+    )
+
+
+def _results_dir(config: pytest.Config) -> Path:
+    """Given by option or environment: relative to where the user stands; by ini: relative to the project."""
+    given = config.getoption("results_dir") or os.environ.get("GLU_RESULTS_DIR")
+    if given:
+        return Path(given).expanduser().absolute()
+    return config.rootpath / str(config.getini("glu_results_dir"))

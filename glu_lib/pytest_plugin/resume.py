@@ -1,0 +1,151 @@
+"""What is done, what is left, what is blocked; pytest's own cache kept true from the first second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import pytest
+
+from glu_lib.cases import Case, CaseKind
+from glu_lib.errors import AccessError
+from glu_lib.experiment import Experiment
+from glu_lib.pytest_plugin.collection import case_of
+from glu_lib.pytest_plugin.options import EXPERIMENT
+from glu_lib.store import CaseState, Status, write_atomically
+from glu_lib.study import ModelVariant
+
+CASE_PROPERTY = "glu_case"
+PENDING_PROPERTY = "glu_pending"
+
+
+@dataclass(slots=True)
+class Plan:
+    """State of the selected cases; `blocked` holds the access error of each model that has one.
+
+    `announced` are the models whose error has been shown: the first case fails with it, the others
+    are skipped and stay pending.
+    """
+
+    states: dict[str, CaseState] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+    announced: set[str] = field(default_factory=set)
+
+    def count(self, status: Status) -> int:
+        """Number of selected cases in this status."""
+        return sum(state.status is status for state in self.states.values())
+
+
+PLAN = pytest.StashKey[Plan]()
+MIRROR = pytest.StashKey["Mirror"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start with an empty plan; it is filled when the selection is known."""
+    config.stash[PLAN] = Plan()
+    config.stash[MIRROR] = Mirror(config)
+    config.pluginmanager.register(config.stash[MIRROR], "glu-mirror")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look up the state of every selected case and write down what is to be done."""
+    config = session.config
+    if config.getoption("collectonly"):
+        return
+    plan = config.stash[PLAN]
+    items = {item: case for item in session.items if (case := case_of(item))}
+    for case in items.values():
+        _look_up(plan, config.stash[EXPERIMENT], case)
+    if items:
+        pending = [item for item, case in items.items() if not _is_done(config, case)]
+        done = [case.id for case in items.values() if _is_done(config, case)]
+        config.stash[MIRROR].start(pending, done)
+
+
+def _look_up(plan: Plan, experiment: Experiment, case: Case) -> None:
+    try:
+        plan.states[case.id] = experiment.state(case)
+    except AccessError as error:
+        plan.blocked[case.model.key] = str(error)
+
+
+def _is_done(config: pytest.Config, case: Case) -> bool:
+    state = config.stash[PLAN].states.get(case.id)
+    return state is not None and state.status is Status.DONE and not config.getoption("rerun")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is done before its model is loaded; fail once, then skip, what cannot be reached."""
+    case = case_of(item)
+    if case is None:
+        return
+    item.user_properties.append((CASE_PROPERTY, case.id))
+    plan = item.config.stash[PLAN]
+    if _is_done(item.config, case):
+        pytest.skip(f"done: {plan.states[case.id].path}")
+    if case.kind is CaseKind.ARCHITECTURE or case.model.key not in plan.blocked:
+        return
+    message = plan.blocked[case.model.key]
+    if case.model.key in plan.announced:
+        item.user_properties.append((PENDING_PROPERTY, True))
+        pytest.skip(f"blocked: {message}")
+    announce(item.config, case.model, message)
+
+
+def announce(config: pytest.Config, model: ModelVariant, message: str) -> NoReturn:
+    """Fail with a model's access error; its other cases will be skipped and stay pending."""
+    plan = config.stash[PLAN]
+    plan.blocked[model.key] = message
+    plan.announced.add(model.key)
+    pytest.fail(message, pytrace=False)
+
+
+class Mirror:
+    """Keeps `cache/lastfailed` and `glu/done` equal to what is left and done, from the first second.
+
+    pytest itself writes its cache only at the end of a run, which a killed run does not reach.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._done: set[str] = set()
+
+    def start(self, pending: Iterable[pytest.Item], done: Iterable[str]) -> None:
+        """Write down what is to be done and what is done before the first case runs."""
+        lastfailed = self._lastfailed()
+        if lastfailed is not None:
+            lastfailed.update((item.id, True) for item in pending)
+        self._done = set(done)
+        self._write()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """After pytest's own bookkeeping: a blocked case stays pending, the files follow at once."""
+        properties = dict(report.user_properties)
+        if CASE_PROPERTY not in properties or report.when == "teardown":
+            return
+        lastfailed = self._lastfailed()
+        if lastfailed is not None and PENDING_PROPERTY in properties:
+            lastfailed[report.id] = True
+        if report.when == "call" and report.passed:
+            self._done.add(str(properties[CASE_PROPERTY]))
+        if report.when == "call" or report.outcome != "passed":
+            self._write()
+
+    def _lastfailed(self) -> dict[Any, bool] | None:
+        """pytest's own dictionary of what has not passed; None with `-p no:cacheprovider`."""
+        plugin = self._config.pluginmanager.get_plugin("lfplugin")
+        return plugin.lastfailed if plugin else None
+
+    def _write(self) -> None:
+        """Replace both files atomically: a kill leaves the old or the new one, never half of it."""
+        lastfailed = self._lastfailed()
+        if lastfailed is None or self._config.cache is None or hasattr(self._config, "workerinput"):
+            return
+        contents = {"cache/lastfailed": {str(name): True for name in lastfailed}, "glu/done": sorted(self._done)}
+        for key, value in contents.items():
+            write_atomically(self._config.cache._getvaluepath(key), json.dumps(value, indent=1).encode())

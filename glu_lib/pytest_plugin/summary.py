@@ -1,0 +1,107 @@
+"""What is printed before and after a run: what will run on what, and the tables of what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from glu_lib.analysis import consolidate, headline_tables, write_tables
+from glu_lib.cases import Case
+from glu_lib.errors import GluError
+from glu_lib.experiment import Experiment
+from glu_lib.pytest_plugin.collection import case_of, is_default_selection
+from glu_lib.pytest_plugin.options import EXPERIMENT
+from glu_lib.pytest_plugin.resume import CASE_PROPERTY, PENDING_PROPERTY, PLAN
+from glu_lib.report import number, terminal_lines
+from glu_lib.store import Status
+
+_SHOWN_STALE = 5
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """The header: what will run, on which device, with which versions, how many are done."""
+    cases = [case for item in items if (case := case_of(item))]
+    if not cases:
+        keyword = config.getoption("keyword")
+        return [_no_match(config, keyword)] if keyword and not items else []
+    return list(_header(config, config.stash[EXPERIMENT], cases))
+
+
+def _header(config: pytest.Config, experiment: Experiment, cases: list[Case]) -> Iterator[str]:
+    plan, environment = config.stash[PLAN], experiment.environment
+    models = ", ".join(dict.fromkeys(case.model.key for case in cases))
+    levels = len({case.group for case in cases})  # (model, level) pairs: what is loaded and pruned once each
+    done = plan.count(Status.DONE)
+    status = f"{done} done" + (" (run again: --rerun)" if done and config.getoption("rerun") else "")
+    yield f"glu width pruning: {len(cases)} cases of {models} in {levels} (model, level) groups, {status}"
+    if is_default_selection(config):
+        yield 'nothing was selected, so the embedded model runs; select with -k "llama1b and p40", -m paper, -m carbon'
+    hardware = environment.gpu or f"{environment.cpu}, {environment.cores} cores"
+    yield f"on {environment.device} ({hardware}), {environment.dtype}, batch {experiment.settings.batch_size}"
+    yield ", ".join(f"{name} {version}" for name, version in environment.versions.items())
+    if experiment.settings.limit:
+        yield f"a quick look: at most {experiment.settings.limit} samples per task"
+    stale = [(case_id, state.reason) for case_id, state in plan.states.items() if state.status is Status.STALE]
+    for case_id, reason in stale[:_SHOWN_STALE]:
+        yield f"stale, will run again: {case_id}: {reason}"
+    if len(stale) > _SHOWN_STALE:
+        yield f"stale, will run again: {len(stale) - _SHOWN_STALE} more (python -m glu_lib list --stale)"
+
+
+def _no_match(config: pytest.Config, keyword: str) -> str:
+    study = config.stash[EXPERIMENT].study
+    levels = sorted({f"p{percent}" for model in study.models.values() for percent in model.levels})
+    return (
+        f"no case matches -k {keyword!r}; models: {', '.join(study.models)}; levels: {', '.join(levels)}; "
+        "all cases: python -m glu_lib list"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The tables of the models that this run touched, and where everything lies."""
+    touched = _touched(terminalreporter)
+    if not touched:
+        return
+    experiment = config.stash[EXPERIMENT]
+    terminalreporter.section("GLU width pruning")
+    root = experiment.settings.results_dir
+    if not root.is_dir():
+        terminalreporter.write_line("no record was written")
+        return
+    found = consolidate(root)
+    try:
+        csv_path, json_path = write_tables(root, found.rows)
+    except OSError as error:
+        terminalreporter.write_line(f"tables cannot be written to {root} ({error.strerror})")
+        return
+    models = {case_id.split("-")[0] for case_id in touched}
+    for table in headline_tables(found.rows):
+        if table.model in models and table.limit == experiment.settings.limit:
+            for line in terminal_lines(table, terminalreporter._tw.fullwidth):
+                terminalreporter.write_line(line)
+    for line in _blocked_lines(terminalreporter, config):
+        terminalreporter.write_line(line, yellow=True)
+    for problem in found.problems:
+        terminalreporter.write_line(f"left out: {problem}", yellow=True)
+    terminalreporter.write_line(f"records: {root / 'individual_files'}")
+    terminalreporter.write_line(f"tables:  {csv_path}, {json_path.name}")
+
+
+def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[str]:
+    """One line per model that could not be had: how many cases wait for it, and how to go on."""
+    skipped = [dict(report.user_properties) for report in reporter.stats.get("skipped", ())]
+    waiting = [str(found[CASE_PROPERTY]).split("-")[0] for found in skipped if PENDING_PROPERTY in found]
+    for model in config.stash[PLAN].announced:
+        yield f"blocked: {waiting.count(model) + 1} cases wait for {model} (its error is above); then: pytest --lf"
+
+
+def _touched(reporter: pytest.TerminalReporter) -> set[str]:
+    """Ids of the cases that were reported: run, skipped as done, failed."""
+    return {
+        str(value)
+        for reports in reporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == CASE_PROPERTY
+    }

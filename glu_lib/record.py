@@ -1,0 +1,101 @@
+"""What a record holds, and the checks a measurement must pass before it becomes one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from glu_lib.cases import Case
+from glu_lib.environment import Environment
+from glu_lib.errors import MeasurementError
+from glu_lib.evaluation import Evaluation, MetricValue
+from glu_lib.pruning import PruningResult
+from glu_lib.study import Task
+
+
+def case_fields(case: Case) -> dict[str, Any]:
+    """The case as JSON values: id, model, level, subject, suites."""
+    return {
+        "id": case.id,
+        "model": case.model.key,
+        "percent": case.pruning.percent,
+        "level": case.pruning.key,
+        "method": str(case.pruning.method) if case.pruning.percent else None,
+        "divisor": case.pruning.divisor,
+        "subject": case.subject_key,
+        "suites": list(case.suites),
+    }
+
+
+def build_record(
+    case: Case,
+    key: dict[str, Any],
+    environment: Environment,
+    pruning: PruningResult,
+    **parts: Any,
+) -> dict[str, Any]:
+    """A record: what was measured, on what, and the done key it counts for. All values are JSON values."""
+    return {
+        "kind": str(case.kind),
+        "case": case_fields(case),
+        "done_key": key,
+        "pruning": pruning.as_dict(),
+        **parts,
+        "environment": environment.as_dict(),
+    }
+
+
+def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
+    """Headline metric with its meaning, and every value lm-eval reported; finite numbers or null."""
+    headline = _finite(evaluation.headline)
+    return {
+        "headline": headline
+        | {
+            "label": task.metric.label,
+            "higher_is_better": task.metric.higher_is_better,
+            "chance": task.metric.chance,
+        },
+        "metrics": [_finite(value) for value in evaluation.metrics],
+        "task_versions": evaluation.task_versions,
+    }
+
+
+def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> None:
+    """Let pass only a complete and finite measurement.
+
+    Raises:
+        MeasurementError: naming what is missing or impossible.
+    """
+    if evaluation.count == 0 or evaluation.count != evaluation.expected:
+        raise MeasurementError(
+            f"task {task.key}: {evaluation.count} of {evaluation.expected} samples were scored; run the case again"
+        )
+    if limit is not None and evaluation.count > limit * len(evaluation.task_versions):
+        raise MeasurementError(f"task {task.key}: {evaluation.count} samples were scored, --limit {limit} was asked")
+    if not math.isfinite(evaluation.headline.value):
+        raise MeasurementError(
+            f"task {task.key}: {task.metric.label} is {evaluation.headline.value}; "
+            "the model's outputs overflow in this dtype: try --dtype float32"
+        )
+
+
+def check_energy(energy: dict[str, Any]) -> None:
+    """Let pass only energies above zero, or null with a reason.
+
+    Raises:
+        MeasurementError: naming the part.
+    """
+    for name in ("gpu", "cpu", "ram"):
+        part = energy[name]
+        if part["energy_j"] is None and not part["reason"]:
+            raise MeasurementError(f"energy of {name} is missing without a reason; report this as a bug")
+        if part["energy_j"] is not None and not part["energy_j"] > 0:
+            raise MeasurementError(f"energy of {name} is {part['energy_j']} J; it must be above 0 or null")
+
+
+def _finite(value: MetricValue) -> dict[str, Any]:
+    return {
+        name: None if isinstance(field, float) and not math.isfinite(field) else field
+        for name, field in asdict(value).items()
+    }

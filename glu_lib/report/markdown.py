@@ -1,0 +1,28 @@
+"""Headline tables as Markdown, for the README and for papers' drafts."""
+
+from __future__ import annotations
+
+from glu_lib.analysis import HeadlineTable
+from glu_lib.architecture import format_ratio
+from glu_lib.report import number
+
+
+def markdown_table(table: HeadlineTable) -> str:
+    """Rows are expansion ratios, columns tasks; in brackets the change against p0 in per cent."""
+    header = ["level", "expansion ratio", *(_heading(table, task) for task in table.tasks)]
+    lines = [_line(header), _line(["---"] * len(header))]
+    for percent, ratio in table.levels:
+        rows = [table.cells.get((task, percent)) for task in table.tasks]
+        cells = [f"{number.score(row)} ({change})" if (change := number.change(row)) else number.score(row) for row in rows]
+        lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def _heading(table: HeadlineTable, task: str) -> str:
+    """Task, its metric, and an arrow to the better side."""
+    row = next(row for (name, _), row in table.cells.items() if name == task)
+    return f"{task} ({row['metric']} {'↑' if row['higher_is_better'] else '↓'})"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

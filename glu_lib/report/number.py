@@ -1,0 +1,38 @@
+"""Numbers as a reader sees them: scores, changes in per cent, joules, durations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def score(row: dict[str, Any] | None) -> str:
+    """A headline value: three decimals below 10, two above; `–` where there is none."""
+    if row is None or row["value"] is None:
+        return "–"
+    value = row["value"]
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def change(row: dict[str, Any] | None) -> str:
+    """Change against p0 in per cent with its sign; empty for p0 itself and without a baseline."""
+    if row is None or row["percent"] == 0 or row["relative_delta"] is None:
+        return ""
+    return f"{row['relative_delta'] * 100:+.0f} %".replace("-", "−")
+
+
+def joules(energy_j: float | None) -> str:
+    """Energy in joules with three significant digits; `–` where nothing could be read."""
+    if energy_j is None:
+        return "–"
+    return f"{energy_j:.3g}" if energy_j < 1000 else f"{energy_j:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """A time span: `3.1 s`, `1 min 20 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

@@ -1,0 +1,76 @@
+"""Headline tables and joules as plain lines for a terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from glu_lib.analysis import HeadlineTable
+from glu_lib.architecture import format_ratio
+from glu_lib.report import number
+
+
+def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
+    """The scores with their change against p0, then the joules of each case; at most `width` columns."""
+    qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
+    return [
+        f"{_name(table)}: headline metric per level, change against p0",
+        *_render(_scores(table), width),
+        f"{_name(table)}: energy per case in joules ({', '.join(qualities)})",
+        *_render(_energy(table), width),
+    ]
+
+
+def record_line(record: dict[str, Any]) -> str:
+    """What a record found, in a few words: its headline metric, its throughput, or its size."""
+    if score := record.get("score"):
+        return f"{score['headline']['label']} {score['headline']['value']:.3f}"
+    if profile := record.get("profile"):
+        return f"{profile['tokens_per_s']['mean']:.1f} tokens/s"
+    pruning = record["pruning"]
+    return f"{format_ratio(pruning['expansion_ratio'])}, {pruning['parameters']:,} parameters"
+
+
+def _scores(table: HeadlineTable) -> Table:
+    drawn = _empty(table)
+    for task in table.tasks:
+        rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
+        first = next(row for row in rows if row is not None)
+        arrow = "↑" if first["higher_is_better"] else "↓"
+        cells = [f"{number.score(row)}\n{number.change(row)}".strip() for row in rows]
+        drawn.add_row(f"{task}\n{first['metric']} {arrow}", *cells)
+    return drawn
+
+
+def _energy(table: HeadlineTable) -> Table:
+    drawn = _empty(table)
+    for task in table.tasks:
+        rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
+        drawn.add_row(task, *(number.joules(row["energy_j"] if row else None) for row in rows))
+    return drawn
+
+
+def _empty(table: HeadlineTable) -> Table:
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    drawn.add_column("", no_wrap=True)
+    for percent, ratio in table.levels:
+        drawn.add_column(f"p{percent}\n{format_ratio(ratio)}", justify="right")
+    return drawn
+
+
+def _name(table: HeadlineTable) -> str:
+    parts = [table.model]
+    parts += [table.method] if table.method not in (None, "PPM") else []
+    parts += [f"divisor {table.divisor}"] if table.divisor else []
+    parts += [f"only {table.limit} samples per task"] if table.limit else []
+    return ", ".join(parts)
+
+
+def _render(drawn: Table, width: int) -> list[str]:
+    text = io.StringIO()
+    Console(file=text, width=max(width, 60), color_system=None).print(drawn)
+    return [line.rstrip() for line in text.getvalue().strip("\n").splitlines()]

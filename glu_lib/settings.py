@@ -1,0 +1,85 @@
+"""What the user chose for a run: sample limit, hardware, seeds, results folder; checked when made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from glu_lib.errors import SettingsError
+
+
+class DType(StrEnum):
+    """Number format of the weights while scoring."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+DIVISORS = (32, 64, 128, 256)
+DEFAULT_BATCH_SIZE = 32
+DEFAULT_MIN_WINDOW_S = 10.0
+# lm-eval's own defaults, stated so that they stand in every done key.
+SEED = 1234
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Choices of one run; None means detected or measured.
+
+    `limit` is samples per task (or prompts per workload), `batch_size` requests per forward pass,
+    `threads` CPU threads of torch, `min_window_s` the shortest energy window in seconds.
+
+    Raises:
+        SettingsError: one line naming value, rule and remedy.
+    """
+
+    results_dir: Path = Path("results")
+    limit: int | None = None
+    rerun: bool = False
+    dtype: DType | None = None
+    device: str | None = None
+    batch_size: int = DEFAULT_BATCH_SIZE
+    threads: int | None = None
+    seed: int = SEED
+    min_window_s: float = DEFAULT_MIN_WINDOW_S
+
+    def __post_init__(self) -> None:
+        _check_count("--limit", self.limit, "leave it out to score every sample")
+        _check_count("--batch-size", self.batch_size, f"the default is {DEFAULT_BATCH_SIZE}")
+        _check_count("--threads", self.threads, "leave it out to have it measured")
+        if self.min_window_s <= 0:
+            raise SettingsError(f"--min-window {self.min_window_s}: must be more than 0 seconds")
+        if self.results_dir.exists() and not self.results_dir.is_dir():
+            raise SettingsError(
+                f"--results-dir {str(self.results_dir)!r} is a file; records need a folder: name another one"
+            )
+
+
+def parse_dtype(text: str) -> DType:
+    """The number format called `text`.
+
+    Raises:
+        SettingsError: for an unknown name.
+    """
+    try:
+        return DType(text)
+    except ValueError:
+        raise SettingsError(f"--dtype {text!r} is unknown; choose one of {', '.join(DType)}") from None
+
+
+def check_divisor(divisor: int) -> int:
+    """`divisor` if OptiPFair rounds to it.
+
+    Raises:
+        SettingsError: for another number.
+    """
+    if divisor not in DIVISORS:
+        raise SettingsError(f"--divisor {divisor}: widths are rounded to {', '.join(map(str, DIVISORS))}; choose one")
+    return divisor
+
+
+def _check_count(option: str, value: int | None, remedy: str) -> None:
+    if value is not None and value < 1:
+        raise SettingsError(f"{option} {value}: must be 1 or more; {remedy}")

@@ -1,0 +1,6 @@
+"""The study: which models, levels, tasks, workloads and suites there are."""
+
+from glu_lib.study.builtin import STUDY
+from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, Study, Suite, Task, Workload
+
+__all__ = ["STUDY", "Kind", "Method", "Metric", "ModelVariant", "Study", "Suite", "Task", "Workload"]

@@ -1,0 +1,201 @@
+"""The built-in study: every model variant, task, workload and suite, declared once."""
+
+from __future__ import annotations
+
+from glu_lib.architecture import Architecture
+from glu_lib.study.schema import Kind, Metric, ModelVariant, Study, Suite, Task, Workload
+
+LEVELS = (0, 10, 20, 30, 40, 50, 60)
+
+_LLAMA3_ROPE: tuple[tuple[str, float | str], ...] = (
+    ("rope_type", "llama3"),
+    ("factor", 32.0),
+    ("low_freq_factor", 1.0),
+    ("high_freq_factor", 4.0),
+    ("original_max_position_embeddings", 8192),
+)
+
+# Shapes: config.json of meta-llama/Llama-3.2-1B and -3B; the instruct variants share them.
+LLAMA_1B = Architecture(
+    hidden_size=2048,
+    intermediate_size=8192,
+    num_layers=16,
+    num_heads=32,
+    num_kv_heads=8,
+    head_dim=64,
+    vocab_size=128256,
+    tied_embeddings=True,
+    max_positions=131072,
+    rope_theta=500000.0,
+    rope_scaling=_LLAMA3_ROPE,
+)
+LLAMA_3B = Architecture(
+    hidden_size=3072,
+    intermediate_size=8192,
+    num_layers=28,
+    num_heads=24,
+    num_kv_heads=8,
+    head_dim=128,
+    vocab_size=128256,
+    tied_embeddings=True,
+    max_positions=131072,
+    rope_theta=500000.0,
+    rope_scaling=_LLAMA3_ROPE,
+)
+NANO = Architecture(
+    hidden_size=128,
+    intermediate_size=512,
+    num_layers=4,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=32,
+    vocab_size=548,
+    tied_embeddings=True,
+    max_positions=256,
+    rope_theta=10000.0,
+)
+
+_MODELS = (
+    ModelVariant("nano", "embedded", Kind.BASE, LEVELS, architecture=NANO),
+    ModelVariant("llama1b", "meta-llama/Llama-3.2-1B", Kind.BASE, LEVELS, architecture=LLAMA_1B),
+    ModelVariant("llama3b", "meta-llama/Llama-3.2-3B", Kind.BASE, LEVELS, architecture=LLAMA_3B),
+    ModelVariant("instruct1b", "meta-llama/Llama-3.2-1B-Instruct", Kind.INSTRUCT, LEVELS, architecture=LLAMA_1B),
+    ModelVariant("instruct3b", "meta-llama/Llama-3.2-3B-Instruct", Kind.INSTRUCT, LEVELS, architecture=LLAMA_3B),
+)
+
+_ACC = Metric("acc")
+
+
+def _choice(options: int, name: str = "acc") -> Metric:
+    return Metric(name, chance=1 / options)
+
+
+_WORD_PERPLEXITY = Metric("word_perplexity", higher_is_better=False)
+_PERPLEXITY = Metric("perplexity", higher_is_better=False)
+_EXACT_MATCH = Metric("exact_match", chance=0.0)
+
+# Headline metrics of the published study's tables; tasks that it does not print use lm-eval's own headline.
+_TASKS = (
+    Task("facts", _choice(4), lm_eval_name="nano_facts", embedded=True),
+    Task("sums", _EXACT_MATCH, lm_eval_name="nano_sums", embedded=True),
+    Task("instructions", _EXACT_MATCH, lm_eval_name="nano_instructions", embedded=True),
+    Task("commonsense", _choice(2), lm_eval_name="nano_commonsense", embedded=True),
+    Task("truth", _choice(4), lm_eval_name="nano_truth", embedded=True),
+    Task("lastword", Metric("acc", chance=0.0), lm_eval_name="nano_lastword", embedded=True),
+    Task("narrative", _WORD_PERPLEXITY, lm_eval_name="nano_narrative", embedded=True),
+    Task("wikitext", _WORD_PERPLEXITY),
+    Task("boolq", _choice(2)),
+    Task("lambada_openai", _PERPLEXITY),
+    Task("mmlu", _choice(4), num_fewshot=5, slow=True),
+    Task("arc_challenge", _choice(4, "acc_norm")),
+    Task("hellaswag", _choice(4, "acc_norm")),
+    Task("winogrande", _choice(2)),
+    Task("piqa", _choice(2)),
+    Task("truthfulqa_mc1", _ACC),  # 2–13 options per question: no fixed chance level
+    Task("truthfulqa_mc2", _ACC),  # probability mass on true answers: no fixed chance level
+    Task("gsm8k", Metric("exact_match", "flexible-extract", chance=0.0), num_fewshot=5, slow=True),
+    Task("ifeval", Metric("prompt_level_strict_acc"), slow=True),
+    Task("leaderboard_musr", Metric("acc_norm"), slow=True),  # 2, 3 and 5 options in its three parts
+    Task("arc_easy", _choice(4, "acc_norm")),
+    Task("openbookqa", _choice(4, "acc_norm")),
+    Task("cola", Metric("mcc", chance=0.0)),
+    Task("mnli", _choice(3)),
+    Task("mrpc", _choice(2)),
+    Task("qnli", _choice(2)),
+    Task("qqp", _choice(2)),
+    Task("rte", _choice(2)),
+    Task("sst2", _choice(2)),
+    Task("wnli", _choice(2)),
+)
+
+_WORKLOAD_SHAPES = ((100, 20), (100, 50), (30, 150))  # prompts × new tokens, as the published study's
+_BATCHES = (("latency_b1", 1), ("throughput_b8", 8))
+
+
+def _workloads(prompt_tasks: tuple[str, str, str]) -> tuple[Workload, ...]:
+    """The six workloads of the published study on the prompts of three tasks, latency first."""
+    return tuple(
+        Workload(f"{task}_{suffix}", task, num_prompts, new_tokens, batch_size)
+        for suffix, batch_size in _BATCHES
+        for task, (num_prompts, new_tokens) in zip(prompt_tasks, _WORKLOAD_SHAPES, strict=True)
+    )
+
+
+_NANO_WORKLOADS = _workloads(("commonsense", "facts", "instructions"))
+_HUB_WORKLOADS = _workloads(("hellaswag", "mmlu", "ifeval"))
+
+_GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "wnli")
+
+_SUITES = (
+    Suite(
+        "embedded",
+        "the tasks that ship with the package, on the embedded model",
+        models=("nano",),
+        tasks=("facts", "sums", "instructions", "commonsense", "truth", "lastword", "narrative"),
+    ),
+    Suite(
+        "paper",
+        "the 13 tasks of the published study, base variants",
+        models=("llama1b", "llama3b"),
+        tasks=(
+            "wikitext",
+            "boolq",
+            "lambada_openai",
+            "mmlu",
+            "arc_challenge",
+            "hellaswag",
+            "winogrande",
+            "piqa",
+            "truthfulqa_mc1",
+            "truthfulqa_mc2",
+            "gsm8k",
+            "ifeval",
+            "leaderboard_musr",
+        ),
+    ),
+    Suite(
+        "instruct",
+        "the 7 tasks of the published study's instruct variants",
+        models=("instruct1b", "instruct3b"),
+        tasks=(
+            "lambada_openai",
+            "mmlu",
+            "truthfulqa_mc1",
+            "truthfulqa_mc2",
+            "gsm8k",
+            "ifeval",
+            "leaderboard_musr",
+        ),
+    ),
+    Suite(
+        "core",
+        "knowledge, reasoning and GLUE; ifeval for instruct variants only",
+        models=("llama1b", "llama3b", "instruct1b", "instruct3b"),
+        tasks=(
+            "mmlu",
+            "arc_easy",
+            "arc_challenge",
+            "openbookqa",
+            "hellaswag",
+            "piqa",
+            "winogrande",
+            "truthfulqa_mc1",
+            "truthfulqa_mc2",
+            *_GLUE,
+        ),
+        instruct_tasks=("ifeval",),
+    ),
+    Suite(
+        "carbon",
+        "energy, latency and throughput workloads; only run when asked for with -m carbon",
+        models=("nano", "llama1b", "llama3b", "instruct1b", "instruct3b"),
+        workloads=tuple(workload.key for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS)),
+    ),
+)
+
+STUDY = Study(
+    models={model.key: model for model in _MODELS},
+    tasks={task.key: task for task in _TASKS},
+    workloads={workload.key: workload for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS)},
+    suites={suite.key: suite for suite in _SUITES},
+)

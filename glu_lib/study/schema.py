@@ -1,0 +1,212 @@
+"""What a study consists of: model variants, levels, tasks, workloads and suites, as checked values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from glu_lib.architecture import Architecture
+from glu_lib.errors import StudyError
+
+_KEY = re.compile(r"[a-z0-9_]+")
+MAX_PERCENT = 95
+
+
+class Kind(StrEnum):
+    """How a model variant was trained, which decides whether its chat template is applied."""
+
+    BASE = "base"
+    INSTRUCT = "instruct"
+
+
+class Method(StrEnum):
+    """How neurons are chosen. PPM is the study's name for what OptiPFair's API calls MAW."""
+
+    PPM = "PPM"
+    VOW = "VOW"
+    PON = "PON"
+    L2 = "L2"
+    RANDOM = "random"
+
+    @classmethod
+    def parse(cls, text: str) -> Method:
+        """The method called `text`, in any case; MAW is accepted for PPM.
+
+        Raises:
+            StudyError: for an unknown name.
+        """
+        wanted = "ppm" if text.lower() == "maw" else text.lower()
+        for method in cls:
+            if method.lower() == wanted:
+                return method
+        raise StudyError(f"method {text!r} is unknown; choose one of {', '.join(cls)} (MAW means PPM)")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVariant:
+    """A row of the study: a model's key, where it comes from, and the levels it is pruned to.
+
+    `source` is a hub id, a folder, or `embedded` for the model that ships with the package.
+    """
+
+    key: str
+    source: str
+    kind: Kind
+    levels: tuple[int, ...]
+    revision: str = "main"
+    architecture: Architecture | None = None
+
+    def __post_init__(self) -> None:
+        _check_key("model", self.key)
+        if not self.levels:
+            raise StudyError(f"model {self.key!r} has no levels; give at least one pruning percentage")
+        for percent in self.levels:
+            if not 0 <= percent <= MAX_PERCENT:
+                raise StudyError(
+                    f"level {percent} of model {self.key!r} is outside 0–{MAX_PERCENT} per cent; choose one inside"
+                )
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the weights ship with the package."""
+        return self.source == "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A task's headline metric: lm-eval's name and filter, its direction, and the score of guessing.
+
+    `chance` is a share (0–1) for accuracies and None where guessing has no fixed score.
+    """
+
+    name: str
+    filter: str = "none"
+    higher_is_better: bool = True
+    chance: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Name as printed: `acc_norm`, `exact_match,flexible-extract`."""
+        return self.name if self.filter == "none" else f"{self.name},{self.filter}"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An lm-eval task with its few-shot count and one headline metric.
+
+    `key` stands in case ids; `lm_eval_name` is what lm-eval calls the task. `embedded` tasks ship with
+    the package; `slow` ones take minutes or more per level on a small GPU.
+    """
+
+    key: str
+    metric: Metric
+    num_fewshot: int = 0
+    lm_eval_name: str = ""
+    embedded: bool = False
+    slow: bool = False
+
+    def __post_init__(self) -> None:
+        _check_key("task", self.key)
+        if not self.lm_eval_name:
+            object.__setattr__(self, "lm_eval_name", self.key)
+        if self.num_fewshot < 0:
+            raise StudyError(f"task {self.key!r}: few-shot count {self.num_fewshot} must be 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A generation workload of the energy suite.
+
+    `prompts` names the task whose prompts are used; `num_prompts` prompts are answered with
+    `new_tokens` tokens each, `batch_size` at a time, once per seed.
+    """
+
+    key: str
+    prompts: str
+    num_prompts: int
+    new_tokens: int
+    batch_size: int
+    seeds: tuple[int, ...] = (42, 123, 456)
+
+    def __post_init__(self) -> None:
+        _check_key("workload", self.key)
+        for name in ("num_prompts", "new_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise StudyError(f"workload {self.key!r}: {name} {getattr(self, name)} must be 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A named set of tasks or workloads and the models it is meant for; each is a pytest marker.
+
+    `instruct_tasks` are added for instruct variants. An embedded model runs the tasks and the
+    workloads that ship with the package, a hub model the others.
+    """
+
+    key: str
+    description: str
+    models: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    instruct_tasks: tuple[str, ...] = ()
+    workloads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a run can choose from; keys are unique and every reference resolves.
+
+    Raises:
+        StudyError: if a suite names an unknown task, workload or model.
+    """
+
+    models: Mapping[str, ModelVariant]
+    tasks: Mapping[str, Task]
+    workloads: Mapping[str, Workload]
+    suites: Mapping[str, Suite]
+
+    def __post_init__(self) -> None:
+        for workload in self.workloads.values():
+            if workload.prompts not in self.tasks:
+                raise StudyError(f"workload {workload.key!r}: {unknown('task', workload.prompts, self.tasks)}")
+        for suite in self.suites.values():
+            for kind, names, known in (
+                ("task", suite.tasks + suite.instruct_tasks, self.tasks),
+                ("workload", suite.workloads, self.workloads),
+                ("model", suite.models, self.models),
+            ):
+                for name in names:
+                    if name not in known:
+                        raise StudyError(f"suite {suite.key!r}: {unknown(kind, name, known)}")
+
+    def model(self, key: str) -> ModelVariant:
+        """The model variant called `key`, or a StudyError that lists those there are."""
+        if key not in self.models:
+            raise StudyError(unknown("model", key, self.models))
+        return self.models[key]
+
+    def suite(self, key: str) -> Suite:
+        """The suite called `key`, or a StudyError that lists those there are."""
+        if key not in self.suites:
+            raise StudyError(unknown("suite", key, self.suites))
+        return self.suites[key]
+
+    def workload(self, key: str) -> Workload:
+        """The workload called `key`, or a StudyError that lists those there are."""
+        if key not in self.workloads:
+            raise StudyError(unknown("workload", key, self.workloads))
+        return self.workloads[key]
+
+
+def unknown(kind: str, value: object, known: Mapping[str, object]) -> str:
+    """One line for a name that does not exist: the value, the rule and the choices."""
+    return f"{kind} {value!r} is not in the study; choose one of {', '.join(known)}"
+
+
+def _check_key(kind: str, key: str) -> None:
+    if not _KEY.fullmatch(key):
+        raise StudyError(
+            f"{kind} key {key!r} must consist of lower-case letters, digits and _ "
+            "(it stands in case ids, file names and -k expressions); rename it"
+        )
