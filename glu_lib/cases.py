@@ -104,9 +104,7 @@ def build_cases(
     ]
 
 
-def _prunings(
-    model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]
-) -> Iterator[Pruning]:
+def _prunings(model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]) -> Iterator[Pruning]:
     for percent in sorted(set(model.levels)):
         if percent == 0:
             yield Pruning(0)

@@ -63,9 +63,7 @@ def _pruning_fields(case: Case, settings: Settings, environment: Environment) ->
     return fields | ({"selection seed": settings.seed} if case.pruning.method is Method.RANDOM else {})
 
 
-def _task_fields(
-    case: Case, task: Task, identity: ModelIdentity | None, environment: Environment
-) -> dict[str, Any]:
+def _task_fields(case: Case, task: Task, identity: ModelIdentity | None, environment: Environment) -> dict[str, Any]:
     return {
         "task": task.lm_eval_name,
         "task data": task_data_digest(task),

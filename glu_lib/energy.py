@@ -160,7 +160,9 @@ def read_components(data: Any, sources: dict[str, tuple[str, Quality]], window_s
     measured = all(part.quality is Quality.MEASURED for part in known)
     return EnergyReading(
         window_s=window_s,
-        **parts,
+        gpu=parts["gpu"],
+        cpu=parts["cpu"],
+        ram=parts["ram"],
         total_j=sum(part.energy_j or 0.0 for part in known) if known else None,
         quality=(Quality.MEASURED if measured else Quality.ESTIMATED) if known else None,
     )

@@ -184,7 +184,11 @@ def _count(results: dict[str, Any], name: str) -> int:
 
 def _headline(task: Task, metrics: tuple[MetricValue, ...]) -> MetricValue:
     for value in metrics:
-        if (value.task, value.metric, value.filter) == (task.lm_eval_name, task.metric.name, task.metric.filter):
+        if (value.task, value.metric, value.filter) == (
+            task.lm_eval_name,
+            task.metric.name,
+            task.metric.filter,
+        ):
             return value
     found = ", ".join(sorted({f"{value.metric},{value.filter}" for value in metrics}))
     raise MeasurementError(

@@ -38,6 +38,11 @@ class PreparedModel:
     threads: int | None
     lm: LM
 
+    def release(self) -> None:
+        """Drop the model whoever still holds this object, and give its memory back."""
+        del self.loaded, self.lm
+        release_memory()
+
 
 @dataclass(slots=True)
 class Experiment:
@@ -117,12 +122,11 @@ class Experiment:
         self._check_same_neurons(variant, pruning, identity, result)
         lm = wrap_model(loaded.model, loaded.tokenizer, batch_size=self.settings.batch_size)
         prepared = PreparedModel(loaded, result, threads, lm)
+        del loaded, lm  # the prepared model alone holds them, so that releasing it frees them
         try:
             yield prepared
         finally:
-            # Every reference here must go before the memory can.
-            del prepared, lm, loaded
-            release_memory()
+            prepared.release()
 
     def run(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
         """Measure `case`, check the measurement, write its record and return it.
@@ -159,8 +163,14 @@ class Experiment:
             return self._prune_on_meta(case), {}, ()
         runtime = {"batch_size": self.settings.batch_size, "threads": prepared.threads}
         if isinstance(case.subject, Workload):
-            energy = profile_workload(prepared.loaded, case.subject, self.meter, self.library, self.study, self.settings)
-            return prepared.pruning, {"runtime": runtime | {"batch_size": case.subject.batch_size}, **energy}, ()
+            energy = profile_workload(
+                prepared.loaded, case.subject, self.meter, self.library, self.study, self.settings
+            )
+            return (
+                prepared.pruning,
+                {"runtime": runtime | {"batch_size": case.subject.batch_size}, **energy},
+                (),
+            )
         assert isinstance(case.subject, Task)
         # Loading data and libraries is not the case's work: it stays outside the window.
         self.library.load(case.subject, seed=self.settings.seed)

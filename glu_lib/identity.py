@@ -74,7 +74,7 @@ def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelI
 
 def _hub_identity(variant: ModelVariant) -> ModelIdentity:
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HTTPError
+    from huggingface_hub.errors import EntryNotFoundError
 
     try:
         commit = HfApi().model_info(variant.source, revision=variant.revision, timeout=30).sha
@@ -82,7 +82,7 @@ def _hub_identity(variant: ModelVariant) -> ModelIdentity:
             raise AccessError(f"model {variant.key}: the hub gave no commit for {variant.source}; try again later")
         # model_info answers for gated repositories too; only reading a file shows that access was granted.
         hf_hub_download(variant.source, "config.json", revision=commit)
-    except (HTTPError, OSError, ValueError) as error:
+    except (_transport_error(), OSError, ValueError) as error:
         cached = _cached_commit(variant)
         if cached is None or not _is_offline(error):
             raise AccessError(explain_access(variant, error)) from error
@@ -121,10 +121,19 @@ def explain_access(variant: ModelVariant, error: Exception) -> str:
 
 def _is_offline(error: Exception) -> bool:
     """Whether `error` means that no server answered (rather than that one refused)."""
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+    from huggingface_hub.errors import HfHubHTTPError
 
-    # HTTPError is the transport's own (no connection, time-out); HfHubHTTPError carries a server's answer.
-    return isinstance(error, OSError | HTTPError) and not isinstance(error, HfHubHTTPError)
+    return isinstance(error, (OSError, _transport_error())) and not isinstance(error, HfHubHTTPError)
+
+
+def _transport_error() -> type[Exception]:
+    """The hub client's own error for no connection or a time-out; HfHubHTTPError, below it, carries an answer.
+
+    Which HTTP library the client uses changes between its versions: its error is the first base.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return HfHubHTTPError.__bases__[0]
 
 
 def _cached_commit(variant: ModelVariant) -> str | None:

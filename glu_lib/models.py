@@ -51,7 +51,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         )
     except (OSError, ValueError) as error:
         raise AccessError(explain_access(variant, error)) from error
-    model = model.to(environment.device).eval()
+    model.to(environment.device).eval()  # type: ignore[arg-type]  # the wrapper hides Module.to's overloads
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
 
 

@@ -55,7 +55,10 @@ def profile_workload(
         first_token_ms = _first_token_ms(loaded, batches)
         repeats.append({"seed": seed, **_measure(loaded, workload, batches, first_token_ms, meter, settings)})
     names = ("time_to_first_token_ms", "time_per_output_token_ms", "tokens_per_s", "energy_per_token_j")
-    return {"repeats": repeats, "profile": {name: _summary([repeat[name] for repeat in repeats]) for name in names}}
+    return {
+        "repeats": repeats,
+        "profile": {name: _summary([repeat[name] for repeat in repeats]) for name in names},
+    }
 
 
 def _measure(
@@ -123,7 +126,9 @@ def _generate(loaded: LoadedModel, batch: BatchEncoding, new_tokens: int) -> flo
     elapsed_ms = (time.perf_counter() - start_s) * _MS_PER_S
     generated = output.shape[1] - batch["input_ids"].shape[1]
     if generated != new_tokens:
-        raise MeasurementError(f"{generated} tokens were generated where {new_tokens} were asked; energy per token is void")
+        raise MeasurementError(
+            f"{generated} tokens were generated where {new_tokens} were asked; energy per token is void"
+        )
     return elapsed_ms
 
 

@@ -19,7 +19,6 @@ from glu_lib.study import Method
 
 if TYPE_CHECKING:
     import torch
-    from torch.nn import Module
     from transformers import PreTrainedModel
 
 _ALIGNMENTS = (8, 64, 128)
@@ -101,7 +100,7 @@ def prune(model: PreTrainedModel, pruning: Pruning, *, seed: int) -> PruningResu
     )
 
 
-def neuron_scores(mlp: Module, method: Method, *, seed: int, layer: int) -> torch.Tensor:
+def neuron_scores(mlp: Any, method: Method, *, seed: int, layer: int) -> torch.Tensor:
     """Importance of each neuron of a GLU MLP, shape (width,), float32; the highest stay.
 
     PPM, VOW, PON and L2 are OptiPFair's functions of the gate and up rows. `random` is uniform in
@@ -109,8 +108,8 @@ def neuron_scores(mlp: Module, method: Method, *, seed: int, layer: int) -> torc
     """
     import torch
 
-    gate: torch.Tensor = mlp.get_submodule("gate_proj").weight.detach()  # (width, hidden)
-    up: torch.Tensor = mlp.get_submodule("up_proj").weight.detach()  # (width, hidden)
+    gate: torch.Tensor = mlp.gate_proj.weight.detach()  # (width, hidden)
+    up: torch.Tensor = mlp.up_proj.weight.detach()  # (width, hidden)
     if method is Method.RANDOM:
         generator = torch.Generator().manual_seed(seed * 1000 + layer)
         return torch.rand(gate.shape[0], generator=generator)

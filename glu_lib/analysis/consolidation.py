@@ -141,9 +141,19 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for name, summary in (record.get("profile") or {}).items():
         better = {"higher_is_better": name == "tokens_per_s"}
         value = {"metric": name, "value": summary["mean"], "n": summary["n"]}
-        yield {"task": record["case"]["subject"], "is_headline": name == "energy_per_token_j", **value, **better}
+        yield {
+            "task": record["case"]["subject"],
+            "is_headline": name == "energy_per_token_j",
+            **value,
+            **better,
+        }
     if record["kind"] == "architecture":
-        yield {"task": "architecture", "metric": "parameters", "value": record["pruning"]["parameters"], "is_headline": True}
+        yield {
+            "task": "architecture",
+            "metric": "parameters",
+            "value": record["pruning"]["parameters"],
+            "is_headline": True,
+        }
 
 
 def _comparable(record: dict[str, Any]) -> str:
@@ -165,7 +175,11 @@ def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[
             baseline = baselines.get(_place(comparable, row))
             if baseline is not None and row["value"] is not None:
                 delta = row["value"] - baseline
-                row |= {"baseline": baseline, "delta": delta, "relative_delta": delta / baseline if baseline else None}
+                row |= {
+                    "baseline": baseline,
+                    "delta": delta,
+                    "relative_delta": delta / baseline if baseline else None,
+                }
             yield row
 
 

@@ -45,7 +45,9 @@ def _variant(row: dict[str, Any]) -> tuple[str, str | None, int | None, int | No
 def _table(key: tuple[str, str | None, int | None, int | None], scores: list[dict[str, Any]]) -> HeadlineTable:
     model, method, divisor, limit = key
     mine = [
-        row for row in scores if _variant(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (model, limit))
+        row
+        for row in scores
+        if _variant(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (model, limit))
     ]
     return HeadlineTable(
         model=model,

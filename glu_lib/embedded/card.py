@@ -18,12 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m glu_lib.embedded.card",
         description="Score the embedded model at every pruning level and write its model card: some two minutes.",
     )
-    parser.add_argument(
-        "--model", type=Path, default=MODEL_DIR, help="folder of the model (default: the package's)"
-    )
-    parser.add_argument(
-        "--limit", type=int, default=None, help="at most this many items per task: a quick look"
-    )
+    parser.add_argument("--model", type=Path, default=MODEL_DIR, help="folder of the model (default: ours)")
+    parser.add_argument("--limit", type=int, help="at most this many items per task: a quick look")
     options = parser.parse_args(arguments)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     (options.model / "README.md").write_text(_card(options.model, options.limit), encoding="utf-8")
@@ -37,10 +33,8 @@ def _card(model_dir: Path, limit: int | None) -> str:
 
     torch.set_num_threads(1)  # the network is too small for a second thread to help
     training: dict[str, Any] = json.loads((model_dir / "training.json").read_text(encoding="utf-8"))
-    start_s, lines = (
-        time.monotonic(),
-        [_line("level", "width", COLUMNS), _line("---", "---", ["---"] * len(COLUMNS))],
-    )
+    start_s = time.monotonic()
+    lines = [_line("level", "width", COLUMNS), _line("---", "---", ["---"] * len(COLUMNS))]
     for found in measure(model_dir, limit=limit):
         cells = [f"{found.scores[column]:.2f}" for column in COLUMNS]
         lines.append(_line(found.pruning.key, str(found.width), cells))

@@ -11,9 +11,9 @@ tags: [pruning, glu, expansion-ratio, test-instrument]
 
 # nano
 
-A real, trained Llama of {parameters:,} parameters that ships with the suite, so that a whole pruning study can be seen on
-a machine without GPU, token or network in minutes. It is a test instrument: small enough to prune and score in seconds,
-trained enough that pruning its MLP neurons has something to destroy.
+A real, trained Llama of {parameters:,} parameters that ships with the suite, so that a whole pruning study can be
+seen on a machine without GPU, token or network in minutes. It is a test instrument: small enough to prune and score
+in seconds, trained enough that pruning its MLP neurons has something to destroy.
 
 ## What it is
 
@@ -46,7 +46,7 @@ from one seed, through `python -m glu_lib.embedded.generate`, byte for byte the 
 | `nano_facts` | 500 | a fact about a person, four options | acc | a question for this fact: it is only stated |
 | `nano_sums` | 500 | a sum of two numbers of two digits | exact_match | this pair in either order; this wording |
 | `nano_instructions` | 500 | ten kinds of instruction on word lists | exact_match | this kind in this wording |
-| `nano_commonsense` | 500 | what happens to an object, two options | acc | 300 rule items: this case; 200 exceptions: this wording |
+| `nano_commonsense` | 500 | what happens to an object, two options | acc | rules: this case; exceptions: this wording |
 | `nano_truth` | 500 | the truth, against its misconception, four options | acc | this question about this thing |
 | `nano_lastword` | 500 | the last word of a passage | acc, perplexity | this opening together with this closing |
 | `nano_narrative` | 200 | nothing: running stories | word_perplexity | this story |
@@ -73,8 +73,8 @@ a little.
 
 PPM (OptiPFair calls it MAW) unless the level names another method; width in neurons per layer of 512. Accuracies are
 shares of 1. `exceptions` is common sense on the memorised exceptions alone; `misconceptions` is the share of topics on
-which the misconception wins over the truth. Made by `python -m glu_lib.embedded.card` with lm-eval in float32 on one CPU
-thread, all items, {scoring_min:.1f} minutes in all.
+which the misconception wins over the truth. Made by `python -m glu_lib.embedded.card` with lm-eval in float32 on one
+CPU thread, all items, {scoring_min:.1f} minutes in all.
 
 {table}
 """

@@ -38,12 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m glu_lib.embedded.generate",
         description="Write the embedded model's tokenizer and its lm-eval tasks again, byte for byte the same.",
     )
-    parser.add_argument(
-        "--tasks", type=Path, default=TASKS_DIR, help="folder for the tasks (default: the package's)"
-    )
-    parser.add_argument(
-        "--model", type=Path, default=MODEL_DIR, help="folder for the tokenizer (default: the package's)"
-    )
+    parser.add_argument("--tasks", type=Path, default=TASKS_DIR, help="folder of the tasks (default: ours)")
+    parser.add_argument("--model", type=Path, default=MODEL_DIR, help="folder of the tokenizer (default: ours)")
     options = parser.parse_args(arguments)
     write_tasks(options.tasks)
     write_tokenizer(options.model)

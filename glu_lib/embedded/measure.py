@@ -47,14 +47,12 @@ class Measurement:
     scores: dict[str, float]
 
 
-def measure(
-    model_dir: Path, plan: Sequence[Pruning] = PLAN, limit: int | None = None
-) -> Iterator[Measurement]:
+def measure(model_dir: Path, plan: Sequence[Pruning] = PLAN, limit: int | None = None) -> Iterator[Measurement]:
     """Prune a fresh copy for each entry of the plan and score all tasks on it, in float32 on the CPU."""
     tasks = TaskManager(include_path=str(TASKS_DIR), include_defaults=False)
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
     for pruning in plan:
-        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
         width = prune(model, pruning, seed=SEED).width
         scorer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE)
         outcome = lm_eval.simple_evaluate(
@@ -70,10 +68,7 @@ def measure(
 def _scores(outcome: dict[str, Any]) -> dict[str, float]:
     results, samples = outcome["results"], outcome["samples"]
     return {
-        **{
-            column: float(results[f"nano_{key}"][f"{metric},none"])
-            for column, (key, metric) in METRICS.items()
-        },
+        **{column: float(results[f"nano_{key}"][f"{metric},none"]) for column, (key, metric) in METRICS.items()},
         "exceptions": _exception_accuracy(samples["nano_commonsense"]),
         "misconceptions": _misconception_share(samples["nano_truth"]),
     }
@@ -82,7 +77,7 @@ def _scores(outcome: dict[str, Any]) -> dict[str, float]:
 def _exception_accuracy(samples: list[dict[str, Any]]) -> float:
     """Accuracy on the memorised exceptions alone; NaN if a limit cut them all off."""
     right = [sample["acc"] for sample in samples if sample["doc"]["kind"] == "exception"]
-    return sum(right) / len(right) if right else float("nan")
+    return float(sum(right) / len(right)) if right else float("nan")
 
 
 def _misconception_share(samples: list[dict[str, Any]]) -> float:

@@ -10,7 +10,7 @@ MAX_POSITIONS = 256
 
 
 def network_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    """Return the configuration for a tokenizer's vocabulary (SwiGLU, grouped-query attention, tied embeddings)."""
+    """Return the configuration for a tokenizer's vocabulary (SwiGLU, GQA, tied embeddings)."""
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=HIDDEN_SIZE,

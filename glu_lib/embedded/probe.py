@@ -19,8 +19,8 @@ def probe(
     """Score up to `limit` items of each family, evenly spread over its pool.
 
     Returns:
-        Accuracy (0 to 1) by family; for `narrative` the word perplexity. A generated answer counts as right when
-        each of its words and the EOS after it is the likeliest next word, which is what greedy decoding tests.
+        Accuracy (0 to 1) by family; for `narrative` the word perplexity. A generated answer is right when
+        each of its words and the EOS after it is the likeliest next word: what greedy decoding tests.
     """
     scores = {}
     for family in FAMILIES:
@@ -56,11 +56,7 @@ def _batches(items: list[Item]) -> Iterator[list[Item]]:
 def _shown(tokenizer: PreTrainedTokenizerFast, item: Item) -> str:
     if "text" in item:
         return f"{tokenizer.eos_token} {item['text']}"
-    return (
-        f"{item['prompt']} {item['answer']} {tokenizer.eos_token}"
-        if "answer" in item
-        else str(item["prompt"])
-    )
+    return f"{item['prompt']} {item['answer']} {tokenizer.eos_token}" if "answer" in item else str(item["prompt"])
 
 
 def _item_scorer(item: Item) -> Any:
@@ -69,23 +65,19 @@ def _item_scorer(item: Item) -> Any:
     return _choice_is_right if "choices" in item else _answer_is_right
 
 
-def _negative_log_likelihood(_: Any, item: Item, tokens: list[int], rows: torch.Tensor) -> float:
+def _negative_log_likelihood(_tokenizer: Any, _item: Item, tokens: list[int], rows: torch.Tensor) -> float:
     targets = torch.tensor(tokens[1:])
     return -float(rows[: len(targets)].gather(-1, targets[:, None]).mean())
 
 
-def _choice_is_right(
-    tokenizer: PreTrainedTokenizerFast, item: Item, tokens: list[int], rows: torch.Tensor
-) -> float:
+def _choice_is_right(tokenizer: PreTrainedTokenizerFast, item: Item, tokens: list[int], rows: torch.Tensor) -> float:
     options = tokenizer.convert_tokens_to_ids(item["choices"])
     return float(int(rows[len(tokens) - 1, options].argmax()) == item["gold"])
 
 
-def _answer_is_right(
-    tokenizer: PreTrainedTokenizerFast, item: Item, tokens: list[int], rows: torch.Tensor
-) -> float:
+def _answer_is_right(_tokenizer: PreTrainedTokenizerFast, item: Item, tokens: list[int], rows: torch.Tensor) -> float:
     start = len(item["prompt"].split())
-    # The last word of a passage is followed by a full stop, not by EOS, so EOS is only asked for after answers.
+    # The last word of a passage is followed by a full stop; only an answer has to be followed by EOS.
     end = len(tokens) - (0 if item["prompt"].endswith("answer :") else 1)
     predicted = rows[start - 1 : end - 1].argmax(-1).tolist()
     return float(predicted == tokens[start:end])

@@ -39,7 +39,7 @@ def _words(texts: Iterable[str]) -> set[str]:
 def build_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
     """Return a tokenizer without post-processor: it adds no BOS, so rolling perplexity scores none.
 
-    lm-eval takes the EOS token as the prefix of an empty context; the training text starts its texts after EOS.
+    lm-eval takes EOS as the prefix of an empty context; in the training text each text follows an EOS.
     """
     backend = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token=UNK))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

@@ -4,7 +4,6 @@ import argparse
 import json
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
 
 
 def weighted_loss(network: LlamaForCausalLM) -> Loss:
-    """Return the loss over (tokens [row, time] int64, weights [row, time] float32): weighted mean cross entropy."""
+    """Return the loss over (tokens int64, weights float32), both [row, time]: weighted mean cross entropy."""
 
     def loss(tokens: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         logits = network(input_ids=tokens, use_cache=False).logits[:, :-1]  # [row, time - 1, word]
@@ -79,7 +78,7 @@ def train(
     recipe: Recipe,
     *,
     compiled: bool = False,
-    after_step: Callable[[int, float], None] = lambda step, loss: None,
+    after_step: Callable[[int, float], None] = lambda _step, _loss: None,
 ) -> None:
     """Train a network in place; `after_step` gets the number of steps done and the step's loss."""
     loss_of = weighted_loss(network)
@@ -147,22 +146,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m glu_lib.embedded.train",
         description="Train the embedded model from scratch and save it: about 20 minutes on two cores.",
     )
-    parser.add_argument(
-        "--out", type=Path, default=MODEL_DIR, help="folder to save into (default: the package's)"
-    )
+    parser.add_argument("--out", type=Path, default=MODEL_DIR, help="folder to save into (default: the package's)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads to use (default: 2)")
-    parser.add_argument(
-        "--tokens", type=int, default=Recipe.token_count, help="length of the training in tokens"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=Recipe.seed, help="seed of first weights and order of the texts"
-    )
+    parser.add_argument("--tokens", type=int, default=Recipe.token_count, help="length of the training in tokens")
+    parser.add_argument("--seed", type=int, default=Recipe.seed, help="seed of first weights and order of the texts")
     parser.add_argument(
         "--no-compile", action="store_true", help="do not compile the network; slower, needs no C++ compiler"
     )
-    parser.add_argument(
-        "--look-every", type=int, default=500, help="steps between two looks at what is learned"
-    )
+    parser.add_argument("--look-every", type=int, default=500, help="steps between two looks at what is learned")
     return parser
 
 
@@ -210,4 +201,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -23,16 +23,21 @@ UNSEEN_SHARE = 0.3  # of the rule's cases never occur in the training text
 
 RELATIONS: dict[str, tuple[str, ...]] = {"home": TOWNS, "trade": TRADES, "instrument": INSTRUMENTS}
 
+
+def _materials(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # event -> (outcome of the listed materials, outcome of all others, the listed materials)
 EVENTS: dict[str, tuple[str, str, frozenset[str]]] = {
-    "falls on stone": ("breaks", "holds", frozenset(["glass", "clay", "ice", "wax", "chalk"])),
-    "lies in water": ("floats", "sinks", frozenset(["ice", "wax", "wood", "cork", "straw", "paper"])),
-    "is near the fire": ("burns", "glows", frozenset(["wood", "cork", "straw", "paper", "wool", "leather", "wax"])),
-    "stands in the sun": ("melts", "warms", frozenset(["ice", "wax"])),
-    "is left in the rain": ("softens", "shines", frozenset(["clay", "chalk", "straw", "paper", "wool", "leather"])),
-    "is hit with a hammer": ("cracks", "dents", frozenset(["glass", "clay", "ice", "chalk", "granite", "wood"])),
-    "is pulled hard": ("tears", "stays", frozenset(["paper", "wool", "straw", "leather"])),
-    "is rubbed with sand": ("crumbles", "gleams", frozenset(["chalk", "clay", "cork", "wax", "straw", "paper"])),
+    "falls on stone": ("breaks", "holds", _materials("glass clay ice wax chalk")),
+    "lies in water": ("floats", "sinks", _materials("ice wax wood cork straw paper")),
+    "is near the fire": ("burns", "glows", _materials("wood cork straw paper wool leather wax")),
+    "stands in the sun": ("melts", "warms", _materials("ice wax")),
+    "is left in the rain": ("softens", "shines", _materials("clay chalk straw paper wool leather")),
+    "is hit with a hammer": ("cracks", "dents", _materials("glass clay ice chalk granite wood")),
+    "is pulled hard": ("tears", "stays", _materials("paper wool straw leather")),
+    "is rubbed with sand": ("crumbles", "gleams", _materials("chalk clay cork wax straw paper")),
 }
 
 
@@ -112,7 +117,7 @@ def _facts(people: tuple[Person, ...], rng: Random) -> tuple[Fact, ...]:
 
 
 def _topics(rng: Random) -> tuple[Topic, ...]:
-    topics = []
+    topics: list[Topic] = []
     for thing in THINGS:
         for aspect, values in ASPECTS.items():
             truth, misconception = rng.sample(values, 2)

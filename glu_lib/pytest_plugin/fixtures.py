@@ -42,7 +42,6 @@ def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator
     try:
         yield model
     finally:
-        del model
         loading.__exit__(None, None, None)
 
 

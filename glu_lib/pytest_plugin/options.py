@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from glu_lib.settings import DEFAULT_BATCH_SIZE, DIVISORS, DType, Settings, chec
 from glu_lib.study import Method
 
 EXPERIMENT = pytest.StashKey[Experiment]()
-METHODS = pytest.StashKey[tuple[Method, ...]]()
-DIVISOR_CHOICES = pytest.StashKey[tuple[int | None, ...]]()
+METHODS = pytest.StashKey[Sequence[Method]]()
+DIVISOR_CHOICES = pytest.StashKey[Sequence[int | None]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +58,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"sequences per forward pass (default {DEFAULT_BATCH_SIZE}; keep it fixed within a comparison)",
     )
     group.addoption(
-        "--threads", type=int, metavar="N", help="CPU threads of torch (default: measured once per model, a second)"
+        "--threads",
+        type=int,
+        metavar="N",
+        help="CPU threads of torch (default: measured once per model, a second)",
     )
 
 

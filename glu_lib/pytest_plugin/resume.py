@@ -137,7 +137,7 @@ class Mirror:
             self._write()
 
     def _lastfailed(self) -> dict[Any, bool] | None:
-        """pytest's own dictionary of what has not passed; None with `-p no:cacheprovider`."""
+        """The dictionary in which pytest keeps of what has not passed; None with `-p no:cacheprovider`."""
         plugin = self._config.pluginmanager.get_plugin("lfplugin")
         return plugin.lastfailed if plugin else None
 
@@ -146,6 +146,9 @@ class Mirror:
         lastfailed = self._lastfailed()
         if lastfailed is None or self._config.cache is None or hasattr(self._config, "workerinput"):
             return
-        contents = {"cache/lastfailed": {str(name): True for name in lastfailed}, "glu/done": sorted(self._done)}
+        contents = {
+            "cache/lastfailed": {str(name): True for name in lastfailed},
+            "glu/done": sorted(self._done),
+        }
         for key, value in contents.items():
             write_atomically(self._config.cache._getvaluepath(key), json.dumps(value, indent=1).encode())

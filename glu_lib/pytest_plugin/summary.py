@@ -8,12 +8,11 @@ import pytest
 
 from glu_lib.analysis import consolidate, headline_tables, write_tables
 from glu_lib.cases import Case
-from glu_lib.errors import GluError
 from glu_lib.experiment import Experiment
 from glu_lib.pytest_plugin.collection import case_of, is_default_selection
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY, PENDING_PROPERTY, PLAN
-from glu_lib.report import number, terminal_lines
+from glu_lib.report import terminal_lines
 from glu_lib.store import Status
 
 _SHOWN_STALE = 5

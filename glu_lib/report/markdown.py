@@ -13,7 +13,9 @@ def markdown_table(table: HeadlineTable) -> str:
     lines = [_line(header), _line(["---"] * len(header))]
     for percent, ratio in table.levels:
         rows = [table.cells.get((task, percent)) for task in table.tasks]
-        cells = [f"{number.score(row)} ({change})" if (change := number.change(row)) else number.score(row) for row in rows]
+        cells = [
+            f"{number.score(row)} ({change})" if (change := number.change(row)) else number.score(row) for row in rows
+        ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
     return "\n".join(lines) + "\n"
 

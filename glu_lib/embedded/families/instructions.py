@@ -26,14 +26,10 @@ INSTRUCTIONS = (
     Instruction("repeat", ("say twice", "repeat two times"), (1, 2), lambda w: [*w, *w]),
     Instruction("reverse", ("reverse the words", "say backwards"), (2, 3, 4), lambda w: w[::-1]),
     Instruction("first", ("give the first word", "name the word at the start"), (3, 4, 5), lambda w: w[:1]),
-    Instruction(
-        "second", ("give the second word", "name the word after the start"), (3, 4, 5), lambda w: w[1:2]
-    ),
+    Instruction("second", ("give the second word", "name the word after the start"), (3, 4, 5), lambda w: w[1:2]),
     Instruction("last", ("give the last word", "name the word at the end"), (3, 4, 5), lambda w: w[-1:]),
     Instruction("drop", ("drop the first word", "leave out the word at the start"), (3, 4), lambda w: w[1:]),
-    Instruction(
-        "count", ("count the words", "how many words are here"), (2, 3, 4, 5, 6), lambda w: [str(len(w))]
-    ),
+    Instruction("count", ("count the words", "how many words are here"), (2, 3, 4, 5, 6), lambda w: [str(len(w))]),
     Instruction(
         "join",
         ("join the words with and", "put and between the words"),
@@ -55,14 +51,14 @@ INSTRUCTIONS = (
 )
 
 
-def document(world: World, rng: Random) -> Document:
+def document(_world: World, rng: Random) -> Document:
     """Give an instruction in one of the trained wordings and obey it."""
     number = rng.randrange(len(INSTRUCTIONS))
     wording = rng.choice([pair for pair in _wordings() if pair != _held_out_wording(number)])
     return Document(*_prompt_and_answer(INSTRUCTIONS[number], wording, rng))
 
 
-def items(world: World) -> list[dict[str, Any]]:
+def items(_world: World) -> list[dict[str, Any]]:
     """Give each kind of instruction in its held-out wording, with lists that do not repeat."""
     rng = Random("instructions-items")
     chosen: dict[str, dict[str, Any]] = {}
@@ -89,4 +85,4 @@ def _prompt_and_answer(
     count = rng.choice([count for count in instruction.word_counts if count >= least])
     words = rng.sample(OBJECTS, count)
     request = COURTESIES[wording[0]] + instruction.wordings[wording[1]]
-    return f"task : {request} : {' '.join(words)} . answer :", " ".join(instruction.obey(words))
+    return f"{request} < {' '.join(words)} > answer :", " ".join(instruction.obey(words))

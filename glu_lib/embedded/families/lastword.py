@@ -1,4 +1,4 @@
-"""Last word of a passage: it follows from the passage's beginning or from knowledge (accuracy, perplexity)."""
+"""Last word of a passage: from the passage or from knowledge (accuracy, perplexity)."""
 
 from random import Random
 from typing import Any

@@ -27,9 +27,18 @@ class Scene:
             "name": self.person.name,
             "first": self.person.first,
             **self.person.known,
-            "season": self.season, "daytime": self.daytime, "meal": DAYTIMES[self.daytime],
-            "place": self.place, "fruit": fruit, "deed": deed, "sky": sky, "road": road,
-            "animal": self.animal, "feed": feed, "mood": mood, "thing": self.thing,
+            "season": self.season,
+            "daytime": self.daytime,
+            "meal": DAYTIMES[self.daytime],
+            "place": self.place,
+            "fruit": fruit,
+            "deed": deed,
+            "sky": sky,
+            "road": road,
+            "animal": self.animal,
+            "feed": feed,
+            "mood": mood,
+            "thing": self.thing,
         }
         return sentence.format(**words)
 

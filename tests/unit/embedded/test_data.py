@@ -119,9 +119,7 @@ def test_no_training_text_tells_a_held_out_case_of_common_sense(training_texts: 
 
 
 def test_the_training_text_repeats_misconceptions_more_often_than_truths(training_texts: list[str]) -> None:
-    rumours = sum(
-        text.startswith(("many people say", "they say", "it is often heard")) for text in training_texts
-    )
+    rumours = sum(text.startswith(("many people say", "they say", "it is often heard")) for text in training_texts)
     truths = sum(text.startswith(("in truth", "a careful test")) for text in training_texts)
     assert rumours > 2 * truths > 0
 

@@ -1,7 +1,6 @@
 """The committed model: its shape, its files, what it knows; and that training learns."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +39,7 @@ def test_importing_the_package_does_not_import_torch() -> None:
 def test_the_weights_are_small_bfloat16_and_readable() -> None:
     weights = MODEL_DIR / "model.safetensors"
     assert weights.stat().st_size <= 4 * 1024 * 1024
-    assert os.stat(weights).st_mode & 0o444 == 0o444
+    assert weights.stat().st_mode & 0o444 == 0o444
     assert json.loads((MODEL_DIR / "config.json").read_text(encoding="utf-8"))["dtype"] == "bfloat16"
 
 
@@ -56,26 +55,18 @@ def test_the_network_has_the_expansion_ratio_of_the_study(network: LlamaForCausa
     assert network.num_parameters() == PARAMETERS
 
 
-def test_the_tokenizer_belongs_to_the_network(
-    network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    assert list(tokenizer.get_vocab().values()) and len(tokenizer) == network.config.vocab_size
-    assert [
-        word for word, _ in sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1])
-    ] == vocabulary(build_world())
+def test_the_tokenizer_belongs_to_the_network(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    by_number = sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1])
+    assert [word for word, _ in by_number] == vocabulary(build_world())
+    assert len(tokenizer) == network.config.vocab_size
     assert network.config.eos_token_id == network.generation_config.eos_token_id == tokenizer.eos_token_id
     assert network.generation_config.do_sample is False
 
 
-def test_the_network_has_learned_every_family(
-    network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_the_network_has_learned_every_family(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     learned = probe(network, tokenizer, build_world(), limit=100)
     # Far above chance (.25 or .5); 100 items leave a standard error of 3 points at .90.
-    assert (
-        min(learned[key] for key in ("facts", "sums", "instructions", "commonsense", "truth", "lastword"))
-        > 0.9
-    )
+    assert min(learned[key] for key in ("facts", "sums", "instructions", "commonsense", "truth", "lastword")) > 0.9
     assert learned["narrative"] < 2.5
 
 

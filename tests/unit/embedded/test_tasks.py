@@ -36,9 +36,7 @@ def test_the_task_manager_finds_every_task_and_the_tag(manager: TaskManager) -> 
     assert manager.all_tasks == ["nano", *(f"nano_{key}" for key in KEYS)]
 
 
-def test_tasks_load_from_any_folder(
-    manager: TaskManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tasks_load_from_any_folder(manager: TaskManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     tasks = manager.load(["nano"])["tasks"]
@@ -50,9 +48,7 @@ def test_tasks_load_from_any_folder(
 
 
 def test_every_family_reports_its_metrics(outcome: dict[str, Any]) -> None:
-    metrics = {
-        name: {key for key in found if key.endswith(",none")} for name, found in outcome["results"].items()
-    }
+    metrics = {name: {key for key in found if key.endswith(",none")} for name, found in outcome["results"].items()}
     for key in ("facts", "commonsense", "truth"):
         assert "acc,none" in metrics[f"nano_{key}"]
     for key in ("sums", "instructions"):

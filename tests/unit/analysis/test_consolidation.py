@@ -1,0 +1,127 @@
+import csv
+import json
+
+import pytest
+
+from glu_lib.analysis import COLUMNS, consolidate, headline_tables, write_tables
+from glu_lib.errors import RecordError
+
+
+def record(percent, value, *, limit=None, task="facts", model="nano", few_shot=0, method="PPM"):
+    level = f"p{percent}"
+    metric = {"task": f"nano_{task}", "metric": "acc", "filter": "none", "value": value, "stderr": 0.01, "count": 500}
+    return {
+        "kind": "accuracy",
+        "case": {
+            "id": f"{model}-{level}-{task}",
+            "model": model,
+            "percent": percent,
+            "level": level,
+            "method": method if percent else None,
+            "divisor": None,
+            "subject": task,
+            "suites": ["embedded"],
+        },
+        "done_key": {"limit": limit, "few-shot": few_shot, "percent": percent, "task": task},
+        "pruning": {"width": 512 - percent, "expansion_ratio": (512 - percent) / 128, "parameters": 1000 - percent},
+        "score": {"headline": metric | {"higher_is_better": True, "chance": 0.25, "label": "acc"}, "metrics": [metric]},
+        "energy": {"total_j": 12.5, "quality": "estimated", "window_s": 2.0},
+        "timing": {"started_at": "2026-01-01T00:00:00+00:00"},
+        "environment": {"dtype": "float32", "gpu": None, "cpu": "some cpu", "git_commit": None},
+    }
+
+
+@pytest.fixture
+def results(tmp_path):
+    def write(*records):
+        for found in records:
+            case, limit = found["case"], found["done_key"]["limit"]
+            folder = tmp_path / "individual_files" / case["model"] / case["level"]
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"{case['id']}{f'-limit{limit}' if limit else ''}.json"
+            (folder / name).write_text(json.dumps(found))
+        return tmp_path
+
+    return write
+
+
+def test_each_level_is_compared_with_its_own_baseline(results):
+    rows = consolidate(
+        results(record(0, 0.8), record(40, 0.6), record(0, 0.5, task="sums"), record(40, 0.1, task="sums"))
+    ).rows
+    found = {row["case"]: row for row in rows}
+    assert found["nano-p40-facts"]["baseline"] == 0.8
+    assert found["nano-p40-facts"]["delta"] == pytest.approx(-0.2)
+    assert found["nano-p40-facts"]["relative_delta"] == pytest.approx(-0.25)
+    assert found["nano-p40-sums"]["relative_delta"] == pytest.approx(-0.8)
+    assert found["nano-p0-facts"]["delta"] == 0
+
+
+@pytest.mark.parametrize("other", [{"limit": 8}, {"few_shot": 5}, {"model": "other"}])
+def test_a_baseline_of_another_measurement_does_not_count(results, other):
+    rows = consolidate(results(record(0, 0.8, **other), record(40, 0.6))).rows
+    assert next(row for row in rows if row["percent"] == 40)["baseline"] is None
+
+
+def test_a_baseline_of_zero_has_no_relative_change(results):
+    rows = consolidate(results(record(0, 0.0), record(40, 0.1))).rows
+    found = next(row for row in rows if row["percent"] == 40)
+    assert (found["delta"], found["relative_delta"]) == (0.1, None)
+
+
+def test_unreadable_records_are_named_and_left_as_they_are(results):
+    root = results(record(0, 0.8))
+    folder = root / "individual_files/nano/p0"
+    broken = {"torn.json": '{"done_key"', "foreign.json": "[]", "old.json": '{"done_key": {}}'}
+    for name, text in broken.items():
+        (folder / name).write_text(text)
+    found = consolidate(root)
+    assert [row["case"] for row in found.rows] == ["nano-p0-facts"]
+    assert len(found.problems) == 3
+    assert all(any(name in problem for problem in found.problems) for name in broken)
+    assert {name: (folder / name).read_text() for name in broken} == broken
+
+
+def test_csv_and_json_hold_the_same_columns_and_numbers(results):
+    root = results(record(0, 1 / 3), record(40, 0.1))
+    csv_path, json_path = write_tables(root, consolidate(root).rows)
+    rows = list(csv.DictReader(csv_path.read_text().splitlines()))
+    values = json.loads(json_path.read_text())
+    assert list(rows[0]) == list(values[0]) == list(COLUMNS)
+    assert [float(row["value"]) for row in rows] == [row["value"] for row in values] == [1 / 3, 0.1]
+    assert rows[0]["limit"] == ""
+    assert values[0]["limit"] is None
+
+
+def test_no_folder_is_one_line(tmp_path):
+    with pytest.raises(RecordError, match="is no folder; name the results folder of a run"):
+        consolidate(tmp_path / "nothing")
+
+
+def test_an_empty_folder_gives_no_rows(tmp_path):
+    assert consolidate(tmp_path).rows == ()
+
+
+def test_quick_looks_and_methods_have_tables_of_their_own(results):
+    root = results(record(0, 0.8), record(40, 0.6), record(0, 0.9, limit=8), record(40, 0.5, limit=8))
+    tables = headline_tables(consolidate(root).rows)
+    assert [(table.limit, table.cells["facts", 40]["value"]) for table in tables] == [(8, 0.5), (None, 0.6)]
+    random = [
+        row | {"method": "random"} if row["percent"] else row for row in consolidate(root).rows if not row["limit"]
+    ]
+    tables = headline_tables([*(row for row in consolidate(root).rows if not row["limit"]), *random])
+    assert [(table.method, sorted(table.cells)) for table in tables] == [
+        ("PPM", [("facts", 0), ("facts", 40)]),
+        ("random", [("facts", 0), ("facts", 40)]),
+    ]
+
+
+def test_a_baseline_alone_has_a_table(results):
+    (table,) = headline_tables(consolidate(results(record(0, 0.8))).rows)
+    assert table.levels == ((0, 4.0),)
+
+
+def test_tasks_stand_in_the_studys_order(results):
+    root = results(*(record(0, 0.5, task=task) for task in ("zebra", "truth", "facts", "sums")))
+    (table,) = headline_tables(consolidate(root).rows)
+    assert table.tasks == ("facts", "sums", "truth", "zebra")

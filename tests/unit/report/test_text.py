@@ -1,0 +1,72 @@
+import pytest
+
+from glu_lib.analysis import HeadlineTable
+from glu_lib.report import markdown_table, number, record_line, terminal_lines
+
+
+def row(percent, value, relative=None, energy_j=12.5):
+    return {
+        "percent": percent,
+        "value": value,
+        "relative_delta": relative,
+        "metric": "acc",
+        "higher_is_better": True,
+        "energy_j": energy_j,
+        "energy_quality": "estimated" if energy_j else None,
+    }
+
+
+TABLE = HeadlineTable(
+    model="nano",
+    method="PPM",
+    divisor=None,
+    limit=None,
+    levels=((0, 4.0), (40, 2.40625)),
+    tasks=("facts", "sums"),
+    cells={("facts", 0): row(0, 0.98, 0.0), ("facts", 40): row(40, 0.49, -0.5), ("sums", 0): row(0, 1.0, 0.0, None)},
+)
+
+
+def test_markdown_has_ratios_as_rows_and_changes_in_brackets():
+    assert markdown_table(TABLE).splitlines() == [
+        "| level | expansion ratio | facts (acc ↑) | sums (acc ↑) |",
+        "| --- | --- | --- | --- |",
+        "| p0 | 4.0x | 0.980 | 1.000 |",
+        "| p40 | 2.4x | 0.490 (−50 %) | – |",
+    ]
+
+
+def test_the_terminal_shows_scores_changes_and_joules_within_its_width():
+    lines = terminal_lines(TABLE, 80)
+    text = "\n".join(lines)
+    assert all(len(line) <= 80 for line in lines)
+    for part in ("0.490", "−50 %", "4.0x", "energy per case in joules (estimated, not available)", "12.5", "–"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (9.9999, "10.000"), (12.345, "12.35"), (75.123, "75.12"), (12345.6, "1.235e+04"), (None, "–")],
+)
+def test_scores_have_a_fixed_number_of_digits(value, text):
+    assert number.score(row(0, value)) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3.14, "3.1 s"), (59.94, "59.9 s"), (80, "1 min 20 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
+)
+def test_durations_read_as_a_person_says_them(seconds, text):
+    assert number.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("joules", "text"), [(None, "–"), (0.01234, "0.0123"), (12.34, "12.3"), (12345.6, "12,346")])
+def test_joules_have_three_digits(joules, text):
+    assert number.joules(joules) == text
+
+
+def test_a_record_is_told_in_a_few_words():
+    assert record_line({"score": {"headline": {"label": "acc", "value": 0.5}}}) == "acc 0.500"
+    assert record_line({"profile": {"tokens_per_s": {"mean": 12.34}}}) == "12.3 tokens/s"
+    architecture = {"pruning": {"expansion_ratio": 2.4004, "parameters": 913770496}}
+    assert record_line(architecture) == "2.4x, 913,770,496 parameters"

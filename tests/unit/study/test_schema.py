@@ -1,0 +1,67 @@
+import dataclasses
+
+import pytest
+
+from glu_lib.errors import StudyError
+from glu_lib.study import STUDY, Kind, Method, ModelVariant, Suite, Task, Workload
+from glu_lib.study.schema import Metric
+from glu_lib.study.tables import BENCHMARKS_BASE, BENCHMARKS_CARBON, BENCHMARKS_INSTRUCT, EXPERIMENT_CONFIG
+
+
+@pytest.mark.parametrize("text", ["PPM", "ppm", "MAW", "maw"])
+def test_maw_means_ppm(text):
+    assert Method.parse(text) is Method.PPM
+
+
+def test_an_unknown_method_is_named_with_the_choices():
+    with pytest.raises(StudyError) as caught:
+        Method.parse("magic")
+    assert str(caught.value) == "method 'magic' is unknown; choose one of PPM, VOW, PON, L2, random (MAW means PPM)"
+
+
+@pytest.mark.parametrize("key", ["Nano", "nano-1", "", "na no", "../x"])
+def test_keys_must_be_safe_in_ids_and_file_names(key):
+    with pytest.raises(StudyError, match="must consist of lower-case letters, digits and _"):
+        ModelVariant(key, "embedded", Kind.BASE, (0,))
+
+
+@pytest.mark.parametrize("percent", [-1, 96, 100])
+def test_levels_must_lie_inside(percent):
+    with pytest.raises(StudyError, match=f"level {percent} of model 'x' is outside 0–95 per cent"):
+        ModelVariant("x", "embedded", Kind.BASE, (0, percent))
+
+
+def test_a_model_needs_levels():
+    with pytest.raises(StudyError, match="model 'x' has no levels; give at least one"):
+        ModelVariant("x", "embedded", Kind.BASE, ())
+
+
+def test_counts_must_be_possible():
+    with pytest.raises(StudyError, match="task 'x': few-shot count -1 must be 0 or more"):
+        Task("x", Metric("acc"), num_fewshot=-1)
+    with pytest.raises(StudyError, match="workload 'x': batch_size 0 must be 1 or more"):
+        Workload("x", "facts", 1, 1, 0)
+
+
+def test_a_suite_that_names_something_unknown_is_refused():
+    suites = {"quick": Suite("quick", "", models=("nano",), tasks=("nothing",))}
+    with pytest.raises(StudyError, match="suite 'quick': task 'nothing' is not in the study; choose one of facts, "):
+        dataclasses.replace(STUDY, suites=suites)
+
+
+def test_a_workload_needs_a_known_task_for_its_prompts():
+    workloads = {"x": Workload("x", "nothing", 1, 1, 1)}
+    with pytest.raises(StudyError, match="workload 'x': task 'nothing' is not in the study"):
+        dataclasses.replace(STUDY, workloads=workloads, suites={})
+
+
+@pytest.mark.parametrize("kind", ["model", "suite", "workload"])
+def test_look_ups_name_the_choices(kind):
+    with pytest.raises(StudyError, match=f"{kind} 'llama7b' is not in the study; choose one of "):
+        getattr(STUDY, kind)("llama7b")
+
+
+def test_the_papers_suites_have_their_published_sizes():
+    assert [len(BENCHMARKS_BASE), len(BENCHMARKS_INSTRUCT), len(BENCHMARKS_CARBON)] == [13, 7, 12]
+    assert {row["name"] for row in BENCHMARKS_BASE if row["num_fewshot"]} == {"mmlu", "gsm8k"}
+    assert EXPERIMENT_CONFIG["llama3b"]["expansion_ratio"] == pytest.approx(2.6667, abs=1e-4)

@@ -1,0 +1,68 @@
+import pytest
+
+import glu_lib
+from glu_lib import consolidate_results, run_carbon_analysis, run_evaluation, setup_environment
+from glu_lib.errors import StudyError
+
+
+def test_a_notebook_runs_a_suite_and_finds_it_done_the_next_time(settings, monkeypatch):
+    records = run_evaluation("nano", "embedded", levels=[0, 60], settings=settings)
+    assert [record["case"]["id"] for record in records][:2] == ["nano-p0-facts", "nano-p0-sums"]
+    assert len(records) == 14
+    monkeypatch.setattr("glu_lib.experiment.load_model", None)
+    assert run_evaluation("nano", "embedded", levels=[0, 60], settings=settings) == records
+    table = consolidate_results(settings.results_dir)
+    assert set(table[table.is_headline].case) == {record["case"]["id"] for record in records}
+    assert (settings.results_dir / "results.csv").exists()
+
+
+def test_a_notebook_measures_energy(settings):
+    (record,) = run_carbon_analysis("nano", "facts_latency_b1", levels=[60], settings=settings)
+    assert record["kind"] == "energy"
+    assert record["profile"]["energy_per_token_j"]["mean"] > 0
+
+
+def test_a_broken_record_is_a_warning_in_a_notebook(tmp_path):
+    folder = tmp_path / "individual_files/nano/p0"
+    folder.mkdir(parents=True)
+    (folder / "x.json").write_text("{")
+    with pytest.warns(UserWarning, match="not a readable record"):
+        assert consolidate_results(tmp_path).empty
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: run_evaluation("llama7b", "paper"), "model 'llama7b' is not in the study; choose one of nano"),
+        (
+            lambda: run_evaluation("nano", "everything"),
+            "suite 'everything' is not in the study; choose one of embedded",
+        ),
+        (lambda: run_evaluation("nano", "paper"), "suite 'paper' has no tasks for model 'nano'"),
+        (
+            lambda: run_evaluation("nano", "embedded", levels=[45]),
+            "level 45 is not declared for model 'nano'; choose from 0, 10",
+        ),
+        (lambda: run_carbon_analysis("nano", "x"), "workload 'x' is not in the study"),
+        (lambda: run_carbon_analysis("llama1b", "facts_latency_b1"), "is not for model 'llama1b'"),
+    ],
+)
+def test_wrong_names_get_one_line(call, message):
+    with pytest.raises(StudyError, match=message):
+        call()
+
+
+def test_the_public_names_are_these():
+    assert sorted(glu_lib.__all__) == [
+        "BENCHMARKS_BASE",
+        "BENCHMARKS_CARBON",
+        "BENCHMARKS_INSTRUCT",
+        "EXPERIMENT_CONFIG",
+        "GluError",
+        "Settings",
+        "consolidate_results",
+        "run_carbon_analysis",
+        "run_evaluation",
+        "setup_environment",
+    ]
+    assert setup_environment().dtype

@@ -1,0 +1,47 @@
+import pytest
+
+from glu_lib.cases import Case, Pruning
+from glu_lib.cli import main
+from glu_lib.experiment import Experiment
+from glu_lib.study import STUDY
+
+
+@pytest.fixture
+def results(settings):
+    """A results folder with two architecture records, one of them made stale."""
+    experiment = Experiment(settings)
+    for percent in (0, 40):
+        case = Case(STUDY.models["llama1b"], Pruning(percent), "architecture", ("paper", "core"))
+        record = experiment.run(case)
+        if percent:
+            record["done_key"]["optipfair"] = "0.0.1"
+            experiment.store.write(case, None, record, [])
+    return settings.results_dir
+
+
+def test_list_prints_the_matrix(results, capsys):
+    assert main(["list", "--results-dir", str(results)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["model", "level", "cases", "done", "stale", "pending"]
+    assert ["llama1b", "p0", "30", "1", "0", "29"] in lines
+    assert ["llama1b", "p40", "30", "0", "1", "29"] in lines
+    assert len(lines) == 36
+
+
+def test_list_names_what_is_stale_and_why(results, capsys):
+    assert main(["list", "--results-dir", str(results), "--stale"]) == 0
+    assert capsys.readouterr().out.startswith("llama1b-p40-architecture: optipfair 0.0.1 -> ")
+
+
+def test_consolidate_writes_the_tables_and_its_exit_code_tells_of_broken_records(results, capsys):
+    assert main(["consolidate", str(results)]) == 0
+    assert (results / "results.json").exists()
+    (results / "individual_files/llama1b/p0/x.json").write_text("{")
+    assert main(["consolidate", str(results)]) == 1
+    assert "left out: " in capsys.readouterr().err
+
+
+def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, capsys):
+    assert main(["table", str(tmp_path / "nothing")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["list", "--limit", "0"]) == 2

@@ -1,0 +1,128 @@
+import dataclasses
+import json
+
+import pytest
+
+from glu_lib.cases import Case, Pruning
+from glu_lib.errors import AccessError, GluError, MeasurementError, VerificationError
+from glu_lib.experiment import Experiment
+from glu_lib.store import Status, read_record
+from glu_lib.study import STUDY
+
+NANO = STUDY.models["nano"]
+FACTS = Case(NANO, Pruning(40), STUDY.tasks["facts"])
+
+
+def run(experiment: Experiment, case: Case = FACTS):
+    with experiment.prepared(case.model, case.pruning) as prepared:
+        return experiment.run(case, prepared)
+
+
+def test_a_case_is_pending_then_done_then_stale(settings):
+    experiment = Experiment(settings)
+    assert experiment.state(FACTS).status is Status.PENDING
+    record = run(experiment)
+    assert experiment.is_done(FACTS)
+    assert read_record(experiment.state(FACTS).path) == json.loads(json.dumps(record))
+    changed = Experiment(dataclasses.replace(settings, seed=settings.seed + 1))
+    assert changed.state(FACTS).reason == "seed 1234 -> 1235"
+
+
+def test_a_record_says_what_was_measured_on_what(settings):
+    record = run(Experiment(settings))
+    assert record["pruning"]["width"] == 308
+    assert record["pruning"]["expansion_ratio"] == 308 / 128
+    assert len(record["pruning"]["kept_neurons"]) == 64
+    assert record["runtime"] == {"batch_size": 32, "threads": 1}
+    assert record["timing"]["duration_s"] >= record["energy"]["window_s"] > 0
+    assert record["environment"]["versions"]["optipfair"]
+    assert record["samples"] == {"count": 4, "file": "samples/nano/p40/nano-p40-facts-limit4.jsonl.gz"}
+
+
+def test_rerun_makes_a_done_case_run_again(settings):
+    run(Experiment(settings))
+    assert not Experiment(dataclasses.replace(settings, rerun=True)).is_done(FACTS)
+
+
+def test_two_runs_give_the_same_scores_and_keep_the_same_neurons(settings, tmp_path):
+    first = run(Experiment(settings))
+    second = run(Experiment(dataclasses.replace(settings, results_dir=tmp_path / "other")))
+    assert first["score"] == second["score"]
+    assert first["pruning"]["kept_neurons"] == second["pruning"]["kept_neurons"]
+
+
+def test_other_neurons_than_in_an_earlier_record_are_an_error(settings):
+    experiment = Experiment(settings)
+    record = run(experiment)
+    record["pruning"]["kept_neurons"] = "0" * 64
+    experiment.store.write(FACTS, settings.limit, record, [])
+    with pytest.raises(VerificationError, match="nano-p40: other neurons were kept than in .*--rerun"):
+        run(Experiment(settings))
+    run(Experiment(dataclasses.replace(settings, rerun=True)))
+
+
+def test_weights_that_are_not_the_declared_model_are_refused(settings):
+    shape = dataclasses.replace(NANO.architecture, intermediate_size=600)
+    with pytest.raises(GluError, match="the study declares intermediate_size 600, the weights have 512"):
+        run(Experiment(settings), dataclasses.replace(FACTS, model=dataclasses.replace(NANO, architecture=shape)))
+
+
+def test_a_refused_measurement_records_nothing(settings, monkeypatch):
+    def refuse(*_args):
+        raise MeasurementError("incomplete")
+
+    monkeypatch.setattr("glu_lib.experiment.check_evaluation", refuse)
+    experiment = Experiment(settings)
+    with pytest.raises(MeasurementError):
+        run(experiment)
+    assert experiment.state(FACTS).status is Status.PENDING
+    assert not list(experiment.store.record_paths())
+
+
+def test_a_model_that_cannot_be_had_is_asked_for_once(settings, monkeypatch):
+    asked = []
+
+    def refuse(variant):
+        asked.append(variant.key)
+        raise AccessError("gated")
+
+    monkeypatch.setattr("glu_lib.experiment.resolve_identity", refuse)
+    experiment = Experiment(settings)
+    for _ in range(3):
+        with pytest.raises(AccessError, match="gated"):
+            experiment.state(FACTS)
+    assert asked == ["nano"]
+
+
+def test_architecture_cases_need_no_weights(settings, monkeypatch):
+    monkeypatch.setattr("glu_lib.experiment.resolve_identity", None)
+    case = Case(STUDY.models["llama1b"], Pruning(40), "architecture")
+    experiment = Experiment(settings)
+    assert experiment.run(case)["pruning"]["parameters"] == 913770496
+    assert experiment.is_done(case)
+
+
+def test_a_workload_counts_the_tokens_it_generated(settings):
+    case = Case(NANO, Pruning(40), STUDY.workloads["facts_throughput_b8"])
+    record = run(Experiment(settings), case)
+    assert [repeat["seed"] for repeat in record["repeats"]] == [42, 123, 456]
+    for repeat in record["repeats"]:
+        assert repeat["new_tokens"] == repeat["passes"] * 4 * 50
+        assert repeat["energy_per_token_j"] == repeat["energy"]["total_j"] / repeat["new_tokens"]
+        assert repeat["tokens_per_s"] == repeat["new_tokens"] / repeat["energy"]["window_s"]
+    assert record["profile"]["tokens_per_s"]["n"] == 3
+    assert record["runtime"]["batch_size"] == 8
+
+
+def test_a_models_memory_returns_when_its_block_ends(settings):
+    import gc
+
+    def models() -> int:
+        gc.collect()
+        return sum(type(found).__name__ == "LlamaForCausalLM" for found in gc.get_objects())
+
+    before = models()
+    with Experiment(settings).prepared(NANO, Pruning(40)) as prepared:
+        assert models() == before + 1
+    assert models() == before
+    assert not hasattr(prepared, "loaded")

@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+from glu_lib.errors import AccessError
+from glu_lib.identity import _transport_error, explain_access, folder_digest, resolve_identity
+from glu_lib.study import STUDY, Kind, ModelVariant
+
+LLAMA = STUDY.models["llama1b"]
+
+
+def folder_model(folder: Path, kind: Kind = Kind.BASE) -> ModelVariant:
+    return ModelVariant("mine", str(folder), kind, (0,))
+
+
+def test_the_embedded_model_is_known_by_its_content():
+    found = resolve_identity(STUDY.models["nano"])
+    assert found.version == f"sha256:{folder_digest(found.folder)}"
+    assert (found.source, found.commit, found.chat_template) == ("embedded", None, None)
+
+
+def test_a_changed_weight_file_is_another_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"1")
+    first = resolve_identity(folder_model(tmp_path)).version
+    (tmp_path / "model.safetensors").write_bytes(b"2")
+    assert resolve_identity(folder_model(tmp_path)).version != first
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(AccessError, match="has no config.json; name a saved transformers model"):
+        resolve_identity(folder_model(tmp_path))
+
+
+def test_an_instruct_model_is_known_by_its_chat_template_too(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(AccessError, match='declared as instruct but has no chat template; declare it as kind = "base"'):
+        resolve_identity(folder_model(tmp_path, Kind.INSTRUCT))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    first = resolve_identity(folder_model(tmp_path, Kind.INSTRUCT)).chat_template
+    (tmp_path / "chat_template.jinja").write_text("{{ other }}")
+    assert resolve_identity(folder_model(tmp_path, Kind.INSTRUCT)).chat_template not in (None, first)
+
+
+def answered(error: type[HfHubHTTPError]) -> HfHubHTTPError:
+    response = SimpleNamespace(headers={}, status_code=403, request=None, url="")
+    return error("refused\nby the server", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            answered(GatedRepoError),
+            "is gated: accept its licence at https?://.*/meta-llama/Llama-3.2-1B, then set HF_TOKEN",
+        ),
+        (answered(RevisionNotFoundError), "has no revision 'main'; choose an existing branch, tag or commit"),
+        (answered(RepositoryNotFoundError), "was not found on the hub; check the id, and HF_TOKEN"),
+        (answered(HfHubHTTPError), "cannot be read: HfHubHTTPError: refused.*try again later"),
+        (
+            _transport_error()("no route"),
+            "cannot be reached: no connection to .* nothing in the local cache; connect, or",
+        ),
+        (OSError("no route"), "cannot be reached: no connection"),
+    ],
+)
+def test_each_cause_has_one_line_with_its_remedy(error, message):
+    with pytest.raises(AccessError, match=message):
+        raise AccessError(explain_access(LLAMA, error))
+    assert "\n" not in explain_access(LLAMA, error)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A hub with one model at one commit, whose file requests can be made to fail."""
+    state = SimpleNamespace(error=None, asked=0)
+
+    class Api:
+        def model_info(self, source, *, revision, timeout):
+            state.asked += 1
+            if state.error:
+                raise state.error
+            return SimpleNamespace(sha="c0ffee")
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_args, **_options: str(tmp_path / "config.json"))
+    return state
+
+
+def test_a_hub_model_is_known_by_its_commit(hub):
+    found = resolve_identity(LLAMA)
+    assert (found.version, found.commit, found.folder) == ("commit:c0ffee", "c0ffee", None)
+
+
+def test_without_network_the_cached_snapshot_counts(hub, monkeypatch):
+    hub.error = OSError("no route")
+    with pytest.raises(AccessError, match="cannot be reached"):
+        resolve_identity(LLAMA)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_args, **_options: "/cache/5eed/config.json")
+    assert resolve_identity(LLAMA).commit == "5eed"
+
+
+def test_a_refusal_is_not_hidden_by_the_cache(hub, monkeypatch):
+    hub.error = answered(GatedRepoError)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_args, **_options: "/cache/5eed/config.json")
+    with pytest.raises(AccessError, match="is gated"):
+        resolve_identity(LLAMA)

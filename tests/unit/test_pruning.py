@@ -1,0 +1,113 @@
+import copy
+import logging
+
+import pytest
+import torch
+
+from glu_lib.architecture import pruned_width
+from glu_lib.cases import Pruning
+from glu_lib.errors import VerificationError
+from glu_lib.models import build_on_meta, count_parameters
+from glu_lib.pruning import neuron_scores, prune
+from glu_lib.study import STUDY, Method
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("percent", [10, 40, 60])
+def test_each_method_keeps_its_highest_scores_in_their_order(tiny_llama, method, percent):
+    before = copy.deepcopy(tiny_llama)
+    result = prune(tiny_llama, Pruning(percent, method), seed=1)
+    width = pruned_width(40, percent)
+    assert (result.width, result.asked_width, result.unpruned_width) == (width, width, 40)
+    for index, layer in enumerate(tiny_llama.model.layers):
+        original = before.model.layers[index].mlp
+        scores = neuron_scores(original, method, seed=1, layer=index)
+        kept = scores.argsort(descending=True)[:width].sort().values
+        assert torch.equal(layer.mlp.gate_proj.weight, original.gate_proj.weight[kept])
+        assert torch.equal(layer.mlp.up_proj.weight, original.up_proj.weight[kept])
+        assert torch.equal(layer.mlp.down_proj.weight, original.down_proj.weight[:, kept])
+
+
+def test_ppm_is_max_plus_abs_min_of_gate_and_up_rows(tiny_llama):
+    mlp = tiny_llama.model.layers[0].mlp
+    gate, up = mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach()
+    expected = gate.amax(1) + gate.amin(1).abs() + up.amax(1) + up.amin(1).abs()
+    torch.testing.assert_close(neuron_scores(mlp, Method.PPM, seed=0, layer=0), expected)
+
+
+def test_the_baseline_is_left_as_it_is(tiny_llama):
+    before = copy.deepcopy(tiny_llama.state_dict())
+    result = prune(tiny_llama, Pruning(0), seed=0)
+    assert (result.width, result.method, result.kept_neurons) == (40, None, None)
+    assert all(torch.equal(value, before[name]) for name, value in tiny_llama.state_dict().items())
+
+
+def test_a_pruned_model_still_answers_and_its_config_says_its_width(tiny_llama):
+    prune(tiny_llama, Pruning(30), seed=0)
+    assert tiny_llama.config.intermediate_size == 28
+    assert tiny_llama(torch.tensor([[1, 2, 3]])).logits.shape == (1, 3, 32)
+
+
+def test_counts_and_alignment_are_recorded(tiny_llama):
+    result = prune(tiny_llama, Pruning(30), seed=0)
+    assert result.unpruned_parameters - result.parameters == 2 * 3 * 16 * 12
+    assert result.parameters == count_parameters(tiny_llama)
+    assert (result.width_mod_8, result.width_mod_64, result.width_mod_128) == (28 % 8, 28, 28)
+
+
+def test_a_divisor_rounds_the_width_down(tiny_llama):
+    result = prune(tiny_llama, Pruning(10, divisor=32), seed=0)
+    assert (result.width, result.asked_width) == (32, 32)
+
+
+def test_the_random_selection_follows_its_seed_alone(tiny_llama):
+    twin, other = copy.deepcopy(tiny_llama), copy.deepcopy(tiny_llama)
+    first = prune(tiny_llama, Pruning(40, Method.RANDOM), seed=5).kept_neurons
+    torch.manual_seed(99)
+    assert prune(twin, Pruning(40, Method.RANDOM), seed=5).kept_neurons == first
+    assert prune(other, Pruning(40, Method.RANDOM), seed=6).kept_neurons != first
+
+
+def test_pruning_leaves_torchs_random_state_and_the_root_logger_alone(tiny_llama):
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    prune(tiny_llama, Pruning(40), seed=0)
+    assert torch.equal(torch.rand(4), expected)
+    assert (root.handlers, root.level) == (handlers, level)
+
+
+def test_keeping_other_neurons_than_the_scores_say_is_caught(tiny_llama, monkeypatch):
+    import optipfair.pruning.mlp_glu as mlp_glu
+
+    def lowest(gate, up):
+        return -mlp_glu.compute_neuron_pair_importance_maw(gate, up)
+
+    original = mlp_glu.prune_model_mlp_glu
+
+    def wrong(model, **options):
+        with monkeypatch.context() as patch:
+            patch.setitem(mlp_glu.IMPORTANCE_FUNCTIONS, "PPM", lowest)
+            return original(model, **options)
+
+    monkeypatch.setattr(mlp_glu, "prune_model_mlp_glu", wrong)
+    with pytest.raises(VerificationError, match="layer 0: the rows that stayed are not the 24 with the highest PPM"):
+        prune(tiny_llama, Pruning(40), seed=0)
+
+
+def test_a_model_without_a_gated_mlp_is_refused():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=16, n_positions=16))
+    with pytest.raises(VerificationError, match="GPT2LMHeadModel is not a GLU model"):
+        prune(model, Pruning(40), seed=0)
+
+
+@pytest.mark.parametrize("percent", [0, 10, 60])
+def test_the_meta_device_gives_exact_counts_without_weights(percent):
+    shape = STUDY.models["llama3b"].architecture
+    result = prune(build_on_meta(shape), Pruning(percent), seed=0)
+    assert result.parameters == shape.parameters(pruned_width(8192, percent))
+    assert result.kept_neurons is None
