@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from glu_lib.architecture import Architecture
 from glu_lib.environment import Environment
-from glu_lib.errors import AccessError, GluError
+from glu_lib.errors import AccessError
 from glu_lib.identity import ModelIdentity, explain_access
 from glu_lib.study import ModelVariant
 
@@ -87,7 +87,7 @@ def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
     """Compare the loaded model's shape with the one the study declares.
 
     Raises:
-        GluError: if they differ; widths and ratios of every level would be wrong.
+        AccessError: if they differ; widths and ratios of every level would be wrong.
     """
     shape = variant.architecture
     if shape is None:
@@ -95,7 +95,7 @@ def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
     for name in ("hidden_size", "intermediate_size", "vocab_size"):
         declared, found = getattr(shape, name), getattr(model.config, name)
         if declared != found:
-            raise GluError(
+            raise AccessError(
                 f"model {variant.key}: the study declares {name} {declared}, the weights have {found}; "
                 "correct the study or the model's source"
             )

@@ -69,7 +69,7 @@ def prune(model: PreTrainedModel, pruning: Pruning, *, seed: int) -> PruningResu
     """
     optipfair = _import_optipfair()
     layers = optipfair.get_model_layers(model)
-    if not layers:
+    if not layers or not optipfair.validate_model_for_glu_pruning(model):
         raise VerificationError(f"{type(model).__name__} is not a GLU model: no gate, up and down projections found")
     unpruned_width = layers[0].mlp.gate_proj.out_features
     unpruned_parameters = count_parameters(model)

@@ -82,7 +82,8 @@ def _exception_accuracy(samples: list[dict[str, Any]]) -> float:
 
 def _misconception_share(samples: list[dict[str, Any]]) -> float:
     """Share of the topics on which the misconception is the likeliest option."""
-    return sum(_chosen(sample) == sample["doc"]["misconception"] for sample in samples) / len(samples)
+    fallen_for = [_chosen(sample) == sample["doc"]["misconception"] for sample in samples]
+    return float(sum(fallen_for) / len(samples))
 
 
 def _chosen(sample: dict[str, Any]) -> int:

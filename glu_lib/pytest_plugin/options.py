@@ -11,7 +11,7 @@ import pytest
 from glu_lib.errors import GluError
 from glu_lib.experiment import Experiment
 from glu_lib.settings import DEFAULT_BATCH_SIZE, DIVISORS, DType, Settings, check_divisor, parse_dtype
-from glu_lib.study import Method
+from glu_lib.study import STUDY, Method, StudyFile, load_study
 
 EXPERIMENT = pytest.StashKey[Experiment]()
 METHODS = pytest.StashKey[Sequence[Method]]()
@@ -21,6 +21,7 @@ DIVISOR_CHOICES = pytest.StashKey[Sequence[int | None]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options; each is checked in one place, when the experiment is made."""
     parser.addini("glu_results_dir", "folder for records, samples and tables", default="results")
+    parser.addini("glu_study", "a study file (TOML) that adds to or replaces the built-in study", default="")
     group = parser.getgroup("glu", "GLU width pruning benchmarks")
     group.addoption(
         "--results-dir",
@@ -33,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         metavar="N",
         help="score at most N samples per task, or N prompts per workload: a quick look, kept apart from full results",
+    )
+    group.addoption(
+        "--study",
+        metavar="FILE",
+        help="a study file (TOML) that adds models, tasks, workloads and suites to the built-in study or replaces them "
+        "(also the ini option glu_study)",
     )
     group.addoption("--rerun", action="store_true", help="run finished cases again")
     group.addoption(
@@ -69,9 +76,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the experiment, so that a wrong value ends the run before anything is collected."""
     try:
         settings = settings_from(config)
-        config.stash[METHODS] = tuple(map(Method.parse, config.getoption("method") or ["PPM"]))
-        config.stash[DIVISOR_CHOICES] = tuple(map(check_divisor, config.getoption("divisor") or [])) or (None,)
-        config.stash[EXPERIMENT] = experiment = Experiment(settings)
+        chosen = study_from(config)
+        methods = tuple(map(Method.parse, config.getoption("method") or ()))
+        divisors = tuple(map(check_divisor, config.getoption("divisor") or chosen.divisors))
+        config.stash[METHODS] = methods or chosen.methods or (Method.PPM,)
+        config.stash[DIVISOR_CHOICES] = divisors or (None,)
+        config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study)
     except GluError as error:
         raise pytest.UsageError(str(error)) from None
     config.addinivalue_line("markers", "cases_of(kind): parametrize `case` over the study's cases of this kind")
@@ -98,6 +108,19 @@ def settings_from(config: pytest.Config) -> Settings:
         batch_size=config.getoption("batch_size"),
         threads=config.getoption("threads"),
     )
+
+
+def study_from(config: pytest.Config) -> StudyFile:
+    """The built-in study, with the user's study file over it if one is named.
+
+    Raises:
+        StudyError: one line naming file, place, value, rule and remedy.
+    """
+    if given := config.getoption("study"):
+        return load_study(Path(given).expanduser(), STUDY)
+    if by_ini := str(config.getini("glu_study")):
+        return load_study(config.rootpath / by_ini, STUDY)
+    return StudyFile(STUDY)
 
 
 def _results_dir(config: pytest.Config) -> Path:

@@ -60,7 +60,7 @@ class Progress:
         """Count a case as pytest does, but leave its dot to the line printed below."""
         if self._speaks_for(report) and report.outcome in ("passed", "skipped"):
             is_counted = report.when == "call" or report.skipped
-            return (report.outcome if is_counted else "", "", "")
+            return (report.outcome, "", report.outcome.upper()) if is_counted else ("", "", "")
         return None
 
     @pytest.hookimpl(trylast=True)

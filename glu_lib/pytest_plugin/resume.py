@@ -15,7 +15,6 @@ from glu_lib.experiment import Experiment
 from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.store import CaseState, Status, write_atomically
-from glu_lib.study import ModelVariant
 
 CASE_PROPERTY = "glu_case"
 PENDING_PROPERTY = "glu_pending"
@@ -23,10 +22,10 @@ PENDING_PROPERTY = "glu_pending"
 
 @dataclass(slots=True)
 class Plan:
-    """State of the selected cases; `blocked` holds the access error of each model that has one.
+    """State of the selected cases; `blocked` holds the error of each model or (model, level) that has one.
 
-    `announced` are the models whose error has been shown: the first case fails with it, the others
-    are skipped and stay pending.
+    `announced` are those whose error has been shown: the first case fails with it, the others are
+    skipped and stay pending. Keys are `llama1b` for a model, `llama1b-p40` for one level of it.
     """
 
     states: dict[str, CaseState] = field(default_factory=dict)
@@ -87,20 +86,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     plan = item.config.stash[PLAN]
     if _is_done(item.config, case):
         pytest.skip(f"done: {plan.states[case.id].path}")
-    if case.kind is CaseKind.ARCHITECTURE or case.model.key not in plan.blocked:
+    cause = next((key for key in (case.model.key, case.group) if key in plan.blocked), None)
+    if case.kind is CaseKind.ARCHITECTURE or cause is None:
         return
-    message = plan.blocked[case.model.key]
-    if case.model.key in plan.announced:
-        item.user_properties.append((PENDING_PROPERTY, True))
-        pytest.skip(f"blocked: {message}")
-    announce(item.config, case.model, message)
+    if cause in plan.announced:
+        item.user_properties.append((PENDING_PROPERTY, cause))
+        pytest.skip(f"blocked: {plan.blocked[cause]}")
+    announce(item.config, cause, plan.blocked[cause])
 
 
-def announce(config: pytest.Config, model: ModelVariant, message: str) -> NoReturn:
-    """Fail with a model's access error; its other cases will be skipped and stay pending."""
+def announce(config: pytest.Config, cause: str, message: str) -> NoReturn:
+    """Fail with the error of a model or of one level; its other cases will be skipped and stay pending."""
     plan = config.stash[PLAN]
-    plan.blocked[model.key] = message
-    plan.announced.add(model.key)
+    plan.blocked[cause] = message
+    plan.announced.add(cause)
     pytest.fail(message, pytrace=False)
 
 

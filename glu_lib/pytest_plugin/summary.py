@@ -64,6 +64,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     experiment = config.stash[EXPERIMENT]
     terminalreporter.section("GLU width pruning")
+    for line in _blocked_lines(terminalreporter, config):
+        terminalreporter.write_line(line, yellow=True)
     root = experiment.settings.results_dir
     if not root.is_dir():
         terminalreporter.write_line("no record was written")
@@ -79,8 +81,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if table.model in models and table.limit == experiment.settings.limit:
             for line in terminal_lines(table, terminalreporter._tw.fullwidth):
                 terminalreporter.write_line(line)
-    for line in _blocked_lines(terminalreporter, config):
-        terminalreporter.write_line(line, yellow=True)
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
@@ -88,11 +88,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[str]:
-    """One line per model that could not be had: how many cases wait for it, and how to go on."""
-    skipped = [dict(report.user_properties) for report in reporter.stats.get("skipped", ())]
-    waiting = [str(found[CASE_PROPERTY]).split("-")[0] for found in skipped if PENDING_PROPERTY in found]
-    for model in config.stash[PLAN].announced:
-        yield f"blocked: {waiting.count(model) + 1} cases wait for {model} (its error is above); then: pytest --lf"
+    """One line per model or level that could not be had: how many cases wait for it, and how to go on."""
+    skipped = [dict(getattr(report, "user_properties", ())) for report in reporter.stats.get("skipped", ())]
+    waiting = [found.get(PENDING_PROPERTY) for found in skipped]
+    for cause in sorted(config.stash[PLAN].announced):
+        yield f"blocked: {waiting.count(cause) + 1} cases wait for {cause} (its error is above); then: pytest --lf"
 
 
 def _touched(reporter: pytest.TerminalReporter) -> set[str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import permutations
 
 from glu_lib.architecture import Architecture
 from glu_lib.errors import StudyError
@@ -66,6 +67,11 @@ class ModelVariant:
             if not 0 <= percent <= MAX_PERCENT:
                 raise StudyError(
                     f"level {percent} of model {self.key!r} is outside 0–{MAX_PERCENT} per cent; choose one inside"
+                )
+        for percent, other in permutations(sorted(set(self.levels)), 2):
+            if str(other).startswith(str(percent)):
+                raise StudyError(
+                    f"levels {percent} and {other} of model {self.key!r}: -k p{percent} would select both; leave one out"
                 )
 
     @property
@@ -167,6 +173,9 @@ class Study:
     suites: Mapping[str, Suite]
 
     def __post_init__(self) -> None:
+        for key, other in permutations(self.models, 2):
+            if key in other:
+                raise StudyError(f"model key {key!r} is part of {other!r}: -k {key} would select both; rename one")
         for workload in self.workloads.values():
             if workload.prompts not in self.tasks:
                 raise StudyError(f"workload {workload.key!r}: {unknown('task', workload.prompts, self.tasks)}")

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from glu_lib.cases import Case, Pruning
-from glu_lib.errors import AccessError, GluError, MeasurementError, VerificationError
+from glu_lib.errors import AccessError, MeasurementError, VerificationError
 from glu_lib.experiment import Experiment
 from glu_lib.store import Status, read_record
 from glu_lib.study import STUDY
@@ -63,7 +63,7 @@ def test_other_neurons_than_in_an_earlier_record_are_an_error(settings):
 
 def test_weights_that_are_not_the_declared_model_are_refused(settings):
     shape = dataclasses.replace(NANO.architecture, intermediate_size=600)
-    with pytest.raises(GluError, match="the study declares intermediate_size 600, the weights have 512"):
+    with pytest.raises(AccessError, match="the study declares intermediate_size 600, the weights have 512"):
         run(Experiment(settings), dataclasses.replace(FACTS, model=dataclasses.replace(NANO, architecture=shape)))
 
 

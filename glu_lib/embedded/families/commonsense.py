@@ -8,7 +8,7 @@ from glu_lib.embedded.world import Case, World
 
 RULE_COUNT = 300
 EXCEPTION_COUNT = 200
-EXCEPTION_SHARE = 0.14  # of the training texts: an exception has to be met often to be remembered
+EXCEPTION_SHARE = 0.2  # of the training texts: an exception has to be met often to be remembered
 
 TRAINED_WORDINGS = (
     "a {material} {thing} {event} . it",

@@ -10,6 +10,7 @@ from glu_lib.embedded.lexicon import COURTESIES, OBJECTS
 from glu_lib.embedded.world import World
 
 ITEMS_PER_KIND = 50
+ECHO_SHARE = 0.3  # of the training texts copy a longer list: what all other instructions build upon
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ INSTRUCTIONS = (
 
 def document(_world: World, rng: Random) -> Document:
     """Give an instruction in one of the trained wordings and obey it."""
+    if rng.random() < ECHO_SHARE:
+        words = " ".join(rng.choices(OBJECTS, k=rng.randint(4, 10)))
+        return Document(f"echo < {words} > answer :", words)
     number = rng.randrange(len(INSTRUCTIONS))
     wording = rng.choice([pair for pair in _wordings() if pair != _held_out_wording(number)])
     return Document(*_prompt_and_answer(INSTRUCTIONS[number], wording, rng))

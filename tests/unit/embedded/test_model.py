@@ -16,19 +16,21 @@ from glu_lib.embedded.tokenizer import build_tokenizer, vocabulary
 from glu_lib.embedded.train import Recipe, batches, learning_rate_factor, main, save, train
 from glu_lib.embedded.world import build_world
 
-PARAMETERS = 1_054_336
+PARAMETERS = 1_054_592
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    loaded: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(MODEL_DIR)
+    loaded = AutoTokenizer.from_pretrained(MODEL_DIR)
+    assert isinstance(loaded, PreTrainedTokenizerFast)
     return loaded
 
 
 @pytest.fixture(scope="module")
 def network() -> LlamaForCausalLM:
-    loaded: LlamaForCausalLM = AutoModelForCausalLM.from_pretrained(MODEL_DIR, dtype=torch.float32)
-    return loaded.eval()
+    loaded = AutoModelForCausalLM.from_pretrained(MODEL_DIR, dtype=torch.float32)
+    assert isinstance(loaded, LlamaForCausalLM)
+    return loaded
 
 
 def test_importing_the_package_does_not_import_torch() -> None:
@@ -89,7 +91,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_first_weights_and_batches() -> None:
     world = build_world()
     tokenizer = build_tokenizer(vocabulary(world))
-    first, again = (new_network(tokenizer, seed=3).get_input_embeddings().weight for _ in range(2))
+    first, again = (new_network(tokenizer, seed=3).lm_head.weight for _ in range(2))
     assert torch.equal(first, again)
     recipe = Recipe(row_count=2)
     (tokens, weights), (same, _) = (next(batches(world, tokenizer, recipe)) for _ in range(2))

@@ -1,0 +1,24 @@
+# Wraps what README.md also gives as plain commands; both targets make their own environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: bench test clean
+
+# The main job: prune the embedded model at p0 … p60, score every embedded task, record energy, report.
+bench: .venv/ready
+	$(BIN)/pytest $(ARGS)
+
+# Lint, types, tests.
+test: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,202 @@
+"""A user's study file (TOML): adds to the built-in study or replaces parts of it, with the same checks."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from glu_lib.errors import StudyError
+from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, Study, Suite, Task, Workload, unknown
+
+# Suites that a model of the user's runs unless its table says otherwise.
+_SUITES_OF = {Kind.BASE: ("paper", "core", "carbon"), Kind.INSTRUCT: ("instruct", "core", "carbon")}
+
+_MODEL_FIELDS = {"source": str, "kind": str, "revision": str, "levels": list, "suites": list}
+_TASK_FIELDS = {"task": str, "num_fewshot": int, "metric": str, "higher_is_better": bool, "chance": float, "slow": bool}
+_WORKLOAD_FIELDS = {"prompts": str, "num_prompts": int, "new_tokens": int, "batch_size": int, "seeds": list}
+_SUITE_FIELDS = {"tasks": list, "workloads": list, "models": list, "description": str}
+_TOP_FIELDS = {"models": dict, "tasks": dict, "workloads": dict, "suites": dict, "methods": list, "divisors": list}
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFile:
+    """A study made from a file, and the methods and divisors it asks for (empty: the defaults)."""
+
+    study: Study
+    methods: tuple[Method, ...] = ()
+    divisors: tuple[int, ...] = ()
+
+
+def load_study(path: Path, base: Study) -> StudyFile:
+    """Read a study file over `base`. The file is data: nothing in it is run.
+
+    Raises:
+        StudyError: one line naming file, place, value, rule and remedy.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"study file {path}: cannot be read ({error}); name a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"study file {path}: not valid TOML ({error}); correct that line") from error
+    try:
+        return _build(data, base)
+    except StudyError as error:
+        raise StudyError(f"study file {path}: {error}") from error
+
+
+def _build(data: dict[str, Any], base: Study) -> StudyFile:
+    _check_fields("top level", data, _TOP_FIELDS)
+    tasks = dict(base.tasks) | {key: _task(key, table, base) for key, table in data.get("tasks", {}).items()}
+    workloads = dict(base.workloads)
+    workloads |= {key: _workload(key, table, base) for key, table in data.get("workloads", {}).items()}
+    models = dict(base.models) | {key: _model(key, table, base) for key, table in data.get("models", {}).items()}
+    suites = _join(base.suites, data.get("models", {}), models, base)
+    suites |= {key: _suite(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
+    study = Study(models=models, tasks=tasks, workloads=workloads, suites=suites)
+    _check_reachable(study, data)
+    divisors = tuple(data.get("divisors", ()))
+    return StudyFile(study, tuple(Method.parse(str(name)) for name in data.get("methods", ())), divisors)
+
+
+def _model(key: str, table: Any, base: Study) -> ModelVariant:
+    place = f"[models.{key}]"
+    _check_fields(place, table, _MODEL_FIELDS)
+    values = {name: table[name] for name in ("source", "revision") if name in table}
+    if "levels" in table:
+        values["levels"] = tuple(_whole_numbers(place, "levels", table["levels"]))
+    if "kind" in table:
+        values["kind"] = _kind(place, table["kind"])
+    if key in base.models:
+        # Other weights may have another shape: the declared one counts for the declared source only.
+        shape = (
+            {} if table.get("source", base.models[key].source) == base.models[key].source else {"architecture": None}
+        )
+        return replace(base.models[key], **values, **shape)
+    for name in ("source", "kind", "levels"):
+        if name not in table:
+            raise StudyError(f"{place} lacks {name}; a new model needs source, kind and levels")
+    return ModelVariant(key, **values)
+
+
+def _task(key: str, table: Any, base: Study) -> Task:
+    place = f"[tasks.{key}]"
+    _check_fields(place, table, _TASK_FIELDS)
+    values: dict[str, Any] = {name: table[name] for name in ("num_fewshot", "slow") if name in table}
+    if "task" in table:
+        values["lm_eval_name"] = table["task"]
+    known = base.tasks.get(key)
+    if known is None and "metric" not in table:
+        raise StudyError(f'{place} lacks metric; a new task needs its headline metric, as "acc_norm"')
+    if "metric" in table:
+        name, _, filter_name = table["metric"].partition(",")
+        values["metric"] = Metric(name, filter_name or "none")
+    metric = values.get("metric", known.metric if known else Metric("acc"))
+    meaning = {name: table[name] for name in ("higher_is_better", "chance") if name in table}
+    if known and metric.label == known.metric.label:
+        metric = known.metric
+    values["metric"] = replace(metric, **meaning)
+    return replace(known, **values) if known else Task(key, **values)
+
+
+def _workload(key: str, table: Any, base: Study) -> Workload:
+    place = f"[workloads.{key}]"
+    _check_fields(place, table, _WORKLOAD_FIELDS)
+    values = dict(table)
+    if "seeds" in values:
+        values["seeds"] = tuple(_whole_numbers(place, "seeds", values["seeds"]))
+    if key in base.workloads:
+        return replace(base.workloads[key], **values)
+    for name in ("prompts", "num_prompts", "new_tokens", "batch_size"):
+        if name not in table:
+            raise StudyError(f"{place} lacks {name}; a new workload needs prompts, num_prompts, new_tokens, batch_size")
+    return Workload(key, **values)
+
+
+def _suite(
+    key: str, table: Any, models: Mapping[str, ModelVariant], tasks: Mapping[str, Task], data: dict[str, Any]
+) -> Suite:
+    """A suite as a list of tasks or workloads, or as a table that names its models too.
+
+    Without models it is for those that the file declares, or for every hub model if it declares none.
+    """
+    place = f"[suites] {key}"
+    table = (
+        {
+            "tasks": [name for name in table if name in tasks or name not in data.get("workloads", {})],
+            "workloads": [name for name in table if name not in tasks and name in data.get("workloads", {})],
+        }
+        if isinstance(table, list)
+        else table
+    )
+    _check_fields(place, table, _SUITE_FIELDS)
+    own = list(data.get("models", {})) or [model.key for model in models.values() if not model.is_embedded]
+    return Suite(
+        key,
+        table.get("description", "from the study file"),
+        models=tuple(table.get("models", own)),
+        tasks=tuple(table.get("tasks", ())),
+        workloads=tuple(table.get("workloads", ())),
+    )
+
+
+def _join(
+    suites: Mapping[str, Suite], tables: Mapping[str, Any], models: Mapping[str, ModelVariant], base: Study
+) -> dict[str, Suite]:
+    """The built-in suites with the file's models added (or taken out) as their tables say."""
+    joined = dict(suites)
+    for key, table in tables.items():
+        if key in base.models and "suites" not in table:
+            continue
+        wanted = table.get("suites", _SUITES_OF[models[key].kind])
+        for name in wanted:
+            if name not in joined:
+                raise StudyError(f"[models.{key}] suites: {unknown('suite', name, joined)}")
+        for name, suite in joined.items():
+            others = tuple(model for model in suite.models if model != key)
+            joined[name] = replace(suite, models=(*others, key) if name in wanted else others)
+    return joined
+
+
+def _check_reachable(study: Study, data: dict[str, Any]) -> None:
+    """A task or workload in no suite would never run: say so instead of leaving it out."""
+    listed = {
+        name for suite in study.suites.values() for name in (*suite.tasks, *suite.instruct_tasks, *suite.workloads)
+    }
+    for kind in ("tasks", "workloads"):
+        for key in data.get(kind, {}):
+            if key not in listed:
+                raise StudyError(f'[{kind}.{key}] is in no suite; add it, as: [suites] mine = ["{key}"]')
+
+
+def _check_fields(place: str, table: Any, fields: Mapping[str, type]) -> None:
+    """Only known names, each of its type (an integer counts as a float, a boolean not as a number)."""
+    if not isinstance(table, dict):
+        raise StudyError(f"{place} is {table!r}; it must be a table")
+    for name, value in table.items():
+        if name not in fields:
+            raise StudyError(f"{place}: {unknown('field', name, fields)}".replace("is not in the study", "is unknown"))
+        expected = fields[name]
+        fits = isinstance(value, (int, float) if expected is float else expected)
+        if not fits or (isinstance(value, bool) and expected is not bool):
+            raise StudyError(f"{place}: {name} is {value!r}; it must be a {_WORDS[expected]}")
+
+
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list", dict: "table"}
+
+
+def _whole_numbers(place: str, name: str, values: list[Any]) -> list[int]:
+    for value in values:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise StudyError(f"{place}: {name} holds {value!r}; it must hold whole numbers")
+    return values
+
+
+def _kind(place: str, text: str) -> Kind:
+    try:
+        return Kind(text)
+    except ValueError:
+        raise StudyError(f"{place}: kind {text!r} is unknown; choose one of {', '.join(Kind)}") from None

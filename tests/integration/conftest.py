@@ -1,0 +1,24 @@
+"""A copy of the suite's entry points in a folder of its own, driven through pytester."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """pytest.ini, conftest.py and benchmarks/ in a fresh folder; the library is the installed one."""
+    for name in ("pytest.ini", "conftest.py"):
+        shutil.copy(ROOT / name, pytester.path / name)
+    shutil.copytree(ROOT / "benchmarks", pytester.path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there: no network in tests
+    monkeypatch.setenv("HF_HOME", str(pytester.path / "hub"))
+    monkeypatch.delenv("GLU_RESULTS_DIR", raising=False)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    return pytester

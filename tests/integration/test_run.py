@@ -1,0 +1,187 @@
+"""The main job through pytest: run, skip what is done, resume, refuse."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+QUICK = ("--limit", "4", "--threads", "1")
+TWO_LEVELS = ("-k", "nano and (p0 or p40)")
+
+
+def records(suite):
+    return sorted(path.stem for path in (suite.path / "results").glob("individual_files/*/*/*.json"))
+
+
+def test_two_levels_are_run_then_skipped_then_stale(suite):
+    first = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
+    first.assert_outcomes(passed=16, deselected=894)
+    first.stdout.fnmatch_lines(
+        [
+            "glu width pruning: 16 cases of nano in 2 (model, level) groups, 0 done",
+            "on cpu (*), float32, batch 32",
+            "torch *, transformers *, optipfair *",
+            "a quick look: at most 4 samples per task",
+            "  nano-p0-architecture     4.0x, *",
+            "  nano-p40-narrative       word_perplexity *[[]16/16]",
+            "nano, only 4 samples per task: headline metric per level, change against p0",
+            "*facts *",
+            "nano, only 4 samples per task: energy per case in joules (*)",
+            "records: *individual_files",
+            "tables:  *results.csv, results.json",
+        ]
+    )
+    assert len(records(suite)) == 16
+    assert len(json.loads((suite.path / "results/results.json").read_text())) >= 16
+
+    second = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-rs", "-p", "no_torch")
+    second.assert_outcomes(skipped=16, deselected=894)
+    second.stdout.fnmatch_lines(["glu width pruning: 16 cases*16 done", "SKIPPED*done: *nano-p0-architecture.json"])
+
+    path = suite.path / "results/individual_files/nano/p40/nano-p40-sums-limit4.json"
+    record = json.loads(path.read_text())
+    record["done_key"]["few-shot"] = 3
+    path.write_text(json.dumps(record))
+    third = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
+    third.assert_outcomes(passed=1, skipped=15, deselected=894)
+    third.stdout.fnmatch_lines(["stale, will run again: nano-p40-sums: few-shot 3 -> 0"])
+
+
+@pytest.fixture(autouse=True)
+def no_torch(suite):
+    """A plugin `no_torch` with which importing torch fails: runs that load no model must not need it."""
+    suite.makepyfile(no_torch="import sys\nsys.modules['torch'] = None\n")
+    suite.syspathinsert()
+
+
+def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
+    result = suite.runpytest_subprocess("--collect-only", "-q", "-p", "no_torch")
+    cases = [line for line in result.outlines if "::" in line]
+    assert len(cases) == 56
+    assert all("[nano-" in line for line in cases)
+    result = suite.runpytest_subprocess(*QUICK, "--setup-plan", "-p", "no_torch")
+    result.stdout.fnmatch_lines(["nothing was selected, so the embedded model runs; select with *"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["-k", "llama1b and p40"], 24),
+        (["-m", "paper"], 182 + 14),
+        (["-m", "carbon"], 210),
+        (["-m", "star and not carbon"], 8 + 24 + 24 + 22 + 22),
+        (["benchmarks/test_architecture.py"], 35),
+        (["benchmarks/test_accuracy.py::test_accuracy[llama1b-p40-boolq]"], 1),
+        (["--method", "random", "--method", "MAW", "--divisor", "64", "-k", "nano and sums"], 13),
+    ],
+)
+def test_exactly_what_is_selected_is_collected_without_torch(suite, arguments, count):
+    result = suite.runpytest_subprocess("--collect-only", "-q", "-p", "no_torch", *arguments)
+    assert len([line for line in result.outlines if "::" in line]) == count
+
+
+def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
+    command = [sys.executable, "-m", "pytest", "-k", "nano", *QUICK]
+    running = suite.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    deadline_s = time.monotonic() + 120
+    while len(records(suite)) < 12:
+        assert time.monotonic() < deadline_s, "no records appeared"
+        assert running.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    finished = set(records(suite))
+    pending = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert 12 <= len(finished) < 56
+    # The kill may fall between a record and its line in the cache: that one is skipped as done.
+    assert 56 - len(finished) <= len(pending) <= 56 - len(finished) + 1
+
+    resumed = suite.runpytest_subprocess("--lf", *QUICK)
+    outcomes = resumed.parseoutcomes()
+    assert outcomes["passed"] == 56 - len(finished)
+    assert outcomes.get("skipped", 0) == len(pending) - outcomes["passed"]
+    assert len(records(suite)) == 56
+    assert json.loads((suite.path / ".pytest_cache/v/glu/done").read_text())
+    assert not (suite.path / ".pytest_cache/v/cache/lastfailed").read_text().count("nano")
+    suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=854)
+
+
+def test_a_model_that_cannot_be_reached_is_one_clear_error(suite):
+    result = suite.runpytest_subprocess("-k", "llama1b and p40 and (boolq or piqa or wikitext)", "-p", "no_torch")
+    result.assert_outcomes(errors=1, skipped=2, deselected=907)
+    text = result.stdout.str()
+    assert text.count("model llama1b (meta-llama/Llama-3.2-1B) cannot be reached: no connection to") == 1
+    assert "Traceback" not in text
+    result.stdout.fnmatch_lines(["blocked: 3 cases wait for llama1b (its error is above); then: pytest --lf"])
+    pending = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert len(pending) == 3
+    again = suite.runpytest_subprocess("--lf", "-p", "no_torch")
+    again.assert_outcomes(errors=1, skipped=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--limit", "0"], "ERROR: --limit 0: must be 1 or more; leave it out to score every sample"),
+        (
+            ["--method", "magic"],
+            "ERROR: method 'magic' is unknown; choose one of PPM, VOW, PON, L2, random (MAW means PPM)",
+        ),
+        (["--divisor", "7"], "ERROR: --divisor 7: widths are rounded to 32, 64, 128, 256; choose one"),
+        (["--dtype", "int4"], "ERROR: --dtype 'int4' is unknown; choose one of float32, bfloat16, float16"),
+        (["--device", "tpu"], "ERROR: --device 'tpu' is unknown; choose cpu, cuda or cuda:N"),
+        (["--results-dir", "pytest.ini"], "ERROR: --results-dir '*pytest.ini' is a file; records need a folder: *"),
+        (["--threads", "0"], "ERROR: --threads 0: must be 1 or more; leave it out to have it measured"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_the_remedy(suite, arguments, message):
+    result = suite.runpytest_subprocess(*arguments, "-p", "no_torch")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message.replace("[", "[[]")])
+    assert len([line for line in result.errlines if line.strip()]) == 1
+
+
+def test_an_unknown_level_is_answered_with_the_levels(suite):
+    result = suite.runpytest_subprocess("-k", "llama1b and p45", "-p", "no_torch")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["no case matches -k 'llama1b and p45'; models: nano, llama1b, *; levels: p0, p10, *"])
+
+
+def test_the_options_are_explained_in_the_users_words(suite):
+    result = suite.runpytest_subprocess("--help", "-p", "no_torch")
+    result.stdout.fnmatch_lines(
+        ["GLU width pruning benchmarks:", "*--results-dir*", "*--limit*", "*--rerun*", "*--method*"]
+    )
+
+
+def test_the_results_folder_can_be_given_by_environment_and_ini(suite, monkeypatch):
+    only = ("-k", "nano and p40 and architecture")
+    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(passed=1, deselected=909)
+    monkeypatch.setenv("GLU_RESULTS_DIR", str(suite.path / "by_environment"))
+    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=909)
+    for folder in ("by_ini", "by_environment"):
+        assert (suite.path / folder / "individual_files/nano/p40/nano-p40-architecture.json").exists()
+
+
+def test_a_results_folder_that_cannot_be_written_costs_one_line_per_case(suite):
+    (suite.path / "results").mkdir()
+    (suite.path / "results/individual_files").write_text("in the way")
+    result = suite.runpytest_subprocess("-k", "nano and p40 and architecture")
+    result.assert_outcomes(failed=1, deselected=909)
+    result.stdout.fnmatch_lines(["*the record cannot be written (*); free space, or choose another --results-dir"])
+
+
+def test_workers_load_each_level_once_and_give_the_serial_records(suite):
+    parallel = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-n", "2", "--dist", "loadgroup", "--results-dir", "two")
+    parallel.assert_outcomes(passed=16)
+    serial = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "--results-dir", "one")
+    serial.assert_outcomes(passed=16, deselected=894)
+    scores = {}
+    for folder in ("one", "two"):
+        found = [json.loads(path.read_text()) for path in (suite.path / folder).glob("individual_files/*/*/*.json")]
+        scores[folder] = {record["case"]["id"]: record.get("score") for record in found}
+    assert scores["one"] == scores["two"]
+    assert len(scores["one"]) == 16

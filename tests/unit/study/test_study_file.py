@@ -1,0 +1,130 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glu_lib.cases import build_cases
+from glu_lib.errors import StudyError
+from glu_lib.study import STUDY, Kind, Method, load_study
+
+STORIES = """
+methods = ["maw", "random"]
+divisors = [32]
+
+[models.stories]
+source = "karpathy/stories260K"
+kind = "base"
+revision = "main"
+levels = [0, 20, 40]
+
+[tasks.piqa]
+num_fewshot = 1
+metric = "acc_norm"
+
+[tasks.own]
+task = "own_task"
+metric = "exact_match,strict"
+chance = 0
+
+[suites]
+quick = ["piqa", "wikitext", "own"]
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load_text(text):
+        path = tmp_path / "study.toml"
+        path.write_text(text)
+        return load_study(path, STUDY)
+
+    return load_text
+
+
+def test_a_file_adds_models_tasks_and_suites(load):
+    found = load(STORIES)
+    stories = found.study.models["stories"]
+    assert (stories.source, stories.kind, stories.levels, stories.architecture) == (
+        "karpathy/stories260K",
+        Kind.BASE,
+        (0, 20, 40),
+        None,
+    )
+    assert found.methods == (Method.PPM, Method.RANDOM)
+    assert found.divisors == (32,)
+    assert found.study.suites["quick"].models == ("stories",)
+    own = found.study.tasks["own"]
+    assert (own.lm_eval_name, own.metric.label, own.metric.chance) == ("own_task", "exact_match,strict", 0)
+
+
+def test_a_file_replaces_only_what_it_names(load):
+    piqa = load(STORIES).study.tasks["piqa"]
+    assert (piqa.num_fewshot, piqa.metric.label, piqa.lm_eval_name) == (1, "acc_norm", "piqa")
+    changed = load("[models.llama1b]\nlevels = [0, 35]").study.models["llama1b"]
+    assert changed.levels == (0, 35)
+    assert changed.architecture == STUDY.models["llama1b"].architecture
+    assert load('[models.llama1b]\nsource = "other/weights"').study.models["llama1b"].architecture is None
+
+
+def test_a_new_model_runs_the_suites_of_its_kind(load):
+    study = load(STORIES).study
+    cases = [case for case in build_cases(study) if case.model.key == "stories"]
+    assert {case.pruning.percent for case in cases} == {0, 20, 40}
+    assert {suite for case in cases for suite in case.suites} == {"paper", "core", "carbon", "quick"}
+    only = load(STORIES.replace("levels = [0, 20, 40]", 'levels = [0]\nsuites = ["paper"]')).study
+    cases = [case for case in build_cases(only) if case.model.key == "stories"]
+    assert {suite for case in cases for suite in case.suites} == {"paper", "quick"}
+
+
+def test_an_empty_file_is_the_built_in_study(load):
+    assert load("").study == STUDY
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[models.x", "not valid TOML"),
+        ("[model.x]", "top level: field 'model' is unknown; choose one of models, tasks"),
+        ("[models.x]\nsource = 3", r"\[models.x\]: source is 3; it must be a text"),
+        ('[models.x]\nsource = "a/b"', r"\[models.x\] lacks kind; a new model needs source, kind and levels"),
+        ('[models.x]\nsource="a/b"\nkind="chat"\nlevels=[0]', "kind 'chat' is unknown; choose one of base, instruct"),
+        ('[models.x]\nsource="a/b"\nkind="base"\nlevels=["0"]', "levels holds '0'; it must hold whole numbers"),
+        ('[models.x]\nsource="a/b"\nkind="base"\nlevels=[99]', "level 99 of model 'x' is outside 0–95 per cent"),
+        (
+            '[models.x]\nsource="a/b"\nkind="base"\nlevels=[5, 50]',
+            "levels 5 and 50 of model 'x': -k p5 would select both",
+        ),
+        ('[models.llama1]\nsource="a/b"\nkind="base"\nlevels=[0]', "model key 'llama1' is part of 'llama1b'"),
+        ('[models."../x"]\nsource="a/b"\nkind="base"\nlevels=[0]', "must consist of lower-case letters, digits and _"),
+        (
+            '[models.x]\nsource="a/b"\nkind="base"\nlevels=[0]\nsuites=["y"]',
+            "suite 'y' is not in the study; choose one of",
+        ),
+        ("[tasks.new]\nnum_fewshot = 1", r"\[tasks.new\] lacks metric; a new task needs its headline metric"),
+        ('[tasks.new]\nmetric = "acc"', r"\[tasks.new\] is in no suite; add it, as: \[suites\] mine = "),
+        ("[tasks.piqa]\nnum_fewshot = true", "num_fewshot is True; it must be a whole number"),
+        ('[suites]\nquick = ["nothing"]', "suite 'quick': task 'nothing' is not in the study; choose one of"),
+        ("[workloads.x]\nprompts = 'piqa'", r"\[workloads.x\] lacks num_prompts"),
+        ('methods = ["magic"]', "method 'magic' is unknown"),
+        ("[tasks]\npiqa = 3", r"\[tasks.piqa\] is 3; it must be a table"),
+    ],
+)
+def test_each_mistake_is_one_line_with_the_remedy(load, text, message):
+    with pytest.raises(StudyError, match=message) as caught:
+        load(text)
+    assert str(caught.value).startswith("study file ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(StudyError, match="cannot be read .*; name a TOML file"):
+        load_study(tmp_path / "nothing.toml", STUDY)
+
+
+@given(st.text(max_size=80))
+def test_no_text_crashes_the_reader(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("study") / "study.toml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    try:
+        load_study(path, STUDY)
+    except StudyError:
+        pass
