@@ -7,9 +7,9 @@ from typing import Any
 from glu_lib.cases import Case, CaseKind
 from glu_lib.environment import Environment
 from glu_lib.evaluation import BOOTSTRAP_ITERATIONS, task_data_digest
-from glu_lib.identity import ModelIdentity
+from glu_lib.identity import ModelIdentity, applied_template
 from glu_lib.settings import Settings
-from glu_lib.study import Kind, Method, Task, Workload
+from glu_lib.study import Method, Task, Workload
 
 SCHEMA_VERSION = 1
 _ABSENT = "absent"
@@ -34,7 +34,7 @@ def done_key(
         return key | {"transformers": environment.versions["transformers"]}
     key |= {"dtype": str(environment.dtype), "limit": settings.limit, "seed": settings.seed}
     if isinstance(case.subject, Task):
-        return key | _task_fields(case, case.subject, identity, environment)
+        return key | _task_fields(case, case.subject, identity, settings, environment)
     if isinstance(case.subject, Workload):
         return key | _workload_fields(case.subject, settings, environment)
     return key
@@ -63,14 +63,16 @@ def _pruning_fields(case: Case, settings: Settings, environment: Environment) ->
     return fields | ({"selection seed": settings.seed} if case.pruning.method is Method.RANDOM else {})
 
 
-def _task_fields(case: Case, task: Task, identity: ModelIdentity | None, environment: Environment) -> dict[str, Any]:
+def _task_fields(
+    case: Case, task: Task, identity: ModelIdentity | None, settings: Settings, environment: Environment
+) -> dict[str, Any]:
     return {
         "task": task.lm_eval_name,
         "task data": task_data_digest(task),
         "lm-eval": environment.versions["lm_eval"],
         "few-shot": task.num_fewshot,
         "bootstrap iterations": BOOTSTRAP_ITERATIONS,
-        "chat template": identity.chat_template if identity and case.model.kind is Kind.INSTRUCT else None,
+        "chat template": applied_template(case.model, identity, settings.chat_template) if identity else None,
     }
 
 

@@ -13,8 +13,9 @@ from glu_lib.errors import AccessError, MeasurementError
 from glu_lib.study import Task
 
 if TYPE_CHECKING:
-    from lm_eval.api.model import LM
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from glu_lib.overflow import CountingHFLM
 
 BOOTSTRAP_ITERATIONS = 1000
 _STDERR = "_stderr"
@@ -36,7 +37,9 @@ class MetricValue:
 class Evaluation:
     """All that one task gave: the headline value, every value, every sample.
 
-    `count` is the number of samples scored, `expected` the number asked for.
+    `count` is the number of samples scored, `expected` the number asked for. `truncated_prompts` and
+    `cut_generations` are requests that did not fit, `batch_size` is what fitted into memory. `results`
+    and `raw_samples` are lm-eval's own, for its own files.
     """
 
     headline: MetricValue
@@ -45,6 +48,11 @@ class Evaluation:
     count: int
     expected: int
     task_versions: dict[str, str]
+    truncated_prompts: int
+    cut_generations: int
+    batch_size: int
+    results: dict[str, Any] = field(repr=False, compare=False)
+    raw_samples: dict[str, list[dict[str, Any]]] = field(repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -105,15 +113,15 @@ def _embedded_files(task: Task) -> Iterator[Path]:
     yield TASKS_DIR / f"{task.key}.jsonl"
 
 
-def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, batch_size: int) -> LM:
-    """lm-eval's `HFLM` around a model in memory; greedy, on the model's own device."""
-    from lm_eval.models.huggingface import HFLM
+def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, batch_size: int) -> CountingHFLM:
+    """lm-eval's `HFLM` around a model in memory, counting what does not fit; on the model's own device."""
+    from glu_lib.overflow import CountingHFLM
 
-    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+    return CountingHFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
 
 
 def evaluate_task(
-    lm: LM, library: TaskLibrary, task: Task, *, seed: int, limit: int | None, chat_template: bool
+    lm: CountingHFLM, library: TaskLibrary, task: Task, *, seed: int, limit: int | None, chat_template: bool
 ) -> Evaluation:
     """Score `task` with lm-eval and keep all it reports.
 
@@ -130,23 +138,12 @@ def evaluate_task(
         AccessError: if the task's data cannot be had.
         MeasurementError: if lm-eval reports no headline metric.
     """
-    from lm_eval.evaluator import evaluate
-
-    from glu_lib.environment import seed_everything
-
     loaded = library.load(task, seed=seed)
-    seed_everything(seed)
-    results = evaluate(
-        lm=lm,
-        task_dict=loaded,
-        limit=limit,
-        bootstrap_iters=BOOTSTRAP_ITERATIONS,
-        log_samples=True,
-        apply_chat_template=chat_template,
-        fewshot_as_multiturn=chat_template,
-    )
+    _check_room(lm, task, loaded)
+    results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit, chat_template)
+    raw_samples = results.pop("samples")
     metrics = tuple(_metric_values(results))
-    samples = tuple(_compact(name, sample) for name, found in results["samples"].items() for sample in found)
+    samples = tuple(_compact(name, sample) for name, found in raw_samples.items() for sample in found)
     return Evaluation(
         headline=_headline(task, metrics),
         metrics=metrics,
@@ -154,7 +151,66 @@ def evaluate_task(
         count=len({(sample["task"], sample["doc_id"]) for sample in samples}),
         expected=sum(counts["effective"] for counts in results["n-samples"].values()),
         task_versions={name: str(version) for name, version in results["versions"].items()},
+        truncated_prompts=lm.truncated_prompts,
+        cut_generations=lm.cut_generations,
+        batch_size=lm.batch_size,
+        results=results,
+        raw_samples=raw_samples,
     )
+
+
+def _evaluate_smaller_if_needed(
+    lm: CountingHFLM, task: Task, loaded: Any, seed: int, limit: int | None, chat_template: bool
+) -> dict[str, Any]:
+    """Run lm-eval; when the batch does not fit into memory, halve it and score the task again.
+
+    The smaller batch stays for the tasks that follow on this model: what did not fit once will not
+    fit the next time.
+    """
+    import torch
+    from lm_eval.evaluator import evaluate
+
+    from glu_lib.environment import seed_everything
+    from glu_lib.models import release_memory
+
+    while True:
+        seed_everything(seed)
+        lm.reset_counts()
+        try:
+            results: dict[str, Any] = evaluate(
+                lm=lm,
+                task_dict=loaded,
+                limit=limit,
+                bootstrap_iters=BOOTSTRAP_ITERATIONS,
+                log_samples=True,
+                apply_chat_template=chat_template,
+                fewshot_as_multiturn=chat_template,
+            )
+        except torch.OutOfMemoryError as error:
+            if lm.batch_size == 1:
+                raise MeasurementError(
+                    f"task {task.key}: out of memory with one sequence at a time; "
+                    "choose a GPU with more memory, a 16-bit --dtype, or a smaller model"
+                ) from error
+        else:
+            return results
+        lm.batch_size_per_gpu = lm.batch_size // 2
+        release_memory()
+
+
+def _check_room(lm: CountingHFLM, task: Task, loaded: Any) -> None:
+    """A generation task must leave room for a prompt in the model's context.
+
+    Raises:
+        MeasurementError: if its answers alone fill the context.
+    """
+    for lm_eval_task in loaded["tasks"].values():
+        wanted = (lm_eval_task.get_config("generation_kwargs") or {}).get("max_gen_toks", lm.max_gen_toks)
+        if lm_eval_task.get_config("output_type") == "generate_until" and wanted >= lm.max_length:
+            raise MeasurementError(
+                f"task {task.key}: its answers may take {wanted} tokens, the model's context holds {lm.max_length}; "
+                "leave the task out for this model"
+            )
 
 
 def _metric_values(results: dict[str, Any]) -> Iterator[MetricValue]:

@@ -15,18 +15,20 @@ from glu_lib.energy import EnergyMeter
 from glu_lib.environment import Environment, detect_environment, set_library_defaults, setup_environment
 from glu_lib.errors import AccessError, RecordError, VerificationError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
-from glu_lib.identity import ModelIdentity, resolve_identity
+from glu_lib.identity import ModelIdentity, applied_template, resolve_identity
+from glu_lib.lm_eval_files import write_lm_eval_files
+from glu_lib.memory import peak_memory
 from glu_lib.models import LoadedModel, build_on_meta, check_architecture, load_model, release_memory
 from glu_lib.profiling import profile_workload
 from glu_lib.pruning import PruningResult, prune
 from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
 from glu_lib.settings import Settings
 from glu_lib.store import CaseState, Status, Store, read_record
-from glu_lib.study import STUDY, Kind, ModelVariant, Study, Task, Workload
+from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
 from glu_lib.threads import choose_threads
 
 if TYPE_CHECKING:
-    from lm_eval.api.model import LM
+    from glu_lib.overflow import CountingHFLM
 
 
 @dataclass(slots=True)
@@ -36,7 +38,8 @@ class PreparedModel:
     loaded: LoadedModel
     pruning: PruningResult
     threads: int | None
-    lm: LM
+    lm: CountingHFLM
+    memory: dict[str, Any]
 
     def release(self) -> None:
         """Drop the model whoever still holds this object, and give its memory back."""
@@ -115,13 +118,16 @@ class Experiment:
         """
         self._set_up()
         identity = self.identity(variant)
-        loaded = load_model(variant, identity, self.environment)
+        with peak_memory(self.environment.device) as loading:
+            loaded = load_model(variant, identity, self.environment)
         check_architecture(variant, loaded.model)
         threads = self._choose_threads(variant, loaded)
-        result = prune(loaded.model, pruning, seed=self.settings.seed)
+        with peak_memory(self.environment.device) as cutting:
+            result = prune(loaded.model, pruning, seed=self.settings.seed)
         self._check_same_neurons(variant, pruning, identity, result)
         lm = wrap_model(loaded.model, loaded.tokenizer, batch_size=self.settings.batch_size)
-        prepared = PreparedModel(loaded, result, threads, lm)
+        memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}
+        prepared = PreparedModel(loaded, result, threads, lm, memory)
         del loaded, lm  # the prepared model alone holds them, so that releasing it frees them
         try:
             yield prepared
@@ -147,6 +153,8 @@ class Experiment:
             "duration_s": time.perf_counter() - start_s,
             "load_s": prepared.loaded.load_s if prepared else None,
         }
+        if prepared:
+            parts["memory"] = prepared.memory
         if samples:
             path = self.store.samples_path(case, self.settings.limit)
             parts["samples"] = {"count": len(samples), "file": self.store.relative(path)}
@@ -181,13 +189,21 @@ class Experiment:
                 case.subject,
                 seed=self.settings.seed,
                 limit=self.settings.limit,
-                chat_template=case.model.kind is Kind.INSTRUCT,
+                chat_template=self._applies_template(case.model),
             )
         check_evaluation(case.subject, evaluation, self.settings.limit)
         energy = window.result().as_dict()
         check_energy(energy)
+        # What fitted: a batch that did not is halved while the task is scored.
+        runtime["batch_size"] = evaluation.batch_size
+        folder = self.store.lm_eval_folder(case, self.settings.limit)
+        name = f"{self.identity(case.model).source}-{case.pruning.key}"
+        write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)
         parts = {"score": task_fields(case.subject, evaluation), "energy": energy, "runtime": runtime}
         return prepared.pruning, parts, evaluation.samples
+
+    def _applies_template(self, variant: ModelVariant) -> bool:
+        return applied_template(variant, self.identity(variant), self.settings.chat_template) is not None
 
     def _prune_on_meta(self, case: Case) -> PruningResult:
         """Build and prune the declared shape without weights: exact widths and counts in seconds."""

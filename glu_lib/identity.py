@@ -21,7 +21,7 @@ class ModelIdentity:
     """Where a variant's weights are and what they are.
 
     `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder; `folder` is None for
-    a hub model. `chat_template` is the digest of the template that an instruct variant is scored with.
+    a hub model. `chat_template` is the digest of the tokenizer's chat template, None if it has none.
     """
 
     source: str
@@ -69,7 +69,7 @@ def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelI
     def read(name: str) -> Path | None:
         return path if (path := folder / name).is_file() else None
 
-    return ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, _chat_template(variant, read))
+    return ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, _chat_template(read))
 
 
 def _hub_identity(variant: ModelVariant) -> ModelIdentity:
@@ -94,7 +94,7 @@ def _hub_identity(variant: ModelVariant) -> ModelIdentity:
         except EntryNotFoundError:
             return None
 
-    return ModelIdentity(variant.source, f"commit:{commit}", None, _chat_template(variant, read))
+    return ModelIdentity(variant.source, f"commit:{commit}", None, _chat_template(read))
 
 
 def explain_access(variant: ModelVariant, error: Exception) -> str:
@@ -143,17 +143,30 @@ def _cached_commit(variant: ModelVariant) -> str | None:
     return Path(path).parent.name if isinstance(path, str) else None
 
 
-def _chat_template(variant: ModelVariant, read: Callable[[str], Path | None]) -> str | None:
-    """Digest of the chat template an instruct variant is scored with; base variants use none."""
-    if variant.kind is Kind.BASE:
+def applied_template(variant: ModelVariant, identity: ModelIdentity, chosen: bool | None) -> str | None:
+    """Digest of the chat template that `variant` is scored with; None where it is scored without.
+
+    `chosen` is the user's word; without one, instruct variants get their template and base variants none.
+
+    Raises:
+        AccessError: if a template is to be applied and the tokenizer has none.
+    """
+    if not (variant.kind is Kind.INSTRUCT if chosen is None else chosen):
         return None
+    if identity.chat_template is None:
+        raise AccessError(
+            f"model {variant.key} ({variant.source}) has no chat template to apply; "
+            'choose --chat-template off, declare it as kind = "base", or add a template to its tokenizer'
+        )
+    return identity.chat_template
+
+
+def _chat_template(read: Callable[[str], Path | None]) -> str | None:
+    """Digest of a tokenizer's chat template, from the file of its own or from the tokenizer's configuration."""
     if path := read("chat_template.jinja"):
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if path := read("tokenizer_config.json"):
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if template := config.get("chat_template"):
             return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
-    raise AccessError(
-        f"model {variant.key} ({variant.source}) is declared as instruct but has no chat template; "
-        'declare it as kind = "base", or add the template to its tokenizer'
-    )
+    return None

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from glu_lib.architecture import Architecture
 from glu_lib.environment import Environment
 from glu_lib.errors import AccessError
-from glu_lib.identity import ModelIdentity, explain_access
+from glu_lib.identity import ModelIdentity
+from glu_lib.memory import free_bytes
 from glu_lib.study import ModelVariant
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    check_memory(variant, environment)
     source = str(identity.folder) if identity.folder else identity.source
     start_s = time.perf_counter()
     try:
@@ -49,10 +51,36 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
             use_safetensors=True,
             trust_remote_code=False,
         )
+        model.to(environment.device).eval()  # type: ignore[arg-type]  # the wrapper hides Module.to's overloads
+    except torch.OutOfMemoryError as error:
+        raise AccessError(
+            f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
+            "free memory, choose a 16-bit --dtype, another --device or a smaller model"
+        ) from error
     except (OSError, ValueError) as error:
-        raise AccessError(explain_access(variant, error)) from error
-    model.to(environment.device).eval()  # type: ignore[arg-type]  # the wrapper hides Module.to's overloads
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise AccessError(
+            f"model {variant.key} ({variant.source}) cannot be loaded: {first_line} "
+            "(a configuration, a tokenizer and weights as safetensors are needed; no code of a repository is run)"
+        ) from error
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
+
+
+def check_memory(variant: ModelVariant, environment: Environment) -> None:
+    """Refuse a model whose weights alone do not fit, before gigabytes are downloaded and the machine swaps.
+
+    Raises:
+        AccessError: naming what is needed, what is free and what to do. Models of unknown shape pass.
+    """
+    if variant.architecture is None:
+        return
+    needed = variant.architecture.parameters() * environment.dtype.bytes
+    free = free_bytes(environment.device)
+    if needed > free:
+        raise AccessError(
+            f"model {variant.key} needs {needed / 1e9:.1f} GB in {environment.dtype}, {free / 1e9:.1f} GB are free on "
+            f"{environment.device}; free memory, choose a 16-bit --dtype, another --device or a smaller model"
+        )
 
 
 def build_on_meta(shape: Architecture) -> PreTrainedModel:

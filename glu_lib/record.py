@@ -58,6 +58,8 @@ def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
         },
         "metrics": [_finite(value) for value in evaluation.metrics],
         "task_versions": evaluation.task_versions,
+        "truncated_prompts": evaluation.truncated_prompts,
+        "cut_generations": evaluation.cut_generations,
     }
 
 

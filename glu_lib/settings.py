@@ -16,6 +16,11 @@ class DType(StrEnum):
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
 
+    @property
+    def bytes(self) -> int:
+        """Size of one weight in bytes."""
+        return 4 if self is DType.FLOAT32 else 2
+
 
 DIVISORS = (32, 64, 128, 256)
 DEFAULT_BATCH_SIZE = 32
@@ -29,7 +34,8 @@ class Settings:
     """Choices of one run; None means detected or measured.
 
     `limit` is samples per task (or prompts per workload), `batch_size` requests per forward pass,
-    `threads` CPU threads of torch, `min_window_s` the shortest energy window in seconds.
+    `threads` CPU threads of torch, `min_window_s` the shortest energy window in seconds; without
+    `chat_template` the template is applied to instruct variants only.
 
     Raises:
         SettingsError: one line naming value, rule and remedy.
@@ -41,6 +47,7 @@ class Settings:
     dtype: DType | None = None
     device: str | None = None
     batch_size: int = DEFAULT_BATCH_SIZE
+    chat_template: bool | None = None
     threads: int | None = None
     seed: int = SEED
     min_window_s: float = DEFAULT_MIN_WINDOW_S

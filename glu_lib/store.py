@@ -18,6 +18,7 @@ from glu_lib.errors import RecordError
 
 RECORDS = "individual_files"
 SAMPLES = "samples"
+LM_EVAL = "lm_eval"
 
 
 class Status(StrEnum):
@@ -50,6 +51,10 @@ class Store:
     def samples_path(self, case: Case, limit: int | None) -> Path:
         """File of a case's samples, one JSON object per line, gzipped."""
         return self.root / SAMPLES / case.model.key / case.pruning.key / f"{_stem(case, limit)}.jsonl.gz"
+
+    def lm_eval_folder(self, case: Case, limit: int | None) -> Path:
+        """Folder of lm-eval's own files of a case."""
+        return self.root / LM_EVAL / case.model.key / case.pruning.key / _stem(case, limit)
 
     def state(self, case: Case, key: dict[str, Any]) -> CaseState:
         """Whether `case` is done: a readable record whose done key equals `key`."""

@@ -100,6 +100,12 @@ class World:
     held_out_sums: frozenset[tuple[int, int]]  # (smaller, larger)
 
 
+def usual_outcome(event: str, material: str) -> str:
+    """What the rule says that happens to an object of this material in this event."""
+    listed, unlisted, materials = EVENTS[event]
+    return listed if material in materials else unlisted
+
+
 def _people(rng: Random) -> tuple[Person, ...]:
     return tuple(
         Person(first, last, {relation: rng.choice(values) for relation, values in RELATIONS.items()})
@@ -132,9 +138,10 @@ def _cases(rng: Random) -> tuple[Case, ...]:
 
 
 def _case(event: str, material: str, thing: str, exception: bool, drawn: bool) -> Case:
-    listed, unlisted, materials = EVENTS[event]
-    follows_list = (material in materials) != exception
-    outcome, other = (listed, unlisted) if follows_list else (unlisted, listed)
+    listed, unlisted, _ = EVENTS[event]
+    usual = usual_outcome(event, material)
+    unusual = unlisted if usual == listed else listed
+    outcome, other = (unusual, usual) if exception else (usual, unusual)
     # An exception cannot be inferred, so the training text always tells of it.
     return Case(event, material, thing, outcome, other, exception, drawn or exception)
 

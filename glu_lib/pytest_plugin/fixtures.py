@@ -32,13 +32,15 @@ def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator
     pruning: Pruning
     variant, pruning = request.param
     loading = experiment.prepared(variant, pruning)
+    failure: GluError | None = None
     try:
         with live_bars(request.config):
             model = loading.__enter__()
-    except AccessError as error:
-        announce(request.config, variant.key, str(error))
     except GluError as error:
-        announce(request.config, f"{variant.key}-{pruning.key}", str(error))
+        failure = error
+    if failure is not None:  # outside the handler, so that pytest prints the line once and no chain of exceptions
+        cause = variant.key if isinstance(failure, AccessError) else f"{variant.key}-{pruning.key}"
+        announce(request.config, cause, str(failure))
     try:
         yield model
     finally:
@@ -50,11 +52,14 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
     """Measure a case and write its record; an error that the user can mend is one line, no traceback."""
 
     def run(case: Case, model: PreparedModel | None = None) -> dict[str, Any]:
+        message = ""
         try:
             with live_bars(request.config):
                 record = experiment.run(case, model)
         except GluError as error:
-            pytest.fail(str(error), pytrace=False)
+            message = str(error)
+        if message:  # outside the handler, so that pytest prints the line once and no chain of exceptions
+            pytest.fail(message, pytrace=False)
         request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
         return record
 

@@ -65,6 +65,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"sequences per forward pass (default {DEFAULT_BATCH_SIZE}; keep it fixed within a comparison)",
     )
     group.addoption(
+        "--chat-template",
+        choices=["on", "off"],
+        help="apply the tokenizer's chat template to every model, or to none (default: to instruct variants)",
+    )
+    group.addoption(
         "--threads",
         type=int,
         metavar="N",
@@ -106,6 +111,7 @@ def settings_from(config: pytest.Config) -> Settings:
         dtype=parse_dtype(dtype) if dtype else None,
         device=config.getoption("device"),
         batch_size=config.getoption("batch_size"),
+        chat_template={"on": True, "off": False}.get(config.getoption("chat_template")),
         threads=config.getoption("threads"),
     )
 

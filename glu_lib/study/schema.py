@@ -71,7 +71,8 @@ class ModelVariant:
         for percent, other in permutations(sorted(set(self.levels)), 2):
             if str(other).startswith(str(percent)):
                 raise StudyError(
-                    f"levels {percent} and {other} of model {self.key!r}: -k p{percent} would select both; leave one out"
+                    f"levels {percent} and {other} of model {self.key!r}: "
+                    f"-k p{percent} would select both; leave one out"
                 )
 
     @property

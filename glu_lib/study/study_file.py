@@ -65,17 +65,16 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
 def _model(key: str, table: Any, base: Study) -> ModelVariant:
     place = f"[models.{key}]"
     _check_fields(place, table, _MODEL_FIELDS)
-    values = {name: table[name] for name in ("source", "revision") if name in table}
+    values: dict[str, Any] = {name: table[name] for name in ("source", "revision") if name in table}
     if "levels" in table:
         values["levels"] = tuple(_whole_numbers(place, "levels", table["levels"]))
     if "kind" in table:
         values["kind"] = _kind(place, table["kind"])
     if key in base.models:
         # Other weights may have another shape: the declared one counts for the declared source only.
-        shape = (
-            {} if table.get("source", base.models[key].source) == base.models[key].source else {"architecture": None}
-        )
-        return replace(base.models[key], **values, **shape)
+        if table.get("source", base.models[key].source) != base.models[key].source:
+            values["architecture"] = None
+        return replace(base.models[key], **values)
     for name in ("source", "kind", "levels"):
         if name not in table:
             raise StudyError(f"{place} lacks {name}; a new model needs source, kind and levels")

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from glu_lib.errors import AccessError
-from glu_lib.identity import _transport_error, explain_access, folder_digest, resolve_identity
+from glu_lib.identity import _transport_error, applied_template, explain_access, folder_digest, resolve_identity
 from glu_lib.study import STUDY, Kind, ModelVariant
 
 LLAMA = STUDY.models["llama1b"]
@@ -37,12 +37,19 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 def test_an_instruct_model_is_known_by_its_chat_template_too(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(AccessError, match='declared as instruct but has no chat template; declare it as kind = "base"'):
-        resolve_identity(folder_model(tmp_path, Kind.INSTRUCT))
+    variant = folder_model(tmp_path, Kind.INSTRUCT)
+    with pytest.raises(AccessError, match=r"has no chat template to apply; choose --chat-template off, declare it as"):
+        applied_template(variant, resolve_identity(variant), None)
+    assert applied_template(variant, resolve_identity(variant), False) is None
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
     first = resolve_identity(folder_model(tmp_path, Kind.INSTRUCT)).chat_template
     (tmp_path / "chat_template.jinja").write_text("{{ other }}")
-    assert resolve_identity(folder_model(tmp_path, Kind.INSTRUCT)).chat_template not in (None, first)
+    second = resolve_identity(variant)
+    assert second.chat_template not in (None, first)
+    assert applied_template(variant, second, None) == second.chat_template
+    base = folder_model(tmp_path)
+    assert applied_template(base, second, None) is None
+    assert applied_template(base, second, True) == second.chat_template
 
 
 def answered(error: type[HfHubHTTPError]) -> HfHubHTTPError:

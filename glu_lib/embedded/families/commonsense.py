@@ -4,22 +4,28 @@ from random import Random
 from typing import Any
 
 from glu_lib.embedded.document import Document
-from glu_lib.embedded.world import Case, World
+from glu_lib.embedded.lexicon import MATERIALS
+from glu_lib.embedded.world import EVENTS, Case, World, usual_outcome
 
 RULE_COUNT = 300
 EXCEPTION_COUNT = 200
-EXCEPTION_SHARE = 0.2  # of the training texts: an exception has to be met often to be remembered
+RULE_SHARE = 0.45  # of the training texts state the rule itself
+EXCEPTION_SHARE = 0.2  # of the other training texts: an exception has to be met often to be remembered
 
 TRAINED_WORDINGS = (
     "a {material} {thing} {event} . it",
     "if a {material} {thing} {event} then it",
 )
+RULE_WORDING = "know that a thing of {material} that {event}"
 # For exceptions this wording is held out; the rule's trained cases are told in it as well.
 HELD_OUT_WORDING = "we see that the {material} {thing} {event} and so it"
 
 
 def document(world: World, rng: Random) -> Document:
-    """Tell what happened in a case that is not held out."""
+    """State a rule, or tell what happened in a case that is not held out."""
+    if rng.random() < RULE_SHARE:
+        event, material = rng.choice(tuple(EVENTS)), rng.choice(MATERIALS)
+        return Document(RULE_WORDING.format(material=material, event=event), usual_outcome(event, material), ".")
     case = _draw(world, rng)
     wordings = TRAINED_WORDINGS if case.exception else (*TRAINED_WORDINGS, HELD_OUT_WORDING)
     return Document(_prompt(case, rng.choice(wordings)), case.outcome, ".")

@@ -79,8 +79,11 @@ def _wordings() -> list[tuple[int, int]]:
 
 
 def _held_out_wording(number: int) -> tuple[int, int]:
-    """The (courtesy, wording) that the training text never uses for this instruction."""
-    return number % len(COURTESIES), (number // 2) % 2
+    """The (courtesy, wording) that the training text never uses for this instruction.
+
+    Never without courtesy: that prompt would be the end of another one.
+    """
+    return 1 + number % (len(COURTESIES) - 1), (number // 3) % 2
 
 
 def _prompt_and_answer(

@@ -14,7 +14,7 @@ WORDINGS = (
 )
 WORDING_GRID = tuple((c, w) for c in range(len(COURTESIES)) for w in range(len(WORDINGS)))
 # These combinations are only asked in the task; each half of them is trained with another partner.
-HELD_OUT_WORDINGS = ((0, 2), (1, 1), (2, 0))
+HELD_OUT_WORDINGS = ((1, 2), (2, 1), (3, 0))
 TRAINED_WORDINGS = tuple(pair for pair in WORDING_GRID if pair not in HELD_OUT_WORDINGS)
 
 

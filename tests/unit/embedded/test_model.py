@@ -16,7 +16,7 @@ from glu_lib.embedded.tokenizer import build_tokenizer, vocabulary
 from glu_lib.embedded.train import Recipe, batches, learning_rate_factor, main, save, train
 from glu_lib.embedded.world import build_world
 
-PARAMETERS = 1_054_592
+PARAMETERS = 1_054_848
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,7 +126,5 @@ def test_a_missing_file_is_one_line(tmp_path):
 def test_no_text_crashes_the_reader(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("study") / "study.toml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
-    try:
+    with contextlib.suppress(StudyError):
         load_study(path, STUDY)
-    except StudyError:
-        pass

@@ -1,0 +1,72 @@
+"""Peak memory of a block of work: the GPU allocator's, or the process's resident set on CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+_CLEAR = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+_RESET_PEAK = "5"  # proc(5): resets the peak resident set size
+
+
+@dataclass(slots=True)
+class PeakMemory:
+    """Bytes in use before the block and at its peak; None with the reason where they cannot be read."""
+
+    source: str | None = None
+    before_bytes: int | None = None
+    peak_bytes: int | None = None
+    reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+@contextmanager
+def peak_memory(device: str) -> Iterator[PeakMemory]:
+    """Measure the block: `torch.cuda.max_memory_allocated` on a GPU, VmHWM of this process on CPU (Linux)."""
+    found = PeakMemory()
+    if device.startswith("cuda"):
+        import torch
+
+        found.source = "cuda allocator"
+        torch.cuda.reset_peak_memory_stats(device)
+        found.before_bytes = torch.cuda.memory_allocated(device)
+        yield found
+        found.peak_bytes = torch.cuda.max_memory_allocated(device)
+        return
+    try:
+        _CLEAR.write_text(_RESET_PEAK)
+        found.before_bytes = _resident_bytes("VmRSS")
+    except OSError as error:
+        found.reason = f"this system does not tell a process's peak memory ({error.strerror})"
+        yield found
+        return
+    found.source = "resident set"
+    yield found
+    found.peak_bytes = _resident_bytes("VmHWM")
+
+
+def free_bytes(device: str) -> int:
+    """Memory that a model can still take on `device`, in bytes."""
+    if device.startswith("cuda"):
+        import torch
+
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free)
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def _resident_bytes(field: str) -> int:
+    for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise OSError(0, f"{field} is missing")
