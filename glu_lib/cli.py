@@ -1,31 +1,32 @@
-"""Commands on records and on the study: list, consolidate, table."""
+"""Commands on the study and on records: list, validate, consolidate, table, push."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from glu_lib import hub, listing
 from glu_lib.analysis import consolidate, headline_tables, write_tables
-from glu_lib.cases import Case, build_cases
-from glu_lib.errors import AccessError, GluError
+from glu_lib.cases import Pruning, build_cases
+from glu_lib.errors import GluError, StudyError
 from glu_lib.experiment import Experiment
 from glu_lib.report import markdown_table
 from glu_lib.settings import Settings
-from glu_lib.store import CaseState, Status
+from glu_lib.store import Status
+from glu_lib.study import STUDY, Method, load_study
+from glu_lib.validation import validate
 
-EXIT_PROBLEMS = 1  # something was left out or unreadable
+EXIT_PROBLEMS = 1  # something was left out, unreadable or not ready
 EXIT_USAGE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 fine, 1 records were left out, 2 wrong use."""
+    """Run one command; returns the exit code: 0 fine, 1 with problems that were named, 2 wrong use."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
@@ -36,61 +37,80 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m glu_lib", description="Records and study of the GLU width pruning suite."
+        prog="python -m glu_lib", description="Study and records of the GLU width pruning suite."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    listing = commands.add_parser("list", help="what there is to run, and what of it is done, stale or pending")
-    listing.add_argument(
-        "--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results folder of the runs"
-    )
-    listing.add_argument("--limit", type=int, metavar="N", help="look at runs with this sample limit")
-    listing.add_argument("--stale", action="store_true", help="name each stale case and why it is stale")
-    listing.set_defaults(command=_list)
-    merging = commands.add_parser("consolidate", help="write results.csv and results.json from the records")
-    merging.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
-    merging.set_defaults(command=_consolidate)
-    table = commands.add_parser("table", help="print headline metrics per level as Markdown")
-    table.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
-    table.set_defaults(command=_table)
+
+    command = commands.add_parser("list", help="what there is to run, and what of it is done, stale or pending")
+    _add_run_options(command)
+    command.add_argument("--stale", action="store_true", help="name each stale case and why it is stale")
+    command.set_defaults(command=_list)
+
+    command = commands.add_parser("validate", help="check access, download, disk, memory and tasks before a long run")
+    _add_run_options(command)
+    command.add_argument("--model", action="append", metavar="KEY", help="only this model; may be repeated")
+    command.set_defaults(command=_validate)
+
+    command = commands.add_parser("consolidate", help="write results.csv and results.json from the records")
+    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    command.set_defaults(command=_consolidate)
+
+    command = commands.add_parser("table", help="print headline metrics per level as Markdown")
+    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    command.set_defaults(command=_table)
+
+    command = commands.add_parser("push", help="upload the results as a data set, or a pruned model, to the hub")
+    _add_run_options(command)
+    command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="repository to write to")
+    command.add_argument("--model", metavar="KEY", help="upload this model, pruned, instead of the results")
+    command.add_argument("--percent", type=int, metavar="N", help="pruning percentage of the model")
+    command.add_argument("--method", default="PPM", metavar="NAME", help="pruning method of the model (default PPM)")
+    command.set_defaults(command=_push)
     return parser
 
 
+def _add_run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results folder (default: results)"
+    )
+    command.add_argument("--limit", type=int, metavar="N", help="look at runs with this sample limit")
+    command.add_argument("--study", type=Path, metavar="FILE", help="a study file (TOML) over the built-in study")
+
+
+def _experiment(options: argparse.Namespace) -> Experiment:
+    study = load_study(options.study, STUDY).study if options.study else STUDY
+    return Experiment(Settings(results_dir=options.results_dir, limit=options.limit), study)
+
+
 def _list(options: argparse.Namespace) -> int:
-    experiment = Experiment(Settings(results_dir=options.results_dir, limit=options.limit))
-    states = {case: state(experiment, case) for case in build_cases(experiment.study)}
+    experiment = _experiment(options)
+    states = {case: listing.case_state(experiment, case) for case in build_cases(experiment.study)}
     if options.stale:
         for case, found in states.items():
             if found.status is Status.STALE:
                 print(f"{case.id}: {found.reason}")
         return 0
-    drawn = Table("model", "level", "cases", *(status.value for status in Status), box=None)
-    for line in _matrix(states):
-        drawn.add_row(*line)
-    Console().print(drawn)
+    _print_table(listing.MATRIX_COLUMNS, listing.matrix_rows(states))
+    _print_table(listing.MODEL_COLUMNS, listing.model_rows(experiment.study.models))
     return 0
 
 
-def state(experiment: Experiment, case: Case) -> CaseState:
-    """State of a case; a model is only asked for if a record says that it was once run here."""
-    path = experiment.store.record_path(case, experiment.settings.limit)
-    if not path.exists():
-        return CaseState(Status.PENDING, path)
-    try:
-        return experiment.state(case)
-    except AccessError as error:
-        return CaseState(Status.STALE, path, f"cannot be checked: {error}")
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    drawn = Table(*columns, box=None)
+    for row in rows:
+        drawn.add_row(*row)
+    Console(soft_wrap=True).print(drawn)
 
 
-def _matrix(states: dict[Case, CaseState]) -> Iterator[list[str]]:
-    for _, members in groupby(states, key=lambda case: case.group):
-        cases = list(members)
-        counts = Counter(states[case].status for case in cases)
-        yield [
-            cases[0].model.key,
-            cases[0].pruning.key,
-            str(len(cases)),
-            *(str(counts[status]) for status in Status),
-        ]
+def _validate(options: argparse.Namespace) -> int:
+    experiment = _experiment(options)
+    keys = options.model or list(experiment.study.models)
+    findings = validate(experiment, [experiment.study.model(key) for key in keys])
+    is_fine = True
+    for finding in findings:
+        is_fine &= finding.is_fine
+        print(f"{'ok     ' if finding.is_fine else 'problem'}  {finding.subject}: {finding.text}", flush=True)
+    return 0 if is_fine else EXIT_PROBLEMS
 
 
 def _consolidate(options: argparse.Namespace) -> int:
@@ -105,6 +125,20 @@ def _table(options: argparse.Namespace) -> int:
     for table in headline_tables(found.rows):
         print(markdown_table(table))
     return _report(found.problems)
+
+
+def _push(options: argparse.Namespace) -> int:
+    if options.model is None:
+        print(hub.push_results(options.results_dir, options.repo_id))
+        return 0
+    experiment = _experiment(options)
+    variant = experiment.study.model(options.model)
+    if options.percent not in variant.levels:
+        levels = ", ".join(map(str, variant.levels))
+        raise StudyError(f"--percent {options.percent}: model {variant.key} is studied at {levels}; choose one")
+    pruning = Pruning(options.percent, Method.parse(options.method))
+    print(hub.push_model(experiment, variant, pruning, options.repo_id))
+    return 0
 
 
 def _report(problems: Sequence[str]) -> int:

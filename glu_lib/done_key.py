@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from glu_lib import calibration
 from glu_lib.cases import Case, CaseKind
 from glu_lib.environment import Environment
 from glu_lib.evaluation import BOOTSTRAP_ITERATIONS, task_data_digest
@@ -54,12 +55,14 @@ def _pruning_fields(case: Case, settings: Settings, environment: Environment) ->
     """Percentage, method and divisor; nothing but the percentage at p0, where nothing is selected."""
     if case.pruning.percent == 0:
         return {"percent": 0}
-    fields = {
+    fields: dict[str, Any] = {
         "percent": case.pruning.percent,
         "method": str(case.pruning.method),
         "divisor": case.pruning.divisor,
         "optipfair": environment.versions["optipfair"],
     }
+    if case.pruning.method is Method.HYBRID:
+        fields["calibration"] = calibration.describe(case.model)
     return fields | ({"selection seed": settings.seed} if case.pruning.method is Method.RANDOM else {})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.embedded import TASKS_DIR
-from glu_lib.errors import AccessError, MeasurementError
+from glu_lib.errors import AccessError, MeasurementError, StudyError
 from glu_lib.study import Task
 
 if TYPE_CHECKING:
@@ -86,6 +86,17 @@ class TaskLibrary:
                 lm_eval_task.set_fewshot_seed(seed=seed)
             self._loaded[task.key] = loaded
         return self._loaded[task.key]
+
+    def check_known(self, task: Task) -> None:
+        """Look `task` up in lm-eval's index without loading its data.
+
+        Raises:
+            StudyError: if lm-eval does not have it.
+        """
+        if task.lm_eval_name not in self._manager(task.embedded).all_tasks:
+            raise StudyError(
+                f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; `lm_eval ls tasks` shows what there is"
+            )
 
     def _manager(self, embedded: bool) -> Any:
         """lm-eval's index: of the package's own tasks in milliseconds, of all its own in seconds."""

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from glu_lib.calibration import calibration_batches
 from glu_lib.cases import Case, CaseKind, Pruning
 from glu_lib.done_key import done_key
 from glu_lib.energy import EnergyMeter
@@ -123,7 +125,10 @@ class Experiment:
         check_architecture(variant, loaded.model)
         threads = self._choose_threads(variant, loaded)
         with peak_memory(self.environment.device) as cutting:
-            result = prune(loaded.model, pruning, seed=self.settings.seed)
+            texts = partial(
+                calibration_batches, variant, loaded.tokenizer, self.library, self.study, self.settings.seed
+            )
+            result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
         self._check_same_neurons(variant, pruning, identity, result)
         lm = wrap_model(loaded.model, loaded.tokenizer, batch_size=self.settings.batch_size)
         memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import ModuleType
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _ALIGNMENTS = (8, 64, 128)
+Batches = Sequence[Mapping[str, "torch.Tensor"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,21 @@ class PruningResult:
         return asdict(self)
 
 
-def prune(model: PreTrainedModel, pruning: Pruning, *, seed: int) -> PruningResult:
+def prune(
+    model: PreTrainedModel,
+    pruning: Pruning,
+    *,
+    seed: int,
+    calibration: Callable[[], Batches] | None = None,
+) -> PruningResult:
     """Remove neurons from every MLP of `model`, in place, and verify the outcome layer by layer.
 
     Args:
         model: a GLU model whose layers have gate, up and down projections of one width.
         pruning: how much, by which method, rounded to what.
         seed: of the random selection (method `random`); the other methods use no randomness.
+        calibration: makes the batches (dictionaries of `input_ids` and `attention_mask`) whose activations
+            the method `hybrid` weighs; only called for it.
 
     Returns:
         Widths, counts and the fingerprint of the neurons that stayed.
@@ -78,8 +87,10 @@ def prune(model: PreTrainedModel, pruning: Pruning, *, seed: int) -> PruningResu
     digest = hashlib.sha256()
     on_meta = model.device.type == "meta"
     with _preserved_randomness(model.device.type):
+        norms = _activation_norms(optipfair, model, pruning, calibration)
         for index, layer in enumerate(layers if pruning.percent else []):
-            _prune_layer(optipfair, model, layer.mlp, index, pruning, asked_width, seed, digest)
+            scores = neuron_scores(layer.mlp, pruning.method, seed=seed, layer=index, activation_norms=norms.get(index))
+            _prune_layer(optipfair, model, layer.mlp, index, pruning, asked_width, scores, digest)
     prune_s = time.perf_counter() - start_s
     width = _verified_width(layers, asked_width)
     hidden_size = layers[0].mlp.gate_proj.in_features
@@ -100,11 +111,15 @@ def prune(model: PreTrainedModel, pruning: Pruning, *, seed: int) -> PruningResu
     )
 
 
-def neuron_scores(mlp: Any, method: Method, *, seed: int, layer: int) -> torch.Tensor:
+def neuron_scores(
+    mlp: Any, method: Method, *, seed: int, layer: int, activation_norms: torch.Tensor | None = None
+) -> torch.Tensor:
     """Importance of each neuron of a GLU MLP, shape (width,), float32; the highest stay.
 
-    PPM, VOW, PON and L2 are OptiPFair's functions of the gate and up rows. `random` is uniform in
-    [0, 1), from a generator seeded by seed and layer alone.
+    PPM, VOW, PON and L2 are OptiPFair's functions of the gate and up rows. `hybrid` is OptiPFair's
+    (PPM of gate, up and down, each over its maximum, summed) × `activation_norms`, the L2 norm of each
+    neuron's activations over the calibration text, shape (width,). `random` is uniform in [0, 1), from a
+    generator seeded by seed and layer alone.
     """
     import torch
 
@@ -113,10 +128,33 @@ def neuron_scores(mlp: Any, method: Method, *, seed: int, layer: int) -> torch.T
     if method is Method.RANDOM:
         generator = torch.Generator().manual_seed(seed * 1000 + layer)
         return torch.rand(gate.shape[0], generator=generator)
-    from optipfair.pruning.mlp_glu import IMPORTANCE_FUNCTIONS
+    import optipfair.pruning.mlp_glu as mlp_glu
 
-    scores: torch.Tensor = IMPORTANCE_FUNCTIONS[str(method)](gate.float(), up.float())
+    scores: torch.Tensor
+    if method is Method.HYBRID:
+        down = mlp.down_proj.weight.detach()  # (hidden, width)
+        scores = mlp_glu.compute_neuron_pair_importance_maw_hybrid(gate, up, down, activation_norms)
+    else:
+        scores = mlp_glu.IMPORTANCE_FUNCTIONS[str(method)](gate.float(), up.float())
     return scores
+
+
+def _activation_norms(
+    optipfair: ModuleType, model: PreTrainedModel, pruning: Pruning, calibration: Callable[[], Batches] | None
+) -> dict[int, torch.Tensor]:
+    """Norms of each layer's MLP activations on the calibration text, before anything is pruned; {} without it."""
+    if pruning.method is not Method.HYBRID or not pruning.percent:
+        return {}
+    if calibration is None:
+        raise VerificationError("method hybrid needs calibration text; none was given")
+    handles = optipfair.setup_mlp_hooks_for_importance(model, model.device)
+    try:
+        optipfair.run_calibration_forward_passes(model, calibration(), model.device, show_progress=False)
+        norms: dict[int, torch.Tensor] = optipfair.get_activation_norms()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return norms
 
 
 def _prune_layer(
@@ -126,7 +164,7 @@ def _prune_layer(
     index: int,
     pruning: Pruning,
     width: int,
-    seed: int,
+    scores: torch.Tensor,
     digest: Any,
 ) -> None:
     """Prune one MLP through OptiPFair and compare what stayed with its scores' top `width`.
@@ -136,9 +174,12 @@ def _prune_layer(
     import torch
 
     original: torch.Tensor = mlp.gate_proj.weight.detach()
-    scores = neuron_scores(mlp, pruning.method, seed=seed, layer=index)
-    # OptiPFair takes given scores as "most prunable first" and inverts them itself.
-    given = {index: 1.0 - scores} if pruning.method is Method.RANDOM else None
+    given = None
+    if pruning.method in (Method.RANDOM, Method.HYBRID):
+        # OptiPFair takes given scores in [0, 1] as "most prunable first" and inverts them itself. What it sees
+        # must rank as ours does, whatever float32 rounds away: so ranks are given, not scores.
+        ranks = scores.argsort().argsort().double() / len(scores)
+        given = {index: 1.0 - ranks}
     device = torch.device("meta") if original.is_meta else torch.device("cpu")
     with device:
         optipfair.prune_model_mlp_glu(
@@ -152,7 +193,7 @@ def _prune_layer(
         )
     if original.is_meta:
         return
-    kept = torch.topk(scores if given is None else 1.0 - given[index], width).indices.sort().values
+    kept = torch.topk(scores, width).indices.sort().values
     kept = kept.to(original.device)  # (width,)
     if not torch.equal(mlp.gate_proj.weight, original[kept]):
         raise VerificationError(

@@ -50,7 +50,7 @@ COLUMNS = (
 )
 
 # Done-key fields in which a level may differ from its baseline; all others must be equal.
-_PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed"})
+_PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,9 @@ training, never stood together there.
     python -m glu_lib.embedded.card          # this page
 
 Trained from scratch on {tokens:,} tokens ({steps:,} steps of 32 rows of 128 tokens), seed {seed}, AdamW, learning rate
-3e-3 with warm-up and cosine, weight decay 0.1, float32, loss weight 1.0 on answers and 0.2 on the rest, in
-{train_min:.1f} minutes with {threads} CPU threads (compiled: {compiled}; torch {torch_version}). The training text is
-the same on every machine; the weights differ in their last bits from one kind of CPU to another, and so do the scores
+3e-3 with warm-up and cosine, weight decay 0.1, first weights with a standard deviation of 0.08, float32, loss weight
+1.0 on answers and 0.2 on the rest, in {train_min:.1f} minutes with {threads} CPU threads (compiled: {compiled}; torch
+{torch_version}). The training text is the same on every machine; the weights differ in their last bits from one kind of CPU to another, and so do the scores
 a little.
 
 ## What pruning does to it

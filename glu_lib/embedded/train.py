@@ -144,7 +144,7 @@ class Progress:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m glu_lib.embedded.train",
-        description="Train the embedded model from scratch and save it: about 20 minutes on two cores.",
+        description="Train the embedded model from scratch and save it: 10 to 15 minutes on two cores.",
     )
     parser.add_argument("--out", type=Path, default=MODEL_DIR, help="folder to save into (default: the package's)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads to use (default: 2)")

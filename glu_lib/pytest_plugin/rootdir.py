@@ -8,6 +8,7 @@ even then.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     here = early_config.invocation_params.dir
     if not (here / "glu_lib" / "pytest_plugin").is_dir() or early_config.rootpath == here:
         return
-    for option, value in zip(args, args[1:], strict=False):
+    for option, value in pairwise(args):
         if option in _PATH_OPTIONS and Path(value).exists():
             raise pytest.UsageError(
                 f"{option} {value}: pytest takes an existing path that is a word of its own for its root folder; "

@@ -29,6 +29,7 @@ class Method(StrEnum):
     VOW = "VOW"
     PON = "PON"
     L2 = "L2"
+    HYBRID = "hybrid"
     RANDOM = "random"
 
     @classmethod

@@ -128,7 +128,7 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite):
         (["--limit", "0"], "ERROR: --limit 0: must be 1 or more; leave it out to score every sample"),
         (
             ["--method", "magic"],
-            "ERROR: method 'magic' is unknown; choose one of PPM, VOW, PON, L2, random (MAW means PPM)",
+            "ERROR: method 'magic' is unknown; choose one of PPM, VOW, PON, L2, hybrid, random (MAW means PPM)",
         ),
         (["--divisor", "7"], "ERROR: --divisor 7: widths are rounded to 32, 64, 128, 256; choose one"),
         (["--dtype", "int4"], "ERROR: --dtype 'int4' is unknown; choose one of float32, bfloat16, float16"),

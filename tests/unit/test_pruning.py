@@ -12,16 +12,37 @@ from glu_lib.pruning import neuron_scores, prune
 from glu_lib.study import STUDY, Method
 
 
+def batches():
+    return [{"input_ids": torch.arange(1, 25).view(3, 8), "attention_mask": torch.ones(3, 8, dtype=torch.long)}]
+
+
+def activation_norms(model):
+    """L2 norm of each neuron's activation (the input of the down projection), shape (width,) per layer."""
+    found = {}
+    handles = [
+        layer.mlp.down_proj.register_forward_hook(
+            lambda _module, inputs, _output, index=index: found.__setitem__(index, inputs[0].norm(dim=(0, 1)))
+        )
+        for index, layer in enumerate(model.model.layers)
+    ]
+    with torch.no_grad():
+        model(**batches()[0])
+    for handle in handles:
+        handle.remove()
+    return found
+
+
 @pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("percent", [10, 40, 60])
 def test_each_method_keeps_its_highest_scores_in_their_order(tiny_llama, method, percent):
     before = copy.deepcopy(tiny_llama)
-    result = prune(tiny_llama, Pruning(percent, method), seed=1)
+    norms = activation_norms(before)
+    result = prune(tiny_llama, Pruning(percent, method), seed=1, calibration=batches)
     width = pruned_width(40, percent)
     assert (result.width, result.asked_width, result.unpruned_width) == (width, width, 40)
     for index, layer in enumerate(tiny_llama.model.layers):
         original = before.model.layers[index].mlp
-        scores = neuron_scores(original, method, seed=1, layer=index)
+        scores = neuron_scores(original, method, seed=1, layer=index, activation_norms=norms[index])
         kept = scores.argsort(descending=True)[:width].sort().values
         assert torch.equal(layer.mlp.gate_proj.weight, original.gate_proj.weight[kept])
         assert torch.equal(layer.mlp.up_proj.weight, original.up_proj.weight[kept])

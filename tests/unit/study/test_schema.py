@@ -16,7 +16,10 @@ def test_maw_means_ppm(text):
 def test_an_unknown_method_is_named_with_the_choices():
     with pytest.raises(StudyError) as caught:
         Method.parse("magic")
-    assert str(caught.value) == "method 'magic' is unknown; choose one of PPM, VOW, PON, L2, random (MAW means PPM)"
+    assert (
+        str(caught.value)
+        == "method 'magic' is unknown; choose one of PPM, VOW, PON, L2, hybrid, random (MAW means PPM)"
+    )
 
 
 @pytest.mark.parametrize("key", ["Nano", "nano-1", "", "na no", "../x"])

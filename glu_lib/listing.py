@@ -1,0 +1,58 @@
+"""The matrix of cases and what a model costs to get, as rows for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+from glu_lib.cases import Case
+from glu_lib.errors import AccessError
+from glu_lib.experiment import Experiment
+from glu_lib.store import CaseState, Status
+from glu_lib.study import ModelVariant
+
+MATRIX_COLUMNS = ("model", "level", "cases", *(status.value for status in Status))
+MODEL_COLUMNS = ("model", "weights", "download")
+
+
+def case_state(experiment: Experiment, case: Case) -> CaseState:
+    """State of a case; a model is only asked for if a record says that it was once run here."""
+    path = experiment.store.record_path(case, experiment.settings.limit)
+    if not path.exists():
+        return CaseState(Status.PENDING, path)
+    try:
+        return experiment.state(case)
+    except AccessError as error:
+        return CaseState(Status.STALE, path, f"cannot be checked: {error}")
+
+
+def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
+    """One row per (model, level): how many cases, and how many of them in each state."""
+    for _, members in groupby(states, key=lambda case: case.group):
+        cases = list(members)
+        counts = Counter(states[case].status for case in cases)
+        first = cases[0]
+        yield (first.model.key, first.pruning.key, str(len(cases)), *(str(counts[status]) for status in Status))
+
+
+def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, str, str]]:
+    """One row per model: its source and what is left to download, without asking the hub."""
+    for model in models.values():
+        yield model.key, model.source, download(model)
+
+
+def download(model: ModelVariant) -> str:
+    """What has to be fetched: nothing, about the declared shape's weights in 16 bit, or an unknown amount."""
+    if model.is_embedded:
+        return "none: in the package"
+    if Path(model.source).expanduser().is_dir():
+        return "none: a local folder"
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model.source, "model.safetensors", revision=model.revision), str):
+        return "none: in the cache"
+    if model.architecture is None:
+        return "unknown (ask: validate)"
+    return f"about {model.architecture.parameters() * 2 / 1e9:.1f} GB"

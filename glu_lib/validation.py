@@ -1,0 +1,107 @@
+"""Checks before hours are spent: access, download and disk, memory, tasks; each finding is one line."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glu_lib.errors import AccessError, GluError
+from glu_lib.experiment import Experiment
+from glu_lib.identity import ModelIdentity, applied_template
+from glu_lib.models import check_memory
+from glu_lib.study import ModelVariant
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, whether it is fine, and what was found or has to be done."""
+
+    subject: str
+    is_fine: bool
+    text: str
+
+
+def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
+    """Look at the results folder, at the tasks of `models`, and at each model; asks the hub."""
+    yield _results_folder(experiment.settings.results_dir)
+    for variant in models:
+        try:
+            identity = experiment.identity(variant)
+            applied_template(variant, identity, experiment.settings.chat_template)
+        except AccessError as error:
+            yield Finding(variant.key, False, str(error))
+            continue
+        yield Finding(variant.key, True, f"can be read: {identity.source} at {identity.version[:19]}")
+        yield _disk(variant, identity)
+        yield _memory(experiment, variant)
+    yield from _tasks(experiment, models)
+
+
+def _results_folder(folder: Path) -> Finding:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    probe = existing / ".glu-write-test"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return Finding(str(folder), False, f"cannot be written ({error.strerror}); choose another --results-dir")
+    return Finding(str(folder), True, f"can be written, {free / 1e9:.1f} GB free")
+
+
+def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
+    """Bytes of weights still to download against the free space of the hub cache."""
+    if identity.commit is None:
+        return Finding(variant.key, True, "nothing to download")
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    try:
+        entries = list(HfApi().list_repo_tree(variant.source, revision=identity.commit))
+    except Exception as error:
+        return Finding(variant.key, True, f"the download size is not known ({type(error).__name__})")
+    missing = sum(
+        getattr(entry, "size", 0) or 0
+        for entry in entries
+        if entry.path.endswith((".safetensors", ".json"))
+        and not isinstance(try_to_load_from_cache(variant.source, entry.path, revision=identity.commit), str)
+    )
+    cache = Path(constants.HF_HUB_CACHE)
+    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if missing > free:
+        return Finding(
+            variant.key,
+            False,
+            f"{missing / 1e9:.1f} GB to download, {free / 1e9:.1f} GB free in {cache}; free space or set HF_HOME",
+        )
+    return Finding(variant.key, True, f"{missing / 1e6:,.1f} MB to download, {free / 1e9:.1f} GB free")
+
+
+def _memory(experiment: Experiment, variant: ModelVariant) -> Finding:
+    environment = experiment.environment
+    if variant.architecture is None:
+        return Finding(variant.key, True, "its shape is not declared, so its memory is not checked")
+    try:
+        check_memory(variant, environment)
+    except AccessError as error:
+        return Finding(variant.key, False, str(error))
+    needed = variant.architecture.parameters() * environment.dtype.bytes
+    return Finding(
+        variant.key, True, f"{needed / 1e9:.2f} GB of weights in {environment.dtype} fit on {environment.device}"
+    )
+
+
+def _tasks(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
+    """Every task of the models' suites exists in lm-eval's index; its data are not downloaded here."""
+    keys = {model.key for model in models}
+    suites = [suite for suite in experiment.study.suites.values() if keys & set(suite.models)]
+    names = dict.fromkeys(name for suite in suites for name in (*suite.tasks, *suite.instruct_tasks))
+    for name in names:
+        task = experiment.study.tasks[name]
+        try:
+            experiment.library.check_known(task)
+        except GluError as error:
+            yield Finding(name, False, str(error))
+    yield Finding("tasks", True, f"{len(names)} looked up in lm-eval")

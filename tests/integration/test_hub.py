@@ -1,0 +1,190 @@
+"""The hub path on real small models and real benchmark data, served locally.
+
+Needs a folder in the hub's layout with karpathy/stories260K and the paper's data sets, and a server for it; both are
+named by environment variables, or stand beside the checkout. Without them these tests are skipped.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HUB = Path(os.environ.get("GLU_TEST_HUB", ROOT.parent / "shared/hub"))
+SERVER = Path(os.environ.get("GLU_TEST_HUB_SERVER", ROOT.parent / "shared/tools/hub_server.py"))
+
+pytestmark = pytest.mark.skipif(
+    not (HUB.is_dir() and SERVER.is_file()),
+    reason="no local hub: name one with GLU_TEST_HUB and its server with GLU_TEST_HUB_SERVER",
+)
+
+STUDY = """
+[models.stories]
+source = "karpathy/stories260K"
+kind = "base"
+levels = [0, 40]
+suites = ["paper", "core"]
+"""
+LIMIT = ("--limit", "6", "--threads", "1", "--study=study.toml")
+
+
+@pytest.fixture
+def serve(monkeypatch, tmp_path):
+    """Start the local hub with some options; its address stands in HF_ENDPOINT, downloads go to a fresh cache."""
+    running = []
+
+    def start(*options, root=HUB):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, str(SERVER), str(root), "--port", str(port), *options]
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        deadline_s = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline_s, "the hub did not start"
+                time.sleep(0.05)
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+
+    for name, value in {
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(tmp_path / "hub"),
+        "HF_DATASETS_CACHE": str(tmp_path / "datasets"),
+        "NLTK_DATA": str(HUB / "nltk_data"),
+        "OMP_NUM_THREADS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def hub_suite(suite, serve):
+    """The suite's copy with a study file; start the hub with `serve`."""
+    (suite.path / "study.toml").write_text(STUDY)
+    return suite
+
+
+def scores(folder):
+    found = [json.loads(path.read_text()) for path in Path(folder).glob("individual_files/*/*/*.json")]
+    return {record["case"]["id"]: record["score"] for record in found}
+
+
+def test_the_baseline_equals_the_lm_eval_command_digit_for_digit(hub_suite, serve, tmp_path):
+    serve()
+    tasks = ["piqa", "boolq", "wikitext", "lambada_openai", "truthfulqa_mc2", "arc_challenge"]
+    result = hub_suite.runpytest_subprocess(*LIMIT, "-k", f"stories and p0 and ({' or '.join(tasks)})")
+    assert result.parseoutcomes()["passed"] == len(tasks)
+    command = ["-m", "lm_eval", "--model", "hf", "--model_args", "pretrained=karpathy/stories260K,dtype=float32"]
+    options = ["--tasks", ",".join(tasks), "--limit", "6", "--batch_size", "32", "--device", "cpu"]
+    subprocess.run([sys.executable, *command, *options, "--output_path", str(tmp_path / "own")], check=True)
+    own = json.loads(next((tmp_path / "own").rglob("results_*.json")).read_text())["results"]
+    ours = scores(hub_suite.path / "results")
+    for task in tasks:
+        for value in ours[f"stories-p0-{task}"]["metrics"]:
+            assert value["value"] == own[task][f"{value['metric']},{value['filter']}"], (task, value)
+
+
+def test_groups_keep_every_sub_task_and_few_shot_prompts_that_do_not_fit_are_counted(hub_suite, serve):
+    serve()
+    result = hub_suite.runpytest_subprocess(
+        *LIMIT[2:], "--limit", "1", "-k", "stories and p40 and (mmlu or leaderboard_musr or gsm8k)"
+    )
+    result.assert_outcomes(passed=3, deselected=result.parseoutcomes()["deselected"])
+    found = scores(hub_suite.path / "results")
+    mmlu = found["stories-p40-mmlu"]
+    assert (mmlu["headline"]["count"], mmlu["headline"]["label"]) == (57, "acc")
+    assert len([value for value in mmlu["metrics"] if value["task"].startswith("mmlu_") and value["count"] == 1]) == 57
+    assert mmlu["truncated_prompts"] > 0
+    musr = {value["task"] for value in found["stories-p40-leaderboard_musr"]["metrics"]}
+    assert {name for name in musr if name != "leaderboard_musr"} == {
+        f"leaderboard_musr_{part}" for part in ("murder_mysteries", "object_placements", "team_allocation")
+    }
+    assert found["stories-p40-gsm8k"]["headline"]["label"] == "exact_match,flexible-extract"
+    own = list((hub_suite.path / "results/lm_eval/stories/p40").rglob("*"))
+    assert len([path for path in own if path.name.startswith("samples_mmlu_")]) == 57
+
+
+def test_a_task_that_the_context_cannot_hold_is_one_line(hub_suite, serve):
+    serve()
+    result = hub_suite.runpytest_subprocess(*LIMIT, "-k", "stories and p0 and ifeval")
+    result.stdout.fnmatch_lines(["task ifeval: its answers may take 1280 tokens, the model's context holds 512; *"])
+
+
+def test_a_gated_model_fails_once_and_its_cases_stay_pending(hub_suite, serve):
+    serve("--gated", "karpathy/stories260K")
+    result = hub_suite.runpytest_subprocess(*LIMIT, "-k", "stories and p0 and (piqa or boolq or winogrande)")
+    outcomes = result.parseoutcomes()
+    assert (outcomes["errors"], outcomes["skipped"]) == (1, 2)
+    result.stdout.fnmatch_lines(
+        [
+            "model stories (karpathy/stories260K) is gated: accept its licence at *, then set HF_TOKEN or *",
+            "blocked: 3 cases wait for stories *",
+        ]
+    )
+    pending = json.loads((hub_suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert len(pending) == 3
+
+
+def test_an_unreliable_hub_loses_nothing(hub_suite, serve):
+    """Every third file request is refused: what could be had is scored, the rest is pending, --lf goes on."""
+    serve("--flaky", "3")
+    wanted = 2
+    for _ in range(12):
+        arguments = ("--lf",) if (hub_suite.path / ".pytest_cache").exists() else ()
+        result = hub_suite.runpytest_subprocess(*LIMIT, *arguments, "-k", "stories and p0 and (piqa or boolq)")
+        assert "Traceback" not in result.stdout.str()
+        if len(scores(hub_suite.path / "results")) == wanted:
+            break
+    assert len(scores(hub_suite.path / "results")) == wanted
+
+
+def test_results_and_a_pruned_model_can_be_pushed(hub_suite, serve, tmp_path, monkeypatch):
+    copy = tmp_path / "writable"
+    (copy / "models").mkdir(parents=True)
+    shutil.copytree(HUB / "models/karpathy", copy / "models/karpathy")
+    serve(root=copy)
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    only = ("--threads", "1", "--study=study.toml", "-k", "nano and p40 and sums")
+    hub_suite.runpytest_subprocess(*only, "--limit", "4").assert_outcomes(
+        passed=1, deselected=hub_suite.runpytest_subprocess(*only, "--co", "-q").parseoutcomes().get("deselected", 0)
+    )
+    push = [sys.executable, "-m", "glu_lib", "push", "--study", "study.toml"]
+    subprocess.run([*push, "--repo-id", "me/results"], check=True, cwd=hub_suite.path)
+    uploaded = copy / "uploads/datasets/me/results"
+    assert (uploaded / "individual_files/nano/p40/nano-p40-sums-limit4.json").is_file()
+    assert "expansion ratio" in (uploaded / "README.md").read_text()
+
+    subprocess.run(
+        [*push, "--repo-id", "me/stories-p40", "--model", "stories", "--percent", "40"], check=True, cwd=hub_suite.path
+    )
+    model = copy / "uploads/models/me/stories-p40"
+    assert json.loads((model / "config.json").read_text())["intermediate_size"] == 104
+    assert "| MLP width | 172 | 104 |" in (model / "README.md").read_text()
+
+
+def test_validate_names_what_is_ready_and_what_is_not(hub_suite, serve):
+    serve()
+    command = [sys.executable, "-m", "glu_lib", "validate", "--study", "study.toml"]
+    ready = subprocess.run(
+        [*command, "--model", "stories"], check=False, cwd=hub_suite.path, capture_output=True, text=True
+    )
+    assert ready.returncode == 0, ready.stderr
+    assert "ok       stories: can be read: karpathy/stories260K at commit:" in ready.stdout
+    missing = subprocess.run(
+        [*command, "--model", "llama1b"], check=False, cwd=hub_suite.path, capture_output=True, text=True
+    )
+    assert missing.returncode == 1
+    assert "problem  llama1b: model llama1b (meta-llama/Llama-3.2-1B) was not found on the hub" in missing.stdout
