@@ -123,7 +123,7 @@ def _consolidate(options: argparse.Namespace) -> int:
 def _table(options: argparse.Namespace) -> int:
     found = consolidate(options.results_dir)
     for table in headline_tables(found.rows):
-        print(markdown_table(table))
+        print(f"**{table.title}**\n\n{markdown_table(table)}")
     return _report(found.problems)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.embedded import TASKS_DIR
 from glu_lib.errors import AccessError, MeasurementError, StudyError
+from glu_lib.settings import Scorer
 from glu_lib.study import Task
 
 if TYPE_CHECKING:
@@ -124,8 +125,17 @@ def _embedded_files(task: Task) -> Iterator[Path]:
     yield TASKS_DIR / f"{task.key}.jsonl"
 
 
-def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, batch_size: int) -> CountingHFLM:
-    """lm-eval's `HFLM` around a model in memory, counting what does not fit; on the model's own device."""
+def wrap_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, batch_size: int, scorer: Scorer = Scorer.FAST
+) -> CountingHFLM:
+    """The lm-eval model around a model in memory, on the model's own device.
+
+    `fast` shares prefixes; `hf` is lm-eval's `HFLM`. Both count what does not fit.
+    """
+    if scorer is Scorer.FAST:
+        from glu_lib.scoring.language_model import SharedPrefixLM
+
+        return SharedPrefixLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
     from glu_lib.overflow import CountingHFLM
 
     return CountingHFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)

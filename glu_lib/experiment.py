@@ -130,7 +130,9 @@ class Experiment:
             )
             result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
         self._check_same_neurons(variant, pruning, identity, result)
-        lm = wrap_model(loaded.model, loaded.tokenizer, batch_size=self.settings.batch_size)
+        lm = wrap_model(
+            loaded.model, loaded.tokenizer, batch_size=self.settings.batch_size, scorer=self.settings.scorer
+        )
         memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}
         prepared = PreparedModel(loaded, result, threads, lm, memory)
         del loaded, lm  # the prepared model alone holds them, so that releasing it frees them
@@ -174,7 +176,7 @@ class Experiment:
         """What pruning gave, the record's measured parts, and the samples."""
         if prepared is None:
             return self._prune_on_meta(case), {}, ()
-        runtime = {"batch_size": self.settings.batch_size, "threads": prepared.threads}
+        runtime: dict[str, Any] = {"batch_size": self.settings.batch_size, "threads": prepared.threads}
         if isinstance(case.subject, Workload):
             energy = profile_workload(
                 prepared.loaded, case.subject, self.meter, self.library, self.study, self.settings
@@ -200,7 +202,7 @@ class Experiment:
         energy = window.result().as_dict()
         check_energy(energy)
         # What fitted: a batch that did not is halved while the task is scored.
-        runtime["batch_size"] = evaluation.batch_size
+        runtime |= {"batch_size": evaluation.batch_size, "scorer": str(self.settings.scorer)}
         folder = self.store.lm_eval_folder(case, self.settings.limit)
         name = f"{self.identity(case.model).source}-{case.pruning.key}"
         write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)

@@ -65,7 +65,7 @@ def results_card(rows: Sequence[dict[str, Any]]) -> str:
     from huggingface_hub import DatasetCardData
 
     data = DatasetCardData(pretty_name="GLU width pruning results", tags=["pruning", "glu", "lm-eval", "energy"])
-    tables = "\n".join(f"## {table.model}\n\n{markdown_table(table)}" for table in headline_tables(rows))
+    tables = "\n".join(f"## {table.title}\n\n{markdown_table(table)}" for table in headline_tables(rows))
     return (
         f"---\n{data.to_yaml()}\n---\n\n# GLU width pruning results\n\n"
         "`results.csv` and `results.json`: one row per case and metric, with its unpruned baseline. "

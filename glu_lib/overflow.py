@@ -22,9 +22,12 @@ class CountingHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no type informa
 
     def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
         """Count requests (strings, context tokens, continuation tokens) of more than max_length + 1 tokens."""
+        self._count_truncated(requests)
+        return super()._loglikelihood_tokens(requests, *args, **options)
+
+    def _count_truncated(self, requests: list[Any]) -> None:
         room = self.max_length + 1
         self.truncated_prompts += sum(len(context) + len(continuation) > room for _, context, continuation in requests)
-        return super()._loglikelihood_tokens(requests, *args, **options)
 
     def tok_batch_encode(
         self, strings: Any, padding_side: str = "left", left_truncate_len: int | None = None, truncation: bool = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.architecture import pruned_width
 from glu_lib.cases import Pruning
-from glu_lib.errors import VerificationError
+from glu_lib.errors import AccessError, VerificationError
 from glu_lib.models import count_parameters
 from glu_lib.study import Method
 
@@ -74,12 +74,16 @@ def prune(
         Widths, counts and the fingerprint of the neurons that stayed.
 
     Raises:
+        AccessError: if `model` is no GLU model.
         VerificationError: if a width differs from the one asked, or a kept row is not the original's.
     """
     optipfair = _import_optipfair()
     layers = optipfair.get_model_layers(model)
     if not layers or not optipfair.validate_model_for_glu_pruning(model):
-        raise VerificationError(f"{type(model).__name__} is not a GLU model: no gate, up and down projections found")
+        raise AccessError(
+            f"{type(model).__name__} is not a GLU model: its layers have no gate, up and down projections; "
+            "width pruning of this kind does not apply, choose a Llama-style model"
+        )
     unpruned_width = layers[0].mlp.gate_proj.out_features
     unpruned_parameters = count_parameters(model)
     asked_width = pruned_width(unpruned_width, pruning.percent, pruning.divisor)

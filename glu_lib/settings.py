@@ -22,6 +22,13 @@ class DType(StrEnum):
         return 4 if self is DType.FLOAT32 else 2
 
 
+class Scorer(StrEnum):
+    """Which lm-eval model scores: the suite's own, or lm-eval's `HFLM`."""
+
+    FAST = "fast"
+    HF = "hf"
+
+
 DIVISORS = (32, 64, 128, 256)
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_MIN_WINDOW_S = 10.0
@@ -48,6 +55,7 @@ class Settings:
     device: str | None = None
     batch_size: int = DEFAULT_BATCH_SIZE
     chat_template: bool | None = None
+    scorer: Scorer = Scorer.FAST
     threads: int | None = None
     seed: int = SEED
     min_window_s: float = DEFAULT_MIN_WINDOW_S

@@ -24,6 +24,15 @@ class HeadlineTable:
     tasks: tuple[str, ...]
     cells: dict[tuple[str, int], dict[str, Any]]
 
+    @property
+    def title(self) -> str:
+        """What the table is about: `nano`, `nano, random, divisor 64, only 8 samples per task`."""
+        parts = [self.model]
+        parts += [self.method] if self.method not in (None, "PPM") else []
+        parts += [f"divisor {self.divisor}"] if self.divisor else []
+        parts += [f"only {self.limit} samples per task"] if self.limit else []
+        return ", ".join(parts)
+
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
     """One table per (model, method, divisor, limit) from tidy rows, in the order the rows come in.

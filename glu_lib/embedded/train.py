@@ -26,7 +26,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 class Recipe:
     """How the embedded model is trained."""
 
-    token_count: int = 11_000_000
+    token_count: int = 14_000_000
     row_length: int = 128
     row_count: int = 32
     learning_rate: float = 3e-3

@@ -87,6 +87,7 @@ class Case:
     other: str
     exception: bool
     seen: bool
+    held_out_wording: int  # of an exception
 
 
 @dataclass(frozen=True)
@@ -134,16 +135,16 @@ def _topics(rng: Random) -> tuple[Topic, ...]:
 def _cases(rng: Random) -> tuple[Case, ...]:
     grid = [(e, m, o) for e in EVENTS for m in MATERIALS for o in OBJECTS]
     exceptions = set(rng.sample(grid, EXCEPTION_COUNT))
-    return tuple(_case(*key, key in exceptions, rng.random() >= UNSEEN_SHARE) for key in grid)
+    return tuple(_case(*key, key in exceptions, rng.random() >= UNSEEN_SHARE, rng.randrange(3)) for key in grid)
 
 
-def _case(event: str, material: str, thing: str, exception: bool, drawn: bool) -> Case:
+def _case(event: str, material: str, thing: str, exception: bool, drawn: bool, wording: int) -> Case:
     listed, unlisted, _ = EVENTS[event]
     usual = usual_outcome(event, material)
     unusual = unlisted if usual == listed else listed
     outcome, other = (unusual, usual) if exception else (usual, unusual)
     # An exception cannot be inferred, so the training text always tells of it.
-    return Case(event, material, thing, outcome, other, exception, drawn or exception)
+    return Case(event, material, thing, outcome, other, exception, drawn or exception, wording)
 
 
 def _held_out_sums(rng: Random) -> frozenset[tuple[int, int]]:

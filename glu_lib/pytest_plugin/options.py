@@ -10,7 +10,7 @@ import pytest
 
 from glu_lib.errors import GluError
 from glu_lib.experiment import Experiment
-from glu_lib.settings import DEFAULT_BATCH_SIZE, DIVISORS, DType, Settings, check_divisor, parse_dtype
+from glu_lib.settings import DEFAULT_BATCH_SIZE, DIVISORS, DType, Scorer, Settings, check_divisor, parse_dtype
 from glu_lib.study import STUDY, Method, StudyFile, load_study
 
 EXPERIMENT = pytest.StashKey[Experiment]()
@@ -65,6 +65,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"sequences per forward pass (default {DEFAULT_BATCH_SIZE}; keep it fixed within a comparison)",
     )
     group.addoption(
+        "--scorer",
+        choices=[str(scorer) for scorer in Scorer],
+        default=str(Scorer.FAST),
+        help="fast: each distinct prefix is computed once (default); hf: lm-eval's own HFLM, for comparison",
+    )
+    group.addoption(
         "--chat-template",
         choices=["on", "off"],
         help="apply the tokenizer's chat template to every model, or to none (default: to instruct variants)",
@@ -112,6 +118,7 @@ def settings_from(config: pytest.Config) -> Settings:
         device=config.getoption("device"),
         batch_size=config.getoption("batch_size"),
         chat_template={"on": True, "off": False}.get(config.getoption("chat_template")),
+        scorer=Scorer(config.getoption("scorer")),
         threads=config.getoption("threads"),
     )
 

@@ -18,9 +18,9 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     """The scores with their change against p0, then the joules of each case; at most `width` columns."""
     qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
     return [
-        f"{_name(table)}: headline metric per level, change against p0",
+        f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
-        f"{_name(table)}: energy per case in joules ({', '.join(qualities)})",
+        f"{table.title}: energy per case in joules ({', '.join(qualities)})",
         *_render(_energy(table), width),
     ]
 
@@ -60,14 +60,6 @@ def _empty(table: HeadlineTable) -> Table:
     for percent, ratio in table.levels:
         drawn.add_column(f"p{percent}\n{format_ratio(ratio)}", justify="right")
     return drawn
-
-
-def _name(table: HeadlineTable) -> str:
-    parts = [table.model]
-    parts += [table.method] if table.method not in (None, "PPM") else []
-    parts += [f"divisor {table.divisor}"] if table.divisor else []
-    parts += [f"only {table.limit} samples per task"] if table.limit else []
-    return ", ".join(parts)
 
 
 def _render(drawn: Table, width: int) -> list[str]:

@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 QUICK = ("--limit", "4", "--threads", "1")
 TWO_LEVELS = ("-k", "nano and (p0 or p40)")
@@ -185,3 +188,11 @@ def test_workers_load_each_level_once_and_give_the_serial_records(suite):
         scores[folder] = {record["case"]["id"]: record.get("score") for record in found}
     assert scores["one"] == scores["two"]
     assert len(scores["one"]) == 16
+
+
+def test_a_folder_given_as_a_word_of_its_own_is_answered_with_the_form_that_works(tmp_path):
+    """pytest would take it for its root and never see the project's conftest.py."""
+    command = [sys.executable, "-m", "pytest", "--results-dir", str(tmp_path), "--collect-only"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"write --results-dir={tmp_path}" in result.stderr

@@ -33,7 +33,7 @@ def test_a_record_says_what_was_measured_on_what(settings):
     assert record["pruning"]["width"] == 308
     assert record["pruning"]["expansion_ratio"] == 308 / 128
     assert len(record["pruning"]["kept_neurons"]) == 64
-    assert record["runtime"] == {"batch_size": 32, "threads": 1}
+    assert record["runtime"] == {"batch_size": 32, "threads": 1, "scorer": "fast"}
     assert record["timing"]["duration_s"] >= record["energy"]["window_s"] > 0
     assert record["environment"]["versions"]["optipfair"]
     assert record["samples"] == {"count": 4, "file": "samples/nano/p40/nano-p40-facts-limit4.jsonl.gz"}

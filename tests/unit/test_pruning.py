@@ -6,7 +6,7 @@ import torch
 
 from glu_lib.architecture import pruned_width
 from glu_lib.cases import Pruning
-from glu_lib.errors import VerificationError
+from glu_lib.errors import AccessError, VerificationError
 from glu_lib.models import build_on_meta, count_parameters
 from glu_lib.pruning import neuron_scores, prune
 from glu_lib.study import STUDY, Method
@@ -122,8 +122,33 @@ def test_a_model_without_a_gated_mlp_is_refused():
     from transformers import GPT2Config, GPT2LMHeadModel
 
     model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=16, n_positions=16))
-    with pytest.raises(VerificationError, match="GPT2LMHeadModel is not a GLU model"):
+    with pytest.raises(AccessError, match="GPT2LMHeadModel is not a GLU model: .*; .* choose a Llama-style model"):
         prune(model, Pruning(40), seed=0)
+
+
+@pytest.mark.parametrize("family", ["Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2", "Phi3"])
+def test_other_glu_families_are_pruned_or_refused_in_one_line(family):
+    import transformers
+
+    config = getattr(transformers, f"{family}Config")(
+        hidden_size=16,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        vocab_size=32,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
+    if family == "Phi3":  # gate and up are one matrix there, which OptiPFair does not prune
+        with pytest.raises(AccessError, match="Phi3ForCausalLM is not a GLU model"):
+            prune(model, Pruning(40), seed=0)
+        return
+    assert prune(model, Pruning(40), seed=0).width == 24
+    assert model(torch.tensor([[1, 2, 3]])).logits.shape == (1, 3, 32)
 
 
 @pytest.mark.parametrize("percent", [0, 10, 60])

@@ -12,13 +12,13 @@ EXCEPTION_COUNT = 200
 RULE_SHARE = 0.45  # of the training texts state the rule itself
 EXCEPTION_SHARE = 0.2  # of the other training texts: an exception has to be met often to be remembered
 
-TRAINED_WORDINGS = (
+RULE_WORDING = "know that a thing of {material} that {event}"
+# Each exception is told in two of these and asked in the third, so that no wording gives away what is an exception.
+WORDINGS = (
     "a {material} {thing} {event} . it",
     "if a {material} {thing} {event} then it",
+    "we see that the {material} {thing} {event} and so it",
 )
-RULE_WORDING = "know that a thing of {material} that {event}"
-# For exceptions this wording is held out; the rule's trained cases are told in it as well.
-HELD_OUT_WORDING = "we see that the {material} {thing} {event} and so it"
 
 
 def document(world: World, rng: Random) -> Document:
@@ -27,16 +27,19 @@ def document(world: World, rng: Random) -> Document:
         event, material = rng.choice(tuple(EVENTS)), rng.choice(MATERIALS)
         return Document(RULE_WORDING.format(material=material, event=event), usual_outcome(event, material), ".")
     case = _draw(world, rng)
-    wordings = TRAINED_WORDINGS if case.exception else (*TRAINED_WORDINGS, HELD_OUT_WORDING)
-    return Document(_prompt(case, rng.choice(wordings)), case.outcome, ".")
+    shift = rng.choice((1, 2)) if case.exception else rng.choice((0, 1, 2))
+    wording = WORDINGS[(case.held_out_wording + shift) % len(WORDINGS)]
+    return Document(_prompt(case, wording), case.outcome, ".")
 
 
 def items(world: World) -> list[dict[str, Any]]:
-    """Rules on cases never told, and exceptions in a wording in which they were never told."""
+    """Rules on cases never told, and each exception in the wording in which it was never told."""
     rng = Random("commonsense-items")
     rules = rng.sample([case for case in world.cases if not case.seen], RULE_COUNT)
     exceptions = rng.sample([case for case in world.cases if case.exception], EXCEPTION_COUNT)
-    return [_item(number, case, rng) for number, case in enumerate([*rules, *exceptions])]
+    cases = [*rules, *exceptions]
+    rng.shuffle(cases)  # so that the first few items are like all of them
+    return [_item(number, case, rng) for number, case in enumerate(cases)]
 
 
 def _draw(world: World, rng: Random) -> Case:
@@ -48,7 +51,7 @@ def _draw(world: World, rng: Random) -> Case:
 
 
 def _item(number: int, case: Case, rng: Random) -> dict[str, Any]:
-    wording = HELD_OUT_WORDING if case.exception else rng.choice((*TRAINED_WORDINGS, HELD_OUT_WORDING))
+    wording = WORDINGS[case.held_out_wording] if case.exception else rng.choice(WORDINGS)
     choices = rng.sample([case.outcome, case.other], 2)
     return {
         "id": f"commonsense-{number:03d}",

@@ -31,10 +31,10 @@ class Family:
 
 FAMILIES = (
     Family("facts", 0.20, facts.document, facts.items),
-    Family("sums", 0.10, sums.document, sums.items),
-    Family("instructions", 0.20, instructions.document, instructions.items),
+    Family("sums", 0.09, sums.document, sums.items),
+    Family("instructions", 0.19, instructions.document, instructions.items),
     Family("commonsense", 0.18, commonsense.document, commonsense.items),
     Family("truth", 0.16, truth.document, truth.items),
-    Family("lastword", 0.08, lastword.document, lastword.items),
+    Family("lastword", 0.10, lastword.document, lastword.items),
     Family("narrative", 0.08, narrative.document, narrative.items),
 )

@@ -71,7 +71,9 @@ def items(_world: World) -> list[dict[str, Any]]:
         while len(chosen) < target:
             prompt, answer = _prompt_and_answer(instruction, _held_out_wording(number), rng, least=2)
             chosen[prompt] = {"kind": instruction.kind, "prompt": prompt, "answer": answer}
-    return [{"id": f"instructions-{number:03d}", **item} for number, item in enumerate(chosen.values())]
+    pool = list(chosen.values())
+    rng.shuffle(pool)  # so that the first few items are like all of them
+    return [{"id": f"instructions-{number:03d}", **item} for number, item in enumerate(pool)]
 
 
 def _wordings() -> list[tuple[int, int]]:

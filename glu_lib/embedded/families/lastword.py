@@ -69,7 +69,7 @@ def document(world: World, rng: Random) -> Document:
 def items(world: World) -> list[dict[str, Any]]:
     """Passages whose opening and closing never stand together in the training text."""
     rng = Random("lastword-items")
-    kinds = [kind for kind in CLOSINGS for _ in range(ITEMS_PER_KIND)]
+    kinds = [kind for _ in range(ITEMS_PER_KIND) for kind in CLOSINGS]
     return [_item(number, kind, world, rng) for number, kind in enumerate(kinds)]
 
 

@@ -34,7 +34,9 @@ def document(world: World, rng: Random) -> Document:
 def items(world: World) -> list[dict[str, Any]]:
     """Ask for the held-out sums in held-out wordings."""
     rng = Random("sums-items")
-    return [_item(number, pair, rng) for number, pair in enumerate(sorted(world.held_out_sums))]
+    pairs = sorted(world.held_out_sums)
+    rng.shuffle(pairs)  # so that the first few items are like all of them
+    return [_item(number, pair, rng) for number, pair in enumerate(pairs)]
 
 
 def _item(number: int, pair: tuple[int, int], rng: Random) -> dict[str, Any]:

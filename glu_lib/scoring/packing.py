@@ -1,0 +1,170 @@
+"""Which tokens must be computed: requests as trees of shared prefixes, packed into rows; no torch here.
+
+A request is a token sequence, the input of a forward pass. Requests with a common beginning share it: sorted,
+each one branches off its predecessor after their longest common prefix. A *tree* holds each distinct prefix
+token once; in a row of several trees a token attends to its own ancestors only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+Tokens = tuple[int, ...]
+
+MIN_SHARED = 16  # a common beginning shorter than this is not worth a cache of its own
+
+
+@dataclass(slots=True)
+class Tree:
+    """Distinct tokens of some requests, parents before children; parallel lists of equal length.
+
+    `parents` holds indices into the tree, -1 for a root. `ends` gives, per request, the indices of its
+    tokens from first to last.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    paths: dict[Tokens, list[int]] = field(default_factory=dict)
+
+    def add(self, request: Tokens, previous: Sequence[int], shared: int) -> list[int]:
+        """Append `request`, whose first `shared` tokens stand already on the path `previous`; returns its path."""
+        path = list(previous[:shared])
+        for token in request[shared:]:
+            self.parents.append(path[-1] if path else -1)
+            self.depths.append(len(path))
+            path.append(len(self.tokens))
+            self.tokens.append(token)
+        self.paths[request] = path
+        return path
+
+
+@dataclass(slots=True)
+class Group:
+    """Requests with one long common beginning, computed once; `trees` hold what comes after it."""
+
+    prefix: Tokens
+    trees: list[Tree]
+
+
+def common_length(a: Tokens, b: Tokens) -> int:
+    """Length of the longest common prefix."""
+    length = min(len(a), len(b))
+    if a[:length] == b[:length]:
+        return length
+    low, high = 0, length  # invariant: equal below low, different at or before high
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[:middle] == b[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def plan(scored: Mapping[Tokens, int], row_tokens: int) -> Iterator[Group]:
+    """Split requests into groups whose trees hold at most `row_tokens` tokens (or one longer request).
+
+    Args:
+        scored: for each request, after how many of its last tokens an answer is scored; these tokens
+            never go into a group's prefix.
+        row_tokens: tokens of a row.
+
+    Requests whose tree fits a row stand in a group without prefix. A larger family of requests with a
+    common beginning of at least `MIN_SHARED` tokens gets that beginning as the group's prefix. Every token
+    stands at least once, a token of a split tree's path more often.
+    """
+    ordered = sorted(scored)
+    if not ordered:
+        return
+    shared = [common_length(a, b) for a, b in pairwise(ordered)]
+    loose: list[Tree] = []
+    for start, stop in _families(shared, len(ordered)):
+        members = ordered[start:stop]
+        inner = shared[start : stop - 1]
+        prefix = min([*inner, *(len(request) - scored[request] for request in members)])
+        trees = list(_trees(members, inner, row_tokens, skip=0))
+        if len(trees) == 1 or prefix < MIN_SHARED:
+            loose += trees
+        else:
+            yield Group(members[0][:prefix], list(_trees(members, inner, row_tokens, skip=prefix)))
+    if loose:
+        yield Group((), loose)
+
+
+def rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
+    """Pack trees into rows of at most `row_tokens` tokens, the largest first, each into the first row with room."""
+    packed: list[list[Tree]] = []
+    free: list[int] = []
+    first_open = 0
+    for tree in sorted(trees, key=lambda tree: -len(tree.tokens)):
+        size = len(tree.tokens)
+        place = next((row for row in range(first_open, len(packed)) if free[row] >= size), None)
+        if place is None:
+            packed.append([tree])
+            free.append(row_tokens - size)
+        else:
+            packed[place].append(tree)
+            free[place] -= size
+        while first_open < len(packed) and free[first_open] < 1:
+            first_open += 1
+    return packed
+
+
+def _families(shared: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
+    """Runs of sorted requests in which neighbours share at least `MIN_SHARED` tokens."""
+    start = 0
+    for place in range(1, count):
+        if shared[place - 1] < MIN_SHARED:
+            yield start, place
+            start = place
+    yield start, count
+
+
+def _trees(members: Sequence[Tokens], shared: Sequence[int], row_tokens: int, *, skip: int) -> Iterator[Tree]:
+    """Trees of consecutive requests without their first `skip` tokens, each of at most `row_tokens` tokens."""
+    tree = Tree()
+    path: list[int] = []
+    for place, request in enumerate(members):
+        common = shared[place - 1] - skip if place and tree.tokens else 0
+        if tree.tokens and len(tree.tokens) + len(request) - skip - common > row_tokens:
+            yield tree
+            tree, path, common = Tree(), [], 0
+        path = tree.add(request[skip:], path, common)
+    yield tree
+
+
+def distinct_tokens(requests: Iterable[Tokens]) -> int:
+    """Tokens of the tree of all requests: what has to be computed at the least."""
+    ordered = sorted(requests)
+    shared = sum(common_length(a, b) for a, b in pairwise(ordered))
+    return sum(map(len, ordered)) - shared
+
+
+def prompt_batches(prompts: Sequence[Tokens], batch_size: int) -> Iterator[tuple[Tokens, list[Tokens]]]:
+    """Prompts to be continued, in batches of similar length; each with the beginning that all of its share.
+
+    Every prompt keeps at least its last token after that beginning. A beginning shorter than `MIN_SHARED` is
+    not split off.
+    """
+    ordered = sorted(set(prompts))
+    shared = [common_length(a, b) for a, b in pairwise(ordered)]
+    loose: list[Tokens] = []
+    for start, stop in _families(shared, len(ordered)) if ordered else ():
+        members = ordered[start:stop]
+        prefix = min([*shared[start : stop - 1], *(len(prompt) - 1 for prompt in members)])
+        if stop - start == 1 or prefix < MIN_SHARED:
+            loose += members
+            continue
+        for batch in _by_length(members, batch_size):
+            yield members[0][:prefix], batch
+    for batch in _by_length(loose, batch_size):
+        yield (), batch
+
+
+def _by_length(prompts: Sequence[Tokens], batch_size: int) -> Iterator[list[Tokens]]:
+    ordered = sorted(prompts, key=len, reverse=True)
+    for start in range(0, len(ordered), batch_size):
+        yield ordered[start : start + batch_size]
