@@ -3,7 +3,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from glu_lib.errors import AccessError
 from glu_lib.identity import _transport_error, applied_template, explain_access, folder_digest, resolve_identity
@@ -93,7 +99,13 @@ def hub(monkeypatch, tmp_path):
             return SimpleNamespace(sha="c0ffee")
 
     monkeypatch.setattr("huggingface_hub.HfApi", Api)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_args, **_options: str(tmp_path / "config.json"))
+
+    def download(_source, name, *, revision):
+        if name != "config.json":
+            raise EntryNotFoundError(name)
+        return str(tmp_path / name)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     return state
 
 

@@ -10,7 +10,7 @@ from glu_lib.errors import MeasurementError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
 from glu_lib.identity import resolve_identity
 from glu_lib.models import load_model
-from glu_lib.settings import Settings
+from glu_lib.settings import Scorer, Settings
 from glu_lib.study import STUDY
 
 
@@ -18,7 +18,7 @@ from glu_lib.study import STUDY
 def lm():
     nano = STUDY.models["nano"]
     loaded = load_model(nano, resolve_identity(nano), detect_environment(Settings(device="cpu")))
-    return wrap_model(loaded.model, loaded.tokenizer, batch_size=4)
+    return wrap_model(loaded.model, loaded.tokenizer, batch_size=4, scorer=Scorer.HF)
 
 
 def request(*args):

@@ -41,6 +41,14 @@ def test_the_table_is_made_from_the_committed_records():
     assert shown.strip() == markdown_table(table).strip()
 
 
+def test_the_model_cards_tables_are_made_from_the_committed_records():
+    card = (ROOT / "glu_lib/embedded/model/README.md").read_text(encoding="utf-8")
+    shown = card.split("results/measured/nano -->\n")[1].split("<!-- end of tables -->")[0]
+    tables = headline_tables(consolidate(ROOT / "results/measured/nano").rows)
+    assert len(tables) == 6
+    assert shown.strip() == "\n".join(f"**{table.title}**\n\n{markdown_table(table)}" for table in tables).strip()
+
+
 @pytest.mark.parametrize(
     "option", re.findall(r"addoption\(\s*\"(--[a-z-]+)\"", (ROOT / "glu_lib/pytest_plugin/options.py").read_text())
 )
