@@ -1,13 +1,16 @@
 import dataclasses
+import hashlib
 import json
+import shutil
 
 import pytest
 
 from glu_lib.cases import Case, Pruning
+from glu_lib.embedded import MODEL_DIR
 from glu_lib.errors import AccessError, MeasurementError, VerificationError
 from glu_lib.experiment import Experiment
 from glu_lib.store import Status, read_record
-from glu_lib.study import STUDY
+from glu_lib.study import STUDY, Kind, ModelVariant
 
 NANO = STUDY.models["nano"]
 FACTS = Case(NANO, Pruning(40), STUDY.tasks["facts"])
@@ -126,3 +129,21 @@ def test_a_models_memory_returns_when_its_block_ends(settings):
         assert models() == before + 1
     assert models() == before
     assert not hasattr(prepared, "loaded")
+
+
+def test_an_instruct_variant_is_scored_with_its_chat_template(settings, tmp_path):
+    folder = tmp_path / "chatty"
+    shutil.copytree(MODEL_DIR, folder)
+    template = "{% for message in messages %}task : {{ message['content'] }} {% endfor %}"
+    (folder / "chat_template.jinja").write_text(template)
+    variant = ModelVariant("chatty", str(folder), Kind.INSTRUCT, (0,))
+    case = Case(variant, Pruning(0), STUDY.tasks["facts"])
+    experiment = Experiment(settings)
+    templated = run(experiment, case)
+    asked = [sample["prompt_hash"] for sample in experiment.store.read_samples(templated)]
+    assert templated["done_key"]["chat template"] == hashlib.sha256(template.encode()).hexdigest()
+    without = Experiment(dataclasses.replace(settings, chat_template=False))
+    assert without.state(case).reason.startswith("chat template ")
+    plain = run(without, case)
+    assert plain["done_key"]["chat template"] is None
+    assert not set(asked) & {sample["prompt_hash"] for sample in without.store.read_samples(plain)}
