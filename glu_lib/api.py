@@ -82,6 +82,8 @@ def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame
 
 def _cases(experiment: Experiment, model: str, levels: Sequence[int] | None) -> list[Case]:
     variant = experiment.study.model(model)
+    if levels is not None and (isinstance(levels, int | str) or not levels):
+        raise StudyError(f"levels {levels!r}: must be a list of pruning percentages, as [0, 40]; leave it out for all")
     for level in levels or ():
         if level not in variant.levels:
             raise StudyError(

@@ -61,6 +61,12 @@ class Settings:
     min_window_s: float = DEFAULT_MIN_WINDOW_S
 
     def __post_init__(self) -> None:
+        # Notebooks give text where the command line gives a path or a choice.
+        if not isinstance(self.results_dir, str | Path):
+            raise SettingsError(f"results_dir {self.results_dir!r}: must be a folder's path")
+        object.__setattr__(self, "results_dir", Path(self.results_dir))
+        if self.dtype is not None:
+            object.__setattr__(self, "dtype", parse_dtype(self.dtype))
         _check_count("--limit", self.limit, "leave it out to score every sample")
         _check_count("--batch-size", self.batch_size, f"the default is {DEFAULT_BATCH_SIZE}")
         _check_count("--threads", self.threads, "leave it out to have it measured")
@@ -96,5 +102,9 @@ def check_divisor(divisor: int) -> int:
 
 
 def _check_count(option: str, value: int | None, remedy: str) -> None:
-    if value is not None and value < 1:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise SettingsError(f"{option} {value!r}: must be a whole number; {remedy}")
+    if value < 1:
         raise SettingsError(f"{option} {value}: must be 1 or more; {remedy}")

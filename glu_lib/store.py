@@ -62,13 +62,37 @@ class Store:
         if not path.exists():
             return CaseState(Status.PENDING, path)
         try:
-            recorded = read_record(path)["done_key"]
+            record = read_record(path)
         except RecordError as error:
             return CaseState(Status.STALE, path, str(error))
-        changed = differences(recorded, key)
-        if changed:
-            return CaseState(Status.STALE, path, ", ".join(changed))
-        return CaseState(Status.DONE, path)
+        reasons = differences(record["done_key"], key) or list(self._missing(record))
+        return CaseState(Status.STALE if reasons else Status.DONE, path, ", ".join(reasons))
+
+    def _missing(self, record: dict[str, Any]) -> Iterator[str]:
+        """What a record of its kind must hold and this one does not."""
+        wanted = {"accuracy": ("score", "energy", "samples"), "energy": ("repeats", "profile")}
+        for name in ("case", "pruning", "timing", "environment", *wanted.get(str(record.get("kind")), ())):
+            if not record.get(name):
+                yield f"the record lacks {name}"
+        if isinstance(samples := record.get("samples"), dict):
+            path = self.root / str(samples.get("file"))
+            if not path.is_file() or path.stat().st_size == 0:
+                yield f"its samples {path} are missing"
+
+    def check_writable(self) -> None:
+        """Make the folder and try to write there, before hours are spent.
+
+        Raises:
+            RecordError: with the system's reason and the remedy.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise RecordError(
+                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); choose another folder"
+            ) from error
 
     def write(self, case: Case, limit: int | None, record: dict[str, Any], samples: Iterable[dict[str, Any]]) -> Path:
         """Write samples, then the record: only the record makes a case done.
@@ -124,7 +148,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
     if not isinstance(record, dict) or not isinstance(record.get("done_key"), dict):
         raise RecordError(f"{path}: not a record of this suite (no done_key); delete it or move it elsewhere")

@@ -87,6 +87,9 @@ def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Pat
     """Write `results.csv` and `results.json` below `results_dir`; returns their paths.
 
     Numbers are written in full; null is an empty CSV field.
+
+    Raises:
+        RecordError: if they cannot be written.
     """
     ordered = [{column: row[column] for column in COLUMNS} for row in rows]
     text = io.StringIO()
@@ -94,8 +97,13 @@ def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Pat
     writer.writeheader()
     writer.writerows(ordered)
     csv_path, json_path = results_dir / "results.csv", results_dir / "results.json"
-    write_atomically(csv_path, text.getvalue().encode())
-    write_atomically(json_path, json.dumps(ordered, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n")
+    try:
+        write_atomically(csv_path, text.getvalue().encode())
+        write_atomically(json_path, json.dumps(ordered, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n")
+    except OSError as error:
+        raise RecordError(
+            f"{results_dir}: tables cannot be written ({error.strerror}); free space or rights"
+        ) from error
     return csv_path, json_path
 
 
@@ -131,7 +139,8 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
 
 def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Metric columns of a record: lm-eval's values, a workload's figures, or the parameter count."""
-    if score := record.get("score"):
+    if record["kind"] == "accuracy":
+        score = record["score"]
         headline = score["headline"]
         for value in score["metrics"]:
             is_headline = all(value[name] == headline[name] for name in ("task", "metric", "filter"))

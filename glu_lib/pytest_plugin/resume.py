@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from glu_lib.cases import Case, CaseKind
-from glu_lib.errors import AccessError
+from glu_lib.errors import AccessError, RecordError
 from glu_lib.experiment import Experiment
 from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.options import EXPERIMENT
@@ -61,7 +61,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if items:
         pending = [item for item, case in items.items() if not _is_done(config, case)]
         done = [case.id for case in items.values() if _is_done(config, case)]
+        if pending:
+            _check_writable(config)
         config.stash[MIRROR].start(pending, done)
+
+
+def _check_writable(config: pytest.Config) -> None:
+    try:
+        config.stash[EXPERIMENT].store.check_writable()
+    except RecordError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _look_up(plan: Plan, experiment: Experiment, case: Case) -> None:

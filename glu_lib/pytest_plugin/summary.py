@@ -8,6 +8,7 @@ import pytest
 
 from glu_lib.analysis import consolidate, headline_tables, write_tables
 from glu_lib.cases import Case
+from glu_lib.errors import RecordError
 from glu_lib.experiment import Experiment
 from glu_lib.pytest_plugin.collection import case_of, is_default_selection
 from glu_lib.pytest_plugin.options import EXPERIMENT
@@ -73,8 +74,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     found = consolidate(root)
     try:
         csv_path, json_path = write_tables(root, found.rows)
-    except OSError as error:
-        terminalreporter.write_line(f"tables cannot be written to {root} ({error.strerror})")
+    except RecordError as error:
+        terminalreporter.write_line(str(error), yellow=True)
         return
     models = {case_id.split("-")[0] for case_id in touched}
     for table in headline_tables(found.rows):

@@ -13,6 +13,11 @@ from glu_lib.errors import StudyError
 
 _KEY = re.compile(r"[a-z0-9_]+")
 MAX_PERCENT = 95
+# Names that pytest or the suite's own marks already use.
+_RESERVED_MARKS = (
+    *("and", "or", "not", "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"),
+    *("xdist_group", "cases_of", "star", "gpu", "slow"),
+)
 
 
 class Kind(StrEnum):
@@ -94,6 +99,12 @@ class Metric:
     higher_is_better: bool = True
     chance: float | None = None
 
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise StudyError('metric "" is empty; name lm-eval\'s metric, as "acc_norm"')
+        if self.chance is not None and not 0 <= self.chance <= 1:
+            raise StudyError(f"metric {self.name!r}: chance {self.chance} must be a share from 0 to 1")
+
     @property
     def label(self) -> str:
         """Name as printed: `acc_norm`, `exact_match,flexible-extract`."""
@@ -143,6 +154,8 @@ class Workload:
         for name in ("num_prompts", "new_tokens", "batch_size"):
             if getattr(self, name) < 1:
                 raise StudyError(f"workload {self.key!r}: {name} {getattr(self, name)} must be 1 or more")
+        if not self.seeds:
+            raise StudyError(f"workload {self.key!r}: seeds are empty; give at least one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +203,11 @@ class Study:
                 for name in names:
                     if name not in known:
                         raise StudyError(f"suite {suite.key!r}: {unknown(kind, name, known)}")
+
+        for key in self.suites:
+            _check_key("suite", key)
+            if key in _RESERVED_MARKS or key in self.models:
+                raise StudyError(f"suite key {key!r} has another meaning as a pytest marker; rename it")
 
     def model(self, key: str) -> ModelVariant:
         """The model variant called `key`, or a StudyError that lists those there are."""

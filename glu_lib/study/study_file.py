@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import StudyError
+from glu_lib.settings import DIVISORS
 from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, Study, Suite, Task, Workload, unknown
 
 # Suites that a model of the user's runs unless its table says otherwise.
@@ -58,7 +59,10 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
     suites |= {key: _suite(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
     study = Study(models=models, tasks=tasks, workloads=workloads, suites=suites)
     _check_reachable(study, data)
-    divisors = tuple(data.get("divisors", ()))
+    divisors = tuple(_whole_numbers("top level", "divisors", data.get("divisors", [])))
+    for divisor in divisors:
+        if divisor not in DIVISORS:
+            raise StudyError(f"divisors hold {divisor}; choose from {', '.join(map(str, DIVISORS))}")
     return StudyFile(study, tuple(Method.parse(str(name)) for name in data.get("methods", ())), divisors)
 
 
@@ -123,6 +127,10 @@ def _suite(
     Without models it is for those that the file declares, or for every hub model if it declares none.
     """
     place = f"[suites] {key}"
+    if isinstance(table, list):
+        _check_texts(place, "the list", table)
+    elif not isinstance(table, dict):
+        raise StudyError(f"{place} is {table!r}; it must be a list of tasks or a table")
     table = (
         {
             "tasks": [name for name in table if name in tasks or name not in data.get("workloads", {})],
@@ -182,6 +190,18 @@ def _check_fields(place: str, table: Any, fields: Mapping[str, type]) -> None:
         fits = isinstance(value, (int, float) if expected is float else expected)
         if not fits or (isinstance(value, bool) and expected is not bool):
             raise StudyError(f"{place}: {name} is {value!r}; it must be a {_WORDS[expected]}")
+        if name in _TEXT_LISTS:
+            _check_texts(place, name, value)
+
+
+_TEXT_LISTS = frozenset({"suites", "tasks", "workloads", "models", "methods"})
+
+
+def _check_texts(place: str, name: str, values: Any) -> None:
+    """Lists of keys hold text only (tables of the same name are checked entry by entry)."""
+    for value in values if isinstance(values, list) else ():
+        if not isinstance(value, str):
+            raise StudyError(f"{place}: {name} holds {value!r}; it must hold keys, as text")
 
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list", dict: "table"}

@@ -43,6 +43,8 @@ def test_a_broken_record_is_a_warning_in_a_notebook(tmp_path):
             lambda: run_evaluation("nano", "embedded", levels=[45]),
             "level 45 is not declared for model 'nano'; choose from 0, 10",
         ),
+        (lambda: run_evaluation("nano", "embedded", levels=40), "levels 40: must be a list of pruning percentages"),
+        (lambda: run_evaluation("nano", "embedded", levels=[]), "levels .*: must be a list of pruning percentages"),
         (lambda: run_carbon_analysis("nano", "x"), "workload 'x' is not in the study"),
         (lambda: run_carbon_analysis("llama1b", "facts_latency_b1"), "is not for model 'llama1b'"),
     ],

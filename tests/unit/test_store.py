@@ -13,7 +13,11 @@ from glu_lib.study import STUDY
 
 CASE = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["sums"])
 KEY = {"schema": 1, "limit": None, "few-shot": 0}
-RECORD = {"done_key": KEY, "samples": {"file": "samples/nano/p40/nano-p40-sums.jsonl.gz"}}
+RECORD = {
+    "kind": "architecture",
+    **{name: {"some": "value"} for name in ("case", "pruning", "timing", "environment")},
+    "done_key": KEY,
+}
 
 
 @pytest.fixture
@@ -26,7 +30,8 @@ def test_a_written_case_is_done_and_its_samples_come_back(store):
         {"doc_id": 0, "exact_match": 1.0, "answers": ["3 2"]},
         {"doc_id": 1, "exact_match": 0.0, "answers": ["é"]},
     ]
-    path = store.write(CASE, None, RECORD, samples)
+    record = RECORD | {"samples": {"file": store.relative(store.samples_path(CASE, None))}}
+    path = store.write(CASE, None, record, samples)
     assert path == store.root / "individual_files/nano/p40/nano-p40-sums.json"
     assert store.state(CASE, KEY).status is Status.DONE
     assert store.read_samples(read_record(path)) == samples
@@ -102,7 +107,7 @@ def test_records_can_be_read_by_others(tmp_path):
 
 def test_missing_samples_name_the_remedy(store):
     with pytest.raises(RecordError, match="samples cannot be read .*run the case again with --rerun"):
-        store.read_samples(RECORD)
+        store.read_samples({"samples": {"file": "samples/none.jsonl.gz"}})
 
 
 def test_record_paths_are_sorted_and_skip_temporary_files(store):
@@ -110,3 +115,30 @@ def test_record_paths_are_sorted_and_skip_temporary_files(store):
     (path.parent / ".nano-p40-sums.json.x.tmp").write_text(json.dumps(RECORD))
     assert list(store.record_paths()) == [path]
     assert list(store.record_paths_of("nano", "p40")) == [path]
+
+
+def test_a_record_without_its_measurement_or_samples_is_not_done(store):
+    whole = {
+        "kind": "accuracy",
+        "case": {"id": "x"},
+        "pruning": {"width": 1},
+        "timing": {"duration_s": 1},
+        "environment": {"device": "cpu"},
+        "score": {"headline": {}},
+        "energy": {"total_j": 1},
+        "samples": {"count": 1, "file": store.relative(store.samples_path(CASE, None))},
+        "done_key": KEY,
+    }
+    store.write(CASE, None, whole, [{"doc_id": 0}])
+    assert store.state(CASE, KEY).status is Status.DONE
+    store.write(CASE, None, whole | {"score": None}, [])
+    assert store.state(CASE, KEY).reason == "the record lacks score"
+    store.write(CASE, None, whole, [])
+    store.samples_path(CASE, None).write_bytes(b"")
+    assert store.state(CASE, KEY).reason.startswith("its samples ")
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RecordError, match="--results-dir .* cannot be written .*; choose another folder"):
+        Store(tmp_path / "file" / "results").check_writable()

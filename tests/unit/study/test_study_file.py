@@ -107,6 +107,12 @@ def test_an_empty_file_is_the_built_in_study(load):
         ('[suites]\nquick = ["nothing"]', "suite 'quick': task 'nothing' is not in the study; choose one of"),
         ("[workloads.x]\nprompts = 'piqa'", r"\[workloads.x\] lacks num_prompts"),
         ('methods = ["magic"]', "method 'magic' is unknown"),
+        ("[suites]\nskip = ['piqa']", "suite key 'skip' has another meaning as a pytest marker; rename it"),
+        ("[suites]\nq = [['a']]", r"the list holds \['a'\]; it must hold keys, as text"),
+        ("[suites]\nq = 'piqa'", "is 'piqa'; it must be a list of tasks or a table"),
+        ("[suites.q]\ntasks = [['a']]", r"tasks holds \['a'\]; it must hold keys, as text"),
+        ("divisors = [7]", "divisors hold 7; choose from 32, 64, 128, 256"),
+        ("[tasks.piqa]\nchance = 7.0", "metric 'acc': chance 7.0 must be a share from 0 to 1"),
         ("[tasks]\npiqa = 3", r"\[tasks.piqa\] is 3; it must be a table"),
     ],
 )
