@@ -6,108 +6,114 @@ model does is tried out once on random tokens. One that does not is left to lm-e
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 from lm_eval.api.registry import register_model
+from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm.auto import tqdm
 
+from glu_lib.errors import MeasurementError
 from glu_lib.overflow import CountingHFLM
-from glu_lib.scoring.decoding import decode_greedily
-from glu_lib.scoring.packing import Group, Tokens, Tree, distinct_tokens, plan, prompt_batches, rows
+from glu_lib.scoring.budget import Budget
+from glu_lib.scoring.encoding import Encoded, Encodings
+from glu_lib.scoring.forward import SharedForward
+from glu_lib.scoring.generation import StopRule, generate, is_plain_greedy
+from glu_lib.scoring.likelihood import LikelihoodPlan, Score
+from glu_lib.scoring.packing import Tokens
 
 _LOGGER = logging.getLogger(__name__)
-_ROW_TOKENS = 512  # attention costs row², the layers row: longer rows save nothing more
-_TOKENS_PER_SEQUENCE = 64  # the budget of a batch in tokens, per sequence of `batch_size`
-_LOGIT_ROWS = 256  # scored positions per call of the output layer: × vocabulary × 4 bytes of memory
-_TOLERANCE = 1e-3  # of the self-check, relative; a wrong mask or position is off by more than 0.1
-
-
-# Generation settings that change greedy decoding, with the values at which they do not.
-_PLAIN_GENERATION: dict[str, tuple[object, ...]] = {
-    "repetition_penalty": (1.0,),
-    "no_repeat_ngram_size": (0,),
-    "num_beams": (1,),
-    "min_length": (0,),
-    "min_new_tokens": (0,),
-    "bad_words_ids": (),
-    "suppress_tokens": (),
-    "begin_suppress_tokens": (),
-    "forced_bos_token_id": (),
-    "forced_eos_token_id": (),
-    "sequence_bias": (),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """A request's scored positions in a batch: (row, position) and target token of each, in order."""
-
-    request: int
-    places: list[tuple[int, int]]
-    targets: Tokens
 
 
 @register_model("glu")
 class SharedPrefixLM(CountingHFLM):
-    """`HFLM` that scores log-likelihoods at the speed of distinct tokens; arguments as `HFLM`.
+    """`HFLM` that scores at the speed of distinct tokens; arguments as `HFLM`, and `encodings`.
 
-    `forwarded_tokens` and `distinct_tokens` count what was computed and what had to be, since the last
-    reset: their ratio is near 1 where prefixes are shared well.
+    `forwarded_tokens` and `distinct_tokens` count what log-likelihoods computed and what they had to, since the
+    last reset: their ratio is near 1 where prefixes are shared well. A batch that does not fit into memory is
+    halved and done again; `batch_size` tells what fitted.
     """
 
-    forwarded_tokens: int = 0
-    distinct_tokens: int = 0
-    _can_share: bool | None = None
+    def __init__(self, *args: Any, encodings: Encodings | None = None, **options: Any) -> None:
+        """As `HFLM`; `encodings` are kept token ids of the same tokenizer, from an earlier level."""
+        super().__init__(*args, **options)
+        self._encodings = encodings or Encodings()
+        self._forward = SharedForward(self.model)
+        self._can_share: bool | None = None
+        self.distinct_tokens = 0
+
+    @property
+    def forwarded_tokens(self) -> int:
+        """Tokens of all forward passes since the last reset, padding included."""
+        return self._forward.forwarded_tokens
 
     def reset_counts(self) -> None:
         """Start counting anew, for the next task."""
         super().reset_counts()
-        self.forwarded_tokens = self.distinct_tokens = 0
+        self._forward.forwarded_tokens = self.distinct_tokens = 0
 
-    def _loglikelihood_tokens(
-        self, requests: list[Any], disable_tqdm: bool = False, override_bs: int | None = None, **options: Any
-    ) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Score]:
         """Log-probability of each continuation after its context, and whether greedy decoding would give it.
 
         Args:
-            requests: (strings, context tokens, continuation tokens).
+            requests: lm-eval instances of (context, continuation).
             disable_tqdm: draw no progress bar.
-            override_bs: as in `HFLM`.
-            **options: as in `HFLM`.
+
+        Raises:
+            MeasurementError: if a continuation is empty or longer than the model's context.
         """
         if not self._shares_prefixes():
-            fallback: list[tuple[float, bool]] = super()._loglikelihood_tokens(
-                requests, disable_tqdm, override_bs, **options
-            )
+            fallback: list[Score] = super().loglikelihood(requests, disable_tqdm)
             return fallback
-        self._count_truncated(requests)
-        # Too long requests lose their beginning, as in HFLM; the last token is only predicted, never an input.
-        whole = [tuple([*context, *continuation][-(self.max_length + 1) :]) for _, context, continuation in requests]
-        wanted: defaultdict[Tokens, list[int]] = defaultdict(list)
-        for index, tokens in enumerate(whole):
-            wanted[tokens[:-1]].append(index)
-        counts = [len(continuation) for _, _, continuation in requests]
-        scored = {tokens: max(counts[index] for index in indices) for tokens, indices in wanted.items()}
-        self.distinct_tokens += distinct_tokens(scored)
-        scores: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
-        with tqdm(total=len(requests), disable=disable_tqdm, desc="Running loglikelihood requests") as bar:
-            for group in plan(scored, _ROW_TOKENS):
-                for found in self._score_group(group, wanted, whole, counts):
-                    for index, score in found.items():
-                        scores[index] = score
-                        self.cache_hook.add_partial("loglikelihood", requests[index][0], score)
-                    bar.update(len(found))
-        return scores
+        encode = self.tok_encode
+        encoded = []
+        for request in tqdm(requests, disable=disable_tqdm, desc="Tokenizing inputs"):
+            context, continuation = request.args
+            encoded.append(
+                self._encodings.pair(context, continuation, encode) if context else self._without_context(continuation)
+            )
+        return self._score(encoded, [request.args for request in requests], disable_tqdm)
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-probability of whole texts, in disjoint windows of the model's context as `HFLM` cuts them.
+
+        Args:
+            requests: lm-eval instances of (text,).
+            disable_tqdm: draw no progress bar.
+        """
+        if not self._shares_prefixes():
+            fallback: list[float] = super().loglikelihood_rolling(requests, disable_tqdm)
+            return fallback
+        windows: list[Encoded] = []
+        owners: list[int] = []
+        for index, request in enumerate(requests):
+            tokens = self._encodings.text(request.args[0], self.tok_encode).tolist()
+            cut = get_rolling_token_windows(tokens, self.prefix_token_id, self.max_length, 1)
+            for context, continuation in map(make_disjoint_window, cut):
+                windows.append(Encoded.of(context, continuation))
+                owners.append(index)
+        totals = [0.0] * len(requests)
+        for index, (logprob, _) in zip(owners, self._score(windows, None, disable_tqdm), strict=True):
+            totals[index] += logprob
+        for request, total in zip(requests, totals, strict=True):
+            self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
+        return totals
+
+    def _loglikelihood_tokens(
+        self, requests: list[Any], disable_tqdm: bool = False, override_bs: int | None = None, **options: Any
+    ) -> list[Score]:
+        """Score (strings, context tokens, continuation tokens); other arguments as in `HFLM`."""
+        if not self._shares_prefixes():
+            fallback: list[Score] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs, **options)
+            return fallback
+        encoded = [Encoded.of(context, continuation) for _, context, continuation in requests]
+        return self._score(encoded, [strings for strings, _, _ in requests], disable_tqdm)
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Greedy answers as `HFLM` gives them; shared beginnings of prompts are computed once.
@@ -128,225 +134,104 @@ class SharedPrefixLM(CountingHFLM):
                 answers[index] = text
         return answers
 
+    def _without_context(self, continuation: str) -> Encoded:
+        """A continuation from the start of a text: after the prefix token, or after its own first one if that is it."""
+        tokens = self.tok_encode(continuation, add_special_tokens=False)
+        if tokens and tokens[0] == self.prefix_token_id:
+            return Encoded.of(tokens[:1], tokens[1:])
+        return Encoded.of([self.prefix_token_id], tokens)
+
+    def _score(self, encoded: Sequence[Encoded], strings: Sequence[Any] | None, disable_tqdm: bool) -> list[Score]:
+        """Score requests; `strings` are what lm-eval's own cache knows them by."""
+        for request in encoded:
+            if not 0 < len(request.continuation) <= self.max_length:
+                raise MeasurementError(
+                    f"a continuation of {len(request.continuation)} tokens: the model's context takes 1 to "
+                    f"{self.max_length}; leave the task out for this model"
+                )
+        self.truncated_prompts += sum(request.size > self.max_length + 1 for request in encoded)
+        plan = LikelihoodPlan(encoded, self.max_length)
+        self.distinct_tokens += plan.distinct_tokens()
+        scores: list[Score] = [(0.0, True)] * len(encoded)
+        dtype = self.softmax_dtype or torch.float32
+        with (
+            self._budget() as budget,
+            tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
+        ):
+            for found in plan.score(self._forward, budget, dtype):
+                for index, score in found.items():
+                    scores[index] = score
+                    if strings is not None:
+                        self.cache_hook.add_partial("loglikelihood", strings[index], score)
+                bar.update(len(found))
+        return scores
+
     def _generate_group(self, requests: list[Any], disable_tqdm: bool) -> list[str]:
         """Answer requests that share their generation settings."""
         options = normalize_gen_kwargs(dict(requests[0].args[1]), self.max_gen_toks)
         limit = options["max_gen_toks"]
-        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
-        stops = handle_stop_sequences(options.get("until"), eos=eos)
-        room = self.max_length - limit
-        # One prompt at a time gives its own tokens, special ones as in HFLM, without padding.
-        prompts = [
-            tuple(self.tok_batch_encode([request.args[0]], left_truncate_len=room)[0][0].tolist())
-            for request in requests
-        ]
+        rule = self._stop_rule(options.get("until"))
         wanted: defaultdict[Tokens, list[int]] = defaultdict(list)
-        for index, prompt in enumerate(prompts):
+        for index, request in enumerate(requests):
+            prompt, was_cut = self._encodings.prompt(request.args[0], self.max_length - limit, self._encode_prompt)
+            self.truncated_prompts += was_cut
             wanted[prompt].append(index)
         answers: list[str] = [""] * len(requests)
-        with tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar:
-            for prefix, batch in prompt_batches(list(wanted), self.batch_size):
-                cache = _expanded(self._prefix_cache(prefix), len(batch))
-                made = decode_greedily(
-                    self.model,
-                    [prompt[len(prefix) :] for prompt in batch],
-                    past=len(prefix),
-                    cache=cache,
-                    max_new_tokens=limit,
-                    has_stopped=partial(self._is_finished, stops=stops),
-                )
-                for prompt, tokens in zip(batch, made, strict=True):
-                    text = postprocess_generated_text(self.tok_decode(tokens), stop=stops, think_end_token=None)
-                    self.cut_generations += len(wanted[prompt]) * (not self._is_finished(tokens, stops=stops))
+        with (
+            self._budget() as budget,
+            tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
+        ):
+            for made in generate(self._forward, list(wanted), budget, max_new_tokens=limit, rule=rule):
+                for prompt, tokens in made.items():
+                    text = postprocess_generated_text(self.tok_decode(tokens), stop=rule.stops, think_end_token=None)
+                    self.cut_generations += len(wanted[prompt]) * (not rule.is_met(tokens))
                     for index in wanted[prompt]:
                         answers[index] = text
                         self.cache_hook.add_partial("generate_until", requests[index].args, text)
                     bar.update(len(wanted[prompt]))
         return answers
 
-    def _is_finished(self, tokens: Sequence[int], *, stops: Sequence[str]) -> bool:
-        """Whether new tokens hold an end-of-text token or end in a stop string; only their tail is decoded."""
-        if tokens[-1] in self._end_tokens():
-            return True
-        # A token may decode to nothing (half of a character), so the tail is longer than the longest stop string.
-        tail = max(map(len, stops), default=0) + 8
-        text = self.tok_decode(list(tokens[-tail:]), skip_special_tokens=False)
-        if not any(stop in text for stop in stops if stop):
-            return False
-        whole = self.tok_decode(list(tokens), skip_special_tokens=False)
-        return any(stop in whole for stop in stops if stop)
+    def _encode_prompt(self, text: str, room: int) -> tuple[Tokens, bool]:
+        """One prompt at a time gives its own tokens, special ones as in `HFLM`, without padding."""
+        tokens = tuple(HFLM.tok_batch_encode(self, [text])[0][0].tolist())
+        return tokens[-room:], len(tokens) > room
 
-    def _end_tokens(self) -> set[int]:
+    def _stop_rule(self, until: Any) -> StopRule:
+        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
         found = self.model.generation_config.eos_token_id
         listed = found if isinstance(found, list) else [] if found is None else [found]
-        return {*listed, self.eot_token_id}
+        decode: Callable[[list[int]], str] = lambda tokens: self.tok_decode(tokens, skip_special_tokens=False)  # noqa: E731
+        return StopRule(handle_stop_sequences(until, eos=eos), frozenset({*listed, self.eot_token_id}), decode)
 
-    def _decodes_greedily(self, options: Mapping[str, Any]) -> bool:
-        """Whether the settings, and the model's own generation configuration, mean plain greedy decoding."""
-        if not self._shares_prefixes() or self.think_end_token is not None or options.get("do_sample"):
-            return False
-        known = {"until", "max_gen_toks", "do_sample", "temperature", "max_new_tokens", "max_tokens"}
-        config = self.model.generation_config
-        plain = all(getattr(config, name, None) in (None, *values) for name, values in _PLAIN_GENERATION.items())
-        return plain and set(options) <= known and not options.get("temperature")
-
-    def _score_group(
-        self, group: Group, wanted: Mapping[Tokens, list[int]], whole: Sequence[Tokens], counts: Sequence[int]
-    ) -> Iterator[dict[int, tuple[float, bool]]]:
-        """Score a group batch by batch: request index to (log-probability, greedy)."""
-        cache = self._prefix_cache(group.prefix)
-        packed = rows(group.trees, _ROW_TOKENS)
-        budget = max(1, self.batch_size * _TOKENS_PER_SEQUENCE)
-        while packed:
-            width = sum(len(tree.tokens) for tree in packed[0])  # the first row is the widest
-            take = max(1, budget // width)
-            batch, packed = packed[:take], packed[take:]
-            hidden = self._hidden_states(batch, len(group.prefix), cache)  # (rows, width, hidden)
-            yield self._score_batch(hidden, list(_scored(batch, group.prefix, wanted, whole, counts)))
-
-    def _score_batch(self, hidden: torch.Tensor, scored: Sequence[_Scored]) -> dict[int, tuple[float, bool]]:
-        """Apply the output layer at the scored positions, each once, and read the targets off."""
-        places = list(dict.fromkeys(place for item in scored for place in item.places))
-        number = {place: k for k, place in enumerate(places)}
-        asked = [
-            (number[place], target) for item in scored for place, target in zip(item.places, item.targets, strict=True)
-        ]
-        which = torch.tensor([k for k, _ in asked], device=hidden.device)
-        targets = torch.tensor([target for _, target in asked], device=hidden.device)
-        row, position = torch.tensor(places, device=hidden.device).T
-        chosen = hidden[row, position]  # (places, hidden)
-        logprobs = torch.empty(len(asked), dtype=torch.float32, device=hidden.device)
-        greedy = torch.empty(len(asked), dtype=torch.bool, device=hidden.device)
-        for start in range(0, len(places), _LOGIT_ROWS):
-            logits = self._output(chosen[start : start + _LOGIT_ROWS])  # (≤ 256, vocabulary)
-            here = ((which >= start) & (which < start + _LOGIT_ROWS)).nonzero().squeeze(1)
-            local, wanted = which[here] - start, targets[here]
-            logprobs[here] = F.log_softmax(logits, dim=-1, dtype=self.softmax_dtype)[local, wanted].float()
-            greedy[here] = logits.argmax(dim=-1)[local] == wanted
-        sizes = [len(item.targets) for item in scored]
-        parts = zip(scored, logprobs.cpu().split(sizes), greedy.cpu().split(sizes), strict=True)
-        return {item.request: (float(values.sum()), bool(flags.all())) for item, values, flags in parts}
-
-    @torch.inference_mode()
-    def _hidden_states(self, batch: Sequence[Sequence[Tree]], past: int, cache: Any) -> torch.Tensor:
-        """Forward rows of trees after a cached prefix of `past` tokens; returns (rows, width, hidden)."""
-        sizes = [sum(len(tree.tokens) for tree in row) for row in batch]
-        width = max(sizes)
-        tokens = torch.zeros((len(batch), width), dtype=torch.long)
-        positions = torch.zeros((len(batch), width), dtype=torch.long)
-        allowed = torch.eye(width, dtype=torch.bool).repeat(len(batch), 1, 1)  # padding sees itself: no empty softmax
-        for index, row in enumerate(batch):
-            offset = 0
-            for tree in row:
-                end = offset + len(tree.tokens)
-                tokens[index, offset:end] = torch.tensor(tree.tokens)
-                positions[index, offset:end] = torch.tensor(tree.depths) + past
-                allowed[index, offset:end, offset:end] = _ancestors(tree)
-                offset = end
-        allowed = torch.cat([torch.ones((len(batch), width, past), dtype=torch.bool), allowed], dim=2)
-        self.forwarded_tokens += sum(sizes)
-        model = self._backbone()
-        output = model(
-            input_ids=tokens.to(self.device),
-            attention_mask=self._additive(allowed),
-            position_ids=positions.to(self.device),
-            past_key_values=_expanded(cache, len(batch)),
-            use_cache=cache is not None,
+    def _decodes_greedily(self, options: Any) -> bool:
+        return (
+            self._shares_prefixes()
+            and self.think_end_token is None
+            and is_plain_greedy(options, self.model.generation_config)
         )
-        return output.last_hidden_state  # type: ignore[no-any-return]
 
-    @torch.inference_mode()
-    def _prefix_cache(self, prefix: Tokens) -> Any:
-        """Keys and values of a shared prefix, one row; None for an empty one."""
-        if not prefix:
-            return None
-        self.forwarded_tokens += len(prefix)
-        tokens = torch.tensor([prefix], device=self.device)
-        return self._backbone()(input_ids=tokens, use_cache=True).past_key_values
-
-    @torch.inference_mode()
-    def _output(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits (positions, vocabulary) of hidden states (positions, hidden)."""
-        logits: torch.Tensor = self.model.get_output_embeddings()(hidden)
-        return logits
-
-    def _additive(self, allowed: torch.Tensor) -> torch.Tensor:
-        """A boolean mask (rows, width, keys) as the (rows, 1, width, keys) that is added to attention scores."""
-        mask = torch.zeros(allowed.shape, dtype=self.model.dtype)
-        mask.masked_fill_(~allowed, torch.finfo(self.model.dtype).min)
-        return mask[:, None].to(self.device)
-
-    def _backbone(self) -> Any:
-        """The decoder without its output layer."""
-        return self.model.base_model
+    @contextmanager
+    def _budget(self) -> Iterator[Budget]:
+        """The batch size as a budget; what fitted is the batch size afterwards."""
+        budget = Budget(self.batch_size)
+        try:
+            yield budget
+        finally:
+            self.batch_size_per_gpu = budget.sequences
 
     def _shares_prefixes(self) -> bool:
         """Whether this model gives the same logits on packed trees as on plain sequences; tried out once."""
         if self._can_share is None:
-            self._can_share = self.backend == "causal" and self._check()
+            self._can_share = self._check()
             if not self._can_share:
                 _LOGGER.warning("%s is scored by lm-eval's HFLM: prefixes cannot be shared", type(self.model).__name__)
         return self._can_share
 
-    @torch.inference_mode()
     def _check(self) -> bool:
-        """Compare a cached prefix with two branches against the plain forward pass of both sequences."""
-        length = min(24, self.max_length - 1)
-        generator = torch.Generator().manual_seed(0)
-        tokens = torch.randint(0, self.vocab_size, (2, length), generator=generator)
-        tokens[1, : length // 2] = tokens[0, : length // 2]
-        first, second = (tuple(row.tolist()) for row in tokens)
-        cut = max(1, length // 4)
-        tree = Tree()
-        path = tree.add(first[cut:], (), 0)
-        tree.add(second[cut:], path, length // 2 - cut)
-        try:
-            hidden = self._hidden_states([[tree]], cut, self._prefix_cache(first[:cut]))
-            packed = torch.stack([self._output(hidden[0, nodes]) for nodes in tree.paths.values()])
-            plain = self.model(tokens.to(self.device)).logits[:, cut:]
-        except (AttributeError, TypeError, ValueError, RuntimeError, IndexError):
+        window = getattr(self.model.config, "sliding_window", None) or getattr(
+            self.model.config, "attention_chunk_size", None
+        )
+        # Inside the window attention is plain; a mask of our own would look beyond it.
+        if self.backend != "causal" or (window is not None and window < self.max_length):
             return False
-        scale = plain.float().abs().max().clamp(min=1.0)
-        # bfloat16 has 8 bits: its own rounding is the bound there.
-        tolerance = max(_TOLERANCE, 4 * torch.finfo(self.model.dtype).eps)
-        return bool(((packed - plain).float().abs().max() / scale) < tolerance)
-
-
-def _scored(
-    batch: Sequence[Sequence[Tree]],
-    prefix: Tokens,
-    wanted: Mapping[Tokens, list[int]],
-    whole: Sequence[Tokens],
-    counts: Sequence[int],
-) -> Iterator[_Scored]:
-    """Where in a batch each request's continuation is scored: after the last tokens of its path."""
-    for row, trees in enumerate(batch):
-        offset = 0
-        for tree in trees:
-            for suffix, path in tree.paths.items():
-                for index in wanted[prefix + suffix]:
-                    nodes = path[len(path) - counts[index] :]
-                    yield _Scored(index, [(row, offset + node) for node in nodes], whole[index][-counts[index] :])
-            offset += len(tree.tokens)
-
-
-def _ancestors(tree: Tree) -> torch.Tensor:
-    """Boolean (size, size): may a token attend to another, that is: is it an ancestor or the token itself."""
-    size = len(tree.tokens)
-    allowed = torch.zeros((size, size), dtype=torch.bool)
-    # A run of nodes, each the child of the one before: what the run's root may see, and the run up to itself.
-    starts = [node for node, parent in enumerate(tree.parents) if parent != node - 1 or node == 0]
-    for start, stop in pairwise([*starts, size]):
-        if tree.parents[start] >= 0:
-            allowed[start:stop] = allowed[tree.parents[start]]
-        allowed[start:stop, start:stop] = torch.ones((stop - start, stop - start), dtype=torch.bool).tril()
-    return allowed
-
-
-def _expanded(cache: Any, count: int) -> Any:
-    """A copy of a one-row cache for `count` rows: the forward pass appends to it."""
-    if cache is None:
-        return None
-    repeated = copy.deepcopy(cache)
-    repeated.batch_repeat_interleave(count)
-    return repeated
+        return self._forward.matches_plain_forward(self.vocab_size, self.max_length)

@@ -14,30 +14,35 @@ from itertools import pairwise
 Tokens = tuple[int, ...]
 
 MIN_SHARED = 16  # a common beginning shorter than this is not worth a cache of its own
+_BRANCHES = 0.25  # a tree may exceed its longest request by this share: less than a cache for it would cost
 
 
 @dataclass(slots=True)
 class Tree:
     """Distinct tokens of some requests, parents before children; parallel lists of equal length.
 
-    `parents` holds indices into the tree, -1 for a root. `ends` gives, per request, the indices of its
-    tokens from first to last.
+    `parents` holds indices into the tree, -1 for a root. `paths` gives, per request, the indices of its
+    tokens from first to last. In a *chain* each token follows the one before it: plain causal attention.
     """
 
     tokens: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
     paths: dict[Tokens, list[int]] = field(default_factory=dict)
+    is_chain: bool = True
 
     def add(self, request: Tokens, previous: Sequence[int], shared: int) -> list[int]:
         """Append `request`, whose first `shared` tokens stand already on the path `previous`; returns its path."""
         path = list(previous[:shared])
-        for token in request[shared:]:
-            self.parents.append(path[-1] if path else -1)
-            self.depths.append(len(path))
-            path.append(len(self.tokens))
-            self.tokens.append(token)
-        self.paths[request] = path
+        size = len(self.tokens)
+        added = range(size, size + len(request) - shared)
+        if added:
+            parent = path[-1] if path else -1
+            self.is_chain = self.is_chain and parent == size - 1
+            self.tokens.extend(request[shared:])
+            self.parents.extend([parent, *added[:-1]])
+            self.depths.extend(range(shared, len(request)))
+        self.paths[request] = path = [*path, *added]
         return path
 
 
@@ -65,16 +70,16 @@ def common_length(a: Tokens, b: Tokens) -> int:
 
 
 def plan(scored: Mapping[Tokens, int], row_tokens: int) -> Iterator[Group]:
-    """Split requests into groups whose trees hold at most `row_tokens` tokens (or one longer request).
+    """Split requests into groups of trees that hold at most `row_tokens` tokens, or one request and short branches.
 
     Args:
         scored: for each request, after how many of its last tokens an answer is scored; these tokens
             never go into a group's prefix.
         row_tokens: tokens of a row.
 
-    Requests whose tree fits a row stand in a group without prefix. A larger family of requests with a
-    common beginning of at least `MIN_SHARED` tokens gets that beginning as the group's prefix. Every token
-    stands at least once, a token of a split tree's path more often.
+    Requests whose tree fits a row, or is little longer than its longest request, stand in a group without prefix.
+    A larger family of requests with a common beginning of at least `MIN_SHARED` tokens gets that beginning as the
+    group's prefix. Every token stands at least once, a token of a split tree's path more often.
     """
     ordered = sorted(scored)
     if not ordered:
@@ -85,9 +90,9 @@ def plan(scored: Mapping[Tokens, int], row_tokens: int) -> Iterator[Group]:
         members = ordered[start:stop]
         inner = shared[start : stop - 1]
         prefix = min([*inner, *(len(request) - scored[request] for request in members)])
-        trees = list(_trees(members, inner, row_tokens, skip=0))
-        if len(trees) == 1 or prefix < MIN_SHARED:
-            loose += trees
+        room = max(row_tokens, int(max(map(len, members)) * (1 + _BRANCHES)))
+        if sum(map(len, members)) - sum(inner) <= room or prefix < MIN_SHARED:
+            loose += _trees(members, inner, room, skip=0)
         else:
             yield Group(members[0][:prefix], list(_trees(members, inner, row_tokens, skip=prefix)))
     if loose:

@@ -1,0 +1,65 @@
+"""How much goes into one batch; when memory runs out the budget shrinks and the work goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from glu_lib.models import release_memory
+
+_TOKENS_PER_SEQUENCE = 64
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Budget:
+    """Sequences of a generation batch; a batch of log-likelihoods gets 64 tokens for each of them."""
+
+    sequences: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a log-likelihood batch."""
+        return self.sequences * _TOKENS_PER_SEQUENCE
+
+    def run(
+        self,
+        items: Sequence[Item],
+        take: Callable[[Sequence[Item]], int],
+        work: Callable[[Sequence[Item]], Result],
+        split: Callable[[Item], Sequence[Item]] = lambda item: [item],
+    ) -> Iterator[Result]:
+        """Work through `items` batch by batch; only a batch that did not fit into memory is done again, smaller.
+
+        Args:
+            items: what is to be done, in order.
+            take: how many of the items that are left make the next batch, by this budget.
+            work: does a batch.
+            split: makes several smaller items of one, if it can.
+
+        Raises:
+            torch.OutOfMemoryError: if an item that cannot be split does not fit; the budget is 1 then.
+        """
+        left = list(items)
+        while left:
+            count = max(1, take(left))
+            try:
+                result = work(left[:count])
+            except torch.OutOfMemoryError:
+                if count == 1 and len(split(left[0])) == 1:
+                    self.sequences = 1
+                    raise
+            else:
+                left = left[count:]
+                yield result
+                continue
+            # Outside the handler: there the exception still holds the tensors of the forward pass.
+            release_memory()
+            if count == 1:
+                left = [*split(left[0]), *left[1:]]
+            self.sequences = max(1, self.sequences // 2)

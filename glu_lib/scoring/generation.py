@@ -1,0 +1,88 @@
+"""Greedy answers to prompts: shared beginnings once, stop strings found in the tail of what was generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from glu_lib.scoring.budget import Budget
+from glu_lib.scoring.decoding import decode_greedily
+from glu_lib.scoring.forward import SharedForward, expanded
+from glu_lib.scoring.packing import Tokens, prompt_batches
+
+# Generation settings that change greedy decoding, with the values at which they do not.
+_PLAIN_GENERATION: dict[str, tuple[object, ...]] = {
+    "repetition_penalty": (1.0,),
+    "no_repeat_ngram_size": (0,),
+    "num_beams": (1,),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "bad_words_ids": (),
+    "suppress_tokens": (),
+    "begin_suppress_tokens": (),
+    "forced_bos_token_id": (),
+    "forced_eos_token_id": (),
+    "sequence_bias": (),
+}
+_REQUEST_OPTIONS = {"until", "max_gen_toks", "do_sample", "temperature", "max_new_tokens", "max_tokens"}
+
+
+def is_plain_greedy(options: Mapping[str, Any], config: Any) -> bool:
+    """Whether a request's options, and the model's own generation configuration, mean plain greedy decoding."""
+    plain = all(getattr(config, name, None) in (None, *values) for name, values in _PLAIN_GENERATION.items())
+    sampled = options.get("do_sample") or options.get("temperature")
+    return plain and set(options) <= _REQUEST_OPTIONS and not sampled
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When a generation is finished: at an end-of-text token, or when its text holds a stop string."""
+
+    stops: Sequence[str]
+    end_tokens: frozenset[int]
+    decode: Callable[[list[int]], str] = field(repr=False)
+
+    def is_met(self, tokens: Sequence[int]) -> bool:
+        """Whether new tokens end the generation; as long as they do not, only their tail is decoded."""
+        if tokens[-1] in self.end_tokens:
+            return True
+        # A token may decode to nothing (half of a character), so the tail is longer than the longest stop string.
+        tail = max(map(len, self.stops), default=0) + 8
+        text = self.decode(list(tokens[-tail:]))
+        if not any(stop in text for stop in self.stops if stop):
+            return False
+        whole = self.decode(list(tokens))
+        return any(stop in whole for stop in self.stops if stop)
+
+
+def generate(
+    forward: SharedForward, prompts: Sequence[Tokens], budget: Budget, *, max_new_tokens: int, rule: StopRule
+) -> Iterator[dict[Tokens, list[int]]]:
+    """Per batch: prompt to its new tokens, the one that stopped it included.
+
+    Args:
+        forward: of the model.
+        prompts: token ids, at least one each; a prompt that stands twice is continued once.
+        budget: of a batch; it shrinks when memory runs out.
+        max_new_tokens: tokens a prompt may get.
+        rule: when it is finished.
+
+    Raises:
+        torch.OutOfMemoryError: if one prompt alone does not fit.
+    """
+    for prefix, batch in prompt_batches(prompts, budget.sequences):
+        shared = forward.prefix_cache(prefix)
+
+        def work(members: Sequence[Tokens], prefix: Tokens = prefix, shared: Any = shared) -> dict[Tokens, list[int]]:
+            made = decode_greedily(
+                forward.model,
+                [prompt[len(prefix) :] for prompt in members],
+                past=len(prefix),
+                cache=expanded(shared, len(members)),
+                max_new_tokens=max_new_tokens,
+                has_stopped=rule.is_met,
+            )
+            return dict(zip(members, made, strict=True))
+
+        yield from budget.run(batch, lambda _left: budget.sequences, work)
