@@ -24,6 +24,7 @@ from glu_lib.models import LoadedModel, build_on_meta, check_architecture, load_
 from glu_lib.profiling import profile_workload
 from glu_lib.pruning import PruningResult, prune
 from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
+from glu_lib.scoring.encoding import Encodings
 from glu_lib.settings import Settings
 from glu_lib.store import CaseState, Status, Store, read_record
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
@@ -61,6 +62,7 @@ class Experiment:
     meter: EnergyMeter = field(default_factory=EnergyMeter)
     _identities: dict[str, ModelIdentity | AccessError] = field(default_factory=dict)
     _threads: dict[str, int] = field(default_factory=dict)
+    _encodings: dict[str, Encodings] = field(default_factory=dict)
     _is_set_up: bool = False
 
     def __post_init__(self) -> None:
@@ -131,7 +133,11 @@ class Experiment:
             result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
         self._check_same_neurons(variant, pruning, identity, result)
         lm = wrap_model(
-            loaded.model, loaded.tokenizer, batch_size=self.settings.batch_size, scorer=self.settings.scorer
+            loaded.model,
+            loaded.tokenizer,
+            batch_size=self.settings.batch_size,
+            scorer=self.settings.scorer,
+            encodings=self._encodings_of(variant),
         )
         memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}
         prepared = PreparedModel(loaded, result, threads, lm, memory)
@@ -211,6 +217,12 @@ class Experiment:
 
     def _applies_template(self, variant: ModelVariant) -> bool:
         return applied_template(variant, self.identity(variant), self.settings.chat_template) is not None
+
+    def _encodings_of(self, variant: ModelVariant) -> Encodings:
+        """Token ids kept from level to level of one model; those of the model before are dropped."""
+        if variant.key not in self._encodings:
+            self._encodings = {variant.key: Encodings()}
+        return self._encodings[variant.key]
 
     def _prune_on_meta(self, case: Case) -> PruningResult:
         """Build and prune the declared shape without weights: exact widths and counts in seconds."""

@@ -45,9 +45,9 @@ class Budget:
         Raises:
             torch.OutOfMemoryError: if an item that cannot be split does not fit; the budget is 1 then.
         """
-        left = list(items)
+        left, most = list(items), len(items)
         while left:
-            count = max(1, take(left))
+            count = max(1, min(take(left), most, len(left)))
             try:
                 result = work(left[:count])
             except torch.OutOfMemoryError:
@@ -62,4 +62,5 @@ class Budget:
             release_memory()
             if count == 1:
                 left = [*split(left[0]), *left[1:]]
+            most = max(1, count // 2)
             self.sequences = max(1, self.sequences // 2)

@@ -108,7 +108,7 @@ def test_numbers_that_are_not_finite_become_null():
 
 
 def test_groups_and_their_parts_are_all_kept():
-    from glu_lib.evaluation import _metric_values
+    from glu_lib.evaluation.results import metric_values
 
     results = {
         "results": {
@@ -120,7 +120,7 @@ def test_groups_and_their_parts_are_all_kept():
         "group_subtasks": {"mmlu": ["mmlu_law", "mmlu_art"]},
         "n-samples": {"mmlu_law": {"original": 9, "effective": 4}, "mmlu_art": {"original": 9, "effective": 6}},
     }
-    found = {value.task: value for value in _metric_values(results)}
+    found = {value.task: value for value in metric_values(results)}
     assert (found["mmlu"].value, found["mmlu"].count) == (0.4, 10)
     assert (found["mmlu_law"].stderr, found["mmlu_art"].stderr) == (None, 0.02)
 

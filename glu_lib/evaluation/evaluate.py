@@ -1,0 +1,140 @@
+"""Scoring a model in memory with lm-eval: the task's requests, the model's answers, the numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import MeasurementError
+from glu_lib.evaluation.results import Evaluation, compact, headline, metric_values
+from glu_lib.evaluation.shortcuts import lm_eval_shortcuts
+from glu_lib.evaluation.task_library import TaskLibrary
+from glu_lib.settings import Scorer
+from glu_lib.study import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from glu_lib.overflow import CountingHFLM
+    from glu_lib.scoring.encoding import Encodings
+
+BOOTSTRAP_ITERATIONS = 1000
+
+
+def wrap_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    batch_size: int,
+    scorer: Scorer = Scorer.FAST,
+    encodings: Encodings | None = None,
+) -> CountingHFLM:
+    """The lm-eval model around a model in memory, on the model's own device; both kinds count what does not fit.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer.
+        batch_size: sequences per forward pass.
+        scorer: `fast` shares prefixes; `hf` is lm-eval's `HFLM`.
+        encodings: token ids that `fast` keeps from level to level; of this tokenizer only.
+    """
+    if scorer is Scorer.FAST:
+        from glu_lib.scoring.language_model import SharedPrefixLM
+
+        return SharedPrefixLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, encodings=encodings)
+    from glu_lib.overflow import CountingHFLM
+
+    return CountingHFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+
+
+def evaluate_task(
+    lm: CountingHFLM, library: TaskLibrary, task: Task, *, seed: int, limit: int | None, chat_template: bool
+) -> Evaluation:
+    """Score `task` with lm-eval and keep all it reports.
+
+    Args:
+        lm: the wrapped model.
+        library: where loaded tasks are kept.
+        task: what to score.
+        seed: of few-shot sampling, and of Python, NumPy and torch, set anew for each task so that a
+            result does not depend on what ran before.
+        limit: samples per (sub-)task, None for all.
+        chat_template: apply the tokenizer's template, few-shot examples as turns.
+
+    Raises:
+        AccessError: if the task's data cannot be had.
+        MeasurementError: if lm-eval reports no headline metric.
+    """
+    loaded = library.load(task, seed=seed)
+    _check_room(lm, task, loaded)
+    results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit, chat_template)
+    raw_samples = results.pop("samples")
+    metrics = tuple(metric_values(results))
+    samples = tuple(compact(name, sample) for name, found in raw_samples.items() for sample in found)
+    return Evaluation(
+        headline=headline(task, metrics),
+        metrics=metrics,
+        samples=samples,
+        count=len({(sample["task"], sample["doc_id"]) for sample in samples}),
+        expected=sum(counts["effective"] for counts in results["n-samples"].values()),
+        task_versions={name: str(version) for name, version in results["versions"].items()},
+        truncated_prompts=lm.truncated_prompts,
+        cut_generations=lm.cut_generations,
+        batch_size=lm.batch_size,
+        results=results,
+        raw_samples=raw_samples,
+    )
+
+
+def _evaluate_smaller_if_needed(
+    lm: CountingHFLM, task: Task, loaded: Any, seed: int, limit: int | None, chat_template: bool
+) -> dict[str, Any]:
+    """Run lm-eval; when the batch does not fit into memory, halve it and score the task again.
+
+    The smaller batch stays for the tasks that follow on this model: what did not fit once will not
+    fit the next time.
+    """
+    import torch
+    from lm_eval.evaluator import evaluate
+
+    from glu_lib.environment import seed_everything
+    from glu_lib.models import release_memory
+
+    while True:
+        seed_everything(seed)
+        lm.reset_counts()
+        try:
+            with lm_eval_shortcuts():
+                results: dict[str, Any] = evaluate(
+                    lm=lm,
+                    task_dict=loaded,
+                    limit=limit,
+                    bootstrap_iters=BOOTSTRAP_ITERATIONS,
+                    log_samples=True,
+                    apply_chat_template=chat_template,
+                    fewshot_as_multiturn=chat_template,
+                )
+        except torch.OutOfMemoryError as error:
+            if lm.batch_size == 1:
+                raise MeasurementError(
+                    f"task {task.key}: out of memory with one sequence at a time; "
+                    "choose a GPU with more memory, a 16-bit --dtype, or a smaller model"
+                ) from error
+        else:
+            return results
+        lm.batch_size_per_gpu = lm.batch_size // 2
+        release_memory()
+
+
+def _check_room(lm: CountingHFLM, task: Task, loaded: Any) -> None:
+    """A generation task must leave room for a prompt in the model's context.
+
+    Raises:
+        MeasurementError: if its answers alone fill the context.
+    """
+    for lm_eval_task in loaded["tasks"].values():
+        wanted = (lm_eval_task.get_config("generation_kwargs") or {}).get("max_gen_toks", lm.max_gen_toks)
+        if lm_eval_task.get_config("output_type") == "generate_until" and wanted >= lm.max_length:
+            raise MeasurementError(
+                f"task {task.key}: its answers may take {wanted} tokens, the model's context holds {lm.max_length}; "
+                "leave the task out for this model"
+            )

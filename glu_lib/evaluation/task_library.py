@@ -1,0 +1,104 @@
+"""lm-eval's tasks: indexed and loaded once per process, their requests built once for all levels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glu_lib.embedded import TASKS_DIR
+from glu_lib.errors import AccessError, StudyError
+from glu_lib.study import Task
+
+
+@dataclass(slots=True)
+class TaskLibrary:
+    """lm-eval's tasks, indexed and loaded once per process and used again at every level."""
+
+    _managers: dict[bool, Any] = field(default_factory=dict)
+    _loaded: dict[str, Any] = field(default_factory=dict)
+
+    def load(self, task: Task, *, seed: int) -> Any:
+        """lm-eval's task dictionary for `task`, with its few-shot count and seed set.
+
+        Raises:
+            AccessError: if its data cannot be had; one line that names cause and remedy.
+        """
+        if task.key not in self._loaded:
+            import lm_eval.evaluator  # noqa: F401  (seconds: here, outside every energy window)
+
+            try:
+                loaded = self._manager(task.embedded).load([task.lm_eval_name])
+            except (OSError, ValueError, KeyError) as error:
+                first_line = next(iter(str(error).splitlines()), "")
+                raise AccessError(
+                    f"task {task.key}: its data cannot be loaded ({type(error).__name__}: {first_line}); "
+                    "check the connection, or load it once where there is one and keep the data set cache"
+                ) from error
+            for lm_eval_task in loaded["tasks"].values():
+                # A task whose own configuration says 0 stays at 0: lm-eval's rule.
+                if lm_eval_task.get_config("num_fewshot") != 0:
+                    lm_eval_task.set_config(key="num_fewshot", value=task.num_fewshot)
+                lm_eval_task.set_fewshot_seed(seed=seed)
+                lm_eval_task.build_all_requests = _BuildOnce(lm_eval_task)
+            self._loaded[task.key] = loaded
+        return self._loaded[task.key]
+
+    def check_known(self, task: Task) -> None:
+        """Look `task` up in lm-eval's index without loading its data.
+
+        Raises:
+            StudyError: if lm-eval does not have it.
+        """
+        if task.lm_eval_name not in self._manager(task.embedded).all_tasks:
+            raise StudyError(
+                f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; `lm_eval ls tasks` shows what there is"
+            )
+
+    def _manager(self, embedded: bool) -> Any:
+        """lm-eval's index: of the package's own tasks in milliseconds, of all its own in seconds."""
+        if embedded not in self._managers:
+            from lm_eval.tasks import TaskManager
+
+            self._managers[embedded] = (
+                TaskManager(include_path=str(TASKS_DIR), include_defaults=False) if embedded else TaskManager()
+            )
+        return self._managers[embedded]
+
+
+class _BuildOnce:
+    """Stands for a task's `build_all_requests`: what it built last is handed out again, without its answers."""
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+        self._build = task.build_all_requests
+        self._key: tuple[Any, ...] | None = None
+
+    def __call__(self, *, limit: int | None = None, chat_template: Any = None, **options: Any) -> None:
+        """Build the task's instances, as lm-eval does, unless limit, template and options are the last ones."""
+        # The template is a model's method; what it does is in its tokenizer.
+        tokenizer = getattr(getattr(chat_template, "__self__", None), "tokenizer", None)
+        template = chat_template and (getattr(tokenizer, "chat_template", None) or chat_template)
+        key = (limit, str(template), sorted(options.items(), key=str))
+        if key != self._key:
+            self._build(limit=limit, chat_template=chat_template, **options)
+            self._key = key
+        for instance in self._task.instances:
+            instance.resps, instance.filtered_resps = [], {}
+
+
+def task_data_digest(task: Task) -> str | None:
+    """SHA-256 of an embedded task's definition and items; None for lm-eval's own (its version stands for them)."""
+    if not task.embedded:
+        return None
+    digest = hashlib.sha256()
+    for path in _embedded_files(task):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _embedded_files(task: Task) -> Iterator[Path]:
+    yield TASKS_DIR / f"{task.lm_eval_name}.yaml"
+    yield TASKS_DIR / f"{task.key}.jsonl"

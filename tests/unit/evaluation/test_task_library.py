@@ -1,0 +1,62 @@
+from types import SimpleNamespace
+
+import pytest
+
+from glu_lib.evaluation import TaskLibrary
+from glu_lib.study import STUDY
+
+
+@pytest.fixture
+def task():
+    loaded = TaskLibrary().load(STUDY.tasks["facts"], seed=1)
+    (found,) = loaded["tasks"].values()
+    return found
+
+
+def template_of(text):
+    """A model's template method, as lm-eval hands it to a task."""
+    model = SimpleNamespace(tokenizer=SimpleNamespace(chat_template=text))
+    model.apply_chat_template = apply.__get__(model)
+    return model.apply_chat_template
+
+
+def apply(_model, history, add_generation_prompt=True):
+    return str(history) + str(add_generation_prompt)
+
+
+def test_requests_are_built_once_and_come_back_without_answers(task):
+    task.build_all_requests(limit=3)
+    first = task.instances
+    first[0].resps.append((-1.0, True))
+    kept = first[0].resps
+    first[0].filtered_resps["none"] = (-1.0, True)
+    task.build_all_requests(limit=3)
+    assert all(a is b for a, b in zip(first, task.instances, strict=True))
+    assert first[0].resps == []
+    assert first[0].filtered_resps == {}
+    assert kept == [(-1.0, True)]  # what lm-eval's samples hold is not touched
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"limit": 4},
+        {"limit": 3, "apply_chat_template": True, "fewshot_as_multiturn": True, "chat_template": template_of("a")},
+        {"limit": 3, "system_instruction": "Be brief."},
+    ],
+)
+def test_other_requests_are_built_anew(task, other):
+    task.build_all_requests(limit=3)
+    first = task.instances
+    task.build_all_requests(**other)
+    assert task.instances[0] is not first[0]
+
+
+def test_the_same_template_of_another_level_builds_nothing(task):
+    options = {"limit": 2, "apply_chat_template": True, "fewshot_as_multiturn": True}
+    task.build_all_requests(**options, chat_template=template_of("a"))
+    first = task.instances
+    task.build_all_requests(**options, chat_template=template_of("a"))
+    assert task.instances[0] is first[0]
+    task.build_all_requests(**options, chat_template=template_of("b"))
+    assert task.instances[0] is not first[0]

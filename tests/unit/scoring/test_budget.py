@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from glu_lib.scoring.budget import Budget
+
+
+def worker(room, done):
+    def work(items):
+        if sum(items) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        done.extend(items)
+        return list(items)
+
+    return work
+
+
+def test_a_batch_that_does_not_fit_is_done_smaller_and_nothing_twice():
+    budget, done = Budget(8), []
+    found = list(budget.run([1] * 20, lambda _left: budget.sequences, worker(2, done)))
+    assert [item for batch in found for item in batch] == done == [1] * 20
+    assert budget.sequences == 2
+
+
+def test_what_was_done_before_memory_ran_out_is_kept():
+    budget, done = Budget(4), []
+    found = budget.run([1, 1, 1, 1, 3, 3, 3, 3], lambda _left: budget.sequences, worker(6, done))
+    assert next(found) == [1, 1, 1, 1]
+    assert [*found] == [[3, 3], [3, 3]]
+    assert done == [1, 1, 1, 1, 3, 3, 3, 3]
+
+
+def test_an_item_is_split_when_it_does_not_fit_alone():
+    budget, done = Budget(1), []
+    found = budget.run([8], lambda _left: 1, worker(2, done), lambda item: [item // 2] * 2 if item > 1 else [item])
+    assert [*found] == [[2]] * 4
+
+
+def test_what_can_not_be_made_smaller_is_said_with_the_budget_at_its_end():
+    budget = Budget(8)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(budget.run([5], lambda _left: 8, worker(2, [])))
+    assert budget.sequences == 1
+
+
+def test_a_log_likelihood_batch_has_64_tokens_per_sequence():
+    assert Budget(32).tokens == 2048
