@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,9 +17,9 @@ from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, StudyError
 from glu_lib.experiment import Experiment
 from glu_lib.report import markdown_table
-from glu_lib.settings import Settings
+from glu_lib.settings import Settings, check_divisor
 from glu_lib.store import Status
-from glu_lib.study import STUDY, Method, load_study
+from glu_lib.study import STUDY, Method, StudyFile, load_study
 from glu_lib.validation import validate
 
 EXIT_PROBLEMS = 1  # something was left out, unreadable or not ready
@@ -43,12 +44,15 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("list", help="what there is to run, and what of it is done, stale or pending")
     _add_run_options(command)
+    command.add_argument("--method", action="append", metavar="NAME", help="cases of this method; may be repeated")
+    command.add_argument("--divisor", action="append", type=int, metavar="N", help="cases of this divisor; as above")
     command.add_argument("--stale", action="store_true", help="name each stale case and why it is stale")
     command.set_defaults(command=_list)
 
     command = commands.add_parser("validate", help="check access, download, disk, memory and tasks before a long run")
     _add_run_options(command)
     command.add_argument("--model", action="append", metavar="KEY", help="only this model; may be repeated")
+    command.add_argument("--chat-template", choices=["on", "off"], help="as the run would have it")
     command.set_defaults(command=_validate)
 
     command = commands.add_parser("consolidate", help="write results.csv and results.json from the records")
@@ -71,7 +75,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results folder (default: results)"
+        "--results-dir",
+        type=Path,
+        default=Path(os.environ.get("GLU_RESULTS_DIR") or "results"),
+        metavar="DIR",
+        help="results folder (default: GLU_RESULTS_DIR, or results)",
     )
     command.add_argument("--limit", type=int, metavar="N", help="look at runs with this sample limit")
     command.add_argument("--study", type=Path, metavar="FILE", help="a study file (TOML) over the built-in study")
@@ -79,12 +87,17 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
 
 def _experiment(options: argparse.Namespace) -> Experiment:
     study = load_study(options.study, STUDY).study if options.study else STUDY
-    return Experiment(Settings(results_dir=options.results_dir, limit=options.limit), study)
+    template = {"on": True, "off": False}.get(str(getattr(options, "chat_template", None)))
+    return Experiment(Settings(options.results_dir, options.limit, chat_template=template), study)
 
 
 def _list(options: argparse.Namespace) -> int:
     experiment = _experiment(options)
-    states = {case: listing.case_state(experiment, case) for case in build_cases(experiment.study)}
+    chosen = load_study(options.study, STUDY) if options.study else StudyFile(STUDY)
+    methods = tuple(map(Method.parse, options.method or ())) or chosen.methods or (Method.PPM,)
+    divisors = tuple(map(check_divisor, options.divisor or chosen.divisors)) or (None,)
+    cases = build_cases(experiment.study, methods, divisors)
+    states = {case: listing.case_state(experiment, case) for case in cases}
     if options.stale:
         for case, found in states.items():
             if found.status is Status.STALE:
@@ -129,6 +142,8 @@ def _table(options: argparse.Namespace) -> int:
 
 def _push(options: argparse.Namespace) -> int:
     if options.model is None:
+        if options.percent is not None:
+            raise StudyError(f"--percent {options.percent} is for a pruned model; name it: --model KEY")
         print(hub.push_results(options.results_dir, options.repo_id))
         return 0
     experiment = _experiment(options)

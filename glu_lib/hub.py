@@ -81,6 +81,7 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
     pruning = prepared.pruning
     data = ModelCardData(
         base_model=None if variant.is_embedded else variant.source,
+        license=_license(variant),
         library_name="transformers",
         pipeline_tag="text-generation",
         tags=["pruning", "glu", "width-pruning", "optipfair"],
@@ -107,6 +108,19 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
         f"fingerprint of the kept neurons: `{pruning.kept_neurons}`. Not trained after pruning."
     )
     return "\n\n".join(lines) + "\n"
+
+
+def _license(variant: ModelVariant) -> str | None:
+    """The licence that the weights came with, which holds for pruned ones too; None where nobody says it."""
+    from huggingface_hub import HfApi
+
+    if variant.is_embedded:
+        return "mit"
+    try:
+        card = HfApi().model_info(variant.source, revision=variant.revision, timeout=30).card_data
+    except (OSError, ValueError):
+        return None  # a folder, or no connection
+    return str(card.license) if card and card.license else None
 
 
 def _scores(experiment: Experiment, variant: ModelVariant, pruning: Pruning) -> list[dict[str, Any]]:

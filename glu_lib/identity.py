@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from glu_lib.embedded import MODEL_DIR
 from glu_lib.errors import AccessError
 from glu_lib.study import Kind, ModelVariant
 
 _HASH_BLOCK_BYTES = 1 << 20
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_WAITS_S = (1, 2, 4, 8)  # before another attempt, after a busy server's answer
+
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +30,14 @@ class ModelIdentity:
 
     `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder; `folder` is None for
     a hub model. `chat_template` is the digest of the tokenizer's chat template, None if it has none.
+    `is_offline` says that no hub answered and the local cache is all there is.
     """
 
     source: str
     version: str
     folder: Path | None
     chat_template: str | None = None
+    is_offline: bool = False
 
     @property
     def commit(self) -> str | None:
@@ -47,6 +57,11 @@ def resolve_identity(variant: ModelVariant) -> ModelIdentity:
         return _folder_identity(variant, MODEL_DIR, "embedded")
     if (folder := Path(variant.source).expanduser()).is_dir():
         return _folder_identity(variant, folder, str(folder))
+    if not _HUB_ID.fullmatch(variant.source):
+        raise AccessError(
+            f"model {variant.key}: source {variant.source!r} is no folder here and no hub id; "
+            'correct the path, or name a model as "org/name"'
+        )
     return _hub_identity(variant)
 
 
@@ -73,28 +88,33 @@ def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelI
 
 
 def _hub_identity(variant: ModelVariant) -> ModelIdentity:
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError
 
+    is_offline = False
     try:
-        commit = HfApi().model_info(variant.source, revision=variant.revision, timeout=30).sha
+        commit = with_patience(lambda: HfApi().model_info(variant.source, revision=variant.revision, timeout=30).sha)
         if commit is None:
             raise AccessError(f"model {variant.key}: the hub gave no commit for {variant.source}; try again later")
-        # model_info answers for gated repositories too; only reading a file shows that access was granted.
-        hf_hub_download(variant.source, "config.json", revision=commit)
+        # model_info answers for gated repositories too; only reading a file shows that access was granted. Asked by its
+        # revision, the cache learns which commit that is: without network it is what counts.
+        with_patience(lambda: hf_hub_download(variant.source, "config.json", revision=variant.revision))
     except (_transport_error(), OSError, ValueError) as error:
         cached = _cached_commit(variant)
         if cached is None or not _is_offline(error):
             raise AccessError(explain_access(variant, error)) from error
-        commit = cached
+        commit, is_offline = cached, True
 
     def read(name: str) -> Path | None:
+        if is_offline:
+            cached_file = try_to_load_from_cache(variant.source, name, revision=commit)
+            return Path(cached_file) if isinstance(cached_file, str) else None
         try:
-            return Path(hf_hub_download(variant.source, name, revision=commit))
+            return Path(with_patience(lambda: hf_hub_download(variant.source, name, revision=commit)))
         except EntryNotFoundError:
             return None
 
-    return ModelIdentity(variant.source, f"commit:{commit}", None, _chat_template(read))
+    return ModelIdentity(variant.source, f"commit:{commit}", None, _chat_template(read), is_offline)
 
 
 def explain_access(variant: ModelVariant, error: Exception) -> str:
@@ -117,6 +137,30 @@ def explain_access(variant: ModelVariant, error: Exception) -> str:
         )
     first_line = next(iter(str(error).splitlines()), "")
     return f"{model} cannot be read: {type(error).__name__}: {first_line}; try again later"
+
+
+def with_patience(action: Callable[[], Answer]) -> Answer:
+    """The answer of `action`; after a busy server's (5xx, too many requests) it is asked again, up to four times."""
+    for wait_s in _WAITS_S:
+        try:
+            return action()
+        except Exception as error:
+            if not _is_busy(error):
+                raise
+        time.sleep(wait_s)
+    return action()
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    """Whether a server's answer 5xx or 429 stands behind `error`."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int) and (
+            status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_offline(error: Exception) -> bool:

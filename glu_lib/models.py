@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glu_lib.architecture import Architecture
 from glu_lib.environment import Environment
 from glu_lib.errors import AccessError
-from glu_lib.identity import ModelIdentity
+from glu_lib.identity import ModelIdentity, with_patience
 from glu_lib.memory import free_bytes
 from glu_lib.study import ModelVariant
 
@@ -37,19 +38,23 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         AccessError: if a file is missing, refused or unreadable.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_memory(variant, environment)
     source = str(identity.folder) if identity.folder else identity.source
     start_s = time.perf_counter()
+    where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=identity.commit or "main")
-        model = AutoModelForCausalLM.from_pretrained(
-            source,
-            revision=identity.commit or "main",
-            dtype=getattr(torch, environment.dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
+        tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, **where))
+        model = with_patience(
+            lambda: AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=getattr(torch, environment.dtype),
+                use_safetensors=True,
+                trust_remote_code=False,
+                **where,
+            )
         )
         model.to(environment.device).eval()  # type: ignore[arg-type]  # the wrapper hides Module.to's overloads
     except torch.OutOfMemoryError as error:
@@ -57,13 +62,53 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
             f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
             "free memory, choose a 16-bit --dtype, another --device or a smaller model"
         ) from error
-    except (OSError, ValueError) as error:
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise AccessError(
-            f"model {variant.key} ({variant.source}) cannot be loaded: {first_line} "
-            "(a configuration, a tokenizer and weights as safetensors are needed; no code of a repository is run)"
-        ) from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise AccessError(_cannot_be_loaded(variant, error)) from error
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
+
+
+def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> PreTrainedModel:
+    """The model's shape on the meta device, after a look at its tokenizer and, in a folder, at its weights' headers.
+
+    Raises:
+        AccessError: if a file is missing or unreadable, as far as that shows without reading the weights.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    source = str(identity.folder) if identity.folder else identity.source
+    where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
+    try:
+        config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
+        with_patience(lambda: AutoTokenizer.from_pretrained(source, **where))
+        if identity.folder:
+            _check_headers(identity.folder)
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise AccessError(_cannot_be_loaded(variant, error)) from error
+    return model
+
+
+def _check_headers(folder: Path) -> None:
+    """Open each file of weights in `folder`; a truncated one shows by its header."""
+    from safetensors import safe_open
+
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise OSError(f"{folder} has no *.safetensors")
+    for path in paths:
+        with safe_open(path, framework="pt") as header:
+            header.keys()
+
+
+def _cannot_be_loaded(variant: ModelVariant, error: Exception) -> str:
+    first_line = next(iter(str(error).splitlines()), type(error).__name__)
+    return (
+        f"model {variant.key} ({variant.source}) cannot be loaded: {first_line} "
+        "(a configuration, a tokenizer and weights as safetensors are needed; no code of a repository is run)"
+    )
 
 
 def check_memory(variant: ModelVariant, environment: Environment) -> None:

@@ -78,12 +78,7 @@ def prune(
         VerificationError: if a width differs from the one asked, or a kept row is not the original's.
     """
     optipfair = _import_optipfair()
-    layers = optipfair.get_model_layers(model)
-    if not layers or not optipfair.validate_model_for_glu_pruning(model):
-        raise AccessError(
-            f"{type(model).__name__} is not a GLU model: its layers have no gate, up and down projections; "
-            "width pruning of this kind does not apply, choose a Llama-style model"
-        )
+    layers = glu_layers(model)
     unpruned_width = layers[0].mlp.gate_proj.out_features
     unpruned_parameters = count_parameters(model)
     asked_width = pruned_width(unpruned_width, pruning.percent, pruning.divisor)
@@ -113,6 +108,22 @@ def prune(
         kept_neurons=digest.hexdigest() if pruning.percent and not on_meta else None,
         prune_s=prune_s,
     )
+
+
+def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
+    """The decoder layers of `model`, each with a gate, an up and a down projection.
+
+    Raises:
+        AccessError: if it is no GLU model.
+    """
+    optipfair = _import_optipfair()
+    layers: Sequence[Any] = optipfair.get_model_layers(model)
+    if not layers or not optipfair.validate_model_for_glu_pruning(model):
+        raise AccessError(
+            f"{type(model).__name__} is not a GLU model: its layers have no gate, up and down projections; "
+            "width pruning of this kind does not apply, choose a Llama-style model"
+        )
+    return layers
 
 
 def neuron_scores(

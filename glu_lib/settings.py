@@ -62,7 +62,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         # Notebooks give text where the command line gives a path or a choice.
-        if not isinstance(self.results_dir, str | Path):
+        if not isinstance(self.results_dir, str | Path) or not str(self.results_dir).strip():
             raise SettingsError(f"results_dir {self.results_dir!r}: must be a folder's path")
         object.__setattr__(self, "results_dir", Path(self.results_dir))
         if self.dtype is not None:

@@ -7,11 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glu_lib.cases import build_cases
 from glu_lib.errors import AccessError, GluError
+from glu_lib.evaluation import answers_do_not_fit
 from glu_lib.experiment import Experiment
 from glu_lib.identity import ModelIdentity, applied_template
-from glu_lib.models import check_memory
-from glu_lib.study import ModelVariant
+from glu_lib.models import check_memory, inspect_model
+from glu_lib.pruning import glu_layers
+from glu_lib.study import ModelVariant, Task
+
+DEFAULT_ANSWER_TOKENS = 256  # lm-eval's, where a task does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,13 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
             yield Finding(variant.key, False, str(error))
             continue
         yield Finding(variant.key, True, f"can be read: {identity.source} at {identity.version[:19]}")
+        try:
+            model = inspect_model(variant, identity)
+            glu_layers(model)
+        except AccessError as error:
+            yield Finding(variant.key, False, str(error))
+            continue
+        yield from _answers(experiment, variant, getattr(model.config, "max_position_embeddings", None))
         yield _disk(variant, identity)
         yield _memory(experiment, variant)
     yield from _tasks(experiment, models)
@@ -93,15 +105,30 @@ def _memory(experiment: Experiment, variant: ModelVariant) -> Finding:
     )
 
 
+def _answers(experiment: Experiment, variant: ModelVariant, context: int | None) -> Iterator[Finding]:
+    """Generation tasks whose answers alone fill the model's context; each of them would fail."""
+    for task in _tasks_of(experiment, [variant]):
+        wanted = experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS)
+        if wanted is not None and context is not None and wanted >= context:
+            yield Finding(variant.key, False, answers_do_not_fit(task, wanted, context))
+
+
+def _tasks_of(experiment: Experiment, models: Sequence[ModelVariant]) -> list[Task]:
+    """The tasks of the suites of some models, each once."""
+    found = {
+        case.subject: None
+        for case in build_cases(experiment.study)
+        if case.model in models and isinstance(case.subject, Task)
+    }
+    return list(found)
+
+
 def _tasks(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
-    """Every task of the models' suites exists in lm-eval's index; its data are not downloaded here."""
-    keys = {model.key for model in models}
-    suites = [suite for suite in experiment.study.suites.values() if keys & set(suite.models)]
-    names = dict.fromkeys(name for suite in suites for name in (*suite.tasks, *suite.instruct_tasks))
-    for name in names:
-        task = experiment.study.tasks[name]
+    """Every task of the models' suites exists in lm-eval's index, with its metric; no data are downloaded here."""
+    tasks = _tasks_of(experiment, models)
+    for task in tasks:
         try:
             experiment.library.check_known(task)
         except GluError as error:
-            yield Finding(name, False, str(error))
-    yield Finding("tasks", True, f"{len(names)} looked up in lm-eval")
+            yield Finding(task.key, False, str(error))
+    yield Finding("tasks", True, f"{len(tasks)} looked up in lm-eval")

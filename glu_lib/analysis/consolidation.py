@@ -36,6 +36,8 @@ COLUMNS = (
     "stderr",
     "n",
     "limit",
+    "truncated_prompts",
+    "cut_generations",
     "baseline",
     "delta",
     "relative_delta",
@@ -146,7 +148,8 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
             is_headline = all(value[name] == headline[name] for name in ("task", "metric", "filter"))
             meaning = {name: headline[name] for name in ("higher_is_better", "chance")} if is_headline else {}
             named = {name: value[name] for name in ("task", "metric", "filter", "value", "stderr")}
-            yield {**named, "n": value["count"], "is_headline": is_headline, **meaning}
+            cut = {name: score.get(name) for name in ("truncated_prompts", "cut_generations")}
+            yield {**named, **cut, "n": value["count"], "is_headline": is_headline, **meaning}
     for name, summary in (record.get("profile") or {}).items():
         better = {"higher_is_better": name == "tokens_per_s"}
         value = {"metric": name, "value": summary["mean"], "n": summary["n"]}

@@ -33,6 +33,14 @@ class HeadlineTable:
         parts += [f"only {self.limit} samples per task"] if self.limit else []
         return ", ".join(parts)
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of some cells: prompts that lost their beginning."""
+        counts = {key: row.get("truncated_prompts") for key, row in self.cells.items()}
+        found = [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]
+        text = "prompts longer than the model's context, scored without their beginning"
+        return [f"{text}: {', '.join(found)}"] if found else []
+
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
     """One table per (model, method, divisor, limit) from tidy rows, in the order the rows come in.

@@ -132,9 +132,15 @@ def _check_room(lm: CountingHFLM, task: Task, loaded: Any) -> None:
         MeasurementError: if its answers alone fill the context.
     """
     for lm_eval_task in loaded["tasks"].values():
-        wanted = (lm_eval_task.get_config("generation_kwargs") or {}).get("max_gen_toks", lm.max_gen_toks)
+        options: dict[str, Any] = lm_eval_task.get_config("generation_kwargs") or {}
+        wanted = {"max_gen_toks": lm.max_gen_toks, **options}["max_gen_toks"]
         if lm_eval_task.get_config("output_type") == "generate_until" and wanted >= lm.max_length:
-            raise MeasurementError(
-                f"task {task.key}: its answers may take {wanted} tokens, the model's context holds {lm.max_length}; "
-                "leave the task out for this model"
-            )
+            raise MeasurementError(answers_do_not_fit(task, wanted, lm.max_length))
+
+
+def answers_do_not_fit(task: Task, wanted: int, context: int) -> str:
+    """One line for a generation task whose answers leave no room for a prompt; both sizes in tokens."""
+    return (
+        f"task {task.key}: its answers may take {wanted} tokens, the model's context holds {context}; leave it out, "
+        f'with -k "not {task.key}" or by a suite of your own in the study file'
+    )

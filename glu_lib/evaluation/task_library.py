@@ -47,15 +47,55 @@ class TaskLibrary:
         return self._loaded[task.key]
 
     def check_known(self, task: Task) -> None:
-        """Look `task` up in lm-eval's index without loading its data.
+        """Look `task` and its metric up in lm-eval's index without loading its data.
 
         Raises:
-            StudyError: if lm-eval does not have it.
+            StudyError: if lm-eval does not have the task, or the task not the metric.
         """
         if task.lm_eval_name not in self._manager(task.embedded).all_tasks:
             raise StudyError(
                 f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; `lm_eval ls tasks` shows what there is"
             )
+        lists = ("metric_list", "aggregate_metric_list")
+        names = {found["metric"] for config in self._configs(task) for key in lists for found in config.get(key) or ()}
+        if names and task.metric.name not in names:
+            raise StudyError(
+                f"task {task.key}: lm-eval reports no {task.metric.name}; it has {', '.join(sorted(map(str, names)))}: "
+                "correct the study's metric"
+            )
+
+    def answer_tokens(self, task: Task, default: int) -> int | None:
+        """Tokens that a generated answer may take, from lm-eval's index; None if nothing is generated.
+
+        Args:
+            task: known to lm-eval.
+            default: where the task does not say.
+        """
+        options = [
+            config.get("generation_kwargs") or {}
+            for config in self._configs(task)
+            if config.get("output_type") == "generate_until"
+        ]
+        return max((found.get("max_gen_toks", default) for found in options), default=None)
+
+    def _configs(self, task: Task) -> Iterator[dict[str, Any]]:
+        """The configurations of a task or group and of all its members, as far as the index has them."""
+        index = self._manager(task.embedded).task_index
+        names, seen = [task.lm_eval_name], set()
+        while names:
+            entry = index.get(name := names.pop())
+            if entry is None or name in seen:
+                continue
+            seen.add(name)
+            config = entry.cfg or {}
+            yield config
+            members = config.get("task")
+            members = members if isinstance(members, list) else []
+            names += [
+                found if isinstance(found, str) else str(found.get("task") or found.get("group")) for found in members
+            ]
+            if entry.kind.name == "TAG":
+                names += [other.name for other in index.values() if name in other.tags]
 
     def _manager(self, embedded: bool) -> Any:
         """lm-eval's index: of the package's own tasks in milliseconds, of all its own in seconds."""

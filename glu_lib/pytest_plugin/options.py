@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.errors import GluError
+from glu_lib.errors import GluError, SettingsError
 from glu_lib.experiment import Experiment
 from glu_lib.settings import DEFAULT_BATCH_SIZE, DIVISORS, DType, Scorer, Settings, check_divisor, parse_dtype
 from glu_lib.study import STUDY, Method, StudyFile, load_study
@@ -138,7 +138,11 @@ def study_from(config: pytest.Config) -> StudyFile:
 
 def _results_dir(config: pytest.Config) -> Path:
     """Given by option or environment: relative to where the user stands; by ini: relative to the project."""
-    given = config.getoption("results_dir") or os.environ.get("GLU_RESULTS_DIR")
-    if given:
+    given = config.getoption("results_dir")
+    if given is None:
+        given = os.environ.get("GLU_RESULTS_DIR") or None
+    if given is not None and not given.strip():
+        raise SettingsError("--results-dir is blank; name a folder, as --results-dir=/drive/glu")
+    if given is not None:
         return Path(given).expanduser().absolute()
     return config.rootpath / str(config.getini("glu_results_dir"))

@@ -8,7 +8,7 @@ from glu_lib.report import number
 
 
 def markdown_table(table: HeadlineTable) -> str:
-    """Rows are expansion ratios, columns tasks; in brackets the change against p0 in per cent."""
+    """Rows are expansion ratios, columns tasks; in brackets the change against p0 in per cent; notes below."""
     header = ["level", "expansion ratio", *(_heading(table, task) for task in table.tasks)]
     lines = [_line(header), _line(["---"] * len(header))]
     for percent, ratio in table.levels:
@@ -17,7 +17,7 @@ def markdown_table(table: HeadlineTable) -> str:
             f"{number.score(row)} ({change})" if (change := number.change(row)) else number.score(row) for row in rows
         ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in table.notes)
 
 
 def _heading(table: HeadlineTable, task: str) -> str:

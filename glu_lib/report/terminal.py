@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -20,6 +21,7 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     return [
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
+        *(line for note in table.notes for line in textwrap.wrap(note, width)),
         f"{table.title}: energy per case in joules ({', '.join(qualities)})",
         *_render(_energy(table), width),
     ]

@@ -67,6 +67,9 @@ class ModelVariant:
 
     def __post_init__(self) -> None:
         _check_key("model", self.key)
+        for name in ("source", "revision"):
+            if not getattr(self, name).strip():
+                raise StudyError(f"model {self.key!r}: its {name} is empty; give one")
         if not self.levels:
             raise StudyError(f"model {self.key!r} has no levels; give at least one pruning percentage")
         for percent in self.levels:
@@ -191,6 +194,11 @@ class Study:
         for key, other in permutations(self.models, 2):
             if key in other:
                 raise StudyError(f"model key {key!r} is part of {other!r}: -k {key} would select both; rename one")
+        for key in self.models:
+            others = [f"p{percent}" for model in self.models.values() for percent in model.levels]
+            for other in (*self.tasks, *self.workloads, *others):
+                if key in other:
+                    raise StudyError(f"model key {key!r} is part of {other!r}: -k {key} would select both; rename it")
         for workload in self.workloads.values():
             if workload.prompts not in self.tasks:
                 raise StudyError(f"workload {workload.key!r}: {unknown('task', workload.prompts, self.tasks)}")
@@ -204,8 +212,10 @@ class Study:
                     if name not in known:
                         raise StudyError(f"suite {suite.key!r}: {unknown(kind, name, known)}")
 
-        for key in self.suites:
+        for key, suite in self.suites.items():
             _check_key("suite", key)
+            if not (suite.tasks or suite.instruct_tasks or suite.workloads):
+                raise StudyError(f"suite {key!r} is empty; name at least one task or workload")
             if key in _RESERVED_MARKS or key in self.models:
                 raise StudyError(f"suite key {key!r} has another meaning as a pytest marker; rename it")
 

@@ -165,6 +165,16 @@ def test_an_unreliable_hub_loses_nothing(hub_suite, serve):
     assert len(scores(hub_suite.path / "results")) == wanted
 
 
+def test_what_was_fetched_once_runs_and_counts_as_done_without_a_hub(hub_suite, serve, monkeypatch):
+    serve()
+    first = hub_suite.runpytest_subprocess(*LIMIT, "-k", "stories and p0 and piqa")
+    first.assert_outcomes(passed=1, deselected=first.parseoutcomes()["deselected"])
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    result = hub_suite.runpytest_subprocess(*LIMIT, "-k", "stories and (p0 or p40) and piqa")
+    result.assert_outcomes(passed=1, skipped=1, deselected=result.parseoutcomes()["deselected"])
+
+
 def test_results_and_a_pruned_model_can_be_pushed(hub_suite, serve, tmp_path, monkeypatch):
     copy = tmp_path / "writable"
     (copy / "models").mkdir(parents=True)
@@ -195,8 +205,12 @@ def test_validate_names_what_is_ready_and_what_is_not(hub_suite, serve):
     ready = subprocess.run(
         [*command, "--model", "stories"], check=False, cwd=hub_suite.path, capture_output=True, text=True
     )
-    assert ready.returncode == 0, ready.stderr
     assert "ok       stories: can be read: karpathy/stories260K at commit:" in ready.stdout
+    problems = [line for line in ready.stdout.splitlines() if line.startswith("problem")]
+    assert ready.returncode == 1, ready.stderr
+    assert [line.partition(";")[0] for line in problems] == [
+        "problem  stories: task ifeval: its answers may take 1280 tokens, the model's context holds 512"
+    ]
     missing = subprocess.run(
         [*command, "--model", "llama1b"], check=False, cwd=hub_suite.path, capture_output=True, text=True
     )

@@ -46,3 +46,21 @@ def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert main(["table", str(tmp_path / "nothing")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["list", "--limit", "0"]) == 2
+
+
+def test_the_results_folder_may_come_from_the_environment(results, capsys, monkeypatch):
+    monkeypatch.setenv("GLU_RESULTS_DIR", str(results))
+    assert main(["list"]) == 0
+    assert ["llama1b", "p0", "30", "1", "0", "29"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_list_shows_the_cases_of_other_methods_and_divisors(results, capsys):
+    assert main(["list", "--results-dir", str(results), "--method", "random", "--divisor", "64"]) == 0
+    levels = {line.split()[1] for line in capsys.readouterr().out.splitlines() if line.split()}
+    assert "p40d64-random" in levels
+    assert main(["list", "--results-dir", str(results), "--divisor", "7"]) == 2
+
+
+def test_a_percentage_without_a_model_is_refused_before_anything_is_sent(capsys):
+    assert main(["push", "--repo-id", "me/x", "--percent", "20"]) == 2
+    assert capsys.readouterr().err == "--percent 20 is for a pruned model; name it: --model KEY\n"

@@ -36,6 +36,7 @@ def test_the_model_card_carries_pruning_widths_and_scores_as_metadata(settings):
     card = ModelCard(text)
     (result,) = card.data.eval_results
     assert (result.metric_type, result.metric_value, result.dataset_name) == ("exact_match", 0.5, "sums")
+    assert card.data.license == "mit"
     assert "| MLP width | 512 | 308 |" in text
     assert "| expansion ratio | 4.0000 | 2.4062 |" in text
     assert "| sums | exact_match | 1.0000 | 0.5000 |" in text

@@ -12,7 +12,14 @@ from huggingface_hub.errors import (
 )
 
 from glu_lib.errors import AccessError
-from glu_lib.identity import _transport_error, applied_template, explain_access, folder_digest, resolve_identity
+from glu_lib.identity import (
+    _transport_error,
+    applied_template,
+    explain_access,
+    folder_digest,
+    resolve_identity,
+    with_patience,
+)
 from glu_lib.study import STUDY, Kind, ModelVariant
 
 LLAMA = STUDY.models["llama1b"]
@@ -114,12 +121,68 @@ def test_a_hub_model_is_known_by_its_commit(hub):
     assert (found.version, found.commit, found.folder) == ("commit:c0ffee", "c0ffee", None)
 
 
-def test_without_network_the_cached_snapshot_counts(hub, monkeypatch):
+def test_without_network_the_cached_snapshot_counts(hub, monkeypatch, tmp_path):
     hub.error = OSError("no route")
     with pytest.raises(AccessError, match="cannot be reached"):
         resolve_identity(LLAMA)
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_args, **_options: "/cache/5eed/config.json")
-    assert resolve_identity(LLAMA).commit == "5eed"
+    cached = tmp_path / "5eed"
+    cached.mkdir()
+    (cached / "config.json").write_text("{}")
+    (cached / "chat_template.jinja").write_text("{{ messages }}")
+
+    def from_cache(_source, name, *, revision):
+        assert revision in ("main", "5eed")
+        return str(cached / name) if (cached / name).exists() else None
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", from_cache)
+    found = resolve_identity(LLAMA)
+    assert (found.commit, found.is_offline) == ("5eed", True)
+    assert found.chat_template is not None
+
+
+@pytest.mark.parametrize("source", ["/no/such/folder", "~/none", "https://huggingface.co/a/b", "a/b/c", "a b"])
+def test_a_source_that_is_neither_folder_nor_id_is_one_line(source):
+    with pytest.raises(AccessError, match=r"model mine: source '.*' is no folder here and no hub id; correct the path"):
+        resolve_identity(ModelVariant("mine", source, Kind.BASE, (0,)))
+
+
+def busy(status: int) -> HfHubHTTPError:
+    response = SimpleNamespace(headers={}, status_code=status, request=None, url="")
+    return HfHubHTTPError("try later", response=response)
+
+
+@pytest.mark.parametrize(("status", "calls"), [(503, 3), (429, 3), (403, 1)])
+def test_a_busy_server_is_asked_again_a_refusal_counts(monkeypatch, status, calls):
+    waits, asked = [], []
+    monkeypatch.setattr("glu_lib.identity.time.sleep", waits.append)
+
+    def action():
+        asked.append(1)
+        if len(asked) < 3:
+            try:
+                raise busy(status)
+            except HfHubHTTPError as error:
+                raise OSError("as transformers says it") from error
+        return "answer"
+
+    if calls == 3:
+        assert with_patience(action) == "answer"
+    else:
+        with pytest.raises(OSError, match="as transformers"):
+            with_patience(action)
+    assert (len(asked), waits) == (calls, [1, 2][: calls - 1])
+
+
+def test_a_server_that_stays_busy_is_given_up_in_the_end(monkeypatch):
+    waits = []
+    monkeypatch.setattr("glu_lib.identity.time.sleep", waits.append)
+
+    def action():
+        raise busy(503)
+
+    with pytest.raises(HfHubHTTPError):
+        with_patience(action)
+    assert waits == [1, 2, 4, 8]
 
 
 def test_a_refusal_is_not_hidden_by_the_cache(hub, monkeypatch):

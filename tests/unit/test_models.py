@@ -1,11 +1,13 @@
 import dataclasses
+import shutil
 
 import pytest
 
+from glu_lib.embedded import MODEL_DIR
 from glu_lib.environment import detect_environment
 from glu_lib.errors import AccessError
 from glu_lib.identity import resolve_identity
-from glu_lib.models import check_memory, load_model
+from glu_lib.models import check_memory, inspect_model, load_model
 from glu_lib.settings import DType, Settings
 from glu_lib.study import STUDY, Kind, ModelVariant
 
@@ -40,3 +42,35 @@ def test_the_number_format_is_the_environments():
     loaded = load_model(nano, resolve_identity(nano), dataclasses.replace(ENVIRONMENT, dtype=DType.BFLOAT16))
     assert loaded.model.dtype is torch.bfloat16
     assert not loaded.model.training
+
+
+@pytest.fixture
+def saved_nano(tmp_path):
+    """A copy of the embedded model as a folder of the user's."""
+    folder = tmp_path / "saved"
+    shutil.copytree(MODEL_DIR, folder)
+    return folder
+
+
+def test_a_look_at_a_model_gives_its_shape_without_its_weights(saved_nano):
+    variant = ModelVariant("mine", str(saved_nano), Kind.BASE, (0,))
+    model = inspect_model(variant, resolve_identity(variant))
+    assert model.device.type == "meta"
+    assert model.config.intermediate_size == 512
+
+
+@pytest.mark.parametrize("look", [inspect_model, lambda *found: load_model(*found, ENVIRONMENT)], ids=["look", "load"])
+@pytest.mark.parametrize("damage", ["truncated", "no tokenizer", "broken config"])
+def test_a_damaged_folder_is_one_line(saved_nano, look, damage):
+    if damage == "truncated":
+        path = saved_nano / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "no tokenizer":
+        for path in saved_nano.glob("tokenizer*"):
+            path.unlink()
+    else:
+        (saved_nano / "config.json").write_text("{")
+    variant = ModelVariant("mine", str(saved_nano), Kind.BASE, (0,))
+    with pytest.raises(AccessError, match=r"model mine \(.*\) cannot be loaded: ") as caught:
+        look(variant, resolve_identity(variant))
+    assert "\n" not in str(caught.value)

@@ -2,8 +2,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from glu_lib.errors import StudyError
 from glu_lib.evaluation import TaskLibrary
-from glu_lib.study import STUDY
+from glu_lib.study import STUDY, Task
+from glu_lib.study.schema import Metric
+
+
+@pytest.fixture(scope="module")
+def library():
+    return TaskLibrary()
 
 
 @pytest.fixture
@@ -60,3 +67,27 @@ def test_the_same_template_of_another_level_builds_nothing(task):
     assert task.instances[0] is first[0]
     task.build_all_requests(**options, chat_template=template_of("b"))
     assert task.instances[0] is not first[0]
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (Task("nowhere", Metric("acc")), "task nowhere: lm-eval has no task 'nowhere'"),
+        (Task("piqa", Metric("accuracy")), "task piqa: lm-eval reports no accuracy; it has acc, acc_norm: correct"),
+        (Task("mmlu", Metric("f1")), "task mmlu: lm-eval reports no f1; it has acc: correct"),
+    ],
+)
+def test_what_lm_eval_does_not_know_shows_without_data(library, task, message):
+    with pytest.raises(StudyError, match=message):
+        library.check_known(task)
+
+
+def test_every_task_of_the_study_has_its_metric(library):
+    for task in STUDY.tasks.values():
+        library.check_known(task)
+
+
+@pytest.mark.parametrize(("key", "tokens"), [("ifeval", 1280), ("gsm8k", 256), ("piqa", None), ("sums", 8)])
+def test_the_length_of_answers_is_known_without_data(library, key, tokens):
+    found = library.answer_tokens(STUDY.tasks[key], 256)
+    assert found == tokens

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from glu_lib.analysis import HeadlineTable
@@ -70,3 +72,11 @@ def test_a_record_is_told_in_a_few_words():
     assert record_line({"profile": {"tokens_per_s": {"mean": 12.34}}}) == "12.3 tokens/s"
     architecture = {"pruning": {"expansion_ratio": 2.4004, "parameters": 913770496}}
     assert record_line(architecture) == "2.4x, 913,770,496 parameters"
+
+
+def test_prompts_that_lost_their_beginning_are_said_below_the_table():
+    cells = {key: found | {"truncated_prompts": 4 * (key == ("facts", 40))} for key, found in TABLE.cells.items()}
+    table = dataclasses.replace(TABLE, cells=cells)
+    note = "rompts longer than the model's context, scored without their beginning: facts p40 4"
+    assert markdown_table(table).endswith(f"\n\nP{note}.\n")
+    assert f"p{note}" in " ".join(terminal_lines(table, 80))

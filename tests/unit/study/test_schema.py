@@ -68,3 +68,21 @@ def test_the_papers_suites_have_their_published_sizes():
     assert [len(BENCHMARKS_BASE), len(BENCHMARKS_INSTRUCT), len(BENCHMARKS_CARBON)] == [13, 7, 12]
     assert {row["name"] for row in BENCHMARKS_BASE if row["num_fewshot"]} == {"mmlu", "gsm8k"}
     assert EXPERIMENT_CONFIG["llama3b"]["expansion_ratio"] == pytest.approx(2.6667, abs=1e-4)
+
+
+@pytest.mark.parametrize("key", ["piqa", "wiki", "p0", "latency"])
+def test_a_model_key_that_selects_more_than_the_model_is_refused(key):
+    model = ModelVariant(key, "a/b", Kind.BASE, (0,))
+    with pytest.raises(StudyError, match=f"model key '{key}' is part of '.*': -k {key} would select both; rename it"):
+        dataclasses.replace(STUDY, models={**STUDY.models, key: model})
+
+
+@pytest.mark.parametrize("change", [{"source": ""}, {"revision": " "}])
+def test_a_model_needs_a_source_and_a_revision(change):
+    with pytest.raises(StudyError, match="model 'x': its (source|revision) is empty; give one"):
+        ModelVariant(**{"key": "x", "source": "a/b", "kind": Kind.BASE, "levels": (0,), **change})
+
+
+def test_an_empty_suite_is_refused():
+    with pytest.raises(StudyError, match="suite 'quick' is empty; name at least one task or workload"):
+        dataclasses.replace(STUDY, suites={"quick": Suite("quick", "", models=("nano",))})
