@@ -17,6 +17,8 @@ from glu_lib.scoring.forward import SharedForward
 from glu_lib.scoring.packing import Group, Tokens, Tree, distinct_tokens, plan, rows
 
 _PLAN_TOKENS = 512  # a tree of at most so many tokens needs no cache for its common beginning
+_BATCH_TOKENS = 256  # a batch of so many tokens may end before it is full,
+_FILLED = 0.75  # where rows would be padded by more than a quarter
 _LOGIT_ROWS = 256  # scored positions per call of the output layer: × vocabulary × 4 bytes of memory
 
 Score = tuple[float, bool]
@@ -94,8 +96,14 @@ def _packings(group: Group, row_tokens: int) -> Iterator[list[Row]]:
 
 
 def _that_fit(budget: Budget, left: Sequence[Row]) -> int:
-    """How many of the rows make a batch: each gets the width of the first, the widest."""
-    return budget.tokens // sum(len(tree.tokens) for tree in left[0])
+    """How many of the rows make a batch: each gets the width of the first, the widest; much shorter ones wait."""
+    width = sum(len(tree.tokens) for tree in left[0])
+    most = max(1, budget.tokens // width)
+    enough = -(-_BATCH_TOKENS // width)
+    for count, row in enumerate(left[enough:most], start=enough):
+        if sum(len(tree.tokens) for tree in row) < _FILLED * width:
+            return count
+    return most
 
 
 def _halves(row: Row) -> list[Row]:

@@ -14,6 +14,9 @@ from itertools import pairwise
 Tokens = tuple[int, ...]
 
 MIN_SHARED = 16  # a common beginning shorter than this is not worth a cache of its own
+_GOOD_ENOUGH = 1.05  # times the distinct tokens: no search for a better plan
+_DEPTH = 32  # families within families
+_CALL_TOKENS = 64  # what a prefix of its own costs beside its tokens: a forward pass of one row
 _BRANCHES = 0.25  # a tree may exceed its longest request by this share: less than a cache for it would cost
 
 
@@ -69,7 +72,7 @@ def common_length(a: Tokens, b: Tokens) -> int:
     return low
 
 
-def plan(scored: Mapping[Tokens, int], row_tokens: int) -> Iterator[Group]:
+def plan(scored: Mapping[Tokens, int], row_tokens: int) -> list[Group]:
     """Split requests into groups of trees that hold at most `row_tokens` tokens, or one request and short branches.
 
     Args:
@@ -78,25 +81,59 @@ def plan(scored: Mapping[Tokens, int], row_tokens: int) -> Iterator[Group]:
         row_tokens: tokens of a row.
 
     Requests whose tree fits a row, or is little longer than its longest request, stand in a group without prefix.
-    A larger family of requests with a common beginning of at least `MIN_SHARED` tokens gets that beginning as the
-    group's prefix. Every token stands at least once, a token of a split tree's path more often.
+    A larger family of requests gets its common beginning as the group's prefix, unless smaller families with longer
+    beginnings need fewer tokens in all. Every token stands at least once, a token of a split tree's path more often.
     """
     ordered = sorted(scored)
     if not ordered:
-        return
-    shared = [common_length(a, b) for a, b in pairwise(ordered)]
-    loose: list[Tree] = []
-    for start, stop in _families(shared, len(ordered)):
-        members = ordered[start:stop]
-        inner = shared[start : stop - 1]
-        prefix = min([*inner, *(len(request) - scored[request] for request in members)])
-        room = max(row_tokens, int(max(map(len, members)) * (1 + _BRANCHES)))
+        return []
+    groups = _Planner(ordered, scored, row_tokens).best(0, len(ordered), 0).groups
+    loose = [tree for group in groups if not group.prefix for tree in group.trees]
+    return [*(group for group in groups if group.prefix), *([Group((), loose)] if loose else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Groups, and the tokens that they forward."""
+
+    groups: list[Group]
+    cost: int
+
+
+class _Planner:
+    """Finds the cheaper of two ways for a family of sorted requests, down to single ones: together, or split."""
+
+    def __init__(self, ordered: Sequence[Tokens], scored: Mapping[Tokens, int], row_tokens: int) -> None:
+        self._ordered = ordered
+        self._shared = [common_length(a, b) for a, b in pairwise(ordered)]
+        self._open = [len(request) - scored[request] for request in ordered]  # tokens before those that are scored
+        self._row_tokens = row_tokens
+
+    def best(self, start: int, stop: int, depth: int) -> _Plan:
+        """The plan of requests `start` to `stop`."""
+        together = self._together(start, stop)
+        inner = self._shared[start : stop - 1]
+        distinct = sum(map(len, self._ordered[start:stop])) - sum(inner)
+        if together.cost <= distinct * _GOOD_ENOUGH or not inner or depth == _DEPTH:
+            return together
+        least = min(inner)
+        cuts = [start, *(start + 1 + place for place, length in enumerate(inner) if length == least), stop]
+        parts = [self.best(begin, end, depth + 1) for begin, end in pairwise(cuts)]
+        cost = sum(part.cost for part in parts)
+        groups = [group for part in parts for group in part.groups]
+        calls = _CALL_TOKENS * sum(bool(group.prefix) for group in groups)
+        return _Plan(groups, cost) if cost + calls < together.cost else together
+
+    def _together(self, start: int, stop: int) -> _Plan:
+        """All of them behind their common beginning, or without one if their tree fits a row."""
+        members, inner = self._ordered[start:stop], self._shared[start : stop - 1]
+        prefix = min([*inner, *self._open[start:stop]])
+        room = max(self._row_tokens, int(max(map(len, members)) * (1 + _BRANCHES)))
         if sum(map(len, members)) - sum(inner) <= room or prefix < MIN_SHARED:
-            loose += _trees(members, inner, room, skip=0)
+            group = Group((), list(_trees(members, inner, room, skip=0)))
         else:
-            yield Group(members[0][:prefix], list(_trees(members, inner, row_tokens, skip=prefix)))
-    if loose:
-        yield Group((), loose)
+            group = Group(members[0][:prefix], list(_trees(members, inner, self._row_tokens, skip=prefix)))
+        return _Plan([group], len(group.prefix) + sum(len(tree.tokens) for tree in group.trees))
 
 
 def rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
@@ -115,7 +152,7 @@ def rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
             free[place] -= size
         while first_open < len(packed) and free[first_open] < 1:
             first_open += 1
-    return packed
+    return sorted(packed, key=lambda row: -sum(len(tree.tokens) for tree in row))
 
 
 def _families(shared: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
@@ -129,12 +166,17 @@ def _families(shared: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
 
 
 def _trees(members: Sequence[Tokens], shared: Sequence[int], row_tokens: int, *, skip: int) -> Iterator[Tree]:
-    """Trees of consecutive requests without their first `skip` tokens, each of at most `row_tokens` tokens."""
+    """Trees of consecutive requests without their first `skip` tokens, each of at most `row_tokens` tokens.
+
+    A request that shares little with the one before begins a tree of its own: a chain needs no mask.
+    """
     tree = Tree()
     path: list[int] = []
     for place, request in enumerate(members):
         common = shared[place - 1] - skip if place and tree.tokens else 0
-        if tree.tokens and len(tree.tokens) + len(request) - skip - common > row_tokens:
+        size = len(request) - skip
+        is_stranger = common < min(MIN_SHARED, size * _BRANCHES)
+        if tree.tokens and (is_stranger or len(tree.tokens) + size - common > row_tokens):
             yield tree
             tree, path, common = Tree(), [], 0
         path = tree.add(request[skip:], path, common)
