@@ -1,4 +1,4 @@
-"""Commands on the study and on records: list, validate, consolidate, table, push."""
+"""Commands on the study and on records: list, validate, consolidate, table, push; lm_eval with the suite's scorer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ EXIT_USAGE = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 fine, 1 with problems that were named, 2 wrong use."""
-    options = _parser().parse_args(arguments)
+    options, rest = _parser().parse_known_args(arguments)
+    if rest and options.command is not _lm_eval:
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     try:
         return int(options.command(options))
     except GluError as error:
@@ -62,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("table", help="print headline metrics per level as Markdown")
     command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
     command.set_defaults(command=_table)
+
+    command = commands.add_parser(
+        "lm_eval", add_help=False, help="lm-eval's own command, which then knows the suite's scorer: --model glu"
+    )
+    command.set_defaults(command=_lm_eval)
 
     command = commands.add_parser("push", help="upload the results as a data set, or a pruned model, to the hub")
     _add_run_options(command)
@@ -138,6 +146,17 @@ def _table(options: argparse.Namespace) -> int:
     for table in headline_tables(found.rows):
         print(f"**{table.title}**\n\n{markdown_table(table)}")
     return _report(found.problems)
+
+
+def _lm_eval(options: argparse.Namespace) -> int:
+    """Run the `lm_eval` command with the model `glu` registered; its exit code."""
+    from lm_eval.__main__ import cli_evaluate
+
+    import glu_lib.scoring.language_model  # noqa: F401  (registers the model)
+
+    sys.argv = ["lm_eval", *options.rest]
+    cli_evaluate()
+    return 0
 
 
 def _push(options: argparse.Namespace) -> int:

@@ -31,6 +31,8 @@ from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
 from glu_lib.threads import choose_threads
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from glu_lib.overflow import CountingHFLM
 
 
@@ -125,7 +127,7 @@ class Experiment:
         with peak_memory(self.environment.device) as loading:
             loaded = load_model(variant, identity, self.environment)
         check_architecture(variant, loaded.model)
-        threads = self._choose_threads(variant, loaded)
+        threads = self.choose_threads(loaded.model, variant.key)
         with peak_memory(self.environment.device) as cutting:
             texts = partial(
                 calibration_batches, variant, loaded.tokenizer, self.library, self.study, self.settings.seed
@@ -241,8 +243,8 @@ class Experiment:
             setup_environment(self.settings)
             self._is_set_up = True
 
-    def _choose_threads(self, variant: ModelVariant, loaded: LoadedModel) -> int | None:
-        """Threads of this run: as asked, or measured once per model; None on a GPU, where they do not count."""
+    def choose_threads(self, model: PreTrainedModel, name: str = "") -> int | None:
+        """Set torch's threads: as asked, or measured once per `name`; None on a GPU, where they do not count."""
         if self.environment.device != "cpu":
             return None
         import torch
@@ -250,10 +252,10 @@ class Experiment:
         if self.settings.threads is not None:
             torch.set_num_threads(self.settings.threads)
             return self.settings.threads
-        if variant.key not in self._threads:
-            self._threads[variant.key] = choose_threads(loaded.model, self.environment.cores)
-        torch.set_num_threads(self._threads[variant.key])
-        return self._threads[variant.key]
+        if name not in self._threads:
+            self._threads[name] = choose_threads(model, self.environment.cores)
+        torch.set_num_threads(self._threads[name])
+        return self._threads[name]
 
     def _check_same_neurons(
         self, variant: ModelVariant, pruning: Pruning, identity: ModelIdentity, result: PruningResult

@@ -29,6 +29,7 @@ from glu_lib.scoring.likelihood import LikelihoodPlan, Score
 from glu_lib.scoring.packing import Tokens
 
 _LOGGER = logging.getLogger(__name__)
+_AUTO_SEQUENCES = 64
 
 
 @register_model("glu")
@@ -212,8 +213,8 @@ class SharedPrefixLM(CountingHFLM):
 
     @contextmanager
     def _budget(self) -> Iterator[Budget]:
-        """The batch size as a budget; what fitted is the batch size afterwards."""
-        budget = Budget(self.batch_size)
+        """The batch size as a budget; what fitted is the batch size afterwards. `auto` begins at 64."""
+        budget = Budget(self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES)
         try:
             yield budget
         finally:
@@ -232,6 +233,6 @@ class SharedPrefixLM(CountingHFLM):
             self.model.config, "attention_chunk_size", None
         )
         # Inside the window attention is plain; a mask of our own would look beyond it.
-        if self.backend != "causal" or (window is not None and window < self.max_length):
+        if self.backend != "causal" or self.world_size > 1 or (window is not None and window < self.max_length):
             return False
         return self._forward.matches_plain_forward(self.vocab_size, self.max_length)

@@ -1,7 +1,12 @@
+import json
+import subprocess
+import sys
+
 import pytest
 
 from glu_lib.cases import Case, Pruning
 from glu_lib.cli import main
+from glu_lib.embedded import MODEL_DIR, TASKS_DIR
 from glu_lib.experiment import Experiment
 from glu_lib.study import STUDY
 
@@ -64,3 +69,20 @@ def test_list_shows_the_cases_of_other_methods_and_divisors(results, capsys):
 def test_a_percentage_without_a_model_is_refused_before_anything_is_sent(capsys):
     assert main(["push", "--repo-id", "me/x", "--percent", "20"]) == 2
     assert capsys.readouterr().err == "--percent 20 is for a pruned model; name it: --model KEY\n"
+
+
+def test_the_lm_eval_command_knows_the_suites_scorer(tmp_path):
+    command = [sys.executable, "-m", "glu_lib", "lm_eval", "run", "--model", "glu", "--tasks", "nano_facts,nano_sums"]
+    command += ["--model_args", f"pretrained={MODEL_DIR}", "--include_path", str(TASKS_DIR), "--limit", "4"]
+    command += ["--device", "cpu", "--output_path", str(tmp_path), "--batch_size", "auto"]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = tmp_path.rglob("results*.json")
+    found = json.loads(path.read_text())
+    assert found["config"]["model"] == "glu"
+    assert found["results"]["nano_facts"]["acc,none"] == 1.0
+    assert found["results"]["nano_sums"]["exact_match,none"] == 1.0
+
+
+def test_what_a_command_does_not_know_is_refused():
+    with pytest.raises(SystemExit):
+        main(["list", "--modle", "nano"])

@@ -1,0 +1,159 @@
+"""The whole sweep beside lm-eval's: `lm_eval --model hf` once per level on saved pruned checkpoints, against `pytest`.
+
+    python benchmarks/side_by_side.py --model karpathy/stories260K --tasks piqa,boolq --levels 0,20,40 --limit 50
+
+Same tasks, same weights, same limit, same batch size, same number of threads, float32 on CPU. Pruning and saving the
+checkpoints is not timed for lm-eval; loading, pruning and energy windows are part of pytest's time. With `--each` every
+task is timed on its own. Prints one line per comparison, and writes all figures to `--output` as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from glu_lib.cases import Pruning
+from glu_lib.experiment import Experiment
+from glu_lib.settings import Settings
+from glu_lib.study import STUDY, Kind, ModelVariant, Task
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = "sidebyside"
+
+
+def main() -> None:
+    """Time both ways on the same machine, one after the other, and compare what they found."""
+    options = _options()
+    tasks = [STUDY.tasks[name] for name in options.tasks.split(",")]
+    levels = [int(level) for level in options.levels.split(",")]
+    groups = [[task] for task in tasks] if options.each else [tasks]
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        checkpoints = _save_checkpoints(options, levels, folder)
+        for number, group in enumerate(groups):
+            place = folder / f"run{number}"
+            place.mkdir()
+            own_s, own = _lm_eval(options, checkpoints, group, place)
+            glu_s, glu = _pytest(options, levels, group, place)
+            difference = max(abs(glu[key] - own[key]) / max(abs(own[key]), 1e-9) for key in own)
+            line = {
+                "tasks": [task.key for task in group],
+                "lm_eval_s": own_s,
+                "pytest_s": glu_s,
+                "ratio": own_s / glu_s,
+                "largest_relative_difference": difference,
+                "values": len(own),
+            }
+            found.append(line)
+            print(
+                f"{','.join(line['tasks'])}: lm_eval {own_s:.1f} s, pytest {glu_s:.1f} s, ratio {own_s / glu_s:.2f}, "
+                f"{len(own)} headline values, largest relative difference {difference:.1e}",
+                flush=True,
+            )
+    if options.output:
+        options.output.write_text(json.dumps({**vars(options), "output": None, "found": found}, indent=1) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="hub id or folder")
+    parser.add_argument("--tasks", required=True, help="tasks of the study, separated by commas")
+    parser.add_argument("--levels", default="0,20,40", help="pruning percentages (default 0,20,40)")
+    parser.add_argument("--limit", type=int, default=20, help="samples per task (default 20)")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--each", action="store_true", help="time every task on its own")
+    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    return parser.parse_args()
+
+
+def _save_checkpoints(options: argparse.Namespace, levels: Sequence[int], folder: Path) -> dict[int, Path]:
+    experiment = Experiment(Settings(folder / "unused", device="cpu", threads=options.threads))
+    variant = ModelVariant(KEY, options.model, Kind.BASE, tuple(levels))
+    paths = {}
+    for level in levels:
+        paths[level] = folder / f"p{level}"
+        with experiment.prepared(variant, Pruning(level)) as prepared:
+            prepared.loaded.model.save_pretrained(paths[level])
+            prepared.loaded.tokenizer.save_pretrained(paths[level])
+    return paths
+
+
+def _environment(options: argparse.Namespace) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": str(options.threads), "TQDM_DISABLE": "1"}
+
+
+def _lm_eval(
+    options: argparse.Namespace, checkpoints: dict[int, Path], tasks: Sequence[Task], place: Path
+) -> tuple[float, dict[tuple[int, str], float]]:
+    """Seconds and headline values: one process per level and few-shot count, which is one option of the command."""
+    seconds, values = 0.0, {}
+    for level, path in checkpoints.items():
+        for shots, members in groupby(sorted(tasks, key=lambda task: task.num_fewshot), lambda task: task.num_fewshot):
+            group = list(members)
+            output = place / f"lm_eval-{level}-{shots}"
+            command = [sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--device", "cpu"]
+            command += ["--model_args", f"pretrained={path},dtype=float32", "--limit", str(options.limit)]
+            command += ["--tasks", ",".join(task.lm_eval_name for task in group), "--output_path", str(output)]
+            command += ["--batch_size", str(options.batch_size), *(["--num_fewshot", str(shots)] if shots else [])]
+            seconds += _timed(command, options)
+            (report,) = output.rglob("results*.json")
+            results = json.loads(report.read_text())["results"]
+            for task in group:
+                metric = f"{task.metric.name},{task.metric.filter}"
+                values[level, task.key] = results[task.lm_eval_name][metric]
+    return seconds, values
+
+
+def _pytest(
+    options: argparse.Namespace, levels: Sequence[int], tasks: Sequence[Task], place: Path
+) -> tuple[float, dict[tuple[int, str], float]]:
+    study = place / "study.toml"
+    source = str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model
+    study.write_text(
+        f'[models.{KEY}]\nsource = "{source}"\nkind = "base"\nlevels = {list(levels)}\nsuites = []\n'
+        f"[suites]\n{KEY}_suite = {json.dumps([task.key for task in tasks])}\n"
+    )
+    results = place / "results"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        f"--study={study}",
+        f"--results-dir={results}",
+        "-m",
+        f"{KEY}_suite",
+    ]
+    command += ["--limit", str(options.limit), "--batch-size", str(options.batch_size), "--dtype", "float32"]
+    command += ["--device", "cpu", "--threads", str(options.threads), "-o", f"cache_dir={place / 'cache'}"]
+    seconds = _timed(command, options)
+    values = {}
+    for path in results.glob("individual_files/*/*/*.json"):
+        record = json.loads(path.read_text())
+        values[record["case"]["percent"], record["case"]["subject"]] = record["score"]["headline"]["value"]
+    return seconds, values
+
+
+def _timed(command: Sequence[str], options: argparse.Namespace) -> float:
+    start_s = time.perf_counter()
+    answer = subprocess.run(
+        command, check=False, cwd=ROOT, env=_environment(options), capture_output=True, text=True, errors="replace"
+    )
+    seconds = time.perf_counter() - start_s
+    if answer.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}")
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The suite's scorer beside lm-eval's `HFLM`: tokens forwarded, time and peak memory; only run with `-m scoring`."""
+
+import pytest
+
+from glu_lib.embedded import MODEL_DIR
+from glu_lib.evaluation import wrap_model
+from glu_lib.memory import peak_memory
+from glu_lib.scoring.shapes import SHAPES, benchmark_model, needed_tokens
+from glu_lib.settings import Scorer
+
+pytestmark = pytest.mark.scoring
+
+
+@pytest.fixture(scope="module")
+def network(experiment):
+    """A random model, its tokenizer and the words it knows."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    words = [word for word in tokenizer.get_vocab() if not word.startswith("<")]
+    model = benchmark_model(tokenizer).to(experiment.environment.device)
+    experiment.choose_threads(model)
+    return model, tokenizer, words
+
+
+@pytest.mark.parametrize("scorer", Scorer)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_scoring(benchmark, experiment, network, shape, scorer):
+    """Texts in, scores out, tokenization included; the fast scorer forwards little more than it has to."""
+    model, tokenizer, words = network
+    requests = shape.requests(words)
+    forwarded = []
+
+    def fresh():
+        lm = wrap_model(model, tokenizer, batch_size=experiment.settings.batch_size, scorer=scorer)
+        return (lm,), {}
+
+    def score(lm):
+        return getattr(lm, shape.method)(requests, disable_tqdm=True)
+
+    (counting,), _ = fresh()
+    hook = model.get_input_embeddings().register_forward_hook(
+        lambda _m, inputs, _o: forwarded.append(inputs[0].numel())
+    )
+    with peak_memory(experiment.environment.device) as memory:
+        score(counting)
+    hook.remove()
+    benchmark.group = shape.name
+    benchmark.extra_info["forwarded_tokens"] = sum(forwarded)
+    benchmark.extra_info["peak_bytes"] = memory.peak_bytes
+    if scorer is Scorer.FAST:
+        needed = needed_tokens(counting, shape, requests)
+        benchmark.extra_info["needed_tokens"] = needed
+        assert sum(forwarded) < 1.25 * needed
+    benchmark.pedantic(score, setup=fresh, rounds=3, warmup_rounds=0)
