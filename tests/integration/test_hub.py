@@ -111,6 +111,57 @@ json.dump(own, open({str(tmp_path / "own.json")!r}, "w"))
             assert theirs["value"] == pytest.approx(expected, rel=1e-4), (task, theirs)
 
 
+EQUALITY = """
+import json, sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
+from glu_lib.settings import Scorer
+from glu_lib.study import STUDY
+
+torch.set_num_threads(1)
+library = TaskLibrary()
+for source in ("karpathy/stories260K", "EN10/babyllama-tok361"):
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    both = [wrap_model(model, tokenizer, batch_size=8, scorer=scorer) for scorer in Scorer]
+    for key in sys.argv[1:]:
+        if key == "gsm8k" and both[0].max_length <= 256:
+            continue
+        found = [
+            evaluate_task(lm, library, STUDY.tasks[key], seed=1, limit=4, chat_template=False) for lm in both
+        ]
+        answers = [
+            [response[0] for samples in one.raw_samples.values() for sample in samples for response in sample["resps"]]
+            for one in found
+        ]
+        metrics = [[(value.metric, value.value) for value in one.metrics] for one in found]
+        cut = [one.truncated_prompts for one in found]
+        print(json.dumps({"model": source, "task": key, "answers": answers, "metrics": metrics, "cut": cut}))
+"""
+
+
+def test_every_answer_equals_hflms_over_real_tasks(hub_suite, serve):
+    """Log-probabilities within 1e-4, equal greedy flags and texts, equal counts of prompts that did not fit."""
+    serve()
+    tasks = ["piqa", "boolq", "hellaswag", "arc_challenge", "lambada_openai", "winogrande", "truthfulqa_mc2", "gsm8k"]
+    result = subprocess.run([sys.executable, "-c", EQUALITY, *tasks], check=True, capture_output=True, text=True)
+    lines = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    assert len(lines) == 2 * len(tasks) - 1
+    for line in lines:
+        ours, theirs = line["answers"]
+        assert len(ours) == len(theirs) > 0
+        for mine, other in zip(ours, theirs, strict=True):
+            if isinstance(mine, str):
+                assert mine == other, line["task"]
+            else:
+                assert mine[0] == pytest.approx(other[0], abs=1e-4, rel=1e-6), line["task"]
+                assert mine[1] == other[1], line["task"]
+        assert line["cut"][0] == line["cut"][1]
+        for (name, value), (_, expected) in zip(*line["metrics"], strict=True):
+            assert value == pytest.approx(expected, rel=1e-4), (line["task"], name)
+
+
 def test_groups_keep_every_sub_task_and_few_shot_prompts_that_do_not_fit_are_counted(hub_suite, serve):
     serve()
     result = hub_suite.runpytest_subprocess(
