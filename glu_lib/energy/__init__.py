@@ -1,0 +1,27 @@
+"""Energy: windows in joules with their sources, and checks that catch impossible figures."""
+
+from glu_lib.energy.plausibility import Claim, implausible, padded
+from glu_lib.energy.window import (
+    JOULES_PER_KWH,
+    Component,
+    EnergyMeter,
+    EnergyReading,
+    Quality,
+    Window,
+    read_components,
+    sources,
+)
+
+__all__ = [
+    "JOULES_PER_KWH",
+    "Claim",
+    "Component",
+    "EnergyMeter",
+    "EnergyReading",
+    "Quality",
+    "Window",
+    "implausible",
+    "padded",
+    "read_components",
+    "sources",
+]
