@@ -87,6 +87,7 @@ def _workload_fields(workload: Workload, settings: Settings, environment: Enviro
         "batch size": workload.batch_size,
         "seeds": list(workload.seeds),
         "min window (s)": settings.min_window_s,
+        "idle (s)": settings.idle_s,
         "device": environment.gpu or environment.cpu,
         "cores": environment.cores,
         "threads": settings.threads,

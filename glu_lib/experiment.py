@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from glu_lib.calibration import calibration_batches
 from glu_lib.cases import Case, CaseKind, Pruning
 from glu_lib.done_key import done_key
-from glu_lib.energy import EnergyMeter
+from glu_lib.energy import EnergyMeter, IdlePower, measure_idle
 from glu_lib.environment import Environment, detect_environment, set_library_defaults, setup_environment
 from glu_lib.errors import AccessError, RecordError, VerificationError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
@@ -65,6 +65,7 @@ class Experiment:
     _identities: dict[str, ModelIdentity | AccessError] = field(default_factory=dict)
     _threads: dict[str, int] = field(default_factory=dict)
     _encodings: dict[str, Encodings] = field(default_factory=dict)
+    _idle: IdlePower | None = None
     _is_set_up: bool = False
 
     def __post_init__(self) -> None:
@@ -187,7 +188,13 @@ class Experiment:
         runtime: dict[str, Any] = {"batch_size": self.settings.batch_size, "threads": prepared.threads}
         if isinstance(case.subject, Workload):
             energy = profile_workload(
-                prepared.loaded, case.subject, self.meter, self.library, self.study, self.settings
+                prepared.loaded,
+                case.subject,
+                self.meter,
+                self.library,
+                self.study,
+                self.settings,
+                self._idle_power(prepared),
             )
             return (
                 prepared.pruning,
@@ -219,6 +226,12 @@ class Experiment:
 
     def _applies_template(self, variant: ModelVariant) -> bool:
         return applied_template(variant, self.identity(variant), self.settings.chat_template) is not None
+
+    def _idle_power(self, prepared: PreparedModel) -> IdlePower | None:
+        """What the machine draws at rest with a model resident; measured once per run, None if that was not asked."""
+        if self._idle is None and self.settings.idle_s > 0:
+            self._idle = measure_idle(self.meter, prepared.loaded.model.device, self.settings.idle_s)
+        return self._idle
 
     def _encodings_of(self, variant: ModelVariant) -> Encodings:
         """Token ids kept from level to level of one model; those of the model before are dropped."""

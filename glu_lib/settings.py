@@ -32,6 +32,7 @@ class Scorer(StrEnum):
 DIVISORS = (32, 64, 128, 256)
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_MIN_WINDOW_S = 10.0
+DEFAULT_IDLE_S = 30.0
 # lm-eval's own defaults, stated so that they stand in every done key.
 SEED = 1234
 
@@ -41,7 +42,8 @@ class Settings:
     """Choices of one run; None means detected or measured.
 
     `limit` is samples per task (or prompts per workload), `batch_size` requests per forward pass,
-    `threads` CPU threads of torch, `min_window_s` the shortest energy window in seconds; without
+    `threads` CPU threads of torch, `min_window_s` the shortest energy window of a workload and
+    `idle_s` the rest before workloads, in seconds; without
     `chat_template` the template is applied to instruct variants only.
 
     Raises:
@@ -59,6 +61,7 @@ class Settings:
     threads: int | None = None
     seed: int = SEED
     min_window_s: float = DEFAULT_MIN_WINDOW_S
+    idle_s: float = DEFAULT_IDLE_S
 
     def __post_init__(self) -> None:
         # Notebooks give text where the command line gives a path or a choice.
@@ -70,8 +73,10 @@ class Settings:
         _check_count("--limit", self.limit, "leave it out to score every sample")
         _check_count("--batch-size", self.batch_size, f"the default is {DEFAULT_BATCH_SIZE}")
         _check_count("--threads", self.threads, "leave it out to have it measured")
-        if self.min_window_s <= 0:
+        if not self.min_window_s > 0:
             raise SettingsError(f"--min-window {self.min_window_s}: must be more than 0 seconds")
+        if not self.idle_s >= 0:
+            raise SettingsError(f"--idle-seconds {self.idle_s}: must be 0 or more; 0 leaves idle power out")
         if self.results_dir.exists() and not self.results_dir.is_dir():
             raise SettingsError(
                 f"--results-dir {str(self.results_dir)!r} is a file; records need a folder: name another one"

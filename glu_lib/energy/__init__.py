@@ -1,5 +1,6 @@
 """Energy: windows in joules with their sources, and checks that catch impossible figures."""
 
+from glu_lib.energy.idle import IdlePower, idle_power, measure_idle
 from glu_lib.energy.plausibility import Claim, implausible, padded
 from glu_lib.energy.window import (
     JOULES_PER_KWH,
@@ -18,9 +19,12 @@ __all__ = [
     "Component",
     "EnergyMeter",
     "EnergyReading",
+    "IdlePower",
     "Quality",
     "Window",
+    "idle_power",
     "implausible",
+    "measure_idle",
     "padded",
     "read_components",
     "sources",

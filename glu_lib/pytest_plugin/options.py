@@ -10,7 +10,17 @@ import pytest
 
 from glu_lib.errors import GluError, SettingsError
 from glu_lib.experiment import Experiment
-from glu_lib.settings import DEFAULT_BATCH_SIZE, DIVISORS, DType, Scorer, Settings, check_divisor, parse_dtype
+from glu_lib.settings import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_IDLE_S,
+    DEFAULT_MIN_WINDOW_S,
+    DIVISORS,
+    DType,
+    Scorer,
+    Settings,
+    check_divisor,
+    parse_dtype,
+)
 from glu_lib.study import STUDY, Method, StudyFile, load_study
 
 EXPERIMENT = pytest.StashKey[Experiment]()
@@ -76,6 +86,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="apply the tokenizer's chat template to every model, or to none (default: to instruct variants)",
     )
     group.addoption(
+        "--min-window",
+        type=float,
+        default=DEFAULT_MIN_WINDOW_S,
+        metavar="S",
+        help=f"shortest energy window of a workload in seconds; it is repeated until then (default "
+        f"{DEFAULT_MIN_WINDOW_S:g})",
+    )
+    group.addoption(
+        "--idle-seconds",
+        type=float,
+        default=DEFAULT_IDLE_S,
+        metavar="S",
+        help=f"rest before the first workload to measure idle power (default {DEFAULT_IDLE_S:g}; 0: gross figures only)",
+    )
+    group.addoption(
         "--threads",
         type=int,
         metavar="N",
@@ -121,6 +146,8 @@ def settings_from(config: pytest.Config) -> Settings:
         chat_template={"on": True, "off": False}.get(config.getoption("chat_template")),
         scorer=Scorer(config.getoption("scorer")),
         threads=config.getoption("threads"),
+        min_window_s=config.getoption("min_window"),
+        idle_s=config.getoption("idle_seconds"),
     )
 
 

@@ -1,0 +1,5 @@
+"""Profiling: generation workloads measured for time, throughput, memory and energy."""
+
+from glu_lib.profiling.workload import profile_workload
+
+__all__ = ["profile_workload"]

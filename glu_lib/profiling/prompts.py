@@ -1,0 +1,59 @@
+"""The prompts of a workload: real ones of its task, drawn by seed, tokenized and padded before any window opens."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from glu_lib.errors import MeasurementError
+from glu_lib.evaluation import TaskLibrary
+from glu_lib.models import LoadedModel
+from glu_lib.settings import Settings
+from glu_lib.study import Study, Workload
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding
+
+_POOL = 4  # prompts to draw from, per prompt drawn
+
+
+def workload_prompts(workload: Workload, library: TaskLibrary, study: Study, settings: Settings) -> list[str]:
+    """Distinct prompts to draw from: the first ones of each part of the workload's task, in lm-eval's order.
+
+    Raises:
+        AccessError: if the task's data cannot be had.
+        MeasurementError: if there are too few.
+    """
+    parts = list(library.load(study.tasks[workload.prompts], seed=settings.seed)["tasks"].values())
+    each = -(-_POOL * workload.num_prompts // len(parts))
+    contexts: dict[str, None] = {}
+    for task in parts:
+        task.build_all_requests(limit=each, rank=0, world_size=1)
+        contexts |= dict.fromkeys(instance.args[0] for instance in task.instances)
+    if len(contexts) < workload.num_prompts:
+        raise MeasurementError(
+            f"workload {workload.key}: task {workload.prompts} has {len(contexts)} distinct prompts, "
+            f"{workload.num_prompts} are needed; lower the workload's num_prompts"
+        )
+    return list(contexts)
+
+
+def tokenized_batches(
+    loaded: LoadedModel, workload: Workload, seed: int, prompts: list[str], limit: int | None
+) -> list[BatchEncoding]:
+    """`num_prompts` prompts drawn by `seed`, left-padded into batches on the model's device."""
+    count = min(workload.num_prompts, limit or workload.num_prompts)
+    chosen = random.Random(seed).sample(prompts, count)
+    tokenizer = loaded.tokenizer
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return [
+        tokenizer(
+            chosen[start : start + workload.batch_size],
+            return_tensors="pt",
+            padding=True,
+            return_token_type_ids=False,
+        ).to(loaded.model.device)
+        for start in range(0, count, workload.batch_size)
+    ]

@@ -1,0 +1,174 @@
+"""A generation workload: time to first token and per token, throughput, memory and energy, repeated by seed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.energy import Claim, EnergyMeter, EnergyReading, IdlePower, implausible
+from glu_lib.errors import MeasurementError
+from glu_lib.evaluation import TaskLibrary
+from glu_lib.memory import peak_memory
+from glu_lib.models import LoadedModel
+from glu_lib.profiling.generation import generate_fixed, generate_natural, time_steps
+from glu_lib.profiling.prompts import tokenized_batches, workload_prompts
+from glu_lib.profiling.statistics import percentiles, summarize
+from glu_lib.settings import Settings
+from glu_lib.study import Study, Workload
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding
+
+_TIMED_BATCHES = 10  # of the pass that times each token
+
+
+def profile_workload(
+    loaded: LoadedModel,
+    workload: Workload,
+    meter: EnergyMeter,
+    library: TaskLibrary,
+    study: Study,
+    settings: Settings,
+    idle: IdlePower | None,
+) -> dict[str, Any]:
+    """Generate a workload's answers, once per seed, inside energy windows.
+
+    The comparable figures have a fixed length: every row gets exactly `new_tokens` tokens, so that tokens are real
+    tokens at every level; the prompts are gone through again until the window is at least `min_window_s` long. A second
+    window holds one pass at natural length. Prompts are tokenized and one full-shape batch is run before; times of
+    single tokens and peak memory come from passes of their own, outside the windows.
+
+    Args:
+        loaded: the pruned model and its tokenizer.
+        workload: prompts, new tokens, batch size, seeds.
+        meter: the process's energy meter.
+        library: where the prompts' task is loaded.
+        study: resolves the workload's prompt task.
+        settings: seed, limit, shortest window in seconds.
+        idle: power of the resting machine with the model resident; None if it was not measured.
+
+    Returns:
+        `repeats` (one dictionary per seed), `profile` (a summary over them of each figure), `idle` and `memory`;
+        JSON values with the unit in each name.
+
+    Raises:
+        MeasurementError: if a figure cannot be true; nothing is recorded.
+    """
+    prompts = workload_prompts(workload, library, study, settings)
+    repeats = []
+    for seed in workload.seeds:
+        batches = tokenized_batches(loaded, workload, seed, prompts, settings.limit)
+        generate_fixed(loaded, batches[0], workload.new_tokens)  # first use of a shape compiles and allocates
+        repeat = {
+            "seed": seed,
+            **_step_times(loaded, workload, batches),
+            **_fixed_length(loaded, workload, batches, meter, settings, idle),
+            "natural": _natural_length(loaded, workload, batches, meter, idle),
+        }
+        _check(workload, repeat)
+        repeats.append(repeat)
+    with peak_memory(str(loaded.model.device)) as memory:
+        generate_fixed(loaded, batches[0], workload.new_tokens)
+    names = [name for name, value in repeats[0].items() if name.endswith(("_ms", "_j", "_per_s"))]
+    return {
+        "repeats": repeats,
+        "profile": {name: summarize([repeat[name] for repeat in repeats]) for name in names},
+        "idle": idle.as_dict() if idle else None,
+        "generation_memory": memory.as_dict(),
+    }
+
+
+def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> dict[str, Any]:
+    """Time to the first token and from token to token, milliseconds; None without later tokens."""
+    steps = [time_steps(loaded, batch, workload.new_tokens) for batch in batches[:_TIMED_BATCHES]]
+    first = percentiles([step.first_token_ms for step in steps])
+    later = percentiles([tick for step in steps for tick in step.later_tokens_ms])
+    return {
+        "time_to_first_token_ms": first["p50"],
+        "time_per_output_token_ms": later["p50"],
+        "time_per_output_token_p90_ms": later["p90"],
+        "time_per_output_token_p99_ms": later["p99"],
+    }
+
+
+def _fixed_length(
+    loaded: LoadedModel,
+    workload: Workload,
+    batches: list[BatchEncoding],
+    meter: EnergyMeter,
+    settings: Settings,
+    idle: IdlePower | None,
+) -> dict[str, Any]:
+    """One energy window over whole passes of the prompts, every row of the same length."""
+    rows = sum(batch["input_ids"].shape[0] for batch in batches)
+    passes, start_s = 0, time.perf_counter()
+    with meter.window(loaded.model.device) as window:
+        while passes == 0 or time.perf_counter() - start_s < settings.min_window_s:
+            for batch in batches:
+                generate_fixed(loaded, batch, workload.new_tokens)
+            passes += 1
+    tokens = passes * rows * workload.new_tokens
+    return {
+        "passes": passes,
+        "rows": rows,
+        "new_tokens": tokens,
+        **_figures(window.result(), tokens, passes * rows, idle),
+    }
+
+
+def _natural_length(
+    loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding], meter: EnergyMeter, idle: IdlePower | None
+) -> dict[str, Any]:
+    """One energy window over one pass of the prompts, each row as long as the model makes it."""
+    row_tokens: list[int] = []
+    with meter.window(loaded.model.device) as window:
+        for batch in batches:
+            row_tokens += generate_natural(loaded, batch, workload.new_tokens)
+    tokens = sum(row_tokens)
+    return {
+        "new_tokens": tokens,
+        "row_tokens": row_tokens,
+        **_figures(window.result(), tokens, len(row_tokens), idle),
+    }
+
+
+def _figures(energy: EnergyReading, tokens: int, responses: int, idle: IdlePower | None) -> dict[str, Any]:
+    """Throughput, and joules per token and per response: gross, and net of the resting machine where that is known."""
+    net_j = idle.net_j(energy) if idle else None
+    return {
+        "tokens_per_s": tokens / energy.window_s,
+        "energy_per_token_j": None if energy.total_j is None else energy.total_j / tokens,
+        "net_energy_per_token_j": None if net_j is None else net_j / tokens,
+        "energy_per_response_j": None if energy.total_j is None else energy.total_j / responses,
+        "energy": energy.as_dict(),
+    }
+
+
+def _check(workload: Workload, repeat: dict[str, Any]) -> None:
+    """Refuse figures that cannot be true."""
+    natural = repeat["natural"]
+    claims = [
+        Claim(
+            f"{workload.key}, seed {repeat['seed']}",
+            window_s=repeat["energy"]["window_s"],
+            total_j=repeat["energy"]["total_j"],
+            parts_j={name: repeat["energy"][name]["energy_j"] for name in ("gpu", "cpu", "ram")},
+            rows=repeat["rows"],
+            passes=repeat["passes"],
+            tokens=repeat["new_tokens"],
+            max_new_tokens=workload.new_tokens,
+            fixed_length=True,
+            time_per_output_token_ms=repeat["time_per_output_token_ms"],
+        ),
+        Claim(
+            f"{workload.key}, seed {repeat['seed']}, natural length",
+            window_s=natural["energy"]["window_s"],
+            total_j=natural["energy"]["total_j"],
+            rows=len(natural["row_tokens"]),
+            tokens=natural["new_tokens"],
+            max_new_tokens=workload.new_tokens,
+        ),
+    ]
+    found = [line for claim in claims for line in implausible(claim)]
+    if found:
+        raise MeasurementError(f"impossible figures, nothing is recorded: {'; '.join(found)}")
