@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from glu_lib.calibration import calibration_batches
 from glu_lib.cases import Case, CaseKind, Pruning
 from glu_lib.done_key import done_key
-from glu_lib.energy import EnergyMeter, IdlePower, measure_idle
+from glu_lib.energy import EnergyMeter, IdlePower, country_intensity, measure_idle
 from glu_lib.environment import Environment, detect_environment, set_library_defaults, setup_environment
 from glu_lib.errors import AccessError, RecordError, VerificationError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
@@ -21,7 +21,7 @@ from glu_lib.identity import ModelIdentity, applied_template, resolve_identity
 from glu_lib.lm_eval_files import write_lm_eval_files
 from glu_lib.memory import peak_memory
 from glu_lib.models import LoadedModel, build_on_meta, check_architecture, load_model, release_memory
-from glu_lib.profiling import profile_workload
+from glu_lib.profiling import profile_workload, workload_passes
 from glu_lib.pruning import PruningResult, prune
 from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
 from glu_lib.scoring.encoding import Encodings
@@ -61,7 +61,7 @@ class Experiment:
     environment: Environment = field(init=False)
     store: Store = field(init=False)
     library: TaskLibrary = field(default_factory=TaskLibrary)
-    meter: EnergyMeter = field(default_factory=EnergyMeter)
+    meter: EnergyMeter = field(init=False)
     _identities: dict[str, ModelIdentity | AccessError] = field(default_factory=dict)
     _threads: dict[str, int] = field(default_factory=dict)
     _encodings: dict[str, Encodings] = field(default_factory=dict)
@@ -72,6 +72,8 @@ class Experiment:
         set_library_defaults()
         self.environment = detect_environment(self.settings)
         self.store = Store(self.settings.results_dir)
+        intensity, country = self.settings.carbon_intensity, self.settings.country
+        self.meter = EnergyMeter(country_intensity(country) if country else intensity)
 
     def identity(self, variant: ModelVariant) -> ModelIdentity:
         """Which weights `variant` means; asked once per run.
@@ -178,6 +180,11 @@ class Experiment:
         record = build_record(case, key, self.environment, pruning, **parts)
         self.store.write(case, key.get("limit"), record, samples)
         return record
+
+    def passes(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
+        """Passes over an energy case's prompts, one per seed, tokenized and warm: for a timer of another kind."""
+        assert isinstance(case.subject, Workload)
+        return workload_passes(prepared.loaded, case.subject, self.library, self.study, self.settings)
 
     def _measure(
         self, case: Case, prepared: PreparedModel | None

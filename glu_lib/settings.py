@@ -43,7 +43,7 @@ class Settings:
 
     `limit` is samples per task (or prompts per workload), `batch_size` requests per forward pass,
     `threads` CPU threads of torch, `min_window_s` the shortest energy window of a workload and
-    `idle_s` the rest before workloads, in seconds; without
+    `idle_s` the rest before workloads, in seconds; `carbon_intensity` is in g CO2e/kWh; without
     `chat_template` the template is applied to instruct variants only.
 
     Raises:
@@ -62,6 +62,9 @@ class Settings:
     seed: int = SEED
     min_window_s: float = DEFAULT_MIN_WINDOW_S
     idle_s: float = DEFAULT_IDLE_S
+    allow_shared: bool = False
+    carbon_intensity: float | None = None
+    country: str | None = None
 
     def __post_init__(self) -> None:
         # Notebooks give text where the command line gives a path or a choice.
@@ -77,6 +80,10 @@ class Settings:
             raise SettingsError(f"--min-window {self.min_window_s}: must be more than 0 seconds")
         if not self.idle_s >= 0:
             raise SettingsError(f"--idle-seconds {self.idle_s}: must be 0 or more; 0 leaves idle power out")
+        if self.carbon_intensity is not None and self.carbon_intensity < 0:
+            raise SettingsError(f"--carbon-intensity {self.carbon_intensity}: must be 0 or more (g/kWh)")
+        if self.carbon_intensity is not None and self.country is not None:
+            raise SettingsError("--carbon-intensity and --country both say where the machine stands; give one of them")
         if self.results_dir.exists() and not self.results_dir.is_dir():
             raise SettingsError(
                 f"--results-dir {str(self.results_dir)!r} is a file; records need a folder: name another one"

@@ -1,5 +1,6 @@
 """Energy: windows in joules with their sources, and checks that catch impossible figures."""
 
+from glu_lib.energy.conditions import check_exclusive, gpu_state, observed_conditions
 from glu_lib.energy.idle import IdlePower, idle_power, measure_idle
 from glu_lib.energy.plausibility import Claim, implausible, padded
 from glu_lib.energy.window import (
@@ -9,7 +10,9 @@ from glu_lib.energy.window import (
     EnergyReading,
     Quality,
     Window,
+    country_intensity,
     read_components,
+    resolution_s,
     sources,
 )
 
@@ -22,10 +25,15 @@ __all__ = [
     "IdlePower",
     "Quality",
     "Window",
+    "check_exclusive",
+    "country_intensity",
+    "gpu_state",
     "idle_power",
     "implausible",
     "measure_idle",
+    "observed_conditions",
     "padded",
     "read_components",
+    "resolution_s",
     "sources",
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.energy import Claim, EnergyMeter, EnergyReading, IdlePower, implausible
+from glu_lib.energy import Claim, EnergyMeter, EnergyReading, IdlePower, implausible, observed_conditions
 from glu_lib.errors import MeasurementError
 from glu_lib.evaluation import TaskLibrary
 from glu_lib.memory import peak_memory
@@ -19,6 +20,7 @@ from glu_lib.study import Study, Workload
 if TYPE_CHECKING:
     from transformers import BatchEncoding
 
+EMISSIONS_FOLDER = "codecarbon"
 _TIMED_BATCHES = 10  # of the pass that times each token
 
 
@@ -58,13 +60,15 @@ def profile_workload(
     repeats = []
     for seed in workload.seeds:
         batches = tokenized_batches(loaded, workload, seed, prompts, settings.limit)
-        generate_fixed(loaded, batches[0], workload.new_tokens)  # first use of a shape compiles and allocates
-        repeat = {
-            "seed": seed,
-            **_step_times(loaded, workload, batches),
-            **_fixed_length(loaded, workload, batches, meter, settings, idle),
-            "natural": _natural_length(loaded, workload, batches, meter, idle),
-        }
+        with observed_conditions(loaded.model.device, allow_shared=settings.allow_shared) as conditions:
+            generate_fixed(loaded, batches[0], workload.new_tokens)  # first use of a shape compiles and allocates
+            repeat = {
+                "seed": seed,
+                **_step_times(loaded, workload, batches),
+                **_fixed_length(loaded, workload, batches, meter, settings, idle),
+                "natural": _natural_length(loaded, workload, batches, meter, settings, idle),
+            }
+        repeat["conditions"] = conditions
         _check(workload, repeat)
         repeats.append(repeat)
     with peak_memory(str(loaded.model.device)) as memory:
@@ -76,6 +80,22 @@ def profile_workload(
         "idle": idle.as_dict() if idle else None,
         "generation_memory": memory.as_dict(),
     }
+
+
+def workload_passes(
+    loaded: LoadedModel, workload: Workload, library: TaskLibrary, study: Study, settings: Settings
+) -> Iterator[Callable[[], None]]:
+    """One pass over the prompts of each seed at fixed length, ready to be called: tokenized, its first batch run."""
+    prompts = workload_prompts(workload, library, study, settings)
+    for seed in workload.seeds:
+        batches = tokenized_batches(loaded, workload, seed, prompts, settings.limit)
+        generate_fixed(loaded, batches[0], workload.new_tokens)
+
+        def run_pass(batches: list[BatchEncoding] = batches) -> None:
+            for batch in batches:
+                generate_fixed(loaded, batch, workload.new_tokens)
+
+        yield run_pass
 
 
 def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> dict[str, Any]:
@@ -102,7 +122,7 @@ def _fixed_length(
     """One energy window over whole passes of the prompts, every row of the same length."""
     rows = sum(batch["input_ids"].shape[0] for batch in batches)
     passes, start_s = 0, time.perf_counter()
-    with meter.window(loaded.model.device) as window:
+    with meter.window(loaded.model.device, settings.results_dir / EMISSIONS_FOLDER) as window:
         while passes == 0 or time.perf_counter() - start_s < settings.min_window_s:
             for batch in batches:
                 generate_fixed(loaded, batch, workload.new_tokens)
@@ -117,11 +137,16 @@ def _fixed_length(
 
 
 def _natural_length(
-    loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding], meter: EnergyMeter, idle: IdlePower | None
+    loaded: LoadedModel,
+    workload: Workload,
+    batches: list[BatchEncoding],
+    meter: EnergyMeter,
+    settings: Settings,
+    idle: IdlePower | None,
 ) -> dict[str, Any]:
     """One energy window over one pass of the prompts, each row as long as the model makes it."""
     row_tokens: list[int] = []
-    with meter.window(loaded.model.device) as window:
+    with meter.window(loaded.model.device, settings.results_dir / EMISSIONS_FOLDER) as window:
         for batch in batches:
             row_tokens += generate_natural(loaded, batch, workload.new_tokens)
     tokens = sum(row_tokens)
@@ -146,29 +171,42 @@ def _figures(energy: EnergyReading, tokens: int, responses: int, idle: IdlePower
 
 def _check(workload: Workload, repeat: dict[str, Any]) -> None:
     """Refuse figures that cannot be true."""
-    natural = repeat["natural"]
-    claims = [
+    found = [line for claim in repeat_claims(workload.key, repeat, workload.new_tokens) for line in implausible(claim)]
+    if found:
+        raise MeasurementError(f"impossible figures, nothing is recorded: {'; '.join(found)}")
+
+
+def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> list[Claim]:
+    """What a repeat says: its window of fixed length, its GPU's part of it, its window of natural length."""
+    energy, natural = repeat["energy"], repeat["natural"]
+    name = f"{name}, seed {repeat['seed']}"
+    before = repeat["conditions"]["gpu_before"] or {}
+    return [
         Claim(
-            f"{workload.key}, seed {repeat['seed']}",
-            window_s=repeat["energy"]["window_s"],
-            total_j=repeat["energy"]["total_j"],
-            parts_j={name: repeat["energy"][name]["energy_j"] for name in ("gpu", "cpu", "ram")},
+            name,
+            window_s=energy["window_s"],
+            total_j=energy["total_j"],
+            parts_j={part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")},
             rows=repeat["rows"],
             passes=repeat["passes"],
             tokens=repeat["new_tokens"],
-            max_new_tokens=workload.new_tokens,
+            max_new_tokens=max_new_tokens,
             fixed_length=True,
             time_per_output_token_ms=repeat["time_per_output_token_ms"],
         ),
         Claim(
-            f"{workload.key}, seed {repeat['seed']}, natural length",
+            f"{name}, GPU",
+            window_s=energy["window_s"],
+            total_j=energy["gpu"]["energy_j"],
+            limit_w=before.get("power_limit_w"),
+        ),
+        Claim(
+            f"{name}, natural length",
             window_s=natural["energy"]["window_s"],
             total_j=natural["energy"]["total_j"],
+            parts_j={part: natural["energy"][part]["energy_j"] for part in ("gpu", "cpu", "ram")},
             rows=len(natural["row_tokens"]),
             tokens=natural["new_tokens"],
-            max_new_tokens=workload.new_tokens,
+            max_new_tokens=max_new_tokens,
         ),
     ]
-    found = [line for claim in claims for line in implausible(claim)]
-    if found:
-        raise MeasurementError(f"impossible figures, nothing is recorded: {'; '.join(found)}")

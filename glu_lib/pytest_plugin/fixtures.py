@@ -17,6 +17,7 @@ from glu_lib.report import record_line
 from glu_lib.study import ModelVariant
 
 RunCase = Callable[..., dict[str, Any]]
+TimePasses = Callable[[Case, PreparedModel, dict[str, Any]], None]
 
 
 @pytest.fixture(scope="session")
@@ -62,5 +63,23 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
             pytest.fail(message, pytrace=False)
         request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
         return record
+
+    return run
+
+
+@pytest.fixture
+def time_passes(benchmark: Any, experiment: Experiment) -> TimePasses:
+    """Let pytest-benchmark time whole passes of a workload's prompts, one per seed; joules stand in `extra_info`."""
+
+    def run(case: Case, model: PreparedModel, record: dict[str, Any]) -> None:
+        passes = experiment.passes(case, model)
+        benchmark.group = f"{case.model.key} {case.subject_key}"
+        benchmark.extra_info["level"] = case.pruning.key
+        benchmark.extra_info["expansion_ratio"] = record["pruning"]["expansion_ratio"]
+        benchmark.extra_info |= {name: summary["mean"] for name, summary in record["profile"].items()}
+        benchmark.extra_info["energy_quality"] = record["repeats"][0]["energy"]["quality"]
+        benchmark.pedantic(
+            lambda run_pass: run_pass(), setup=lambda: ((next(passes),), {}), rounds=len(record["repeats"])
+        )
 
     return run

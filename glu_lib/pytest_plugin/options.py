@@ -98,7 +98,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=DEFAULT_IDLE_S,
         metavar="S",
-        help=f"rest before the first workload to measure idle power (default {DEFAULT_IDLE_S:g}; 0: gross figures only)",
+        help=f"rest before the first workload to measure idle power (default {DEFAULT_IDLE_S:g}; 0: gross only)",
+    )
+    group.addoption(
+        "--allow-shared",
+        action="store_true",
+        help="measure workloads although others use the GPU or the machine; the record says so",
+    )
+    group.addoption(
+        "--carbon-intensity",
+        type=float,
+        metavar="G",
+        help="grams of CO2e per kilowatt hour where the machine stands (default: CO2e is left out, not guessed)",
+    )
+    group.addoption(
+        "--country",
+        metavar="ISO",
+        help="three-letter code of the country where the machine stands; its mean carbon intensity, from CodeCarbon",
     )
     group.addoption(
         "--threads",
@@ -148,6 +164,9 @@ def settings_from(config: pytest.Config) -> Settings:
         threads=config.getoption("threads"),
         min_window_s=config.getoption("min_window"),
         idle_s=config.getoption("idle_seconds"),
+        allow_shared=config.getoption("allow_shared"),
+        carbon_intensity=config.getoption("carbon_intensity"),
+        country=config.getoption("country"),
     )
 
 

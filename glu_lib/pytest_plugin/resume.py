@@ -18,6 +18,11 @@ from glu_lib.store import CaseState, Status, write_atomically
 
 CASE_PROPERTY = "glu_case"
 PENDING_PROPERTY = "glu_pending"
+_ENERGY = "energy workloads"
+_ALONE = (
+    "energy workloads cannot be measured under pytest-xdist: workers share the machine, and pytest-benchmark measures "
+    "nothing there; run them without -n"
+)
 
 
 @dataclass(slots=True)
@@ -95,7 +100,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     plan = item.config.stash[PLAN]
     if _is_done(item.config, case):
         pytest.skip(f"done: {plan.states[case.id].path}")
-    cause = next((key for key in (case.model.key, case.group) if key in plan.blocked), None)
+    if case.kind is CaseKind.ENERGY and hasattr(item.config, "workerinput"):
+        plan.blocked.setdefault(_ENERGY, _ALONE)
+    causes = (_ENERGY, case.model.key, case.group) if case.kind is CaseKind.ENERGY else (case.model.key, case.group)
+    cause = next((key for key in causes if key in plan.blocked), None)
     if case.kind is CaseKind.ARCHITECTURE or cause is None:
         return
     if cause in plan.announced:
