@@ -1,0 +1,87 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from glu_lib.energy import EnergyMeter, Quality, idle_power, measure_idle, read_components
+
+KWH = 3_600_000.0
+
+
+class Counter:
+    """Stands for CodeCarbon's tracker: replays the energy (J) of each task window, part by part."""
+
+    def __init__(self, *windows):
+        self._left = iter(windows)
+        hardware = {"cpu": ("rapl", Quality.MEASURED), "gpu": ("nvml", Quality.MEASURED)}
+        self.sources = hardware
+
+    def start_task(self, _name):
+        """Nothing to do."""
+
+    def stop_task(self, _name):
+        gpu, cpu = next(self._left)
+        return SimpleNamespace(gpu_energy=gpu / KWH, cpu_energy=cpu / KWH, ram_energy=0.0)
+
+
+@pytest.fixture
+def replay(monkeypatch):
+    """A meter whose windows have the given energies and durations."""
+
+    def make(windows, seconds):
+        counter, clock = Counter(*windows), iter([tick for second in seconds for tick in (0.0, second)])
+        monkeypatch.setattr("glu_lib.energy.window.sources", lambda tracker: tracker.sources)
+        monkeypatch.setattr("glu_lib.energy.window.time.perf_counter", lambda: next(clock))
+        monkeypatch.setattr("glu_lib.energy.idle.time.sleep", lambda _seconds: None)
+        return EnergyMeter(_tracker=counter)
+
+    return make
+
+
+def measure(meter):
+    with meter.window(torch.device("cpu")) as window:
+        pass
+    return window.result()
+
+
+def test_constant_power_leaves_nothing_net_of_idle(replay):
+    meter = replay([(300.0, 100.0), (600.0, 200.0)], [10.0, 20.0])
+    idle = measure_idle(meter, torch.device("cpu"), 10.0)
+    assert (idle.total_w, idle.parts_w["gpu"], idle.parts_w["ram"]) == (pytest.approx(40.0), pytest.approx(30.0), None)
+    assert idle.net_j(measure(meter)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_net_energy_below_zero_is_reported_as_such(replay):
+    meter = replay([(300.0, 100.0), (30.0, 10.0)], [10.0, 10.0])
+    idle = measure_idle(meter, torch.device("cpu"), 10.0)
+    assert idle.net_j(measure(meter)) == pytest.approx(-360.0)
+
+
+def test_a_jump_of_the_counter_is_in_its_own_window_only(replay):
+    meter = replay([(1000.0, 100.0), (10.0, 10.0)], [10.0, 10.0])
+    assert [measure(meter).total_j, measure(meter).total_j] == [pytest.approx(1100.0), pytest.approx(20.0)]
+
+
+@pytest.mark.parametrize("lost", [0.0, -50.0])
+def test_a_counter_that_stood_still_or_began_anew_is_null(replay, lost):
+    reading = measure(replay([(lost, 100.0)], [10.0]))
+    assert (reading.gpu.energy_j, reading.gpu.reason) == (None, "the counter did not advance in this window")
+    assert reading.total_j == pytest.approx(100.0)
+
+
+def test_without_any_counter_there_is_no_net_figure(replay):
+    reading = measure(replay([(0.0, 0.0)], [10.0]))
+    assert reading.total_j is None
+    assert idle_power(reading).net_j(reading) is None
+
+
+@pytest.mark.parametrize(("seconds", "is_short"), [(0.05, True), (0.2, False)])
+def test_a_window_below_the_counters_step_is_marked(replay, seconds, is_short):
+    assert measure(replay([(3.0, 1.0)], [seconds])).is_short is is_short
+
+
+def test_co2e_needs_the_users_word():
+    data = SimpleNamespace(gpu_energy=0.0, cpu_energy=0.5, ram_energy=0.0)
+    sources = {"cpu": ("rapl", Quality.MEASURED)}
+    assert read_components(data, sources, 10.0).co2e_kg is None
+    assert read_components(data, sources, 10.0, 400.0).co2e_kg == pytest.approx(0.2)
