@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from glu_lib import hub, listing
-from glu_lib.analysis import consolidate, headline_tables, write_tables
+from glu_lib.analysis import consolidate, headline_tables, workload_tables, write_tables
 from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, StudyError
 from glu_lib.experiment import Experiment
@@ -143,7 +143,7 @@ def _consolidate(options: argparse.Namespace) -> int:
 
 def _table(options: argparse.Namespace) -> int:
     found = consolidate(options.results_dir)
-    for table in headline_tables(found.rows):
+    for table in (*headline_tables(found.rows), *workload_tables(found.rows)):
         print(f"**{table.title}**\n\n{markdown_table(table)}")
     return _report(found.problems)
 

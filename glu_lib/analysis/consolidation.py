@@ -34,6 +34,8 @@ COLUMNS = (
     "chance",
     "value",
     "stderr",
+    "interval_low",
+    "interval_high",
     "n",
     "limit",
     "truncated_prompts",
@@ -112,7 +114,9 @@ def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Pat
 def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
     """The tidy rows of one record, without baseline."""
     case, pruning, environment = record["case"], record["pruning"], record["environment"]
+    repeats = record.get("repeats") or [{}]
     energy = record.get("energy") or {}
+    quality = energy.get("quality") or (repeats[0].get("energy") or {}).get("quality")
     shared = {
         "case": case["id"],
         "kind": record["kind"],
@@ -127,7 +131,7 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "subject": case["subject"],
         "limit": record["done_key"].get("limit"),
         "energy_j": energy.get("total_j"),
-        "energy_quality": energy.get("quality"),
+        "energy_quality": quality,
         "window_s": energy.get("window_s"),
         "dtype": environment["dtype"],
         "device": environment["gpu"] or environment["cpu"],
@@ -152,7 +156,8 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**named, **cut, "n": value["count"], "is_headline": is_headline, **meaning}
     for name, summary in (record.get("profile") or {}).items():
         better = {"higher_is_better": name == "tokens_per_s"}
-        value = {"metric": name, "value": summary["mean"], "n": summary["n"]}
+        interval = {side: summary.get(side) for side in ("interval_low", "interval_high")}
+        value = {"metric": name, "value": summary["mean"], "n": summary["n"], **interval}
         yield {
             "task": record["case"]["subject"],
             "is_headline": name == "energy_per_token_j",

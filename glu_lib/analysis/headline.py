@@ -1,19 +1,29 @@
-"""Headline metrics per level with the change against p0, as the cells of a table."""
+"""Headline metrics, and figures of workloads, per level with the change against p0, as the cells of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from glu_lib.study import STUDY
+
+# A workload's figures as they are printed: what it is, and its unit.
+WORKLOAD_FIGURES = {
+    "energy_per_token_j": ("joules per token, gross", "J"),
+    "net_energy_per_token_j": ("joules per token, net of idle power", "J"),
+    "tokens_per_s": ("throughput", "tokens/s"),
+    "time_to_first_token_ms": ("time to first token", "ms"),
+    "time_per_output_token_ms": ("time per output token, median", "ms"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class HeadlineTable:
     """One model's headline metrics: levels as columns, tasks as rows; cells are tidy rows or None.
 
-    `limit` is the sample limit of all its cells: a quick look never stands beside a full result.
+    `limit` is the sample limit of all its cells: a quick look never stands beside a full result. `figure` says what a
+    table of workloads shows; it is empty for tasks, each of which has a metric of its own.
     """
 
     model: str
@@ -23,6 +33,7 @@ class HeadlineTable:
     levels: tuple[tuple[int, float], ...]
     tasks: tuple[str, ...]
     cells: dict[tuple[str, int], dict[str, Any]]
+    figure: str = ""
 
     @property
     def title(self) -> str:
@@ -30,7 +41,8 @@ class HeadlineTable:
         parts = [self.model]
         parts += [self.method] if self.method not in (None, "PPM") else []
         parts += [f"divisor {self.divisor}"] if self.divisor else []
-        parts += [f"only {self.limit} samples per task"] if self.limit else []
+        parts += [self.figure] if self.figure else []
+        parts += [f"only {self.limit} {'prompts' if self.figure else 'samples per task'}"] if self.limit else []
         return ", ".join(parts)
 
     @property
@@ -47,7 +59,20 @@ def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
 
     The unpruned baseline belongs to every method's and divisor's table of its model and limit.
     """
-    scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    return _tables([row for row in rows if row["kind"] == "accuracy" and row["is_headline"]])
+
+
+def workload_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
+    """One table per figure and (model, method, divisor, limit): what the workloads cost and how fast they ran."""
+    found = list(rows)
+    tables = []
+    for metric, (figure, unit) in WORKLOAD_FIGURES.items():
+        chosen = [row | {"metric": unit} for row in found if row["kind"] == "energy" and row["metric"] == metric]
+        tables += [replace(table, figure=figure) for table in _tables(chosen)]
+    return tables
+
+
+def _tables(scores: list[dict[str, Any]]) -> list[HeadlineTable]:
     pruned = [_variant(row) for row in scores if row["percent"] != 0]
     keys = list(dict.fromkeys(pruned))
     covered = {(model, limit) for model, _, _, limit in keys}
@@ -79,5 +104,5 @@ def _table(key: tuple[str, str | None, int | None, int | None], scores: list[dic
 
 def _declared_place(task: str) -> tuple[int, str]:
     """Tasks in the order the study declares them, those of a user's own study after them by name."""
-    declared = list(STUDY.tasks)
+    declared = [*STUDY.tasks, *STUDY.workloads]
     return (declared.index(task) if task in declared else len(declared), task)

@@ -27,6 +27,13 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     ]
 
 
+def workload_lines(table: HeadlineTable, width: int) -> list[str]:
+    """One figure of all workloads with its change against p0; at most `width` columns."""
+    qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
+    about = f" ({', '.join(qualities)})" if "joules" in table.figure else ""
+    return [f"{table.title}{about}: mean over the repeats, change against p0", *_render(_scores(table), width)]
+
+
 def record_line(record: dict[str, Any]) -> str:
     """What a record found, in a few words: its headline metric, its throughput, or its size."""
     if score := record.get("score"):

@@ -21,7 +21,7 @@ def records(suite):
 
 def test_two_levels_are_run_then_skipped_then_stale(suite):
     first = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    first.assert_outcomes(passed=16, deselected=894)
+    first.assert_outcomes(passed=16, deselected=906)
     first.stdout.fnmatch_lines(
         [
             "glu width pruning: 16 cases of nano in 2 (model, level) groups, 0 done",
@@ -41,7 +41,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
     assert len(json.loads((suite.path / "results/results.json").read_text())) >= 16
 
     second = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-rs", "-p", "no_torch")
-    second.assert_outcomes(skipped=16, deselected=894)
+    second.assert_outcomes(skipped=16, deselected=906)
     second.stdout.fnmatch_lines(["glu width pruning: 16 cases*16 done", "SKIPPED*done: *nano-p0-architecture.json"])
 
     path = suite.path / "results/individual_files/nano/p40/nano-p40-sums-limit4.json"
@@ -49,7 +49,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
     record["done_key"]["few-shot"] = 3
     path.write_text(json.dumps(record))
     third = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    third.assert_outcomes(passed=1, skipped=15, deselected=894)
+    third.assert_outcomes(passed=1, skipped=15, deselected=906)
     third.stdout.fnmatch_lines(["stale, will run again: nano-p40-sums: few-shot 3 -> 0"])
 
 
@@ -75,6 +75,7 @@ def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
         (["-k", "llama1b and p40"], 24),
         (["-m", "paper"], 182 + 14),
         (["-m", "carbon"], 210),
+        (["-m", "scoring"], 12),
         (["-m", "star and not carbon"], 8 + 24 + 24 + 22 + 22),
         (["benchmarks/test_architecture.py"], 35),
         (["benchmarks/test_accuracy.py::test_accuracy[llama1b-p40-boolq]"], 1),
@@ -109,12 +110,12 @@ def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
     assert len(records(suite)) == 56
     assert json.loads((suite.path / ".pytest_cache/v/glu/done").read_text())
     assert not (suite.path / ".pytest_cache/v/cache/lastfailed").read_text().count("nano")
-    suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=854)
+    suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=866)
 
 
 def test_a_model_that_cannot_be_reached_is_one_clear_error(suite):
     result = suite.runpytest_subprocess("-k", "llama1b and p40 and (boolq or piqa or wikitext)", "-p", "no_torch")
-    result.assert_outcomes(errors=1, skipped=2, deselected=907)
+    result.assert_outcomes(errors=1, skipped=2, deselected=919)
     text = result.stdout.str()
     assert text.count("model llama1b (meta-llama/Llama-3.2-1B) cannot be reached: no connection to") == 1
     assert "Traceback" not in text
@@ -181,7 +182,7 @@ def test_workers_load_each_level_once_and_give_the_serial_records(suite):
     parallel = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-n", "2", "--dist", "loadgroup", "--results-dir", "two")
     parallel.assert_outcomes(passed=16)
     serial = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "--results-dir", "one")
-    serial.assert_outcomes(passed=16, deselected=894)
+    serial.assert_outcomes(passed=16, deselected=906)
     scores = {}
     for folder in ("one", "two"):
         found = [json.loads(path.read_text()) for path in (suite.path / folder).glob("individual_files/*/*/*.json")]
@@ -196,3 +197,46 @@ def test_a_folder_given_as_a_word_of_its_own_is_answered_with_the_form_that_work
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
     assert f"write --results-dir={tmp_path}" in result.stderr
+
+
+CARBON = ("-m", "carbon", "--limit", "4", "--threads", "1", "--min-window", "0.2", "--idle-seconds", "0.2")
+
+
+def test_workloads_leave_records_tables_and_timings(suite):
+    result = suite.runpytest_subprocess(
+        *CARBON, "-k", "nano and (p0 or p40) and facts_latency_b1", "--benchmark-json=timings.json"
+    )
+    result.assert_outcomes(passed=2, deselected=920)
+    result.stdout.fnmatch_lines(
+        [
+            "nano, joules per token, gross, only 4 prompts (estimated): mean over the repeats, change against p0",
+            "nano, time to first token, only 4 prompts: mean over the repeats, change against p0",
+        ]
+    )
+    (path,) = suite.path.glob("results/individual_files/nano/p40/*.json")
+    record = json.loads(path.read_text())
+    assert [repeat["seed"] for repeat in record["repeats"]] == [42, 123, 456]
+    assert record["idle"]["seconds"] >= 0.2
+    for repeat in record["repeats"]:
+        assert repeat["conditions"] == {"exclusive": True, "gpu_before": None, "gpu_after": None}
+        assert repeat["new_tokens"] == repeat["passes"] * 4 * 50
+        assert 0 < repeat["natural"]["new_tokens"] == sum(repeat["natural"]["row_tokens"]) <= 4 * 50
+        assert 0 < repeat["time_per_output_token_ms"] <= repeat["time_per_output_token_p99_ms"]
+        assert repeat["net_energy_per_token_j"] < repeat["energy_per_token_j"]
+    assert (suite.path / "results/codecarbon/emissions.csv").read_text().count("\n") == 1 + 2 * 3 * 2
+    timings = json.loads((suite.path / "timings.json").read_text())["benchmarks"]
+    assert [found["stats"]["rounds"] for found in timings] == [3, 3]
+    assert timings[0]["extra_info"]["energy_per_token_j"] > 0
+
+
+def test_workloads_are_refused_under_xdist_with_the_remedy_and_stay_pending(suite):
+    result = suite.runpytest_subprocess(
+        *CARBON, "-k", "nano and p40 and facts", "-n", "2", "--dist", "loadgroup", "-p", "no:cov"
+    )
+    outcomes = result.parseoutcomes()
+    assert outcomes["errors"] >= 1
+    assert outcomes.get("passed", 0) == 0
+    assert "energy workloads cannot be measured under pytest-xdist" in result.stdout.str()
+    assert not list(suite.path.glob("results/individual_files/**/*.json"))
+    pending = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert len(pending) == 2

@@ -3,8 +3,9 @@ import json
 
 import pytest
 
-from glu_lib.analysis import COLUMNS, consolidate, headline_tables, write_tables
+from glu_lib.analysis import COLUMNS, consolidate, headline_tables, workload_tables, write_tables
 from glu_lib.errors import RecordError
+from glu_lib.report import workload_lines
 
 
 def record(percent, value, *, limit=None, task="facts", model="nano", few_shot=0, method="PPM"):
@@ -125,3 +126,29 @@ def test_tasks_stand_in_the_studys_order(results):
     root = results(*(record(0, 0.5, task=task) for task in ("zebra", "truth", "facts", "sums")))
     (table,) = headline_tables(consolidate(root).rows)
     assert table.tasks == ("facts", "sums", "truth", "zebra")
+
+
+def workload_record(percent, joules):
+    found = record(percent, 0.0)
+    subject = "facts_latency_b1"
+    found |= {"kind": "energy", "repeats": [{"energy": {"quality": "estimated"}}]}
+    found["case"] |= {"subject": subject, "id": f"nano-p{percent}-{subject}"}
+    summary = {"mean": joules, "standard_deviation": 0.1, "interval_low": joules - 0.2, "interval_high": joules + 0.2}
+    found["profile"] = {"energy_per_token_j": {**summary, "n": 3}, "tokens_per_s": {**summary, "n": 3}}
+    del found["score"], found["energy"]
+    return found
+
+
+def test_workloads_have_a_table_per_figure_and_none_among_the_scores(results):
+    rows = consolidate(results(workload_record(0, 0.5), workload_record(40, 0.4), record(0, 0.8))).rows
+    assert [table.tasks for table in headline_tables(rows)] == [("facts",)]
+    tables = workload_tables(rows)
+    assert [table.title for table in tables] == ["nano, joules per token, gross", "nano, throughput"]
+    cell = tables[0].cells["facts_latency_b1", 40]
+    assert (cell["value"], cell["metric"], cell["energy_quality"]) == (0.4, "J", "estimated")
+    assert cell["relative_delta"] == pytest.approx(-0.2)
+    assert (cell["interval_low"], cell["interval_high"], cell["n"]) == (pytest.approx(0.2), pytest.approx(0.6), 3)
+    assert tables[1].cells["facts_latency_b1", 40]["higher_is_better"]
+    text = "\n".join(workload_lines(tables[0], 80))
+    assert text.startswith("nano, joules per token, gross (estimated): mean over the repeats, change against p0")
+    assert "−20 %" in text
