@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
 
 _CONFIDENCE = 0.95
 _PERCENTS = (50, 90, 99)
@@ -19,6 +18,8 @@ def summarize(values: Sequence[float | None]) -> dict[str, Any]:
     The interval is mean ± t(0.975, n - 1) · s / √n (Student, The probable error of a mean, 1908). With one repeat there
     is no deviation and no interval; where a repeat has no value there is no summary.
     """
+    from scipy.stats import t as student_t  # half a second: not when cases are only listed
+
     known = [value for value in values if value is not None]
     empty = {"mean": None, "standard_deviation": None, "interval_low": None, "interval_high": None}
     if not known or len(known) < len(values):

@@ -163,9 +163,9 @@ def test_the_options_are_explained_in_the_users_words(suite):
 
 def test_the_results_folder_can_be_given_by_environment_and_ini(suite, monkeypatch):
     only = ("-k", "nano and p40 and architecture")
-    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(passed=1, deselected=909)
+    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(passed=1, deselected=921)
     monkeypatch.setenv("GLU_RESULTS_DIR", str(suite.path / "by_environment"))
-    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=909)
+    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=921)
     for folder in ("by_ini", "by_environment"):
         assert (suite.path / folder / "individual_files/nano/p40/nano-p40-architecture.json").exists()
 
@@ -174,7 +174,7 @@ def test_a_results_folder_that_cannot_be_written_costs_one_line_per_case(suite):
     (suite.path / "results").mkdir()
     (suite.path / "results/individual_files").write_text("in the way")
     result = suite.runpytest_subprocess("-k", "nano and p40 and architecture")
-    result.assert_outcomes(failed=1, deselected=909)
+    result.assert_outcomes(failed=1, deselected=921)
     result.stdout.fnmatch_lines(["*the record cannot be written (*); free space, or choose another --results-dir"])
 
 
