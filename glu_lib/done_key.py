@@ -88,6 +88,7 @@ def _workload_fields(workload: Workload, settings: Settings, environment: Enviro
         "seeds": list(workload.seeds),
         "min window (s)": settings.min_window_s,
         "idle (s)": settings.idle_s,
+        "weights": str(settings.weights),
         "device": environment.gpu or environment.cpu,
         "cores": environment.cores,
         "threads": settings.threads,

@@ -15,9 +15,9 @@ from glu_lib.cases import Case, CaseKind, Pruning
 from glu_lib.done_key import done_key
 from glu_lib.energy import EnergyMeter, IdlePower, country_intensity, measure_idle
 from glu_lib.environment import Environment, detect_environment, set_library_defaults, setup_environment
-from glu_lib.errors import AccessError, RecordError, VerificationError
+from glu_lib.errors import AccessError, RecordError, SettingsError, VerificationError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
-from glu_lib.identity import ModelIdentity, applied_template, resolve_identity
+from glu_lib.identity import ModelIdentity, applied_template, random_identity, resolve_identity
 from glu_lib.lm_eval_files import write_lm_eval_files
 from glu_lib.memory import peak_memory
 from glu_lib.models import LoadedModel, build_on_meta, check_architecture, load_model, release_memory
@@ -25,7 +25,7 @@ from glu_lib.profiling import profile_workload, workload_passes
 from glu_lib.pruning import PruningResult, prune
 from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
 from glu_lib.scoring.encoding import Encodings
-from glu_lib.settings import Settings
+from glu_lib.settings import Settings, Weights
 from glu_lib.store import CaseState, Status, Store, read_record
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
 from glu_lib.threads import choose_threads
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from glu_lib.overflow import CountingHFLM
+
+
+RANDOM_WEIGHTS_FOLDER = "random_weights"
+RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select workloads only: -m carbon"
 
 
 @dataclass(slots=True)
@@ -71,9 +75,15 @@ class Experiment:
     def __post_init__(self) -> None:
         set_library_defaults()
         self.environment = detect_environment(self.settings)
-        self.store = Store(self.settings.results_dir)
+        # Figures of random weights never stand beside those of real ones.
+        folder = self.settings.results_dir
+        self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
         intensity, country = self.settings.carbon_intensity, self.settings.country
         self.meter = EnergyMeter(country_intensity(country) if country else intensity)
+
+    @property
+    def _is_random(self) -> bool:
+        return self.settings.weights is Weights.RANDOM
 
     def identity(self, variant: ModelVariant) -> ModelIdentity:
         """Which weights `variant` means; asked once per run.
@@ -83,7 +93,9 @@ class Experiment:
         """
         if variant.key not in self._identities:
             try:
-                self._identities[variant.key] = resolve_identity(variant)
+                self._identities[variant.key] = (
+                    random_identity(variant) if self._is_random else resolve_identity(variant)
+                )
             except AccessError as error:
                 self._identities[variant.key] = error
         found = self._identities[variant.key]
@@ -209,6 +221,8 @@ class Experiment:
                 (),
             )
         assert isinstance(case.subject, Task)
+        if self._is_random:
+            raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
         # Loading data and libraries is not the case's work: it stays outside the window.
         self.library.load(case.subject, seed=self.settings.seed)
         with self.meter.window(prepared.loaded.model.device) as window:

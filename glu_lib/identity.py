@@ -18,6 +18,7 @@ from glu_lib.study import Kind, ModelVariant
 
 _HASH_BLOCK_BYTES = 1 << 20
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_RANDOM = "random:"
 _WAITS_S = (1, 2, 4, 8)  # before another attempt, after a busy server's answer
 
 
@@ -41,8 +42,13 @@ class ModelIdentity:
 
     @property
     def commit(self) -> str | None:
-        """Hub commit to load, None for a folder."""
-        return self.version.removeprefix("commit:") if self.folder is None else None
+        """Hub commit to load; None for a folder and for random weights."""
+        return self.version.removeprefix("commit:") if self.version.startswith("commit:") else None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the weights are random, in the declared shape."""
+        return self.version.startswith(_RANDOM)
 
 
 def resolve_identity(variant: ModelVariant) -> ModelIdentity:
@@ -63,6 +69,21 @@ def resolve_identity(variant: ModelVariant) -> ModelIdentity:
             'correct the path, or name a model as "org/name"'
         )
     return _hub_identity(variant)
+
+
+def random_identity(variant: ModelVariant) -> ModelIdentity:
+    """The shape of `variant` with random weights; nothing is asked of the hub.
+
+    Raises:
+        AccessError: if the study declares no shape for it.
+    """
+    if variant.architecture is None:
+        raise AccessError(
+            f"model {variant.key}: the study declares no shape for it, which --weights random needs; "
+            "choose one of the built-in models, or its real weights"
+        )
+    digest = hashlib.sha256(repr(variant.architecture).encode()).hexdigest()
+    return ModelIdentity(variant.source, f"{_RANDOM}{digest[:16]}", None)
 
 
 def folder_digest(folder: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glu_lib.architecture import Architecture
+from glu_lib.embedded import MODEL_DIR
 from glu_lib.environment import Environment
 from glu_lib.errors import AccessError
 from glu_lib.identity import ModelIdentity, with_patience
@@ -17,7 +18,7 @@ from glu_lib.study import ModelVariant
 
 if TYPE_CHECKING:
     from torch.nn import Module
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(slots=True)
@@ -32,7 +33,8 @@ class LoadedModel:
 def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Environment) -> LoadedModel:
     """Load the weights that `identity` names, in the environment's dtype, on its device.
 
-    Only safetensors are read and no code of the repository is run.
+    Only safetensors are read and no code of the repository is run. Random weights come with the embedded model's
+    tokenizer, whose word is a token.
 
     Raises:
         AccessError: if a file is missing, refused or unreadable.
@@ -42,6 +44,8 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_memory(variant, environment)
+    if identity.is_random:
+        return _build_random(variant, environment)
     source = str(identity.folder) if identity.folder else identity.source
     start_s = time.perf_counter()
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
@@ -131,9 +135,37 @@ def check_memory(variant: ModelVariant, environment: Environment) -> None:
 def build_on_meta(shape: Architecture) -> PreTrainedModel:
     """A Llama of the declared shape without any weights: parameters exist on the meta device only."""
     import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig
+    from transformers import AutoModelForCausalLM
 
-    config = LlamaConfig(
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(_llama_config(shape))
+    return model
+
+
+def _build_random(variant: ModelVariant, environment: Environment) -> LoadedModel:
+    """A Llama of the declared shape, its weights drawn by the run's seed, made on the device."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    assert variant.architecture is not None
+    start_s = time.perf_counter()
+    torch.manual_seed(environment.seed)
+    config = _llama_config(variant.architecture)
+    try:
+        with torch.device(environment.device):
+            model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, environment.dtype))
+    except torch.OutOfMemoryError as error:
+        raise AccessError(
+            f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
+            "free memory, choose a 16-bit --dtype, another --device or a smaller model"
+        ) from error
+    return LoadedModel(model.eval(), AutoTokenizer.from_pretrained(MODEL_DIR), time.perf_counter() - start_s)
+
+
+def _llama_config(shape: Architecture) -> PretrainedConfig:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
         hidden_size=shape.hidden_size,
         intermediate_size=shape.intermediate_size,
         num_hidden_layers=shape.num_layers,
@@ -146,9 +178,6 @@ def build_on_meta(shape: Architecture) -> PreTrainedModel:
         rms_norm_eps=shape.rms_norm_eps,
         rope_parameters={"rope_theta": shape.rope_theta, "rope_type": "default", **dict(shape.rope_scaling)},
     )
-    with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    return model
 
 
 def count_parameters(model: Module) -> int:

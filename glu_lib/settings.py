@@ -22,6 +22,13 @@ class DType(StrEnum):
         return 4 if self is DType.FLOAT32 else 2
 
 
+class Weights(StrEnum):
+    """Which weights a model gets: its own, or random ones of the same shape, for time and energy only."""
+
+    REAL = "real"
+    RANDOM = "random"
+
+
 class Scorer(StrEnum):
     """Which lm-eval model scores: the suite's own, or lm-eval's `HFLM`."""
 
@@ -65,6 +72,7 @@ class Settings:
     allow_shared: bool = False
     carbon_intensity: float | None = None
     country: str | None = None
+    weights: Weights = Weights.REAL
 
     def __post_init__(self) -> None:
         # Notebooks give text where the command line gives a path or a choice.

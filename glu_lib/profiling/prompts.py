@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 _POOL = 4  # prompts to draw from, per prompt drawn
 
 
+def random_prompts(workload: Workload, loaded: LoadedModel, seed: int) -> list[str]:
+    """Prompts of random words of the tokenizer, `prompt_tokens` tokens each: what time and energy do not depend on."""
+    chance = random.Random(seed)
+    words = sorted(word for word in loaded.tokenizer.get_vocab() if word.isalpha())
+    return [" ".join(chance.choices(words, k=workload.prompt_tokens)) for _ in range(_POOL * workload.num_prompts)]
+
+
 def workload_prompts(workload: Workload, library: TaskLibrary, study: Study, settings: Settings) -> list[str]:
     """Distinct prompts to draw from: the first ones of each part of the workload's task, in lm-eval's order.
 

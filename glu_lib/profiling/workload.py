@@ -12,9 +12,9 @@ from glu_lib.evaluation import TaskLibrary
 from glu_lib.memory import peak_memory
 from glu_lib.models import LoadedModel
 from glu_lib.profiling.generation import generate_fixed, generate_natural, time_steps
-from glu_lib.profiling.prompts import tokenized_batches, workload_prompts
+from glu_lib.profiling.prompts import random_prompts, tokenized_batches, workload_prompts
 from glu_lib.profiling.statistics import percentiles, summarize
-from glu_lib.settings import Settings
+from glu_lib.settings import Settings, Weights
 from glu_lib.study import Study, Workload
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def profile_workload(
     Raises:
         MeasurementError: if a figure cannot be true; nothing is recorded.
     """
-    prompts = workload_prompts(workload, library, study, settings)
+    prompts = _prompts(loaded, workload, library, study, settings)
     repeats = []
     for seed in workload.seeds:
         batches = tokenized_batches(loaded, workload, seed, prompts, settings.limit)
@@ -77,6 +77,7 @@ def profile_workload(
     return {
         "repeats": repeats,
         "profile": {name: summarize([repeat[name] for repeat in repeats]) for name in names},
+        "weights": str(settings.weights),
         "idle": idle.as_dict() if idle else None,
         "generation_memory": memory.as_dict(),
     }
@@ -86,7 +87,7 @@ def workload_passes(
     loaded: LoadedModel, workload: Workload, library: TaskLibrary, study: Study, settings: Settings
 ) -> Iterator[Callable[[], None]]:
     """One pass over the prompts of each seed at fixed length, ready to be called: tokenized, its first batch run."""
-    prompts = workload_prompts(workload, library, study, settings)
+    prompts = _prompts(loaded, workload, library, study, settings)
     for seed in workload.seeds:
         batches = tokenized_batches(loaded, workload, seed, prompts, settings.limit)
         generate_fixed(loaded, batches[0], workload.new_tokens)
@@ -96,6 +97,14 @@ def workload_passes(
                 generate_fixed(loaded, batch, workload.new_tokens)
 
         yield run_pass
+
+
+def _prompts(
+    loaded: LoadedModel, workload: Workload, library: TaskLibrary, study: Study, settings: Settings
+) -> list[str]:
+    if settings.weights is Weights.RANDOM:
+        return random_prompts(workload, loaded, settings.seed)
+    return workload_prompts(workload, library, study, settings)
 
 
 def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from glu_lib.settings import (
     DType,
     Scorer,
     Settings,
+    Weights,
     check_divisor,
     parse_dtype,
 )
@@ -117,6 +118,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="three-letter code of the country where the machine stands; its mean carbon intensity, from CodeCarbon",
     )
     group.addoption(
+        "--weights",
+        choices=[str(weights) for weights in Weights],
+        default=str(Weights.REAL),
+        help="random: the declared shape with random weights, where the real ones cannot be had; workloads only, "
+        "kept apart in <results>/random_weights",
+    )
+    group.addoption(
         "--threads",
         type=int,
         metavar="N",
@@ -167,6 +175,7 @@ def settings_from(config: pytest.Config) -> Settings:
         allow_shared=config.getoption("allow_shared"),
         carbon_intensity=config.getoption("carbon_intensity"),
         country=config.getoption("country"),
+        weights=Weights(config.getoption("weights")),
     )
 
 

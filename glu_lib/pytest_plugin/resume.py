@@ -11,9 +11,10 @@ import pytest
 
 from glu_lib.cases import Case, CaseKind
 from glu_lib.errors import AccessError, RecordError
-from glu_lib.experiment import Experiment
+from glu_lib.experiment import RANDOM_ACCURACY, Experiment
 from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.options import EXPERIMENT
+from glu_lib.settings import Weights
 from glu_lib.store import CaseState, Status, write_atomically
 
 CASE_PROPERTY = "glu_case"
@@ -63,6 +64,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     items = {item: case for item in session.items if (case := case_of(item))}
     for case in items.values():
         _look_up(plan, config.stash[EXPERIMENT], case)
+    weights = config.stash[EXPERIMENT].settings.weights
+    if weights is Weights.RANDOM and any(case.kind is CaseKind.ACCURACY for case in items.values()):
+        raise pytest.UsageError(RANDOM_ACCURACY)
     if items:
         pending = [item for item, case in items.items() if not _is_done(config, case)]
         done = [case.id for case in items.values() if _is_done(config, case)]

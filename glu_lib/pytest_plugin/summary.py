@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("GLU width pruning")
     for line in _blocked_lines(terminalreporter, config):
         terminalreporter.write_line(line, yellow=True)
-    root = experiment.settings.results_dir
+    root = experiment.store.root
     if not root.is_dir():
         terminalreporter.write_line("no record was written")
         return

@@ -112,17 +112,20 @@ _WORKLOAD_SHAPES = ((100, 20), (100, 50), (30, 150))  # prompts × new tokens, a
 _BATCHES = (("latency_b1", 1), ("throughput_b8", 8))
 
 
-def _workloads(prompt_tasks: tuple[str, str, str]) -> tuple[Workload, ...]:
-    """The six workloads of the published study on the prompts of three tasks, latency first."""
+def _workloads(prompts: dict[str, int]) -> tuple[Workload, ...]:
+    """The six workloads of the published study on the prompts of three tasks, latency first.
+
+    With each task comes the length of the made-up prompts for random weights, about that of its own.
+    """
     return tuple(
-        Workload(f"{task}_{suffix}", task, num_prompts, new_tokens, batch_size)
+        Workload(f"{task}_{suffix}", task, num_prompts, new_tokens, batch_size, prompt_tokens=length)
         for suffix, batch_size in _BATCHES
-        for task, (num_prompts, new_tokens) in zip(prompt_tasks, _WORKLOAD_SHAPES, strict=True)
+        for (task, length), (num_prompts, new_tokens) in zip(prompts.items(), _WORKLOAD_SHAPES, strict=True)
     )
 
 
-_NANO_WORKLOADS = _workloads(("commonsense", "facts", "instructions"))
-_HUB_WORKLOADS = _workloads(("hellaswag", "mmlu", "ifeval"))
+_NANO_WORKLOADS = _workloads({"commonsense": 16, "facts": 24, "instructions": 24})
+_HUB_WORKLOADS = _workloads({"hellaswag": 80, "mmlu": 800, "ifeval": 60})
 
 _GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "wnli")
 

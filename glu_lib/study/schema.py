@@ -142,7 +142,8 @@ class Workload:
     """A generation workload of the energy suite.
 
     `prompts` names the task whose prompts are used; `num_prompts` prompts are answered with
-    `new_tokens` tokens each, `batch_size` at a time, once per seed.
+    `new_tokens` tokens each, `batch_size` at a time, once per seed. With random weights prompts are
+    random words, `prompt_tokens` of them.
     """
 
     key: str
@@ -151,10 +152,11 @@ class Workload:
     new_tokens: int
     batch_size: int
     seeds: tuple[int, ...] = (42, 123, 456)
+    prompt_tokens: int = 128
 
     def __post_init__(self) -> None:
         _check_key("workload", self.key)
-        for name in ("num_prompts", "new_tokens", "batch_size"):
+        for name in ("num_prompts", "new_tokens", "batch_size", "prompt_tokens"):
             if getattr(self, name) < 1:
                 raise StudyError(f"workload {self.key!r}: {name} {getattr(self, name)} must be 1 or more")
         if not self.seeds:

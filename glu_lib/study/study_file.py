@@ -17,7 +17,14 @@ _SUITES_OF = {Kind.BASE: ("paper", "core", "carbon"), Kind.INSTRUCT: ("instruct"
 
 _MODEL_FIELDS = {"source": str, "kind": str, "revision": str, "levels": list, "suites": list}
 _TASK_FIELDS = {"task": str, "num_fewshot": int, "metric": str, "higher_is_better": bool, "chance": float, "slow": bool}
-_WORKLOAD_FIELDS = {"prompts": str, "num_prompts": int, "new_tokens": int, "batch_size": int, "seeds": list}
+_WORKLOAD_FIELDS = {
+    "prompts": str,
+    "num_prompts": int,
+    "new_tokens": int,
+    "batch_size": int,
+    "seeds": list,
+    "prompt_tokens": int,
+}
 _SUITE_FIELDS = {"tasks": list, "workloads": list, "models": list, "description": str}
 _TOP_FIELDS = {"models": dict, "tasks": dict, "workloads": dict, "suites": dict, "methods": list, "divisors": list}
 

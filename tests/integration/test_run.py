@@ -138,6 +138,10 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite):
         (["--dtype", "int4"], "ERROR: --dtype 'int4' is unknown; choose one of float32, bfloat16, float16"),
         (["--device", "tpu"], "ERROR: --device 'tpu' is unknown; choose cpu, cuda or cuda:N"),
         (["--results-dir", "pytest.ini"], "ERROR: --results-dir '*pytest.ini' is a file; records need a folder: *"),
+        (["--min-window", "0"], "ERROR: --min-window 0.0: must be more than 0 seconds"),
+        (["--idle-seconds", "-1"], "ERROR: --idle-seconds -1.0: must be 0 or more; 0 leaves idle power out"),
+        (["--carbon-intensity", "-5"], "ERROR: --carbon-intensity -5.0: must be 0 or more (g/kWh)"),
+        (["--weights", "random", "-k", "nano"], "ERROR: random weights have no accuracy; with --weights random *"),
         (["--threads", "0"], "ERROR: --threads 0: must be 1 or more; leave it out to have it measured"),
     ],
 )

@@ -7,8 +7,9 @@ import pytest
 
 from glu_lib.cases import Case, Pruning
 from glu_lib.embedded import MODEL_DIR
-from glu_lib.errors import AccessError, MeasurementError, VerificationError
+from glu_lib.errors import AccessError, MeasurementError, SettingsError, VerificationError
 from glu_lib.experiment import Experiment
+from glu_lib.settings import Weights
 from glu_lib.store import Status, read_record
 from glu_lib.study import STUDY, Kind, ModelVariant
 
@@ -147,3 +148,31 @@ def test_an_instruct_variant_is_scored_with_its_chat_template(settings, tmp_path
     plain = run(without, case)
     assert plain["done_key"]["chat template"] is None
     assert not set(asked) & {sample["prompt_hash"] for sample in without.store.read_samples(plain)}
+
+
+def test_random_weights_measure_workloads_apart_from_real_ones(settings):
+    random = dataclasses.replace(settings, weights=Weights.RANDOM)
+    case = Case(NANO, Pruning(40), STUDY.workloads["facts_throughput_b8"])
+    experiment = Experiment(random)
+    record = run(experiment, case)
+    assert record["weights"] == "random"
+    assert record["pruning"]["width"] == 308
+    assert record["done_key"]["model version"].startswith("random:")
+    path = experiment.state(case).path
+    assert path.is_relative_to(settings.results_dir / "random_weights")
+    assert Experiment(settings).state(case).status is Status.PENDING
+
+
+def test_random_weights_have_no_accuracy(settings):
+    experiment = Experiment(dataclasses.replace(settings, weights=Weights.RANDOM))
+    with pytest.raises(SettingsError, match="nano-p40-facts: random weights have no accuracy; with --weights random"):
+        run(experiment, Case(NANO, Pruning(40), STUDY.tasks["facts"]))
+
+
+def test_random_weights_need_a_declared_shape(settings):
+    variant = ModelVariant("mine", "some/model", Kind.BASE, (0,))
+    experiment = Experiment(dataclasses.replace(settings, weights=Weights.RANDOM))
+    with pytest.raises(
+        AccessError, match="model mine: the study declares no shape for it, which --weights random needs"
+    ):
+        experiment.identity(variant)
