@@ -2,9 +2,11 @@
 
     python benchmarks/side_by_side.py --model karpathy/stories260K --tasks piqa,boolq --levels 0,20,40 --limit 50
 
-Same tasks, same weights, same limit, same batch size, same number of threads, float32 on CPU. Pruning and saving the
-checkpoints is not timed for lm-eval; loading, pruning and energy windows are part of pytest's time. With `--each` every
-task is timed on its own. Prints one line per comparison, and writes all figures to `--output` as JSON.
+Same tasks, same weights, same samples, same batch size, same number of threads, float32 on CPU. Pruning and saving the
+checkpoints is not timed for lm-eval; loading, pruning and energy windows are part of pytest's time. A task is written
+`name[@shots][:limit]`; one that the study does not have (a single subject of MMLU) is measured by its accuracy. lm-eval
+runs one process per level and few-shot count, pytest one per limit. With `--each` every task is timed on its own.
+Prints one line per comparison, and writes all figures to `--output` as JSON.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from glu_lib.cases import Pruning
+from glu_lib.evaluation import TaskLibrary
 from glu_lib.experiment import Experiment
 from glu_lib.settings import Settings
 from glu_lib.study import STUDY, Kind, ModelVariant, Task
+from glu_lib.study.schema import Metric
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sidebyside"
@@ -32,7 +37,7 @@ KEY = "sidebyside"
 def main() -> None:
     """Time both ways on the same machine, one after the other, and compare what they found."""
     options = _options()
-    tasks = [STUDY.tasks[name] for name in options.tasks.split(",")]
+    tasks = [_sampled(text, options.limit) for text in options.tasks.split(",")]
     levels = [int(level) for level in options.levels.split(",")]
     groups = [[task] for task in tasks] if options.each else [tasks]
     found = []
@@ -46,7 +51,7 @@ def main() -> None:
             glu_s, glu = _pytest(options, levels, group, place)
             difference = max(abs(glu[key] - own[key]) / max(abs(own[key]), 1e-9) for key in own)
             line = {
-                "tasks": [task.key for task in group],
+                "tasks": {sampled.task.key: sampled.limit for sampled in group},
                 "lm_eval_s": own_s,
                 "pytest_s": glu_s,
                 "ratio": own_s / glu_s,
@@ -61,6 +66,22 @@ def main() -> None:
             )
     if options.output:
         options.output.write_text(json.dumps({**vars(options), "output": None, "found": found}, indent=1) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A task and how many samples of it (or of each of its parts) are scored."""
+
+    task: Task
+    limit: int
+
+
+def _sampled(text: str, limit: int) -> Sampled:
+    """The task that `name[@shots][:limit]` means."""
+    name, _, given = text.partition(":")
+    name, _, shots = name.partition("@")
+    task = STUDY.tasks.get(name) or Task(name, Metric("acc"))
+    return Sampled(replace(task, num_fewshot=int(shots)) if shots else task, int(given) if given else limit)
 
 
 def _options() -> argparse.Namespace:
@@ -93,51 +114,59 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _lm_eval(
-    options: argparse.Namespace, checkpoints: dict[int, Path], tasks: Sequence[Task], place: Path
+    options: argparse.Namespace, checkpoints: dict[int, Path], sampled: Sequence[Sampled], place: Path
 ) -> tuple[float, dict[tuple[int, str], float]]:
     """Seconds and headline values: one process per level and few-shot count, which is one option of the command."""
     seconds, values = 0.0, {}
+    library = TaskLibrary()
+    parts = {found.task.key: list(library.load(found.task, seed=0)["tasks"]) for found in sampled}
+    by_shots = sorted(sampled, key=lambda found: found.task.num_fewshot)
     for level, path in checkpoints.items():
-        for shots, members in groupby(sorted(tasks, key=lambda task: task.num_fewshot), lambda task: task.num_fewshot):
+        for shots, members in groupby(by_shots, lambda found: found.task.num_fewshot):
             group = list(members)
             output = place / f"lm_eval-{level}-{shots}"
+            samples = {part: list(range(found.limit)) for found in group for part in parts[found.task.key]}
             command = [sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--device", "cpu"]
-            command += ["--model_args", f"pretrained={path},dtype=float32", "--limit", str(options.limit)]
-            command += ["--tasks", ",".join(task.lm_eval_name for task in group), "--output_path", str(output)]
+            command += ["--model_args", f"pretrained={path},dtype=float32", "--samples", json.dumps(samples)]
+            command += ["--tasks", ",".join(found.task.lm_eval_name for found in group), "--output_path", str(output)]
             command += ["--batch_size", str(options.batch_size), *(["--num_fewshot", str(shots)] if shots else [])]
             seconds += _timed(command, options)
             (report,) = output.rglob("results*.json")
             results = json.loads(report.read_text())["results"]
-            for task in group:
-                metric = f"{task.metric.name},{task.metric.filter}"
-                values[level, task.key] = results[task.lm_eval_name][metric]
+            for found in group:
+                metric = f"{found.task.metric.name},{found.task.metric.filter}"
+                values[level, found.task.key] = results[found.task.lm_eval_name][metric]
     return seconds, values
 
 
 def _pytest(
-    options: argparse.Namespace, levels: Sequence[int], tasks: Sequence[Task], place: Path
+    options: argparse.Namespace, levels: Sequence[int], sampled: Sequence[Sampled], place: Path
 ) -> tuple[float, dict[tuple[int, str], float]]:
-    study = place / "study.toml"
+    """Seconds and headline values: one process per limit, which is one option of the run."""
     source = str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model
+    own = [
+        f'[tasks.{found.task.key}]\nmetric = "acc"\nnum_fewshot = {found.task.num_fewshot}\n'
+        for found in sampled
+        if found.task.key not in STUDY.tasks
+    ]
+    seconds, values = 0.0, {}
+    by_limit = sorted(sampled, key=lambda found: found.limit)
+    suites = {
+        f"{KEY}_{limit}": [found.task.key for found in members]
+        for limit, members in groupby(by_limit, lambda found: found.limit)
+    }
+    study, results = place / "study.toml", place / "results"
     study.write_text(
         f'[models.{KEY}]\nsource = "{source}"\nkind = "base"\nlevels = {list(levels)}\nsuites = []\n'
-        f"[suites]\n{KEY}_suite = {json.dumps([task.key for task in tasks])}\n"
+        + "".join(own)
+        + "[suites]\n"
+        + "".join(f"{name} = {json.dumps(tasks)}\n" for name, tasks in suites.items())
     )
-    results = place / "results"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        f"--study={study}",
-        f"--results-dir={results}",
-        "-m",
-        f"{KEY}_suite",
-    ]
-    command += ["--limit", str(options.limit), "--batch-size", str(options.batch_size), "--dtype", "float32"]
-    command += ["--device", "cpu", "--threads", str(options.threads), "-o", f"cache_dir={place / 'cache'}"]
-    seconds = _timed(command, options)
-    values = {}
+    for name in suites:
+        command = [sys.executable, "-m", "pytest", "-q", f"--study={study}", f"--results-dir={results}", "-m", name]
+        command += ["--limit", name.rpartition("_")[2], "--batch-size", str(options.batch_size), "--dtype", "float32"]
+        command += ["--device", "cpu", "--threads", str(options.threads), "-o", f"cache_dir={place / 'cache'}"]
+        seconds += _timed(command, options)
     for path in results.glob("individual_files/*/*/*.json"):
         record = json.loads(path.read_text())
         values[record["case"]["percent"], record["case"]["subject"]] = record["score"]["headline"]["value"]

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from glu_lib.scoring.cache import grow_in_place
+
 _SHRINK_AT = 0.75  # rows leave once at least a quarter has finished: each time copies the cache
 
 
@@ -34,6 +36,7 @@ def decode_greedily(
         The new tokens of each row, the one that stopped it included.
     """
     device = model.device
+    cache = grow_in_place(cache)
     width = max(map(len, suffixes))
     tokens = torch.zeros((len(suffixes), width), dtype=torch.long)
     mask = torch.zeros((len(suffixes), past + width), dtype=torch.long)
@@ -55,7 +58,7 @@ def decode_greedily(
             use_cache=True,
             logits_to_keep=1,
         )
-        cache = output.past_key_values
+        cache = output.past_key_values if output.past_key_values is cache else grow_in_place(output.past_key_values)
         chosen = output.logits[:, -1].argmax(dim=-1)  # (rows,)
         for row, token in zip(alive, chosen.tolist(), strict=True):
             if row not in finished:
