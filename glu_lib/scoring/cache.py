@@ -10,12 +10,12 @@ from transformers.cache_utils import DynamicLayer
 _ROOM = 128  # tokens allocated ahead
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is only partly annotated
+class GrowingLayer(DynamicLayer):
     """Keys and values (rows, heads, tokens, head size) as views of buffers with room for the tokens to come."""
 
     def __init__(self, layer: DynamicLayer) -> None:
         """Take over what `layer` holds."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.__dict__.update(layer.__dict__)
         self._buffers: dict[str, torch.Tensor] = {}
 
