@@ -1,19 +1,23 @@
-"""Checks before hours are spent: access, download and disk, memory, tasks; each finding is one line."""
+"""Checks before hours are spent: access, disk, memory, tasks, energies recorded so far; each finding is one line."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from glu_lib.cases import build_cases
-from glu_lib.errors import AccessError, GluError
+from glu_lib.cases import CaseKind, build_cases
+from glu_lib.energy import Claim, implausible
+from glu_lib.errors import AccessError, GluError, RecordError
 from glu_lib.evaluation import answers_do_not_fit
 from glu_lib.experiment import Experiment
 from glu_lib.identity import ModelIdentity, applied_template
 from glu_lib.models import check_memory, inspect_model
+from glu_lib.profiling import repeat_claims
 from glu_lib.pruning import glu_layers
+from glu_lib.store import read_record
 from glu_lib.study import ModelVariant, Task
 
 DEFAULT_ANSWER_TOKENS = 256  # lm-eval's, where a task does not say
@@ -29,7 +33,7 @@ class Finding:
 
 
 def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
-    """Look at the results folder, at the tasks of `models`, and at each model; asks the hub."""
+    """Look at the results folder and its records, at the tasks of `models`, and at each model; asks the hub."""
     yield _results_folder(experiment.settings.results_dir)
     for variant in models:
         try:
@@ -49,6 +53,35 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
         yield _disk(variant, identity)
         yield _memory(experiment, variant)
     yield from _tasks(experiment, models)
+    yield from _records(experiment)
+
+
+def _records(experiment: Experiment) -> Iterator[Finding]:
+    """Energies of the records that are there already: each figure that cannot be true."""
+    seen = 0
+    for path in experiment.store.record_paths():
+        try:
+            record = read_record(path)
+        except RecordError:
+            continue  # named where tables are made of records
+        seen += 1
+        for line in (line for claim in record_claims(record) for line in implausible(claim)):
+            yield Finding("records", False, f"{line} ({path}); run the case again with --rerun")
+    if seen:
+        yield Finding("records", True, f"the energies of {seen} records were looked at")
+
+
+def record_claims(record: Mapping[str, Any]) -> list[Claim]:
+    """What a record says of its energy windows."""
+    name = str(record["case"]["id"])
+    if record["kind"] == CaseKind.ENERGY:
+        most = int(record["done_key"]["new tokens"])
+        return [claim for repeat in record["repeats"] for claim in repeat_claims(name, repeat, most)]
+    energy = record.get("energy")
+    if not energy:
+        return []
+    parts = {part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")}
+    return [Claim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]
 
 
 def _results_folder(folder: Path) -> Finding:

@@ -7,11 +7,13 @@ import pytest
 
 from glu_lib.cases import Case, Pruning
 from glu_lib.embedded import MODEL_DIR
+from glu_lib.energy import implausible
 from glu_lib.errors import AccessError, MeasurementError, SettingsError, VerificationError
 from glu_lib.experiment import Experiment
 from glu_lib.settings import Weights
 from glu_lib.store import Status, read_record
 from glu_lib.study import STUDY, Kind, ModelVariant
+from glu_lib.validation import record_claims
 
 NANO = STUDY.models["nano"]
 FACTS = Case(NANO, Pruning(40), STUDY.tasks["facts"])
@@ -176,3 +178,18 @@ def test_random_weights_need_a_declared_shape(settings):
         AccessError, match="model mine: the study declares no shape for it, which --weights random needs"
     ):
         experiment.identity(variant)
+
+
+def test_the_energies_of_records_are_validated(settings):
+    experiment = Experiment(settings)
+    case = Case(NANO, Pruning(40), STUDY.tasks["facts"])
+    record = run(experiment, case)
+    claims = record_claims(record)
+    assert [line for claim in claims for line in implausible(claim)] == []
+    record["energy"]["total_j"] /= 2.86
+    (line,) = [line for claim in record_claims(record) for line in implausible(claim)]
+    assert line.startswith("nano-p40-facts: its parts add up to ")
+    workload = run(experiment, Case(NANO, Pruning(40), STUDY.workloads["facts_throughput_b8"]))
+    assert [line for claim in record_claims(workload) for line in implausible(claim)] == []
+    workload["repeats"][0]["new_tokens"] += 8
+    assert len([line for claim in record_claims(workload) for line in implausible(claim)]) == 1
