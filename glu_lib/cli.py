@@ -1,4 +1,4 @@
-"""Commands on the study and on records: list, validate, consolidate, table, push; lm_eval with the suite's scorer."""
+"""Commands on study and records: list, validate, consolidate, table, export, push; lm_eval with the suite's scorer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from rich.table import Table
 from glu_lib import hub, listing
 from glu_lib.analysis import consolidate, headline_tables, workload_tables, write_tables
 from glu_lib.cases import Pruning, build_cases
-from glu_lib.errors import GluError, StudyError
+from glu_lib.errors import GluError, RecordError, StudyError
 from glu_lib.experiment import Experiment
 from glu_lib.report import markdown_table
+from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.settings import Settings, check_divisor
-from glu_lib.store import Status
+from glu_lib.store import Status, Store, read_record
 from glu_lib.study import STUDY, Method, StudyFile, load_study
 from glu_lib.validation import validate
 
@@ -65,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("table", help="print headline metrics per level as Markdown")
     command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
     command.set_defaults(command=_table)
+
+    command = commands.add_parser("export", help="write energy records in the layout of optimum-benchmark")
+    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    command.set_defaults(command=_export)
 
     command = commands.add_parser(
         "lm_eval", add_help=False, help="lm-eval's own command, which then knows the suite's scorer: --model glu"
@@ -146,6 +151,18 @@ def _table(options: argparse.Namespace) -> int:
     for table in (*headline_tables(found.rows), *workload_tables(found.rows)):
         print(f"**{table.title}**\n\n{markdown_table(table)}")
     return _report(found.problems)
+
+
+def _export(options: argparse.Namespace) -> int:
+    records, problems = [], []
+    for path in Store(options.results_dir).record_paths():
+        try:
+            records.append(read_record(path))
+        except RecordError as error:
+            problems.append(str(error))
+    paths = export_records(records, options.results_dir / FOLDER)
+    print(f"{len(paths)} energy records: {options.results_dir / FOLDER}")
+    return _report(problems)
 
 
 def _lm_eval(options: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def lm_eval_shortcuts() -> Iterator[None]:
         statistic = {metrics.f1_score: f1_scores, metrics.matthews_corrcoef: matthews_correlations}.get(metric)
         if statistic is None or not are_binary_pairs(items):
             return float(bootstrap(metric, items, iters))
-        return label_stderr(statistic, np.asarray(items), iters)
+        return label_stderr(statistic, np.asarray(items).astype(int), iters)
 
     metrics.bootstrap_stderr = stderr
     utils.env.from_string = lru_cache(_TEMPLATES)(compile_template)

@@ -41,9 +41,10 @@ class TaskLibrary:
                 # A task whose own configuration says 0 stays at 0: lm-eval's rule.
                 if lm_eval_task.get_config("num_fewshot") != 0:
                     lm_eval_task.set_config(key="num_fewshot", value=task.num_fewshot)
-                lm_eval_task.set_fewshot_seed(seed=seed)
                 lm_eval_task.build_all_requests = _BuildOnce(lm_eval_task)
             self._loaded[task.key] = loaded
+        for lm_eval_task in self._loaded[task.key]["tasks"].values():
+            lm_eval_task.build_all_requests.seed = seed
         return self._loaded[task.key]
 
     def check_known(self, task: Task) -> None:
@@ -109,11 +110,15 @@ class TaskLibrary:
 
 
 class _BuildOnce:
-    """Stands for a task's `build_all_requests`: what it built last is handed out again, without its answers."""
+    """Stands for a task's `build_all_requests`: what it built last is handed out again, without its answers.
+
+    Few-shot examples are drawn anew from `seed` for each build, so that they do not depend on what was built before.
+    """
 
     def __init__(self, task: Any) -> None:
         self._task = task
         self._build = task.build_all_requests
+        self.seed = 0
         self._key: tuple[Any, ...] | None = None
 
     def __call__(self, *, limit: int | None = None, chat_template: Any = None, **options: Any) -> None:
@@ -121,8 +126,10 @@ class _BuildOnce:
         # The template is a model's method; what it does is in its tokenizer.
         tokenizer = getattr(getattr(chat_template, "__self__", None), "tokenizer", None)
         template = chat_template and (getattr(tokenizer, "chat_template", None) or chat_template)
-        key = (limit, str(template), sorted(options.items(), key=str))
+        special = chat_template and getattr(tokenizer, "special_tokens_map", None)
+        key = (self.seed, limit, str(template), str(special), sorted(options.items(), key=str))
         if key != self._key:
+            self._task.set_fewshot_seed(seed=self.seed)
             self._build(limit=limit, chat_template=chat_template, **options)
             self._key = key
         for instance in self._task.instances:

@@ -27,6 +27,23 @@ class Budget:
         """Tokens of a log-likelihood batch."""
         return self.sequences * _TOKENS_PER_SEQUENCE
 
+    def once(self, work: Callable[[], Result]) -> Result:
+        """Do one piece of work; out of memory, give back what can be given back and try once more.
+
+        Raises:
+            torch.OutOfMemoryError: if it does not fit then either; the budget is 1 then.
+        """
+        try:
+            return work()
+        except torch.OutOfMemoryError:
+            self.sequences = max(1, self.sequences // 2)
+        release_memory()
+        try:
+            return work()
+        except torch.OutOfMemoryError:
+            self.sequences = 1
+            raise
+
     def run(
         self,
         items: Sequence[Item],

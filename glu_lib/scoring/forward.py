@@ -12,7 +12,11 @@ import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 
 from glu_lib.scoring.packing import Tokens, Tree
 
-_TOLERANCE = 1e-3  # of the self-check, relative; a wrong mask or position is off by more than 0.1
+_TOLERANCE = 1e-4  # of the self-check, relative to the largest logit; a wrong mask or position is off by more than 0.1
+_CHECKED_TOKENS = 288  # longer than the usual local windows
+# What a configuration calls the reach of local attention, and what is done to logits behind the output layer.
+_WINDOWS = ("sliding_window", "window_size", "attention_chunk_size", "local_attention", "attention_window_size")
+_LOGIT_CHANGES = {"final_logit_softcapping": (None,), "logit_scale": (None, 1, 1.0), "logits_scaling": (None, 1, 1.0)}
 # A row of T tokens costs attention 4·T·h multiplications per token and layer, the layer's weights some 32·h² (at an
 # expansion ratio of 4): rows of 2·h tokens keep attention under a quarter. Beyond 512 longer rows save nothing more.
 _MOST_ROW_TOKENS, _LEAST_ROW_TOKENS = 512, 64
@@ -73,7 +77,9 @@ class SharedForward:
             vocab_size: random tokens are drawn below it.
             max_length: of the model's context.
         """
-        length = min(24, max_length - 1)
+        if not self._is_plain(max_length):
+            return False
+        length = min(_CHECKED_TOKENS, max_length - 1)
         generator = torch.Generator().manual_seed(0)
         tokens = torch.randint(0, vocab_size, (2, length), generator=generator)
         tokens[1, : length // 2] = tokens[0, : length // 2]
@@ -91,13 +97,25 @@ class SharedForward:
             hidden = self.hidden_states([[chain] for chain in chains], 0, None)
             alone = [self.output(hidden[0]), self.output(hidden[1, :cut])]
             plain = self.model(tokens.to(self.model.device)).logits
+        except torch.OutOfMemoryError:
+            raise
         except (AttributeError, TypeError, ValueError, RuntimeError, IndexError):
             return False
-        scale = plain.float().abs().max().clamp(min=1.0)
+        scale = plain.float().abs().max().clamp(min=torch.finfo(torch.float32).tiny)
         # bfloat16 has 8 bits: its own rounding is the bound there.
         tolerance = max(_TOLERANCE, 4 * torch.finfo(self.model.dtype).eps)
         pairs = ((packed, plain[:, cut:]), (alone[0], plain[0]), (alone[1], plain[1, :cut]))
         return all(bool((ours - theirs).float().abs().max() / scale < tolerance) for ours, theirs in pairs)
+
+    def _is_plain(self, max_length: int) -> bool:
+        """Whether the configuration speaks of full attention, through a mask that can be given, and of plain logits."""
+        config = self.model.config.get_text_config()
+        windows = [getattr(config, name, None) for name in _WINDOWS]
+        is_local = any(isinstance(window, int) and window < max_length for window in windows)
+        is_changed = any(getattr(config, name, None) not in plain for name, plain in _LOGIT_CHANGES.items())
+        # Kernels of other kinds take no mask of our own, or read it differently.
+        is_masked = getattr(self.model.config, "_attn_implementation", None) in ("sdpa", "eager")
+        return is_masked and not is_local and not is_changed
 
     def _tree_attention(self, batch: Sequence[Sequence[Tree]], width: int, past: int) -> dict[str, torch.Tensor]:
         """Positions (rows, width), and the mask (rows, 1, width, past + width) that is added to attention scores."""

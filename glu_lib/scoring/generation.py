@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from glu_lib.scoring.budget import Budget
@@ -11,26 +12,37 @@ from glu_lib.scoring.decoding import decode_greedily
 from glu_lib.scoring.forward import SharedForward, expanded
 from glu_lib.scoring.packing import Tokens, prompt_batches
 
-# Generation settings that change greedy decoding, with the values at which they do not.
-_PLAIN_GENERATION: dict[str, tuple[object, ...]] = {
+# What a model's generation configuration may say beside its defaults without changing plain greedy decoding, and the
+# values at which other settings do not change it either.
+_HARMLESS = {
+    *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "transformers_version"),
+    *("do_sample", "temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
+    *("max_length", "use_cache", "_from_model_config", "output_attentions", "output_hidden_states", "output_scores"),
+    *("return_dict_in_generate", "num_return_sequences", "disable_compile"),
+}
+_NEUTRAL: dict[str, tuple[object, ...]] = {
     "repetition_penalty": (1.0,),
+    "encoder_repetition_penalty": (1.0,),
     "no_repeat_ngram_size": (0,),
+    "encoder_no_repeat_ngram_size": (0,),
     "num_beams": (1,),
+    "num_beam_groups": (1,),
     "min_length": (0,),
     "min_new_tokens": (0,),
-    "bad_words_ids": (),
-    "suppress_tokens": (),
-    "begin_suppress_tokens": (),
-    "forced_bos_token_id": (),
-    "forced_eos_token_id": (),
-    "sequence_bias": (),
+    "length_penalty": (1.0,),
+    "diversity_penalty": (0.0,),
+    "guidance_scale": (1.0,),
+    "early_stopping": (False,),
+    "renormalize_logits": (False,),
+    "remove_invalid_values": (False,),
 }
 _REQUEST_OPTIONS = {"until", "max_gen_toks", "do_sample", "temperature", "max_new_tokens", "max_tokens"}
 
 
 def is_plain_greedy(options: Mapping[str, Any], config: Any) -> bool:
     """Whether a request's options, and the model's own generation configuration, mean plain greedy decoding."""
-    plain = all(getattr(config, name, None) in (None, *values) for name, values in _PLAIN_GENERATION.items())
+    said = {name: value for name, value in config.to_diff_dict().items() if name not in _HARMLESS}
+    plain = all(value is None or value in _NEUTRAL.get(name, ()) for name, value in said.items())
     sampled = options.get("do_sample") or options.get("temperature")
     return plain and set(options) <= _REQUEST_OPTIONS and not sampled
 
@@ -47,8 +59,8 @@ class StopRule:
         """Whether new tokens end the generation; as long as they do not, only their tail is decoded."""
         if tokens[-1] in self.end_tokens:
             return True
-        # A token may decode to nothing (half of a character), so the tail is longer than the longest stop string.
-        tail = max(map(len, self.stops), default=0) + 8
+        # A token may be one byte, or decode to nothing: the tail is as long as the longest stop string has bytes.
+        tail = max((len(stop.encode()) for stop in self.stops), default=0) + 8
         text = self.decode(list(tokens[-tail:]))
         if not any(stop in text for stop in self.stops if stop):
             return False
@@ -72,7 +84,7 @@ def generate(
         torch.OutOfMemoryError: if one prompt alone does not fit.
     """
     for prefix, batch in prompt_batches(prompts, budget.sequences):
-        shared = forward.prefix_cache(prefix)
+        shared = budget.once(partial(forward.prefix_cache, prefix))
 
         def work(members: Sequence[Tokens], prefix: Tokens = prefix, shared: Any = shared) -> dict[Tokens, list[int]]:
             made = decode_greedily(

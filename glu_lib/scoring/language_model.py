@@ -145,6 +145,8 @@ class SharedPrefixLM(CountingHFLM):
     def _score(self, encoded: Sequence[Encoded], strings: Sequence[Any] | None, disable_tqdm: bool) -> list[Score]:
         """Score requests; `strings` are what lm-eval's own cache knows them by."""
         for request in encoded:
+            if not request.context:
+                raise MeasurementError("an empty context without a token to begin with; give the tokenizer a BOS token")
             if not 0 < len(request.continuation) <= self.max_length:
                 raise MeasurementError(
                     f"a continuation of {len(request.continuation)} tokens: the model's context takes 1 to "
@@ -171,6 +173,11 @@ class SharedPrefixLM(CountingHFLM):
         """Answer requests that share their generation settings."""
         options = normalize_gen_kwargs(dict(requests[0].args[1]), self.max_gen_toks)
         limit = options["max_gen_toks"]
+        if not 0 < limit < self.max_length:
+            raise MeasurementError(
+                f"answers of {limit} tokens: the model's context of {self.max_length} must hold them and a prompt; "
+                "choose another max_gen_toks, or leave the task out for this model"
+            )
         rule = self._stop_rule(options.get("until"))
         wanted: defaultdict[Tokens, list[int]] = defaultdict(list)
         for index, request in enumerate(requests):
@@ -225,14 +232,14 @@ class SharedPrefixLM(CountingHFLM):
         if self._can_share is None:
             self._can_share = self._check()
             if not self._can_share:
-                _LOGGER.warning("%s is scored by lm-eval's HFLM: prefixes cannot be shared", type(self.model).__name__)
+                _LOGGER.warning(
+                    "%s is scored by lm-eval's HFLM: its attention or its logits do not allow shared prefixes",
+                    type(self.model).__name__,
+                )
         return self._can_share
 
     def _check(self) -> bool:
-        window = getattr(self.model.config, "sliding_window", None) or getattr(
-            self.model.config, "attention_chunk_size", None
-        )
-        # Inside the window attention is plain; a mask of our own would look beyond it.
-        if self.backend != "causal" or self.world_size > 1 or (window is not None and window < self.max_length):
+        # Several processes take turns in HFLM's own way; mixed precision is set around its own calls.
+        if self.backend != "causal" or self.world_size > 1 or self.mixed_precision_dtype is not None:
             return False
         return self._forward.matches_plain_forward(self.vocab_size, self.max_length)

@@ -62,7 +62,7 @@ class LikelihoodPlan:
             torch.OutOfMemoryError: if one request alone does not fit.
         """
         for group in plan(self._scored, _PLAN_TOKENS):
-            cache = forward.prefix_cache(group.prefix)
+            cache = budget.once(partial(forward.prefix_cache, group.prefix))
 
             def work(batch: Sequence[Row], group: Group = group, cache: Any = cache) -> dict[int, Score]:
                 hidden = forward.hidden_states(batch, len(group.prefix), cache)  # (rows, width, hidden)

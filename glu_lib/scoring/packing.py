@@ -137,21 +137,19 @@ class _Planner:
 
 
 def rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
-    """Pack trees into rows of at most `row_tokens` tokens, the largest first, each into the first row with room."""
+    """Pack trees into rows of at most `row_tokens` tokens, the largest first, each where it leaves the least room."""
     packed: list[list[Tree]] = []
-    free: list[int] = []
-    first_open = 0
+    by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # rows, by the tokens that still fit
     for tree in sorted(trees, key=lambda tree: -len(tree.tokens)):
         size = len(tree.tokens)
-        place = next((row for row in range(first_open, len(packed)) if free[row] >= size), None)
-        if place is None:
-            packed.append([tree])
-            free.append(row_tokens - size)
+        room = next((room for room in range(size, row_tokens + 1) if by_room[room]), None)
+        if room is None:
+            room, row = max(row_tokens, size), len(packed)
+            packed.append([])
         else:
-            packed[place].append(tree)
-            free[place] -= size
-        while first_open < len(packed) and free[first_open] < 1:
-            first_open += 1
+            row = by_room[room].pop()
+        packed[row].append(tree)
+        by_room[room - size].append(row)
     return sorted(packed, key=lambda row: -sum(len(tree.tokens) for tree in row))
 
 

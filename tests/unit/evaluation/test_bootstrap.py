@@ -66,3 +66,11 @@ def test_templates_are_compiled_once_within_the_block_only():
         assert utils.apply_template("{{x + 1}}", {"x": 1}) == "2"
         assert utils.apply_template("{{x + 1}}", {"x": 2}) == "3"
     assert utils.env.from_string == own
+
+
+def test_labels_may_be_floats(monkeypatch):
+    from lm_eval.api import metrics
+
+    with lm_eval_shortcuts():
+        stderr = metrics.stderr_for_metric(metrics.f1_score, 200)
+        assert stderr([(1.0, 0), (1.0, 1.0), (0, 0), (1, 1)] * 20) > 0

@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -91,3 +92,21 @@ def test_every_task_of_the_study_has_its_metric(library):
 def test_the_length_of_answers_is_known_without_data(library, key, tokens):
     found = library.answer_tokens(STUDY.tasks[key], 256)
     assert found == tokens
+
+
+def prompts(library, seed, *limits):
+    few = dataclasses.replace(STUDY.tasks["facts"], num_fewshot=3)
+    (task,) = library.load(few, seed=seed)["tasks"].values()
+    for limit in limits:
+        task.build_all_requests(limit=limit)
+    return [instance.args[0] for instance in task.instances]
+
+
+def test_few_shot_examples_depend_on_the_seed_and_on_nothing_that_ran_before():
+    library = TaskLibrary()
+    first = prompts(library, 1, 3)
+    assert prompts(library, 1, 6)[: len(first)] == first
+    assert prompts(library, 1, 6, 3) == first
+    assert prompts(library, 2, 3) != first
+    assert prompts(library, 1, 3) == first
+    assert prompts(TaskLibrary(), 1, 3) == first

@@ -44,3 +44,19 @@ def test_what_can_not_be_made_smaller_is_said_with_the_budget_at_its_end():
 
 def test_a_log_likelihood_batch_has_64_tokens_per_sequence():
     assert Budget(32).tokens == 2048
+
+
+def test_one_piece_of_work_is_tried_once_more():
+    budget, calls = Budget(8), []
+
+    def work(failures):
+        calls.append(1)
+        if len(calls) <= failures:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    assert (budget.once(lambda: work(1)), budget.sequences, len(calls)) == ("done", 4, 2)
+    calls.clear()
+    with pytest.raises(torch.OutOfMemoryError):
+        budget.once(lambda: work(9))
+    assert (budget.sequences, len(calls)) == (1, 2)

@@ -13,6 +13,7 @@ from glu_lib.errors import MeasurementError
 from glu_lib.evaluation import wrap_model
 from glu_lib.identity import resolve_identity
 from glu_lib.models import load_model
+from glu_lib.scoring.generation import StopRule
 from glu_lib.settings import Scorer, Settings
 from glu_lib.study import STUDY
 
@@ -208,3 +209,73 @@ def test_in_bfloat16_scores_are_as_near_to_float32_as_the_plain_forward_passes(m
         plain += abs(plain_score(rounded, context, continuation, fast.max_length)[0] - expected) / len(requests)
     assert 0.01 < plain < 0.15
     assert ours < 1.25 * plain
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"window_size": 100}, {"attention_chunk_size": 32}, {"final_logit_softcapping": 30.0}, {"logit_scale": 0.5}],
+)
+def test_local_attention_and_changed_logits_are_left_to_hflm(models, monkeypatch, change):
+    fast, _ = models
+    monkeypatch.setattr(fast, "_can_share", None)
+    for name, value in change.items():
+        monkeypatch.setattr(fast.model.config, name, value, raising=False)
+    assert not fast._shares_prefixes()
+
+
+def test_a_real_model_with_local_layers_gets_hflms_scores(models):
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+    fast, _ = models
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "max_position_embeddings": 128, "window_size": 16}
+    config = GPTNeoConfig(vocab_size=600, attention_types=[[["global", "local"], 1]], **size)
+    model = GPTNeoForCausalLM(config).eval()
+    lms = [wrap_model(model, fast.tokenizer, batch_size=4, scorer=scorer) for scorer in Scorer]
+    context = [3 + k % 90 for k in range(60)]
+    requests = [(("", ""), context, [answer, 7]) for answer in (5, 6, 8)]
+    ours, theirs = (lm._loglikelihood_tokens(requests, disable_tqdm=True) for lm in lms)
+    assert [score for score, _ in ours] == pytest.approx([score for score, _ in theirs], abs=1e-4)
+
+
+@pytest.mark.parametrize("setting", [{"max_new_tokens": 3}, {"repetition_penalty": 1.3}, {"guidance_scale": 2.0}])
+def test_a_generation_configuration_of_its_own_is_left_to_hflm(models, monkeypatch, setting):
+    fast, _ = models
+    options = {"until": ["<eos>"], "max_gen_toks": 8, "do_sample": False}
+    assert fast._decodes_greedily(options)
+    for name, value in setting.items():
+        monkeypatch.setattr(fast.model.generation_config, name, value)
+    assert not fast._decodes_greedily(options)
+
+
+@pytest.mark.parametrize("limit", [0, 256, 300])
+def test_answers_that_leave_no_room_for_a_prompt_are_one_line(models, limit):
+    options = {"until": ["<eos>"], "max_gen_toks": limit, "do_sample": False}
+    with pytest.raises(MeasurementError, match=f"answers of {limit} tokens: the model's context of 256 must hold them"):
+        models[0].generate_until(instances(("please add 1", options)), disable_tqdm=True)
+
+
+def test_an_empty_context_without_a_first_token_is_one_line(models):
+    with pytest.raises(MeasurementError, match="an empty context without a token to begin with; give the tokenizer"):
+        models[0]._loglikelihood_tokens([(("", ""), [], [4])], disable_tqdm=True)
+
+
+def test_out_of_memory_in_the_self_check_says_so_and_decides_nothing(models, monkeypatch):
+    fast, _ = models
+    monkeypatch.setattr(fast, "_can_share", None)
+
+    def full(*_arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fast._forward, "hidden_states", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        fast._shares_prefixes()
+    assert fast._can_share is None
+
+
+def test_stop_strings_of_many_bytes_are_found_in_the_tail():
+    text = "終" * 5
+    decode = lambda tokens: bytes(tokens).decode(errors="replace")  # noqa: E731
+    rule = StopRule([text], frozenset(), decode)
+    assert rule.is_met([65] * 40 + list(text.encode()))
+    assert not rule.is_met([65] * 40 + list(text.encode())[:-1])

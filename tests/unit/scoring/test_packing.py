@@ -71,3 +71,17 @@ def test_many_requests_behind_one_context_get_it_as_their_prefix():
     (group,) = plan({(*context, -k, *range(k, k + 80)): 1 for k in range(1, 9)}, 512)
     assert group.prefix == context
     assert sum(len(tree.tokens) for tree in group.trees) == 8 * 81
+
+
+@given(st.lists(st.integers(1, 70), max_size=40))
+def test_rows_hold_each_tree_once_and_no_more_than_fits(sizes):
+    trees = []
+    for number, size in enumerate(sizes):
+        tree = Tree()
+        tree.add((number, *range(size - 1)), (), 0)
+        trees.append(tree)
+    packed = rows(trees, 64)
+    assert sorted(id(tree) for row in packed for tree in row) == sorted(map(id, trees))
+    widths = [sum(len(tree.tokens) for tree in row) for row in packed]
+    assert widths == sorted(widths, reverse=True)
+    assert all(width <= 64 or len(row) == 1 for row, width in zip(packed, widths, strict=True))

@@ -1,0 +1,103 @@
+"""Energy records in the layout of optimum-benchmark's `benchmark.json`, for its readers and plots.
+
+Layout: https://github.com/huggingface/optimum-benchmark (a report of targets, each with memory, latency, throughput,
+energy and efficiency, every one with its unit). Energy is converted back to its kilowatt hours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glu_lib.energy import JOULES_PER_KWH
+from glu_lib.store import write_atomically
+
+FOLDER = "optimum_benchmark"
+_MS_PER_S = 1000.0
+_BYTES_PER_MB = 1e6
+
+
+def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> list[Path]:
+    """Write `<folder>/<case>/benchmark.json` for each energy record; returns the paths."""
+    paths = []
+    for record in records:
+        if record["kind"] == "energy":
+            path = folder / str(record["case"]["id"]) / "benchmark.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(benchmark(record), indent=1).encode() + b"\n")
+            paths.append(path)
+    return paths
+
+
+def benchmark(record: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` and `report` of one energy record: `prefill`, `per_token`, and `generate` for whole passes."""
+    repeats = record["repeats"]
+    case, key = record["case"], record["done_key"]
+    passes_s = [repeat["energy"]["window_s"] / repeat["passes"] for repeat in repeats]
+    return {
+        "config": {
+            "name": case["id"],
+            "backend": {"name": "pytorch", "model": key.get("model"), "task": "text-generation"},
+            "scenario": {
+                "name": "inference",
+                "input_shapes": {"batch_size": key["batch size"]},
+                "generate_kwargs": {"max_new_tokens": key["new tokens"], "min_new_tokens": key["new tokens"]},
+            },
+            "environment": dict(record["environment"]),
+            "glu_pruning": dict(record["pruning"]),
+        },
+        "report": {
+            "prefill": {"latency": _latency([repeat["time_to_first_token_ms"] for repeat in repeats])},
+            "per_token": {"latency": _latency([repeat["time_per_output_token_ms"] for repeat in repeats])},
+            "generate": {
+                "memory": _memory(record["generation_memory"]),
+                "latency": _latency([seconds * _MS_PER_S for seconds in passes_s]),
+                "throughput": {"unit": "tokens/s", "value": record["profile"]["tokens_per_s"]["mean"]},
+                "energy": _energy([repeat["energy"] for repeat in repeats]),
+                "efficiency": _efficiency(repeats),
+            },
+        },
+    }
+
+
+def _latency(values_ms: Sequence[float | None]) -> dict[str, Any] | None:
+    """Seconds; one value per repeat."""
+    values = [value / _MS_PER_S for value in values_ms if value is not None]
+    if not values:
+        return None
+    return {
+        "unit": "s",
+        "count": len(values),
+        "total": sum(values),
+        "mean": float(np.mean(values)),
+        "stdev": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        **{f"p{percent}": float(np.percentile(values, percent)) for percent in (50, 90, 95, 99)},
+        "values": values,
+    }
+
+
+def _memory(peak: Mapping[str, Any]) -> dict[str, Any]:
+    megabytes = None if peak["peak_bytes"] is None else peak["peak_bytes"] / _BYTES_PER_MB
+    is_gpu = peak["source"] == "cuda allocator"
+    return {"unit": "MB", "max_ram": None if is_gpu else megabytes, "max_allocated": megabytes if is_gpu else None}
+
+
+def _energy(windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Kilowatt hours of all windows together; None where a part has no figure in one of them."""
+
+    def total(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) / JOULES_PER_KWH if len(known) == len(values) else None
+
+    parts = {name: total([window[name]["energy_j"] for window in windows]) for name in ("cpu", "ram", "gpu")}
+    return {"unit": "kWh", **parts, "total": total([window["total_j"] for window in windows])}
+
+
+def _efficiency(repeats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    total_kwh = _energy([repeat["energy"] for repeat in repeats])["total"]
+    tokens = sum(repeat["new_tokens"] for repeat in repeats)
+    return {"unit": "tokens/kWh", "value": tokens / total_kwh if total_kwh else None}
