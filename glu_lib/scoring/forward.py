@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 from glu_lib.scoring.packing import Tokens, Tree
 
 _TOLERANCE = 1e-4  # of the self-check, relative to the largest logit; a wrong mask or position is off by more than 0.1
-_CHECKED_TOKENS = 288  # longer than the usual local windows
+_CHECKED_TOKENS = 64  # local attention of a longer reach shows by the configuration
 # What a configuration calls the reach of local attention, and what is done to logits behind the output layer.
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size", "local_attention", "attention_window_size")
 _LOGIT_CHANGES = {"final_logit_softcapping": (None,), "logit_scale": (None, 1, 1.0), "logits_scaling": (None, 1, 1.0)}
