@@ -33,13 +33,13 @@ def test_scoring(benchmark, experiment, network, shape, scorer):
 
     def fresh():
         lm = wrap_model(model, tokenizer, batch_size=experiment.settings.batch_size, scorer=scorer)
+        getattr(lm, shape.method)(requests[:1], disable_tqdm=True)  # tries the model out, once per level in a sweep
         return (lm,), {}
 
     def score(lm):
         return getattr(lm, shape.method)(requests, disable_tqdm=True)
 
     (counting,), _ = fresh()
-    getattr(counting, shape.method)(requests[:1], disable_tqdm=True)  # the model is tried out at the first request
     if scorer is Scorer.FAST:
         counting.reset_counts()
     hook = model.get_input_embeddings().register_forward_hook(
