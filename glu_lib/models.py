@@ -6,7 +6,7 @@ import gc
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glu_lib.architecture import Architecture
 from glu_lib.embedded import MODEL_DIR
@@ -183,6 +183,13 @@ def _llama_config(shape: Architecture) -> PretrainedConfig:
 def count_parameters(model: Module) -> int:
     """Parameters of a model, tied ones counted once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def end_tokens(model: PreTrainedModel) -> frozenset[int]:
+    """The token ids that end a text, as the model's generation configuration has them."""
+    config: Any = model.generation_config
+    found = config.eos_token_id
+    return frozenset(found if isinstance(found, list) else [] if found is None else [found])
 
 
 def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.environment import synchronize
 from glu_lib.errors import MeasurementError
-from glu_lib.models import LoadedModel
+from glu_lib.models import LoadedModel, end_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ def generate_natural(loaded: LoadedModel, batch: BatchEncoding, new_tokens: int)
         Real tokens of each row, through its first end-of-sequence; padding behind it does not count.
     """
     output = _generate(loaded, batch, max_new_tokens=new_tokens)
-    return real_tokens(output[:, batch["input_ids"].shape[1] :].tolist(), end_tokens(loaded))
+    return real_tokens(output[:, batch["input_ids"].shape[1] :].tolist(), end_tokens(loaded.model))
 
 
 def time_steps(loaded: LoadedModel, batch: BatchEncoding, new_tokens: int) -> StepTimes:
@@ -74,13 +74,6 @@ def time_steps(loaded: LoadedModel, batch: BatchEncoding, new_tokens: int) -> St
 def real_tokens(rows: list[list[int]], ends: frozenset[int]) -> list[int]:
     """How many tokens each row has through its first end-of-sequence token."""
     return [next((place for place, token in enumerate(row, start=1) if token in ends), len(row)) for row in rows]
-
-
-def end_tokens(loaded: LoadedModel) -> frozenset[int]:
-    """The token ids that end a text for this model."""
-    config: Any = loaded.model.generation_config
-    found = config.eos_token_id
-    return frozenset(found if isinstance(found, list) else [] if found is None else [found])
 
 
 def _generate(loaded: LoadedModel, batch: BatchEncoding, **options: Any) -> torch.Tensor:

@@ -20,6 +20,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm.auto import tqdm
 
 from glu_lib.errors import MeasurementError
+from glu_lib.models import end_tokens
 from glu_lib.overflow import CountingHFLM
 from glu_lib.scoring.budget import Budget
 from glu_lib.scoring.encoding import Encoded, Encodings
@@ -206,10 +207,8 @@ class SharedPrefixLM(CountingHFLM):
 
     def _stop_rule(self, until: Any) -> StopRule:
         eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
-        found = self.model.generation_config.eos_token_id
-        listed = found if isinstance(found, list) else [] if found is None else [found]
         decode: Callable[[list[int]], str] = lambda tokens: self.tok_decode(tokens, skip_special_tokens=False)  # noqa: E731
-        return StopRule(handle_stop_sequences(until, eos=eos), frozenset({*listed, self.eot_token_id}), decode)
+        return StopRule(handle_stop_sequences(until, eos=eos), end_tokens(self.model) | {self.eot_token_id}, decode)
 
     def _decodes_greedily(self, options: Any) -> bool:
         return (

@@ -50,6 +50,11 @@ class LikelihoodPlan:
         """Tokens that have to be forwarded at the least."""
         return distinct_tokens(self._scored)
 
+    def planned_tokens(self) -> int:
+        """Tokens that the plan forwards, padding of batches not included."""
+        groups = plan(self._scored, _PLAN_TOKENS)
+        return sum(len(group.prefix) + sum(len(tree.tokens) for tree in group.trees) for group in groups)
+
     def score(self, forward: SharedForward, budget: Budget, softmax_dtype: torch.dtype) -> Iterator[dict[int, Score]]:
         """Per batch: request index to (log-probability, whether greedy decoding gives the continuation).
 

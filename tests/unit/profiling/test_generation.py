@@ -3,8 +3,8 @@ import pytest
 from glu_lib.environment import detect_environment
 from glu_lib.errors import MeasurementError
 from glu_lib.identity import resolve_identity
-from glu_lib.models import load_model
-from glu_lib.profiling.generation import end_tokens, generate_fixed, generate_natural, real_tokens, time_steps
+from glu_lib.models import end_tokens, load_model
+from glu_lib.profiling.generation import generate_fixed, generate_natural, real_tokens, time_steps
 from glu_lib.settings import Settings
 from glu_lib.study import STUDY
 
@@ -33,7 +33,7 @@ def test_a_sum_ends_by_itself_long_before_the_limit(loaded, batch):
     found = generate_natural(loaded, batch, 40)
     assert len(found) == 2
     assert all(1 < tokens < 10 for tokens in found)
-    assert end_tokens(loaded)
+    assert end_tokens(loaded.model)
 
 
 def test_a_fixed_length_goes_on_behind_the_end(loaded, batch, monkeypatch):
