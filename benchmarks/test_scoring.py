@@ -19,7 +19,7 @@ def network(experiment):
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
     words = [word for word in tokenizer.get_vocab() if not word.startswith("<")]
     model = benchmark_model(tokenizer).to(experiment.environment.device)
-    experiment.choose_threads(model)
+    experiment.threads.apply(model, experiment.environment)
     return model, tokenizer, words
 
 

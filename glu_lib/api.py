@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.cases import Case, CaseKind, build_cases
+from glu_lib.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.errors import StudyError
 from glu_lib.experiment import Experiment
 from glu_lib.settings import Settings
@@ -101,7 +101,8 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
 
     bar = tqdm(total=len(cases), unit="case")
-    for _, members in groupby(cases, key=lambda case: case.group):
+    experiment.expect([case for case in cases if not experiment.is_done(case)])
+    for _, members in groupby(run_order(cases, experiment.settings.seed), key=lambda case: case.group):
         group = list(members)
         pending = [case for case in group if not experiment.is_done(case)]
         bar.update(len(group) - len(pending))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -94,14 +95,47 @@ def build_cases(
     """Every case of a study, models in declared order and levels ascending, one load after the other.
 
     The unpruned baseline appears once, whatever the methods and divisors: nothing is selected there.
-    Cases of one (model, level) stand together: architecture, tasks, workloads.
+    Cases of one (model, level) stand together: architecture, tasks, workloads. A suite with divisors of its own is
+    built for those instead.
     """
-    return [
-        case
-        for model in study.models.values()
-        for pruning in _prunings(model, methods, divisors)
-        for case in _cases_of(study, model, pruning)
-    ]
+    return [case for model in study.models.values() for case in _cases_of_model(study, model, methods, divisors)]
+
+
+def run_order(cases: Sequence[Case], seed: int) -> list[Case]:
+    """The order to run `cases` in: as declared; levels of a model whose energy is measured in random order by `seed`.
+
+    So that what drifts over hours does not look like an effect of pruning, where levels cannot take turns.
+    """
+    chance = random.Random(seed)
+    drawn = {model.key for model in {case.model for case in cases if case.kind is CaseKind.ENERGY}}
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.group, []).append(case)
+    models: dict[str, list[list[Case]]] = {}
+    for members in groups.values():
+        models.setdefault(members[0].model.key, []).append(members)
+    for key, levels in models.items():
+        if key in drawn:
+            chance.shuffle(levels)
+    return [case for levels in models.values() for members in levels for case in members]
+
+
+def _cases_of_model(
+    study: Study, model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]
+) -> Iterator[Case]:
+    suites = [suite for suite in study.suites.values() if model.key in suite.models]
+    asked = list(_prunings(model, methods, divisors))
+    of_suite = {
+        suite.key: list(_prunings(model, (Method.PPM,), (None, *suite.divisors))) if suite.divisors else asked
+        for suite in suites
+    }
+    every = dict.fromkeys(pruning for prunings in (asked, *of_suite.values()) for pruning in prunings)
+    for pruning in sorted(every, key=lambda pruning: pruning.percent):
+        mine = [suite for suite in suites if pruning in of_suite[suite.key]]
+        if model.architecture is not None and pruning.method is Method.PPM and pruning in asked:
+            yield Case(model, pruning, ARCHITECTURE, tuple(suite.key for suite in mine if suite.tasks))
+        for subject, names in _subjects(study, model, mine).items():
+            yield Case(model, pruning, subject, names)
 
 
 def _prunings(model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]) -> Iterator[Pruning]:
@@ -114,14 +148,6 @@ def _prunings(model: ModelVariant, methods: Sequence[Method], divisors: Sequence
                 yield Pruning(percent, method, divisor)
 
 
-def _cases_of(study: Study, model: ModelVariant, pruning: Pruning) -> Iterator[Case]:
-    suites = [suite for suite in study.suites.values() if model.key in suite.models]
-    if model.architecture is not None and pruning.method is Method.PPM:
-        yield Case(model, pruning, ARCHITECTURE, tuple(s.key for s in suites if s.tasks))
-    for subject, names in _subjects(study, model, suites).items():
-        yield Case(model, pruning, subject, names)
-
-
 def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | Workload, tuple[str, ...]]:
     """Tasks, then workloads of `model`, each once, with the suites that name it."""
     found: dict[Task | Workload, tuple[str, ...]] = {}
@@ -132,6 +158,6 @@ def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Ta
     for suite in suites:
         for key in suite.workloads:
             workload = study.workloads[key]
-            if study.tasks[workload.prompts].embedded == model.is_embedded:
+            if workload.prompts is None or study.tasks[workload.prompts].embedded == model.is_embedded:
                 found[workload] = (*found.get(workload, ()), suite.key)
     return found

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from glu_lib import hub, listing
-from glu_lib.analysis import consolidate, headline_tables, workload_tables, write_tables
+from glu_lib.analysis import aligned_pairs, consolidate, headline_tables, workload_tables, write_tables
 from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, RecordError, StudyError
 from glu_lib.experiment import Experiment
-from glu_lib.report import markdown_table
+from glu_lib.report import markdown_alignment, markdown_table
 from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.settings import Settings, check_divisor
 from glu_lib.store import Status, Store, read_record
@@ -150,6 +150,8 @@ def _table(options: argparse.Namespace) -> int:
     found = consolidate(options.results_dir)
     for table in (*headline_tables(found.rows), *workload_tables(found.rows)):
         print(f"**{table.title}**\n\n{markdown_table(table)}")
+    if pairs := aligned_pairs(found.energy_records):
+        print(markdown_alignment(pairs))
     return _report(found.problems)
 
 

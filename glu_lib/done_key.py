@@ -9,7 +9,7 @@ from glu_lib.cases import Case, CaseKind
 from glu_lib.environment import Environment
 from glu_lib.evaluation import BOOTSTRAP_ITERATIONS, task_data_digest
 from glu_lib.identity import ModelIdentity, applied_template
-from glu_lib.settings import Settings
+from glu_lib.settings import Settings, Weights
 from glu_lib.study import Method, Task, Workload
 
 SCHEMA_VERSION = 1
@@ -80,8 +80,11 @@ def _task_fields(
 
 
 def _workload_fields(workload: Workload, settings: Settings, environment: Environment) -> dict[str, Any]:
+    is_made_up = workload.prompts is None or settings.weights is Weights.RANDOM
     return {
         "workload": workload.key,
+        "prompts of": "random tokens" if is_made_up else workload.prompts,
+        "prompt tokens": workload.prompt_tokens if is_made_up else None,
         "prompts": workload.num_prompts,
         "new tokens": workload.new_tokens,
         "batch size": workload.batch_size,

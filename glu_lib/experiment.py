@@ -3,57 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from glu_lib.calibration import calibration_batches
 from glu_lib.cases import Case, CaseKind, Pruning
 from glu_lib.done_key import done_key
 from glu_lib.energy import EnergyMeter, IdlePower, country_intensity, measure_idle
 from glu_lib.environment import Environment, detect_environment, set_library_defaults, setup_environment
-from glu_lib.errors import AccessError, RecordError, SettingsError, VerificationError
+from glu_lib.errors import AccessError, SettingsError, VerificationError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
 from glu_lib.identity import ModelIdentity, applied_template, random_identity, resolve_identity
+from glu_lib.interleaving import Interleaving
 from glu_lib.lm_eval_files import write_lm_eval_files
 from glu_lib.memory import peak_memory
-from glu_lib.models import LoadedModel, build_on_meta, check_architecture, load_model, release_memory
-from glu_lib.profiling import profile_workload, workload_passes
+from glu_lib.models import build_on_meta, check_architecture, load_model
+from glu_lib.neurons import check_same_neurons
+from glu_lib.prepared import PreparedModel
+from glu_lib.profiling import WorkloadProfile, profile_workload
 from glu_lib.pruning import PruningResult, prune
 from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
 from glu_lib.scoring.encoding import Encodings
 from glu_lib.settings import Settings, Weights
-from glu_lib.store import CaseState, Status, Store, read_record
+from glu_lib.store import CaseState, Status, Store
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
-from glu_lib.threads import choose_threads
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from glu_lib.overflow import CountingHFLM
-
+from glu_lib.threads import ThreadChoice
 
 RANDOM_WEIGHTS_FOLDER = "random_weights"
 RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select workloads only: -m carbon"
-
-
-@dataclass(slots=True)
-class PreparedModel:
-    """A loaded and pruned model, ready for every case of its (model, level)."""
-
-    loaded: LoadedModel
-    pruning: PruningResult
-    threads: int | None
-    lm: CountingHFLM
-    memory: dict[str, Any]
-
-    def release(self) -> None:
-        """Drop the model whoever still holds this object, and give its memory back."""
-        del self.loaded, self.lm
-        release_memory()
 
 
 @dataclass(slots=True)
@@ -67,7 +48,9 @@ class Experiment:
     library: TaskLibrary = field(default_factory=TaskLibrary)
     meter: EnergyMeter = field(init=False)
     _identities: dict[str, ModelIdentity | AccessError] = field(default_factory=dict)
-    _threads: dict[str, int] = field(default_factory=dict)
+    threads: ThreadChoice = field(init=False)
+    levels: Interleaving = field(init=False)
+    _measured: dict[str, dict[str, Any]] = field(default_factory=dict)
     _encodings: dict[str, Encodings] = field(default_factory=dict)
     _idle: IdlePower | None = None
     _is_set_up: bool = False
@@ -75,6 +58,8 @@ class Experiment:
     def __post_init__(self) -> None:
         set_library_defaults()
         self.environment = detect_environment(self.settings)
+        self.threads = ThreadChoice(self.settings.threads)
+        self.levels = Interleaving(self._prepare, self._profile, self.settings.seed)
         # Figures of random weights never stand beside those of real ones.
         folder = self.settings.results_dir
         self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
@@ -137,18 +122,27 @@ class Experiment:
             AccessError: if the weights cannot be had.
             VerificationError: if pruning did not do what was asked, or not what it did before.
         """
+        prepared = self.levels.take(f"{variant.key}-{pruning.key}") or self._prepare(variant, pruning)
+        try:
+            yield prepared
+        finally:
+            prepared.release()
+
+    def _prepare(self, variant: ModelVariant, pruning: Pruning) -> PreparedModel:
         self._set_up()
         identity = self.identity(variant)
         with peak_memory(self.environment.device) as loading:
             loaded = load_model(variant, identity, self.environment)
         check_architecture(variant, loaded.model)
-        threads = self.choose_threads(loaded.model, variant.key)
+        threads = self.threads.apply(loaded.model, self.environment, variant.key)
         with peak_memory(self.environment.device) as cutting:
             texts = partial(
                 calibration_batches, variant, loaded.tokenizer, self.library, self.study, self.settings.seed
             )
             result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
-        self._check_same_neurons(variant, pruning, identity, result)
+        if not self.settings.rerun:
+            wanted = {"model version": identity.version, "dtype": str(self.environment.dtype)}
+            check_same_neurons(self.store, variant, pruning, wanted, result)
         lm = wrap_model(
             loaded.model,
             loaded.tokenizer,
@@ -157,15 +151,17 @@ class Experiment:
             encodings=self._encodings_of(variant),
         )
         memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}
-        prepared = PreparedModel(loaded, result, threads, lm, memory)
-        del loaded, lm  # the prepared model alone holds them, so that releasing it frees them
-        try:
-            yield prepared
-        finally:
-            prepared.release()
+        return PreparedModel(loaded, result, threads, lm, memory)
+
+    def expect(self, cases: Sequence[Case]) -> None:
+        """Say which cases this run still has to measure, so that energy workloads can take turns over their levels."""
+        self.levels.expect(cases)
 
     def run(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
         """Measure `case`, check the measurement, write its record and return it.
+
+        An energy workload is measured in turn with the other levels that are expected: their records are written too,
+        and returned when it is their turn to run.
 
         Args:
             case: what to measure.
@@ -175,16 +171,52 @@ class Experiment:
             MeasurementError: if the measurement is incomplete or impossible; nothing is recorded.
             RecordError: if the record cannot be written.
         """
-        started_at = datetime.now(UTC)
-        start_s = time.perf_counter()
-        pruning, parts, samples = self._measure(case, prepared)
-        parts["timing"] = {
-            "started_at": started_at.isoformat(timespec="seconds"),
-            "duration_s": time.perf_counter() - start_s,
-            "load_s": prepared.loaded.load_s if prepared else None,
-        }
-        if prepared:
-            parts["memory"] = prepared.memory
+        if case.id in self._measured:
+            return self._measured.pop(case.id)
+        started_at, start_s = datetime.now(UTC), time.perf_counter()
+        if prepared is None:
+            result = self._prune_on_meta(case)
+            return self._write(case, result, started_at, time.perf_counter() - start_s)
+        if isinstance(case.subject, Workload):
+            return self._run_workload(case, prepared, started_at)
+        parts, samples = self._score(case, prepared)
+        parts["timing"] = {"load_s": prepared.loaded.load_s}
+        parts["memory"] = prepared.memory
+        return self._write(case, prepared.pruning, started_at, time.perf_counter() - start_s, parts, samples)
+
+    def passes(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
+        """Passes over an energy case's prompts, one per seed, tokenized and warm: for a timer of another kind."""
+        return self._profile(case, prepared).passes()
+
+    def _run_workload(self, case: Case, prepared: PreparedModel, started_at: datetime) -> dict[str, Any]:
+        for measured, (model, parts) in self.levels.measure(case, prepared).items():
+            assert isinstance(measured.subject, Workload)
+            parts["runtime"] = {"batch_size": measured.subject.batch_size, "threads": model.threads}
+            parts["timing"] = {"load_s": model.loaded.load_s}
+            parts["memory"] = model.memory
+            duration_s = parts.pop("measuring_s")
+            self._measured[measured.id] = self._write(measured, model.pruning, started_at, duration_s, parts)
+        return self._measured.pop(case.id)
+
+    def _profile(self, case: Case, prepared: PreparedModel) -> WorkloadProfile:
+        assert isinstance(case.subject, Workload)
+        idle = self._idle_power(prepared)
+        return profile_workload(
+            prepared.loaded, case.subject, self.meter, self.library, self.study, self.settings, idle
+        )
+
+    def _write(
+        self,
+        case: Case,
+        pruning: PruningResult,
+        started_at: datetime,
+        duration_s: float,
+        parts: dict[str, Any] | None = None,
+        samples: Sequence[dict[str, Any]] = (),
+    ) -> dict[str, Any]:
+        """Make a record of what was measured, write it and return it."""
+        parts = {"timing": {"load_s": None}} | (parts or {})
+        parts["timing"] |= {"started_at": started_at.isoformat(timespec="seconds"), "duration_s": duration_s}
         if samples:
             path = self.store.samples_path(case, self.settings.limit)
             parts["samples"] = {"count": len(samples), "file": self.store.relative(path)}
@@ -193,33 +225,8 @@ class Experiment:
         self.store.write(case, key.get("limit"), record, samples)
         return record
 
-    def passes(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
-        """Passes over an energy case's prompts, one per seed, tokenized and warm: for a timer of another kind."""
-        assert isinstance(case.subject, Workload)
-        return workload_passes(prepared.loaded, case.subject, self.library, self.study, self.settings)
-
-    def _measure(
-        self, case: Case, prepared: PreparedModel | None
-    ) -> tuple[PruningResult, dict[str, Any], tuple[dict[str, Any], ...]]:
-        """What pruning gave, the record's measured parts, and the samples."""
-        if prepared is None:
-            return self._prune_on_meta(case), {}, ()
-        runtime: dict[str, Any] = {"batch_size": self.settings.batch_size, "threads": prepared.threads}
-        if isinstance(case.subject, Workload):
-            energy = profile_workload(
-                prepared.loaded,
-                case.subject,
-                self.meter,
-                self.library,
-                self.study,
-                self.settings,
-                self._idle_power(prepared),
-            )
-            return (
-                prepared.pruning,
-                {"runtime": runtime | {"batch_size": case.subject.batch_size}, **energy},
-                (),
-            )
+    def _score(self, case: Case, prepared: PreparedModel) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
+        """The measured parts of an accuracy case's record, and its samples."""
         assert isinstance(case.subject, Task)
         if self._is_random:
             raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
@@ -238,12 +245,13 @@ class Experiment:
         energy = window.result().as_dict()
         check_energy(energy)
         # What fitted: a batch that did not is halved while the task is scored.
-        runtime |= {"batch_size": evaluation.batch_size, "scorer": str(self.settings.scorer)}
+        runtime: dict[str, Any] = {"threads": prepared.threads, "batch_size": evaluation.batch_size}
+        runtime["scorer"] = str(self.settings.scorer)
         folder = self.store.lm_eval_folder(case, self.settings.limit)
         name = f"{self.identity(case.model).source}-{case.pruning.key}"
         write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)
         parts = {"score": task_fields(case.subject, evaluation), "energy": energy, "runtime": runtime}
-        return prepared.pruning, parts, evaluation.samples
+        return parts, evaluation.samples
 
     def _applies_template(self, variant: ModelVariant) -> bool:
         return applied_template(variant, self.identity(variant), self.settings.chat_template) is not None
@@ -276,37 +284,3 @@ class Experiment:
         if not self._is_set_up:
             setup_environment(self.settings)
             self._is_set_up = True
-
-    def choose_threads(self, model: PreTrainedModel, name: str = "") -> int | None:
-        """Set torch's threads: as asked, or measured once per `name`; None on a GPU, where they do not count."""
-        if self.environment.device != "cpu":
-            return None
-        import torch
-
-        if self.settings.threads is not None:
-            torch.set_num_threads(self.settings.threads)
-            return self.settings.threads
-        if name not in self._threads:
-            self._threads[name] = choose_threads(model, self.environment.cores)
-        torch.set_num_threads(self._threads[name])
-        return self._threads[name]
-
-    def _check_same_neurons(
-        self, variant: ModelVariant, pruning: Pruning, identity: ModelIdentity, result: PruningResult
-    ) -> None:
-        """Compare the neurons that stayed with those of earlier records of the same weights and pruning."""
-        if self.settings.rerun or result.kept_neurons is None:
-            return
-        wanted = {"model version": identity.version, "dtype": str(self.environment.dtype)}
-        for path in self.store.record_paths_of(variant.key, pruning.key):
-            try:
-                record = read_record(path)
-            except RecordError:
-                continue  # unreadable records are stale and will be written anew
-            recorded = record["pruning"]["kept_neurons"]
-            same_model = all(record["done_key"].get(name) == value for name, value in wanted.items())
-            if same_model and recorded is not None and recorded != result.kept_neurons:
-                raise VerificationError(
-                    f"{variant.key}-{pruning.key}: other neurons were kept than in {path}; "
-                    "scores of the two do not belong together: run the level again with --rerun"
-                )

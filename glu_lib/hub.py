@@ -17,7 +17,7 @@ from glu_lib.study import ModelVariant
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-    from glu_lib.experiment import PreparedModel
+    from glu_lib.prepared import PreparedModel
 
 _RESULT_FILES = ["README.md", "results.csv", "results.json", "individual_files/**/*", "samples/**/*", "lm_eval/**/*"]
 

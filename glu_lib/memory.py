@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,14 @@ class PeakMemory:
     before_bytes: int | None = None
     peak_bytes: int | None = None
     reason: str | None = None
+
+    other_models_bytes: int = 0
+
+    def without(self, other_models_bytes: int) -> PeakMemory:
+        """The same figures less the bytes of other models that were loaded at the time."""
+        before = None if self.before_bytes is None else self.before_bytes - other_models_bytes
+        peak = None if self.peak_bytes is None else self.peak_bytes - other_models_bytes
+        return replace(self, before_bytes=before, peak_bytes=peak, other_models_bytes=other_models_bytes)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""

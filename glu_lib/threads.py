@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from glu_lib.environment import Environment
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _STEPS = 3
 _BATCH, _LENGTH = 16, 64  # rows and tokens of one probing forward pass
+
+
+@dataclass(slots=True)
+class ThreadChoice:
+    """The threads of a run: as asked, or measured once per model name."""
+
+    asked: int | None = None
+    _measured: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, model: PreTrainedModel, environment: Environment, name: str = "") -> int | None:
+        """Set torch's threads for `model` and return them; None on a GPU, where they do not count."""
+        if environment.device != "cpu":
+            return None
+        import torch
+
+        if self.asked is None and name not in self._measured:
+            self._measured[name] = choose_threads(model, environment.cores)
+        threads = self._measured[name] if self.asked is None else self.asked
+        torch.set_num_threads(threads)
+        return threads
 
 
 def choose_threads(model: PreTrainedModel, cores: int) -> int:

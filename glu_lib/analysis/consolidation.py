@@ -59,10 +59,11 @@ _PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selec
 
 @dataclass(frozen=True, slots=True)
 class Consolidation:
-    """The tidy rows, and one line for each record that could not be used."""
+    """The tidy rows, one line for each record that could not be used, and the energy records with their repeats."""
 
     rows: tuple[dict[str, Any], ...]
     problems: tuple[str, ...]
+    energy_records: tuple[dict[str, Any], ...] = ()
 
 
 def consolidate(results_dir: Path) -> Consolidation:
@@ -75,16 +76,18 @@ def consolidate(results_dir: Path) -> Consolidation:
         raise RecordError(f"{results_dir} is no folder; name the results folder of a run")
     store = Store(results_dir)
     groups: list[tuple[str, list[dict[str, Any]]]] = []
-    problems = []
+    problems, energy_records = [], []
     for path in store.record_paths():
         try:
             record = read_record(path)
             groups.append((_comparable(record), list(_rows(record, store.relative(path)))))
+            if record["kind"] == "energy":
+                energy_records.append(record)
         except RecordError as error:
             problems.append(str(error))
         except (KeyError, TypeError, AttributeError) as error:
             problems.append(f"{path}: the record lacks {error}; run the case again with this version")
-    return Consolidation(tuple(_with_baselines(groups)), tuple(problems))
+    return Consolidation(tuple(_with_baselines(groups)), tuple(problems), tuple(energy_records))
 
 
 def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Path, Path]:

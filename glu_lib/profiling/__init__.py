@@ -1,5 +1,5 @@
 """Profiling: generation workloads measured for time, throughput, memory and energy."""
 
-from glu_lib.profiling.workload import profile_workload, repeat_claims, workload_passes
+from glu_lib.profiling.workload import WorkloadProfile, profile_workload, repeat_claims
 
-__all__ = ["profile_workload", "repeat_claims", "workload_passes"]
+__all__ = ["WorkloadProfile", "profile_workload", "repeat_claims"]

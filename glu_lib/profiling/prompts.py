@@ -1,4 +1,4 @@
-"""The prompts of a workload: real ones of its task, drawn by seed, tokenized and padded before any window opens."""
+"""The prompts of a workload: its task's or random tokens, drawn by seed, tokenized and padded before any window."""
 
 from __future__ import annotations
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 _POOL = 4  # prompts to draw from, per prompt drawn
 
 
-def random_prompts(workload: Workload, loaded: LoadedModel, seed: int) -> list[str]:
-    """Prompts of random words of the tokenizer, `prompt_tokens` tokens each: what time and energy do not depend on."""
-    chance = random.Random(seed)
-    words = sorted(word for word in loaded.tokenizer.get_vocab() if word.isalpha())
-    return [" ".join(chance.choices(words, k=workload.prompt_tokens)) for _ in range(_POOL * workload.num_prompts)]
-
-
 def workload_prompts(workload: Workload, library: TaskLibrary, study: Study, settings: Settings) -> list[str]:
     """Distinct prompts to draw from: the first ones of each part of the workload's task, in lm-eval's order.
 
@@ -31,6 +24,7 @@ def workload_prompts(workload: Workload, library: TaskLibrary, study: Study, set
         AccessError: if the task's data cannot be had.
         MeasurementError: if there are too few.
     """
+    assert workload.prompts is not None
     parts = list(library.load(study.tasks[workload.prompts], seed=settings.seed)["tasks"].values())
     each = -(-_POOL * workload.num_prompts // len(parts))
     contexts: dict[str, None] = {}
@@ -63,4 +57,24 @@ def tokenized_batches(
             return_token_type_ids=False,
         ).to(loaded.model.device)
         for start in range(0, count, workload.batch_size)
+    ]
+
+
+def random_batches(loaded: LoadedModel, workload: Workload, seed: int, limit: int | None) -> list[BatchEncoding]:
+    """Batches of random tokens, each row `prompt_tokens` long, drawn by `seed`: time and energy do not depend on them.
+
+    Special tokens of the tokenizer are left out: an end of text among them would be another prompt.
+    """
+    import torch
+    from transformers import BatchEncoding
+
+    special = set(loaded.tokenizer.all_special_ids)
+    known = torch.tensor([token for token in range(loaded.model.config.vocab_size) if token not in special])
+    count = min(workload.num_prompts, limit or workload.num_prompts)
+    generator = torch.Generator().manual_seed(seed)
+    rows = known[torch.randint(len(known), (count, workload.prompt_tokens), generator=generator)]
+    device = loaded.model.device
+    return [
+        BatchEncoding({"input_ids": batch.to(device), "attention_mask": torch.ones_like(batch).to(device)})
+        for batch in rows.split(workload.batch_size)  # (batch size, prompt tokens)
     ]

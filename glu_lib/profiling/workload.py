@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.energy import Claim, EnergyMeter, EnergyReading, IdlePower, implausible, observed_conditions
@@ -12,7 +13,7 @@ from glu_lib.evaluation import TaskLibrary
 from glu_lib.memory import peak_memory
 from glu_lib.models import LoadedModel
 from glu_lib.profiling.generation import generate_fixed, generate_natural, time_steps
-from glu_lib.profiling.prompts import random_prompts, tokenized_batches, workload_prompts
+from glu_lib.profiling.prompts import random_batches, tokenized_batches, workload_prompts
 from glu_lib.profiling.statistics import percentiles, summarize
 from glu_lib.settings import Settings, Weights
 from glu_lib.study import Study, Workload
@@ -24,6 +25,91 @@ EMISSIONS_FOLDER = "codecarbon"
 _TIMED_BATCHES = 10  # of the pass that times each token
 
 
+@dataclass(slots=True)
+class WorkloadProfile:
+    """A workload's measurement on one model, a repeat per seed.
+
+    The comparable figures have a fixed length: every row gets exactly `new_tokens` tokens, so that tokens are real
+    tokens at every level; the prompts are gone through again until the window is at least `min_window_s` long. A second
+    window holds one pass at natural length. Prompts are tokenized and one full-shape batch is run before; times of
+    single tokens and peak memory come from passes of their own, outside the windows.
+
+    `loaded` is the pruned model with its tokenizer, `prompts` the texts to draw from (None: random tokens), `idle` the
+    power of the resting machine with the model resident (None if it was not measured), `measuring_s` the seconds that
+    the repeats took.
+    """
+
+    loaded: LoadedModel
+    workload: Workload
+    prompts: list[str] | None
+    meter: EnergyMeter
+    settings: Settings
+    idle: IdlePower | None
+    repeats: list[dict[str, Any]] = field(default_factory=list)
+    measuring_s: float = 0.0
+
+    def measure(self, seed: int) -> None:
+        """Generate the answers to the prompts that `seed` draws, inside energy windows.
+
+        Raises:
+            MeasurementError: if a figure cannot be true, or the machine is shared and that is not allowed.
+        """
+        start_s = time.perf_counter()
+        batches = self._batches(seed)
+        with observed_conditions(self.loaded.model.device, allow_shared=self.settings.allow_shared) as conditions:
+            generate_fixed(self.loaded, batches[0], self.workload.new_tokens)  # first use of a shape allocates
+            repeat = {
+                "seed": seed,
+                **_step_times(self.loaded, self.workload, batches),
+                **_fixed_length(self.loaded, self.workload, batches, self.meter, self.settings, self.idle),
+                "natural": _natural_length(self.loaded, self.workload, batches, self.meter, self.settings, self.idle),
+            }
+        repeat["conditions"] = conditions
+        _check(self.workload, repeat)
+        self.repeats.append(repeat)
+        self.measuring_s += time.perf_counter() - start_s
+
+    def result(self, other_models_bytes: int = 0) -> dict[str, Any]:
+        """What the repeats gave, after a pass for peak memory.
+
+        Args:
+            other_models_bytes: size of other models that are loaded at the same time; taken off the memory figures.
+
+        Returns:
+            `repeats` (one dictionary per seed), `profile` (a summary over them of each figure), `idle`,
+            `generation_memory` and `measuring_s`; JSON values with the unit in each name.
+        """
+        with peak_memory(str(self.loaded.model.device)) as memory:
+            generate_fixed(self.loaded, self._batches(self.workload.seeds[-1])[0], self.workload.new_tokens)
+        names = [name for name, value in self.repeats[0].items() if name.endswith(("_ms", "_j", "_per_s"))]
+        return {
+            "repeats": self.repeats,
+            "profile": {name: summarize([repeat[name] for repeat in self.repeats]) for name in names},
+            "measuring_s": self.measuring_s,
+            "weights": str(self.settings.weights),
+            "idle": self.idle.as_dict() if self.idle else None,
+            "generation_memory": memory.without(other_models_bytes).as_dict(),
+        }
+
+    def passes(self) -> Iterator[Callable[[], None]]:
+        """One pass over the prompts of each seed at fixed length, ready to be called: tokenized and warm."""
+        for seed in self.workload.seeds:
+            batches = self._batches(seed)
+            generate_fixed(self.loaded, batches[0], self.workload.new_tokens)
+
+            def run_pass(batches: list[BatchEncoding] = batches) -> None:
+                for batch in batches:
+                    generate_fixed(self.loaded, batch, self.workload.new_tokens)
+
+            yield run_pass
+
+    def _batches(self, seed: int) -> list[BatchEncoding]:
+        limit = self.settings.limit
+        if self.prompts is None:
+            return random_batches(self.loaded, self.workload, seed, limit)
+        return tokenized_batches(self.loaded, self.workload, seed, self.prompts, limit)
+
+
 def profile_workload(
     loaded: LoadedModel,
     workload: Workload,
@@ -32,79 +118,18 @@ def profile_workload(
     study: Study,
     settings: Settings,
     idle: IdlePower | None,
-) -> dict[str, Any]:
-    """Generate a workload's answers, once per seed, inside energy windows.
+) -> WorkloadProfile:
+    """The profile of a workload on a model, its prompts found and no repeat measured yet.
 
-    The comparable figures have a fixed length: every row gets exactly `new_tokens` tokens, so that tokens are real
-    tokens at every level; the prompts are gone through again until the window is at least `min_window_s` long. A second
-    window holds one pass at natural length. Prompts are tokenized and one full-shape batch is run before; times of
-    single tokens and peak memory come from passes of their own, outside the windows.
-
-    Args:
-        loaded: the pruned model and its tokenizer.
-        workload: prompts, new tokens, batch size, seeds.
-        meter: the process's energy meter.
-        library: where the prompts' task is loaded.
-        study: resolves the workload's prompt task.
-        settings: seed, limit, shortest window in seconds.
-        idle: power of the resting machine with the model resident; None if it was not measured.
-
-    Returns:
-        `repeats` (one dictionary per seed), `profile` (a summary over them of each figure), `idle` and `memory`;
-        JSON values with the unit in each name.
+    Prompts come from the workload's task; with random weights, or where it names none, they are random tokens.
 
     Raises:
-        MeasurementError: if a figure cannot be true; nothing is recorded.
+        AccessError: if the task's data cannot be had.
+        MeasurementError: if there are too few prompts.
     """
-    prompts = _prompts(loaded, workload, library, study, settings)
-    repeats = []
-    for seed in workload.seeds:
-        batches = tokenized_batches(loaded, workload, seed, prompts, settings.limit)
-        with observed_conditions(loaded.model.device, allow_shared=settings.allow_shared) as conditions:
-            generate_fixed(loaded, batches[0], workload.new_tokens)  # first use of a shape compiles and allocates
-            repeat = {
-                "seed": seed,
-                **_step_times(loaded, workload, batches),
-                **_fixed_length(loaded, workload, batches, meter, settings, idle),
-                "natural": _natural_length(loaded, workload, batches, meter, settings, idle),
-            }
-        repeat["conditions"] = conditions
-        _check(workload, repeat)
-        repeats.append(repeat)
-    with peak_memory(str(loaded.model.device)) as memory:
-        generate_fixed(loaded, batches[0], workload.new_tokens)
-    names = [name for name, value in repeats[0].items() if name.endswith(("_ms", "_j", "_per_s"))]
-    return {
-        "repeats": repeats,
-        "profile": {name: summarize([repeat[name] for repeat in repeats]) for name in names},
-        "weights": str(settings.weights),
-        "idle": idle.as_dict() if idle else None,
-        "generation_memory": memory.as_dict(),
-    }
-
-
-def workload_passes(
-    loaded: LoadedModel, workload: Workload, library: TaskLibrary, study: Study, settings: Settings
-) -> Iterator[Callable[[], None]]:
-    """One pass over the prompts of each seed at fixed length, ready to be called: tokenized, its first batch run."""
-    prompts = _prompts(loaded, workload, library, study, settings)
-    for seed in workload.seeds:
-        batches = tokenized_batches(loaded, workload, seed, prompts, settings.limit)
-        generate_fixed(loaded, batches[0], workload.new_tokens)
-
-        def run_pass(batches: list[BatchEncoding] = batches) -> None:
-            for batch in batches:
-                generate_fixed(loaded, batch, workload.new_tokens)
-
-        yield run_pass
-
-
-def _prompts(
-    loaded: LoadedModel, workload: Workload, library: TaskLibrary, study: Study, settings: Settings
-) -> list[str]:
-    if settings.weights is Weights.RANDOM:
-        return random_prompts(workload, loaded, settings.seed)
-    return workload_prompts(workload, library, study, settings)
+    is_made_up = settings.weights is Weights.RANDOM or workload.prompts is None
+    prompts = None if is_made_up else workload_prompts(workload, library, study, settings)
+    return WorkloadProfile(loaded, workload, prompts, meter, settings, idle)
 
 
 def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> dict[str, Any]:

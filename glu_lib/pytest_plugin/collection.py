@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from glu_lib.cases import Case, CaseKind, build_cases
+from glu_lib.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
 
-DEFAULT_MARKEXPR = "not carbon and not scoring"  # as in pytest.ini
+DEFAULT_MARKEXPR = "not carbon and not alignment and not scoring"  # as in pytest.ini
 CASES = pytest.StashKey[list[Case]]()
 _WORKER_DEFAULT = "glu_default_selection"
 
@@ -44,10 +44,16 @@ def case_of(item: pytest.Item) -> Case | None:
     return found if isinstance(found, Case) else None
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put cases of one (model, level) together across files; keep only the embedded model by default."""
-    order = {case.id: place for place, case in enumerate(all_cases(config))}
-    items.sort(key=lambda item: order[case.id] if (case := case_of(item)) else -1)
+    """Put cases of one (model, level) together across files; keep only the embedded model by default.
+
+    Last, so that only what -k and -m selected decides whether energy is measured and levels are drawn by lot.
+    """
+    selected = {case.id for item in items if (case := case_of(item))}
+    cases = [case for case in all_cases(config) if case.id in selected]
+    order = {case.id: place for place, case in enumerate(run_order(cases, config.stash[EXPERIMENT].settings.seed))}
+    items.sort(key=lambda item: order[found.id] if (found := case_of(item)) else -1)
     if is_default_selection(config):
         kept = [item for item in items if (case := case_of(item)) is None or case.model.is_embedded]
         dropped = [item for item in items if item not in set(kept)]

@@ -9,7 +9,8 @@ import pytest
 
 from glu_lib.cases import Case, Pruning
 from glu_lib.errors import AccessError, GluError
-from glu_lib.experiment import Experiment, PreparedModel
+from glu_lib.experiment import Experiment
+from glu_lib.prepared import PreparedModel
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.progress import LINE_PROPERTY, live_bars
 from glu_lib.pytest_plugin.resume import announce

@@ -72,6 +72,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         done = [case.id for case in items.values() if _is_done(config, case)]
         if pending:
             _check_writable(config)
+        config.stash[EXPERIMENT].expect([items[item] for item in pending])
         config.stash[MIRROR].start(pending, done)
 
 

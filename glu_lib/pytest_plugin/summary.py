@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from glu_lib.analysis import consolidate, headline_tables, workload_tables, write_tables
+from glu_lib.analysis import aligned_pairs, consolidate, headline_tables, workload_tables, write_tables
 from glu_lib.cases import Case, CaseKind
 from glu_lib.errors import RecordError
 from glu_lib.experiment import Experiment
 from glu_lib.pytest_plugin.collection import all_cases, case_of, is_default_selection
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY, PENDING_PROPERTY, PLAN
-from glu_lib.report import terminal_lines, workload_lines
+from glu_lib.report import alignment_lines, terminal_lines, workload_lines
 from glu_lib.store import Status
 
 _SHOWN_STALE = 5
@@ -87,6 +87,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             if table.model in models and table.limit == experiment.settings.limit:
                 for line in workload_lines(table, terminalreporter._tw.fullwidth):
                     terminalreporter.write_line(line)
+        pairs = [pair for pair in aligned_pairs(found.energy_records) if pair.model in models]
+        for line in alignment_lines(pairs, terminalreporter._tw.fullwidth):
+            terminalreporter.write_line(line)
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
     terminalreporter.write_line(f"records: {root / 'individual_files'}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from glu_lib.analysis import HeadlineTable
+from collections.abc import Sequence
+
+from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.architecture import format_ratio
 from glu_lib.report import number
+from glu_lib.report.alignment import COLUMNS as ALIGNMENT_COLUMNS
+from glu_lib.report.alignment import alignment_tables
 
 
 def markdown_table(table: HeadlineTable) -> str:
@@ -20,11 +24,20 @@ def markdown_table(table: HeadlineTable) -> str:
     return "\n".join(lines) + "\n" + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in table.notes)
 
 
+def markdown_alignment(pairs: Sequence[AlignedPair]) -> str:
+    """Aligned against plain widths, a titled table per workload and figure."""
+    lines = []
+    for title, rows in alignment_tables(pairs):
+        lines += [f"**{title}**", "", _line(ALIGNMENT_COLUMNS), _line(["---"] * len(ALIGNMENT_COLUMNS))]
+        lines += [*map(_line, rows), ""]
+    return "\n".join(lines)
+
+
 def _heading(table: HeadlineTable, task: str) -> str:
     """Task, its metric, and an arrow to the better side."""
     row = next(row for (name, _), row in table.cells.items() if name == task)
     return f"{task} ({row['metric']} {'↑' if row['higher_is_better'] else '↓'})"
 
 
-def _line(cells: list[str]) -> str:
+def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

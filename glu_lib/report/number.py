@@ -22,9 +22,7 @@ def change(row: dict[str, Any] | None) -> str:
 
 def joules(energy_j: float | None) -> str:
     """Energy in joules with three significant digits; `–` where nothing could be read."""
-    if energy_j is None:
-        return "–"
-    return f"{energy_j:.3g}" if energy_j < 1000 else f"{energy_j:,.0f}"
+    return significant(energy_j)
 
 
 def duration(seconds: float) -> str:
@@ -36,3 +34,10 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def significant(value: float | None) -> str:
+    """Three significant digits, thousands in full; `–` where there is no figure."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.architecture import format_ratio
 from glu_lib.report import number
+from glu_lib.report.alignment import COLUMNS as ALIGNMENT_COLUMNS
+from glu_lib.report.alignment import alignment_tables
 
 
 def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
@@ -32,6 +35,17 @@ def workload_lines(table: HeadlineTable, width: int) -> list[str]:
     qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
     about = f" ({', '.join(qualities)})" if "joules" in table.figure else ""
     return [f"{table.title}{about}: mean over the repeats, change against p0", *_render(_scores(table), width)]
+
+
+def alignment_lines(pairs: Sequence[AlignedPair], width: int) -> list[str]:
+    """Aligned against plain widths, a table per workload and figure; at most `width` columns."""
+    lines = []
+    for title, rows in alignment_tables(pairs):
+        drawn = Table(*ALIGNMENT_COLUMNS, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for row in rows:
+            drawn.add_row(*row)
+        lines += [title, *_render(drawn, width)]
+    return lines
 
 
 def record_line(record: dict[str, Any]) -> str:

@@ -127,6 +127,14 @@ def _workloads(prompts: dict[str, int]) -> tuple[Workload, ...]:
 _NANO_WORKLOADS = _workloads({"commonsense": 16, "facts": 24, "instructions": 24})
 _HUB_WORKLOADS = _workloads({"hellaswag": 80, "mmlu": 800, "ifeval": 60})
 
+# Prefill is one new token after a long prompt, decoding many after a short one; prompts are random tokens.
+_ALIGNMENT_WORKLOADS = (
+    Workload("prefill_b1", None, num_prompts=16, new_tokens=1, batch_size=1, prompt_tokens=512),
+    Workload("prefill_b8", None, num_prompts=64, new_tokens=1, batch_size=8, prompt_tokens=512),
+    Workload("decode_b1", None, num_prompts=4, new_tokens=128, batch_size=1, prompt_tokens=16),
+    Workload("decode_b8", None, num_prompts=32, new_tokens=128, batch_size=8, prompt_tokens=16),
+)
+
 _GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "wnli")
 
 _SUITES = (
@@ -194,11 +202,18 @@ _SUITES = (
         models=("nano", "llama1b", "llama3b", "instruct1b", "instruct3b"),
         workloads=tuple(workload.key for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS)),
     ),
+    Suite(
+        "alignment",
+        "prefill and decoding at the same levels, widths plain and rounded to 128; only run when asked for",
+        models=("llama1b", "llama3b"),
+        workloads=tuple(workload.key for workload in _ALIGNMENT_WORKLOADS),
+        divisors=(128,),
+    ),
 )
 
 STUDY = Study(
     models={model.key: model for model in _MODELS},
     tasks={task.key: task for task in _TASKS},
-    workloads={workload.key: workload for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS)},
+    workloads={workload.key: workload for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS, *_ALIGNMENT_WORKLOADS)},
     suites={suite.key: suite for suite in _SUITES},
 )

@@ -142,12 +142,12 @@ class Workload:
     """A generation workload of the energy suite.
 
     `prompts` names the task whose prompts are used; `num_prompts` prompts are answered with
-    `new_tokens` tokens each, `batch_size` at a time, once per seed. With random weights prompts are
-    random words, `prompt_tokens` of them.
+    `new_tokens` tokens each, `batch_size` at a time, once per seed. Without `prompts`, and with random
+    weights, prompts are random tokens, `prompt_tokens` of them.
     """
 
     key: str
-    prompts: str
+    prompts: str | None
     num_prompts: int
     new_tokens: int
     batch_size: int
@@ -168,7 +168,8 @@ class Suite:
     """A named set of tasks or workloads and the models it is meant for; each is a pytest marker.
 
     `instruct_tasks` are added for instruct variants. An embedded model runs the tasks and the
-    workloads that ship with the package, a hub model the others.
+    workloads that ship with the package, a hub model the others. With `divisors` each level is run both
+    with its plain width and rounded down to a multiple of each of them, whatever the run asks for.
     """
 
     key: str
@@ -177,6 +178,7 @@ class Suite:
     tasks: tuple[str, ...] = ()
     instruct_tasks: tuple[str, ...] = ()
     workloads: tuple[str, ...] = ()
+    divisors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class Study:
                 if key in other:
                     raise StudyError(f"model key {key!r} is part of {other!r}: -k {key} would select both; rename it")
         for workload in self.workloads.values():
-            if workload.prompts not in self.tasks:
+            if workload.prompts is not None and workload.prompts not in self.tasks:
                 raise StudyError(f"workload {workload.key!r}: {unknown('task', workload.prompts, self.tasks)}")
         for suite in self.suites.values():
             for kind, names, known in (

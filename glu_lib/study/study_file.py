@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from glu_lib.architecture import Architecture
 from glu_lib.errors import StudyError
 from glu_lib.settings import DIVISORS
 from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, Study, Suite, Task, Workload, unknown
@@ -15,7 +16,14 @@ from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, Study, Suit
 # Suites that a model of the user's runs unless its table says otherwise.
 _SUITES_OF = {Kind.BASE: ("paper", "core", "carbon"), Kind.INSTRUCT: ("instruct", "core", "carbon")}
 
-_MODEL_FIELDS = {"source": str, "kind": str, "revision": str, "levels": list, "suites": list}
+_MODEL_FIELDS = {"source": str, "kind": str, "revision": str, "levels": list, "suites": list, "architecture": dict}
+_SHAPE_FIELDS = {
+    **dict.fromkeys(("hidden_size", "intermediate_size", "num_layers", "num_heads", "num_kv_heads"), int),
+    **dict.fromkeys(("head_dim", "vocab_size", "max_positions"), int),
+    "tied_embeddings": bool,
+    "rope_theta": float,
+    "rms_norm_eps": float,
+}
 _TASK_FIELDS = {"task": str, "num_fewshot": int, "metric": str, "higher_is_better": bool, "chance": float, "slow": bool}
 _WORKLOAD_FIELDS = {
     "prompts": str,
@@ -25,7 +33,7 @@ _WORKLOAD_FIELDS = {
     "seeds": list,
     "prompt_tokens": int,
 }
-_SUITE_FIELDS = {"tasks": list, "workloads": list, "models": list, "description": str}
+_SUITE_FIELDS = {"tasks": list, "workloads": list, "models": list, "divisors": list, "description": str}
 _TOP_FIELDS = {"models": dict, "tasks": dict, "workloads": dict, "suites": dict, "methods": list, "divisors": list}
 
 
@@ -66,11 +74,16 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
     suites |= {key: _suite(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
     study = Study(models=models, tasks=tasks, workloads=workloads, suites=suites)
     _check_reachable(study, data)
-    divisors = tuple(_whole_numbers("top level", "divisors", data.get("divisors", [])))
+    methods = tuple(Method.parse(str(name)) for name in data.get("methods", ()))
+    return StudyFile(study, methods, _divisors("top level", data))
+
+
+def _divisors(place: str, table: Mapping[str, Any]) -> tuple[int, ...]:
+    divisors = tuple(_whole_numbers(place, "divisors", table.get("divisors", [])))
     for divisor in divisors:
         if divisor not in DIVISORS:
-            raise StudyError(f"divisors hold {divisor}; choose from {', '.join(map(str, DIVISORS))}")
-    return StudyFile(study, tuple(Method.parse(str(name)) for name in data.get("methods", ())), divisors)
+            raise StudyError(f"{place}: divisors hold {divisor}; choose from {', '.join(map(str, DIVISORS))}")
+    return divisors
 
 
 def _model(key: str, table: Any, base: Study) -> ModelVariant:
@@ -81,15 +94,30 @@ def _model(key: str, table: Any, base: Study) -> ModelVariant:
         values["levels"] = tuple(_whole_numbers(place, "levels", table["levels"]))
     if "kind" in table:
         values["kind"] = _kind(place, table["kind"])
+    if "architecture" in table:
+        values["architecture"] = _shape(key, table["architecture"])
     if key in base.models:
         # Other weights may have another shape: the declared one counts for the declared source only.
         if table.get("source", base.models[key].source) != base.models[key].source:
-            values["architecture"] = None
+            values.setdefault("architecture", None)
         return replace(base.models[key], **values)
     for name in ("source", "kind", "levels"):
         if name not in table:
             raise StudyError(f"{place} lacks {name}; a new model needs source, kind and levels")
     return ModelVariant(key, **values)
+
+
+def _shape(key: str, table: Any) -> Architecture:
+    """The declared shape of a model: with it widths are known beforehand, and `--weights random` has what it needs."""
+    place = f"[models.{key}.architecture]"
+    _check_fields(place, table, _SHAPE_FIELDS)
+    for name in _SHAPE_FIELDS:
+        if name not in table and name != "rms_norm_eps":
+            raise StudyError(f"{place} lacks {name}; a shape needs all of {', '.join(_SHAPE_FIELDS)} but rms_norm_eps")
+    for name, value in table.items():
+        if value <= 0 and not isinstance(value, bool):
+            raise StudyError(f"{place}: {name} is {value}; it must be more than 0")
+    return Architecture(**table)
 
 
 def _task(key: str, table: Any, base: Study) -> Task:
@@ -120,10 +148,12 @@ def _workload(key: str, table: Any, base: Study) -> Workload:
         values["seeds"] = tuple(_whole_numbers(place, "seeds", values["seeds"]))
     if key in base.workloads:
         return replace(base.workloads[key], **values)
-    for name in ("prompts", "num_prompts", "new_tokens", "batch_size"):
+    if "prompts" not in table and "prompt_tokens" not in table:
+        raise StudyError(f"{place} lacks prompts; name a task, or give prompt_tokens for prompts of random tokens")
+    for name in ("num_prompts", "new_tokens", "batch_size"):
         if name not in table:
-            raise StudyError(f"{place} lacks {name}; a new workload needs prompts, num_prompts, new_tokens, batch_size")
-    return Workload(key, **values)
+            raise StudyError(f"{place} lacks {name}; a new workload needs num_prompts, new_tokens, batch_size")
+    return Workload(key, values.pop("prompts", None), **values)
 
 
 def _suite(
@@ -154,6 +184,7 @@ def _suite(
         models=tuple(table.get("models", own)),
         tasks=tuple(table.get("tasks", ())),
         workloads=tuple(table.get("workloads", ())),
+        divisors=_divisors(place, table),
     )
 
 

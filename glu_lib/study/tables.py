@@ -37,5 +37,5 @@ BENCHMARKS_CARBON: list[dict[str, Any]] = [
         "batch_size": workload.batch_size,
         "seeds": list(workload.seeds),
     }
-    for workload in STUDY.workloads.values()
+    for workload in map(STUDY.workload, STUDY.suites["carbon"].workloads)
 ]

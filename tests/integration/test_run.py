@@ -21,7 +21,7 @@ def records(suite):
 
 def test_two_levels_are_run_then_skipped_then_stale(suite):
     first = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    first.assert_outcomes(passed=16, deselected=906)
+    first.assert_outcomes(passed=16, deselected=1010)
     first.stdout.fnmatch_lines(
         [
             "glu width pruning: 16 cases of nano in 2 (model, level) groups, 0 done",
@@ -41,7 +41,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
     assert len(json.loads((suite.path / "results/results.json").read_text())) >= 16
 
     second = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-rs", "-p", "no_torch")
-    second.assert_outcomes(skipped=16, deselected=906)
+    second.assert_outcomes(skipped=16, deselected=1010)
     second.stdout.fnmatch_lines(["glu width pruning: 16 cases*16 done", "SKIPPED*done: *nano-p0-architecture.json"])
 
     path = suite.path / "results/individual_files/nano/p40/nano-p40-sums-limit4.json"
@@ -49,7 +49,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
     record["done_key"]["few-shot"] = 3
     path.write_text(json.dumps(record))
     third = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    third.assert_outcomes(passed=1, skipped=15, deselected=906)
+    third.assert_outcomes(passed=1, skipped=15, deselected=1010)
     third.stdout.fnmatch_lines(["stale, will run again: nano-p40-sums: few-shot 3 -> 0"])
 
 
@@ -75,8 +75,9 @@ def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
         (["-k", "llama1b and p40"], 24),
         (["-m", "paper"], 182 + 14),
         (["-m", "carbon"], 210),
+        (["-m", "alignment"], 104),
         (["-m", "scoring"], 12),
-        (["-m", "star and not carbon"], 8 + 24 + 24 + 22 + 22),
+        (["-m", "star and not carbon and not alignment"], 8 + 24 + 24 + 22 + 22),
         (["benchmarks/test_architecture.py"], 35),
         (["benchmarks/test_accuracy.py::test_accuracy[llama1b-p40-boolq]"], 1),
         (["--method", "random", "--method", "MAW", "--divisor", "64", "-k", "nano and sums"], 13),
@@ -110,12 +111,12 @@ def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
     assert len(records(suite)) == 56
     assert json.loads((suite.path / ".pytest_cache/v/glu/done").read_text())
     assert not (suite.path / ".pytest_cache/v/cache/lastfailed").read_text().count("nano")
-    suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=866)
+    suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=970)
 
 
 def test_a_model_that_cannot_be_reached_is_one_clear_error(suite):
     result = suite.runpytest_subprocess("-k", "llama1b and p40 and (boolq or piqa or wikitext)", "-p", "no_torch")
-    result.assert_outcomes(errors=1, skipped=2, deselected=919)
+    result.assert_outcomes(errors=1, skipped=2, deselected=1023)
     text = result.stdout.str()
     assert text.count("model llama1b (meta-llama/Llama-3.2-1B) cannot be reached: no connection to") == 1
     assert "Traceback" not in text
@@ -167,9 +168,9 @@ def test_the_options_are_explained_in_the_users_words(suite):
 
 def test_the_results_folder_can_be_given_by_environment_and_ini(suite, monkeypatch):
     only = ("-k", "nano and p40 and architecture")
-    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(passed=1, deselected=921)
+    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(passed=1, deselected=1025)
     monkeypatch.setenv("GLU_RESULTS_DIR", str(suite.path / "by_environment"))
-    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=921)
+    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=1025)
     for folder in ("by_ini", "by_environment"):
         assert (suite.path / folder / "individual_files/nano/p40/nano-p40-architecture.json").exists()
 
@@ -178,7 +179,7 @@ def test_a_results_folder_that_cannot_be_written_costs_one_line_per_case(suite):
     (suite.path / "results").mkdir()
     (suite.path / "results/individual_files").write_text("in the way")
     result = suite.runpytest_subprocess("-k", "nano and p40 and architecture")
-    result.assert_outcomes(failed=1, deselected=921)
+    result.assert_outcomes(failed=1, deselected=1025)
     result.stdout.fnmatch_lines(["*the record cannot be written (*); free space, or choose another --results-dir"])
 
 
@@ -186,7 +187,7 @@ def test_workers_load_each_level_once_and_give_the_serial_records(suite):
     parallel = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-n", "2", "--dist", "loadgroup", "--results-dir", "two")
     parallel.assert_outcomes(passed=16)
     serial = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "--results-dir", "one")
-    serial.assert_outcomes(passed=16, deselected=906)
+    serial.assert_outcomes(passed=16, deselected=1010)
     scores = {}
     for folder in ("one", "two"):
         found = [json.loads(path.read_text()) for path in (suite.path / folder).glob("individual_files/*/*/*.json")]
@@ -210,7 +211,7 @@ def test_workloads_leave_records_tables_and_timings(suite):
     result = suite.runpytest_subprocess(
         *CARBON, "-k", "nano and (p0 or p40) and facts_latency_b1", "--benchmark-json=timings.json"
     )
-    result.assert_outcomes(passed=2, deselected=920)
+    result.assert_outcomes(passed=2, deselected=1024)
     result.stdout.fnmatch_lines(
         [
             "nano, joules per token, gross, only 4 prompts (estimated): mean over the repeats, change against p0",
@@ -227,6 +228,8 @@ def test_workloads_leave_records_tables_and_timings(suite):
         assert 0 < repeat["natural"]["new_tokens"] == sum(repeat["natural"]["row_tokens"]) <= 4 * 50
         assert 0 < repeat["time_per_output_token_ms"] <= repeat["time_per_output_token_p99_ms"]
         assert repeat["net_energy_per_token_j"] < repeat["energy_per_token_j"]
+    assert record["schedule"]["interleaved"]
+    assert [sorted(order) for order in record["schedule"]["orders"]] == [["p0", "p40"]] * 3
     assert (suite.path / "results/codecarbon/emissions.csv").read_text().count("\n") == 1 + 2 * 3 * 2
     timings = json.loads((suite.path / "timings.json").read_text())["benchmarks"]
     assert [found["stats"]["rounds"] for found in timings] == [3, 3]
@@ -244,3 +247,37 @@ def test_workloads_are_refused_under_xdist_with_the_remedy_and_stay_pending(suit
     assert not list(suite.path.glob("results/individual_files/**/*.json"))
     pending = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
     assert len(pending) == 2
+
+
+ALIGNMENT = """
+[models.mine]
+source = "shape-only"
+kind = "base"
+levels = [0, 40]
+suites = ["alignment"]
+
+[models.mine.architecture]
+hidden_size = 64
+intermediate_size = 512
+num_layers = 2
+num_heads = 2
+num_kv_heads = 1
+head_dim = 32
+vocab_size = 1000
+tied_embeddings = true
+max_positions = 1024
+rope_theta = 10000.0
+"""
+
+
+def test_one_command_compares_aligned_with_plain_widths(suite):
+    (suite.path / "study.toml").write_text(ALIGNMENT)
+    options = ("--limit", "2", "--threads", "1", "--min-window", "0.05", "--idle-seconds", "0")
+    result = suite.runpytest_subprocess(
+        "-m", "alignment", "-k", "mine and b1", "--weights", "random", "--study=study.toml", *options
+    )
+    assert result.parseoutcomes()["passed"] == 3 * 2
+    result.stdout.fnmatch_lines(
+        ["mine, prefill_b1, divisor 128, prefill: time to first token, ms", "*level*width*aligned*", "*p40*308*256*"]
+    )
+    result.stdout.fnmatch_lines(["mine, decode_b1, divisor 128, decoding: time per output token, ms"])

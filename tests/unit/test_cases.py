@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from glu_lib.cases import Case, CaseKind, Pruning, build_cases
+from glu_lib.cases import Case, CaseKind, Pruning, build_cases, run_order
 from glu_lib.study import STUDY, Method
 
 CASES = build_cases(STUDY)
@@ -18,7 +18,8 @@ def test_the_built_in_study_has_these_cases():
         ("llama3b", "accuracy"): 161,
         ("instruct1b", "accuracy"): 147,
         ("instruct3b", "accuracy"): 147,
-        **{(key, "energy"): 42 for key in ("llama1b", "llama3b", "instruct1b", "instruct3b")},
+        **{(key, "energy"): 42 for key in ("instruct1b", "instruct3b")},
+        **{(key, "energy"): 42 + 4 * 13 for key in ("llama1b", "llama3b")},  # p0 and six levels, plain and aligned
         **{(key, "architecture"): 7 for key in ("llama1b", "llama3b", "instruct1b", "instruct3b")},
     }
 
@@ -30,7 +31,7 @@ def test_ids_are_unique():
 def test_cases_of_one_level_stand_together():
     groups = [case.group for case in CASES]
     changes = sum(before != after for before, after in pairwise(groups))
-    assert changes + 1 == len(set(groups)) == 35
+    assert changes + 1 == len(set(groups)) == 35 + 2 * 6
 
 
 @pytest.mark.parametrize("key", STUDY.models)
@@ -53,7 +54,8 @@ def test_methods_and_divisors_stand_in_the_id_and_share_one_baseline():
 
 def test_star_marks_the_levels_at_an_expansion_ratio_of_2_4():
     starred = {case.group for case in CASES if "star" in case.marks}
-    assert starred == {"nano-p40", "llama1b-p40", "llama3b-p10", "instruct1b-p40", "instruct3b-p10"}
+    ratios = {"nano-p40", "llama1b-p40", "llama3b-p10", "instruct1b-p40", "instruct3b-p10"}
+    assert starred == ratios | {"llama1b-p40d128", "llama3b-p10d128"}
 
 
 def test_suites_are_marks_and_gpu_and_slow_are_derived():
@@ -75,3 +77,23 @@ def test_the_kind_follows_from_the_subject():
     assert Case(model, Pruning(0), STUDY.tasks["facts"]).kind is CaseKind.ACCURACY
     assert Case(model, Pruning(0), STUDY.workloads["facts_latency_b1"]).kind is CaseKind.ENERGY
     assert Case(model, Pruning(0), "architecture").kind is CaseKind.ARCHITECTURE
+
+
+def test_a_suite_with_divisors_has_each_level_plain_and_rounded_whatever_the_run_asks():
+    for divisors in ([None], [64]):
+        cases = [case for case in build_cases(STUDY, divisors=divisors) if "alignment" in case.suites]
+        levels = {case.pruning.key for case in cases if case.model.key == "llama1b"}
+        assert levels == {"p0", *(f"p{p}{d}" for p in (10, 20, 30, 40, 50, 60) for d in ("", "d128"))}
+        assert {case.subject_key for case in cases} == {"prefill_b1", "prefill_b8", "decode_b1", "decode_b8"}
+
+
+def test_levels_run_in_declared_order_without_energy_and_in_drawn_order_with_it():
+    accuracy = [case for case in CASES if case.kind is CaseKind.ACCURACY]
+    assert run_order(accuracy, seed=1) == accuracy
+    energy = [case for case in CASES if case.kind is CaseKind.ENERGY]
+    drawn = run_order(energy, seed=1)
+    assert drawn != energy
+    assert drawn == run_order(energy, seed=1) != run_order(energy, seed=2)
+    assert sorted(case.id for case in drawn) == sorted(case.id for case in energy)
+    assert len(set(groups := [case.group for case in drawn])) == 1 + sum(a != b for a, b in pairwise(groups))
+    assert list(dict.fromkeys(case.model.key for case in drawn)) == list(STUDY.models)

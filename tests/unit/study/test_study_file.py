@@ -31,6 +31,12 @@ chance = 0
 quick = ["piqa", "wikitext", "own"]
 """
 
+MINE = '[models.mine]\nsource = "shape-only"\nkind = "base"\nlevels = [0, 40]\n'
+SHAPE = (
+    "intermediate_size = 2048, num_layers = 4, num_heads = 8, num_kv_heads = 2, head_dim = 64, vocab_size = 1000, "
+    "tied_embeddings = true, max_positions = 2048, rope_theta = 500000.0"
+)
+
 
 @pytest.fixture
 def load(tmp_path):
@@ -106,6 +112,14 @@ def test_an_empty_file_is_the_built_in_study(load):
         ("[tasks.piqa]\nnum_fewshot = true", "num_fewshot is True; it must be a whole number"),
         ('[suites]\nquick = ["nothing"]', "suite 'quick': task 'nothing' is not in the study; choose one of"),
         ("[workloads.x]\nprompts = 'piqa'", r"\[workloads.x\] lacks num_prompts"),
+        ("[workloads.x]\nnum_prompts = 4", r"\[workloads.x\] lacks prompts; name a task, or give prompt_tokens"),
+        ("[suites]\nx = {tasks = ['piqa'], divisors = [100]}", r"\[suites\] x: divisors hold 100; choose from 32, 64"),
+        (MINE + "architecture = {hidden_size = 8}", r"\[models.mine.architecture\] lacks intermediate_size; a shape"),
+        (
+            MINE + f"architecture = {{{SHAPE}, hidden_size = 0}}",
+            r"architecture\]: hidden_size is 0; it must be more than 0",
+        ),
+        (MINE + "architecture = {width = 8}", r"\[models.mine.architecture\]: field 'width' is unknown"),
         ('methods = ["magic"]', "method 'magic' is unknown"),
         ("[suites]\nskip = ['piqa']", "suite key 'skip' has another meaning as a pytest marker; rename it"),
         ("[suites]\nq = [['a']]", r"the list holds \['a'\]; it must hold keys, as text"),
@@ -134,3 +148,21 @@ def test_no_text_crashes_the_reader(tmp_path_factory, text):
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
     with contextlib.suppress(StudyError):
         load_study(path, STUDY)
+
+
+def test_a_shape_makes_a_model_that_random_weights_can_measure(load):
+    text = MINE + f"suites = ['alignment']\narchitecture = {{{SHAPE}, hidden_size = 512}}"
+    study = load(text).study
+    shape = study.models["mine"].architecture
+    assert (shape.hidden_size, shape.intermediate_size, shape.tied_embeddings) == (512, 2048, True)
+    assert study.suites["alignment"].models == ("llama1b", "llama3b", "mine")
+    levels = {
+        case.pruning.key for case in build_cases(study) if case.model.key == "mine" and "alignment" in case.suites
+    }
+    assert levels == {"p0", "p40", "p40d128"}
+
+
+def test_a_workload_without_a_task_has_random_prompts(load):
+    text = "[workloads.x]\nprompt_tokens = 64\nnum_prompts = 4\nnew_tokens = 2\nbatch_size = 1\n[suites]\nmine = ['x']"
+    workload = load(text).study.workloads["x"]
+    assert (workload.prompts, workload.prompt_tokens) == (None, 64)

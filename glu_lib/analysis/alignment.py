@@ -1,0 +1,126 @@
+"""Aligned against plain widths: the same levels with and without rounding, time and energy paired by repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glu_lib.profiling.statistics import summarize
+
+# What is compared, as printed, and where a repeat has it. A prompt's first token is prefill, the later ones decoding.
+FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
+    "time_to_first_token_ms": ("prefill: time to first token, ms", lambda repeat: repeat["time_to_first_token_ms"]),
+    "time_per_output_token_ms": (
+        "decoding: time per output token, ms",
+        lambda repeat: repeat["time_per_output_token_ms"],
+    ),
+    "energy_per_response_j": ("joules per response", lambda repeat: repeat["energy_per_response_j"]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Mean ratio of two measurements over repeats paired by seed, with its 95 % t-interval (None with one repeat)."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPair:
+    """One figure of a workload at a level, with the plain width and with the one rounded down to `divisor`.
+
+    `plain` and `aligned` are means over the repeats, in the unit of `figure`. `aligned_to_plain` is their ratio,
+    `parameters_ratio` that of the parameters: rounding down also removes work, so only a ratio below it is a gain by
+    alignment. `plain_to_unpruned` and `aligned_to_unpruned` set both against the unpruned model (None without it):
+    below 1 pruning made it faster.
+    """
+
+    model: str
+    workload: str
+    percent: int
+    divisor: int
+    figure: str
+    width: int
+    aligned_width: int
+    expansion_ratio: float
+    plain: float
+    aligned: float
+    aligned_to_plain: Ratio
+    parameters_ratio: float
+    plain_to_unpruned: Ratio | None
+    aligned_to_unpruned: Ratio | None
+
+
+def aligned_pairs(records: Iterable[Mapping[str, Any]]) -> list[AlignedPair]:
+    """Every level of a workload that was measured both plain and rounded, in the order of the records.
+
+    Records are paired if their done keys differ in the divisor alone, so on the same device and versions.
+    """
+    found = {_place(record): record for record in records if record["kind"] == "energy"}
+    pairs = []
+    for (family, percent, divisor), aligned in found.items():
+        plain = found.get((family, percent, None))
+        if divisor is None or plain is None:
+            continue
+        unpruned = found.get((family, 0, None))
+        pairs += [pair for figure in FIGURES if (pair := _pair(figure, plain, aligned, unpruned))]
+    return pairs
+
+
+def _place(record: Mapping[str, Any]) -> tuple[tuple[str, ...], int, int | None]:
+    """What a record shares with those it is compared with, its level, its divisor."""
+    key = record["done_key"]
+    pruning = ("percent", "method", "divisor", "optipfair")
+    family = tuple(f"{name}={value}" for name, value in sorted(key.items()) if name not in pruning)
+    return (record["case"]["model"], *family), record["case"]["percent"], record["case"]["divisor"]
+
+
+def _pair(
+    figure: str, plain: Mapping[str, Any], aligned: Mapping[str, Any], unpruned: Mapping[str, Any] | None
+) -> AlignedPair | None:
+    ratio = _ratio(figure, aligned, plain)
+    if ratio is None:
+        return None
+    case, pruning = aligned["case"], aligned["pruning"]
+    return AlignedPair(
+        model=case["model"],
+        workload=case["subject"],
+        percent=case["percent"],
+        divisor=case["divisor"],
+        figure=figure,
+        width=plain["pruning"]["width"],
+        aligned_width=pruning["width"],
+        expansion_ratio=plain["pruning"]["expansion_ratio"],
+        plain=_mean(figure, plain),
+        aligned=_mean(figure, aligned),
+        aligned_to_plain=ratio,
+        parameters_ratio=pruning["parameters"] / plain["pruning"]["parameters"],
+        plain_to_unpruned=_ratio(figure, plain, unpruned) if unpruned else None,
+        aligned_to_unpruned=_ratio(figure, aligned, unpruned) if unpruned else None,
+    )
+
+
+def _values(figure: str, record: Mapping[str, Any]) -> dict[int, float | None]:
+    read = FIGURES[figure][1]
+    return {repeat["seed"]: read(repeat) for repeat in record["repeats"]}
+
+
+def _mean(figure: str, record: Mapping[str, Any]) -> float:
+    return float(summarize(list(_values(figure, record).values()))["mean"])
+
+
+def _ratio(figure: str, over: Mapping[str, Any], under: Mapping[str, Any]) -> Ratio | None:
+    """Mean of the ratios of repeats with the same seed; None where a repeat has no figure."""
+    above, below = _values(figure, over), _values(figure, under)
+    ratios = [
+        value / other
+        for seed, value in above.items()
+        if value is not None and (other := below.get(seed)) is not None and other > 0
+    ]
+    if not ratios or len(ratios) < len(above):
+        return None
+    found = summarize(ratios)
+    return Ratio(found["mean"], found["interval_low"], found["interval_high"])

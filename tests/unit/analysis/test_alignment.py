@@ -1,0 +1,65 @@
+import pytest
+
+from glu_lib.analysis import aligned_pairs
+from glu_lib.report import markdown_alignment
+
+
+def record(percent: int, divisor: int | None, width: int, times: list[float], **key: object) -> dict:
+    """An energy record with the fields that the comparison reads."""
+    return {
+        "kind": "energy",
+        "case": {"model": "mine", "percent": percent, "divisor": divisor, "subject": "decode_b1"},
+        "done_key": {"percent": percent, "divisor": divisor, "workload": "decode_b1", "device": "cpu", **key},
+        "pruning": {"width": width, "expansion_ratio": width / 100, "parameters": 1000 + width},
+        "repeats": [
+            {
+                "seed": seed,
+                "time_to_first_token_ms": 2 * value,
+                "time_per_output_token_ms": value,
+                "energy_per_response_j": None,
+            }
+            for seed, value in enumerate(times)
+        ],
+    }
+
+
+UNPRUNED = record(0, None, 400, [10.0, 20.0, 40.0])
+PLAIN = record(40, None, 240, [9.0, 18.0, 36.0])
+ALIGNED = record(40, 128, 128, [4.5, 9.0, 18.0])
+
+
+def test_ratios_are_of_repeats_with_the_same_seed():
+    pairs = aligned_pairs([UNPRUNED, PLAIN, ALIGNED])
+    assert [pair.figure for pair in pairs] == ["time_to_first_token_ms", "time_per_output_token_ms"]  # no joules: null
+    pair = pairs[1]
+    assert (pair.percent, pair.divisor, pair.width, pair.aligned_width) == (40, 128, 240, 128)
+    assert (pair.plain, pair.aligned) == (21.0, 10.5)
+    # The repeats differ fourfold, their ratios not at all: the interval is a point.
+    assert (pair.aligned_to_plain.mean, pair.aligned_to_plain.low, pair.aligned_to_plain.high) == (0.5, 0.5, 0.5)
+    assert pair.plain_to_unpruned.mean == pytest.approx(0.9)
+    assert pair.aligned_to_unpruned.mean == pytest.approx(0.45)
+    assert pair.parameters_ratio == 1128 / 1240
+
+
+def test_the_interval_is_students_over_the_ratios():
+    pair = aligned_pairs([PLAIN, record(40, 128, 128, [9.0, 9.0, 36.0])])[1]
+    # ratios 1, 0.5, 1: mean 5/6, s = 0.288675, t(0.975, 2) = 4.302653
+    half = 4.302653 * 0.288675 / 3**0.5
+    assert pair.aligned_to_plain.mean == pytest.approx(5 / 6)
+    assert pair.aligned_to_plain.low == pytest.approx(5 / 6 - half, abs=1e-5)
+    assert pair.plain_to_unpruned is None
+
+
+@pytest.mark.parametrize("other", [{"device": "another"}, {"torch": "2.9"}, {"limit": 8}])
+def test_what_ran_under_other_conditions_is_not_paired(other):
+    assert not aligned_pairs([PLAIN, record(40, 128, 128, [1.0, 1.0, 1.0], **other)])
+
+
+def test_without_rounded_levels_there_is_nothing_to_compare():
+    assert not aligned_pairs([UNPRUNED, PLAIN])
+
+
+def test_the_table_says_what_was_divided_by_what():
+    text = markdown_alignment(aligned_pairs([UNPRUNED, PLAIN, ALIGNED]))
+    assert "**mine, decode_b1, divisor 128, decoding: time per output token, ms**" in text
+    assert "| p40 | 240 | 128 | 21 | 10.5 | 0.500 (0.50 … 0.50) | 0.910 | 0.900 (0.90 … 0.90) |" in text
