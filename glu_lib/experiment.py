@@ -29,7 +29,7 @@ from glu_lib.pruning import PruningResult, prune
 from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
 from glu_lib.scoring.encoding import Encodings
 from glu_lib.settings import Settings, Weights
-from glu_lib.store import CaseState, Status, Store
+from glu_lib.store import EMISSIONS, CaseState, Status, Store
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
 from glu_lib.threads import ThreadChoice
 
@@ -200,9 +200,15 @@ class Experiment:
 
     def _profile(self, case: Case, prepared: PreparedModel) -> WorkloadProfile:
         assert isinstance(case.subject, Workload)
-        idle = self._idle_power(prepared)
         return profile_workload(
-            prepared.loaded, case.subject, self.meter, self.library, self.study, self.settings, idle
+            prepared.loaded,
+            case.subject,
+            self.meter,
+            self.library,
+            self.study,
+            self.settings,
+            self._idle_power(prepared),
+            self.store.root / EMISSIONS,
         )
 
     def _write(

@@ -19,6 +19,7 @@ from glu_lib.errors import RecordError
 RECORDS = "individual_files"
 SAMPLES = "samples"
 LM_EVAL = "lm_eval"
+EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
 
 
 class Status(StrEnum):

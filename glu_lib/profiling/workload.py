@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.energy import Claim, EnergyMeter, EnergyReading, IdlePower, implausible, observed_conditions
@@ -21,7 +22,6 @@ from glu_lib.study import Study, Workload
 if TYPE_CHECKING:
     from transformers import BatchEncoding
 
-EMISSIONS_FOLDER = "codecarbon"
 _TIMED_BATCHES = 10  # of the pass that times each token
 
 
@@ -35,8 +35,8 @@ class WorkloadProfile:
     single tokens and peak memory come from passes of their own, outside the windows.
 
     `loaded` is the pruned model with its tokenizer, `prompts` the texts to draw from (None: random tokens), `idle` the
-    power of the resting machine with the model resident (None if it was not measured), `measuring_s` the seconds that
-    the repeats took.
+    power of the resting machine with the model resident (None if it was not measured), `log` the folder for
+    CodeCarbon's own rows, `measuring_s` the seconds that the repeats took.
     """
 
     loaded: LoadedModel
@@ -45,6 +45,7 @@ class WorkloadProfile:
     meter: EnergyMeter
     settings: Settings
     idle: IdlePower | None
+    log: Path
     repeats: list[dict[str, Any]] = field(default_factory=list)
     measuring_s: float = 0.0
 
@@ -61,8 +62,8 @@ class WorkloadProfile:
             repeat = {
                 "seed": seed,
                 **_step_times(self.loaded, self.workload, batches),
-                **_fixed_length(self.loaded, self.workload, batches, self.meter, self.settings, self.idle),
-                "natural": _natural_length(self.loaded, self.workload, batches, self.meter, self.settings, self.idle),
+                **self._fixed_length(batches),
+                "natural": self._natural_length(batches),
             }
         repeat["conditions"] = conditions
         _check(self.workload, repeat)
@@ -103,6 +104,29 @@ class WorkloadProfile:
 
             yield run_pass
 
+    def _fixed_length(self, batches: list[BatchEncoding]) -> dict[str, Any]:
+        """One energy window over whole passes of the prompts, every row of the same length."""
+        rows = sum(batch["input_ids"].shape[0] for batch in batches)
+        passes, start_s = 0, time.perf_counter()
+        with self.meter.window(self.loaded.model.device, self.log) as window:
+            while passes == 0 or time.perf_counter() - start_s < self.settings.min_window_s:
+                for batch in batches:
+                    generate_fixed(self.loaded, batch, self.workload.new_tokens)
+                passes += 1
+        tokens = passes * rows * self.workload.new_tokens
+        figures = _figures(window.result(), tokens, passes * rows, self.idle)
+        return {"passes": passes, "rows": rows, "new_tokens": tokens, **figures}
+
+    def _natural_length(self, batches: list[BatchEncoding]) -> dict[str, Any]:
+        """One energy window over one pass of the prompts, each row as long as the model makes it."""
+        row_tokens: list[int] = []
+        with self.meter.window(self.loaded.model.device, self.log) as window:
+            for batch in batches:
+                row_tokens += generate_natural(self.loaded, batch, self.workload.new_tokens)
+        tokens = sum(row_tokens)
+        figures = _figures(window.result(), tokens, len(row_tokens), self.idle)
+        return {"new_tokens": tokens, "row_tokens": row_tokens, **figures}
+
     def _batches(self, seed: int) -> list[BatchEncoding]:
         limit = self.settings.limit
         if self.prompts is None:
@@ -118,6 +142,7 @@ def profile_workload(
     study: Study,
     settings: Settings,
     idle: IdlePower | None,
+    log: Path,
 ) -> WorkloadProfile:
     """The profile of a workload on a model, its prompts found and no repeat measured yet.
 
@@ -129,7 +154,7 @@ def profile_workload(
     """
     is_made_up = settings.weights is Weights.RANDOM or workload.prompts is None
     prompts = None if is_made_up else workload_prompts(workload, library, study, settings)
-    return WorkloadProfile(loaded, workload, prompts, meter, settings, idle)
+    return WorkloadProfile(loaded, workload, prompts, meter, settings, idle, log)
 
 
 def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> dict[str, Any]:
@@ -142,52 +167,6 @@ def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEnco
         "time_per_output_token_ms": later["p50"],
         "time_per_output_token_p90_ms": later["p90"],
         "time_per_output_token_p99_ms": later["p99"],
-    }
-
-
-def _fixed_length(
-    loaded: LoadedModel,
-    workload: Workload,
-    batches: list[BatchEncoding],
-    meter: EnergyMeter,
-    settings: Settings,
-    idle: IdlePower | None,
-) -> dict[str, Any]:
-    """One energy window over whole passes of the prompts, every row of the same length."""
-    rows = sum(batch["input_ids"].shape[0] for batch in batches)
-    passes, start_s = 0, time.perf_counter()
-    with meter.window(loaded.model.device, settings.results_dir / EMISSIONS_FOLDER) as window:
-        while passes == 0 or time.perf_counter() - start_s < settings.min_window_s:
-            for batch in batches:
-                generate_fixed(loaded, batch, workload.new_tokens)
-            passes += 1
-    tokens = passes * rows * workload.new_tokens
-    return {
-        "passes": passes,
-        "rows": rows,
-        "new_tokens": tokens,
-        **_figures(window.result(), tokens, passes * rows, idle),
-    }
-
-
-def _natural_length(
-    loaded: LoadedModel,
-    workload: Workload,
-    batches: list[BatchEncoding],
-    meter: EnergyMeter,
-    settings: Settings,
-    idle: IdlePower | None,
-) -> dict[str, Any]:
-    """One energy window over one pass of the prompts, each row as long as the model makes it."""
-    row_tokens: list[int] = []
-    with meter.window(loaded.model.device, settings.results_dir / EMISSIONS_FOLDER) as window:
-        for batch in batches:
-            row_tokens += generate_natural(loaded, batch, workload.new_tokens)
-    tokens = sum(row_tokens)
-    return {
-        "new_tokens": tokens,
-        "row_tokens": row_tokens,
-        **_figures(window.result(), tokens, len(row_tokens), idle),
     }
 
 

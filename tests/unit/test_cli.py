@@ -30,8 +30,8 @@ def test_list_prints_the_matrix(results, capsys):
     assert lines[0] == ["model", "level", "cases", "done", "stale", "pending"]
     assert ["llama1b", "p0", "34", "1", "0", "33"] in lines
     assert ["llama1b", "p40", "34", "0", "1", "33"] in lines
-    assert lines[36] == ["model", "weights", "download"]
-    assert lines[37][:2] == ["nano", "embedded"]
+    assert lines[48] == ["model", "weights", "download"]
+    assert lines[49][:2] == ["nano", "embedded"]
 
 
 def test_list_names_what_is_stale_and_why(results, capsys):

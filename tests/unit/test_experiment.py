@@ -163,6 +163,8 @@ def test_random_weights_measure_workloads_apart_from_real_ones(settings):
     path = experiment.state(case).path
     assert path.is_relative_to(settings.results_dir / "random_weights")
     assert Experiment(settings).state(case).status is Status.PENDING
+    assert (settings.results_dir / "random_weights/codecarbon/emissions.csv").is_file()
+    assert not (settings.results_dir / "codecarbon").exists()
 
 
 def test_random_weights_have_no_accuracy(settings):
