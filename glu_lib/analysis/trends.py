@@ -92,12 +92,12 @@ def families(rows: Iterable[Row]) -> dict[Family, list[Row]]:
     A model of which there is only the baseline is no family.
     """
     scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
-    keys = dict.fromkeys(_family(row) for row in scores if row["percent"] != 0)
+    keys = dict.fromkeys(family_of(row) for row in scores if row["percent"] != 0)
     return {
         key: [
             row
             for row in scores
-            if _family(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (key.model, key.limit))
+            if family_of(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (key.model, key.limit))
         ]
         for key in keys
     }
@@ -178,7 +178,8 @@ def classify(slope_low: float, slope_high: float, margin: float = MARGIN) -> Kin
     return Kind.ROBUST if slope_low > -margin else Kind.UNDECIDED
 
 
-def _family(row: Row) -> Family:
+def family_of(row: Row) -> Family:
+    """The family of a pruned row."""
     return Family(row["model"], row["method"], row["divisor"], row["limit"])
 
 
