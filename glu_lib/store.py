@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -125,7 +126,7 @@ class Store:
         try:
             with gzip.open(path, "rt", encoding="utf-8") as file:
                 return [json.loads(line) for line in file]
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, zlib.error, ValueError) as error:
             raise RecordError(f"{path}: samples cannot be read ({error}); run the case again with --rerun") from error
 
     def record_paths(self) -> Iterator[Path]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from glu_lib.errors import MeasurementError
 from glu_lib.study import Task
 
@@ -93,7 +95,14 @@ def headline(task: Task, metrics: tuple[MetricValue, ...]) -> MetricValue:
 def compact(task: str, sample: dict[str, Any]) -> dict[str, Any]:
     """What pairing and auditing need of a sample; the prompt is named by its hash."""
     kept = {"task": task, "doc_id": sample["doc_id"], "filter": sample["filter"]}
-    kept |= {name: sample[name] for name in sample["metrics"]}
+    kept |= {name: _plain(sample[name]) for name in sample["metrics"]}
     kept["target"] = sample["target"]
     kept["answers"] = sample["filtered_resps"]
     return kept | {name: sample[name] for name in ("doc_hash", "prompt_hash", "target_hash")}
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python's, in pairs and lists too: lm-eval's mcc and f1 hold numpy.int64, which is no JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

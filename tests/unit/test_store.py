@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 from pathlib import Path
@@ -108,6 +109,15 @@ def test_records_can_be_read_by_others(tmp_path):
 def test_missing_samples_name_the_remedy(store):
     with pytest.raises(RecordError, match="samples cannot be read .*run the case again with --rerun"):
         store.read_samples({"samples": {"file": "samples/none.jsonl.gz"}})
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:12] + b"\xff" * 8 + data[20:]])
+def test_torn_and_corrupt_samples_name_the_remedy(store, damage):
+    path = store.root / "torn.jsonl.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(damage(gzip.compress(b'{"doc_id": 0}\n' * 50)))
+    with pytest.raises(RecordError, match="samples cannot be read .*run the case again with --rerun"):
+        store.read_samples({"samples": {"file": "torn.jsonl.gz"}})
 
 
 def test_record_paths_are_sorted_and_skip_temporary_files(store):

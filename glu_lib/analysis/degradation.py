@@ -1,0 +1,131 @@
+"""What pruning did, item by item: every headline score against its baseline, Holm-adjusted, and each task's trend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
+from glu_lib.analysis.resampling import RESAMPLES, SEED
+from glu_lib.analysis.significance import Comparison, at_chance, compare, holm
+from glu_lib.analysis.trends import Family, Row, Trend, by_task, families, family_of, trend
+from glu_lib.errors import RecordError
+from glu_lib.store import Store, read_record
+
+BASELINE = "this is the baseline"
+NO_BASELINE = "p0 of the same measurement is missing; run it"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One headline row: its comparison with p0, or the reason why there is none.
+
+    `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of
+    its family. `is_at_chance` also stands at p0; None without chance level or without items.
+    """
+
+    case: str
+    record: str
+    comparison: Comparison | None
+    reason: str = ""
+    p_holm: float | None = None
+    is_at_chance: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """Every headline row's change, baselines included, and every (family, task)'s trend."""
+
+    changes: tuple[Change, ...]
+    trends: tuple[Trend, ...]
+
+
+def degradation(rows: Iterable[Row], store: Store, *, resamples: int = RESAMPLES, seed: int = SEED) -> Degradation:
+    """Compare all levels of a results folder with their baselines.
+
+    Each samples file is read once; those of one (model, task, limit) are in memory at a time. What cannot be read or
+    paired has its reason in place of a comparison, and a trend by levels instead of items.
+
+    Args:
+        rows: tidy rows with their baselines, as `consolidate` gives them.
+        store: the results folder they are from.
+        resamples: of each bootstrap.
+        seed: of each bootstrap.
+    """
+    scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    changes: list[Change] = []
+    trends: list[Trend] = []
+    family_by_record = {row["record"]: family_of(row) for row in scores if row["percent"] != 0}
+    for group in _sharing_a_baseline(scores):
+        items = {row["record"]: _items(row, store) for row in group}
+        changes += [_change(row, group, items, resamples, seed) for row in group]
+        for family, found in families(group).items():
+            for levels in by_task(found).values():
+                pairs = _all_levels([items[row["record"]] for row in levels])
+                trends.append(trend(family, levels, pairs, resamples=resamples, seed=seed))
+    return Degradation(tuple(_adjusted(changes, family_by_record)), tuple(trends))
+
+
+def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:
+    """Rows of one (model, task, limit), of all methods and divisors."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in scores:
+        groups.setdefault((row["model"], row["subject"], row["limit"]), []).append(row)
+    yield from groups.values()
+
+
+def _items(row: Row, store: Store) -> Items | str:
+    """The items of a row's record, or why they cannot be had."""
+    try:
+        record = read_record(store.root / row["record"])
+        return read_items(record, store.read_samples(record))
+    except RecordError as error:
+        return str(error)
+    except (KeyError, TypeError, AttributeError) as error:
+        return f"{row['case']}: record or samples lack {error}; run the case again with this version"
+
+
+def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resamples: int, seed: int) -> Change:
+    """One row's comparison, or its reason, and whether it is at chance."""
+    mine = items[row["record"]]
+    change = Change(row["case"], row["record"], None)
+    if isinstance(mine, str):
+        return replace(change, reason=mine)
+    try:
+        change = replace(change, is_at_chance=at_chance(pair([mine]), row["chance"], resamples=resamples, seed=seed))
+        if row["percent"] == 0:
+            return replace(change, reason=BASELINE)
+        baseline = _baseline(row, group, items)
+        if isinstance(baseline, str):
+            return replace(change, reason=baseline)
+        return replace(change, comparison=compare(pair([baseline, mine]), resamples=resamples, seed=seed))
+    except RecordError as error:
+        return replace(change, reason=str(error))
+
+
+def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> Items | str:
+    """The items of a row's baseline: the p0 of its (model, task, limit), if consolidation found it comparable."""
+    if row["baseline"] is not None:
+        for other in group:
+            if other["percent"] == 0 and other["value"] == row["baseline"]:
+                return items[other["record"]]
+    return f"{row['case']}: {NO_BASELINE}"
+
+
+def _all_levels(items: Sequence[Items | str]) -> Pairs | None:
+    """Items of all levels side by side, or None if one has none or other ones."""
+    known = [found for found in items if isinstance(found, Items)]
+    try:
+        return pair(known) if len(known) == len(items) else None
+    except RecordError:
+        return None
+
+
+def _adjusted(changes: Sequence[Change], family_by_record: dict[str, Family]) -> Iterator[Change]:
+    """The changes in their order, with p-values adjusted within each family."""
+    adjusted: dict[str, float | None] = {}
+    for family in set(family_by_record.values()):
+        mine = [change for change in changes if family_by_record.get(change.record) == family]
+        p_values = holm([change.comparison.p if change.comparison else None for change in mine])
+        adjusted |= {change.record: p for change, p in zip(mine, p_values, strict=True)}
+    return (replace(change, p_holm=adjusted.get(change.record)) for change in changes)

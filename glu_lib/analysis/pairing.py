@@ -1,0 +1,221 @@
+"""Per-item values of a headline metric out of a record's samples, and the same items of several levels side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from glu_lib.errors import RecordError
+from glu_lib.evaluation.bootstrap import f1_scores, matthews_correlations
+
+_TOLERANCE = 1e-6  # of the recorded value: catches another aggregation, lets another order of summation pass
+_SHOWN = 60  # characters of a foreign value in a message
+
+
+class Aggregation(StrEnum):
+    """How sums of items become a score; lm-eval 0.4.13's `lm_eval/api/metrics.py` has the same formulas.
+
+    Each item is a row of terms, and each score a function of the sums of these rows, so that any resample of items is
+    scored by one matrix product.
+    """
+
+    RATIO = "mean"  # items (x, 1): Σx / n; lists of booleans (ifeval's inst_level_*): Σ true / Σ length
+    PERPLEXITY = "perplexity"  # items (log-likelihood, 1) or (log-likelihood, words): exp(-Σ ll / Σ weight)
+    BITS_PER_BYTE = "bits_per_byte"  # items (log-likelihood, bytes): -Σ ll / Σ bytes / ln 2
+    F1 = "f1"  # items: one of the four pairs (gold, predicted) of 0 and 1
+    MCC = "matthews_corrcoef"  # likewise
+
+    def score(self, sums: np.ndarray) -> np.ndarray:
+        """Sums of terms (…, terms) to scores (…); not finite where a score is undefined or overflows."""
+        if self in (Aggregation.F1, Aggregation.MCC):
+            formula = f1_scores if self is Aggregation.F1 else matthews_correlations
+            return formula(sums.reshape(-1, sums.shape[-1])).reshape(sums.shape[:-1])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratio: np.ndarray = sums[..., 0] / sums[..., 1]
+            if self is Aggregation.PERPLEXITY:
+                ratio = np.exp(-ratio)
+            return -ratio / math.log(2) if self is Aggregation.BITS_PER_BYTE else ratio
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """The items of one case's headline metric, sorted by key.
+
+    `keys` are (task, doc_id, filter), `hashes` the documents' hashes, `terms` (items, terms) what `aggregation` sums,
+    `subtasks` (items,) the number of each item's sub-task, `weights` (sub-tasks,) what a group weighs them with.
+    """
+
+    case: str
+    metric: str
+    aggregation: Aggregation
+    keys: tuple[tuple[str, Any, str], ...]
+    hashes: tuple[str, ...]
+    terms: np.ndarray
+    subtasks: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """The same items under several models: `terms` is (models, items, terms), the first model is the baseline."""
+
+    cases: tuple[str, ...]
+    aggregation: Aggregation
+    terms: np.ndarray
+    subtasks: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether every item is right or wrong (0 or 1), so that the score is a share of items."""
+        values, counts = self.terms[..., 0], self.terms[..., 1]
+        return self.aggregation is Aggregation.RATIO and bool((counts == 1).all() and np.isin(values, (0, 1)).all())
+
+    @property
+    def is_group(self) -> bool:
+        """Whether the score is a mean over sub-tasks."""
+        return len(self.weights) > 1
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Score of each model over all items, (models,)."""
+        return np.array([_score(self.aggregation, terms, self.subtasks, self.weights) for terms in self.terms])
+
+
+def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Items:
+    """The items of a record's headline metric.
+
+    A group's score is the mean of its leaf tasks' scores, weighted by their numbers of items or not at all
+    (`aggregate_subtask_metrics` of lm-eval 0.4.13, `weight_by_size`): whichever gives the recorded value.
+
+    Args:
+        record: an accuracy record.
+        samples: what `Store.read_samples` gives for it.
+
+    Raises:
+        RecordError: if samples are missing, repeated, of a kind that cannot be paired, or do not give the record's
+            own value.
+    """
+    case, headline = record["case"]["id"], record["score"]["headline"]
+    if len(samples) != record["samples"]["count"]:
+        raise RecordError(
+            f"{case}: {len(samples)} samples where the record counts {record['samples']['count']}; run the case again"
+        )
+    metric = headline["metric"]
+    mine = [sample for sample in samples if sample["filter"] == headline["filter"] and metric in sample]
+    mine.sort(key=_key)
+    if not mine:
+        raise RecordError(f"{case}: its samples hold no {headline['label']}; run the case again")
+    keys = tuple(_key(sample) for sample in mine)
+    if len(set(keys)) != len(keys):
+        raise RecordError(f"{case}: a sample stands there twice; run the case again")
+    aggregation, terms = _terms(case, metric, [sample[metric] for sample in mine])
+    _, subtasks = np.unique([sample["task"] for sample in mine], return_inverse=True)
+    return Items(
+        case=case,
+        metric=headline["label"],
+        aggregation=aggregation,
+        keys=keys,
+        hashes=tuple(sample["doc_hash"] for sample in mine),
+        terms=terms,
+        subtasks=subtasks,
+        weights=_weights(case, aggregation, terms, subtasks, headline["value"]),
+    )
+
+
+def pair(items: Sequence[Items]) -> Pairs:
+    """Put the same items of several cases side by side, the baseline first.
+
+    Raises:
+        RecordError: naming the case whose items are not the baseline's.
+    """
+    baseline = items[0]
+    for other in items[1:]:
+        if (baseline.metric, baseline.aggregation) != (other.metric, other.aggregation):
+            raise RecordError(f"{other.case}: {other.metric}, where {baseline.case} has {baseline.metric}; {_REMEDY}")
+        if baseline.keys != other.keys:
+            differing = len(set(baseline.keys) ^ set(other.keys))
+            raise RecordError(f"{other.case}: {differing} items are in it or in {baseline.case} alone; {_REMEDY}")
+        differing = sum(a != b for a, b in zip(baseline.hashes, other.hashes, strict=True))
+        if differing:
+            raise RecordError(f"{other.case}: {differing} documents differ from those of {baseline.case}; {_REMEDY}")
+    return Pairs(
+        cases=tuple(found.case for found in items),
+        aggregation=baseline.aggregation,
+        terms=np.stack([found.terms for found in items]),
+        subtasks=baseline.subtasks,
+        weights=baseline.weights,
+    )
+
+
+_REMEDY = "a comparison needs the same items: run both again on the same data"
+
+
+def _key(sample: dict[str, Any]) -> tuple[str, Any, str]:
+    return (sample["task"], sample["doc_id"], sample["filter"])
+
+
+def _terms(case: str, metric: str, values: list[Any]) -> tuple[Aggregation, np.ndarray]:
+    """Which aggregation a metric has, and its items' terms (items, terms), by its name and its items' shape."""
+    for fits, aggregation, expand in _SHAPES:
+        if all(fits(metric, value) for value in values):
+            return aggregation, np.array([expand(value) for value in values], dtype=float)
+    shown = repr(values[0])[:_SHOWN]
+    raise RecordError(f"{case}: {metric} has items such as {shown}, which cannot be paired; compare the scores alone")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_weighted(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[1] > 0
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(label in (0, 1) for label in value)
+
+
+def _is_flags(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(flag, bool) for flag in value)
+
+
+def _one_hot(value: list[int]) -> list[float]:
+    return [float(place == 2 * value[0] + value[1]) for place in range(4)]
+
+
+# In this order: a name that has its own aggregation comes before the mean of numbers.
+_SHAPES: tuple[tuple[Callable[[str, Any], bool], Aggregation, Callable[[Any], Sequence[float]]], ...] = (
+    (lambda name, value: name == "mcc" and _is_pair(value), Aggregation.MCC, _one_hot),
+    (lambda name, value: name == "f1" and _is_pair(value), Aggregation.F1, _one_hot),
+    (lambda name, value: name == "bits_per_byte" and _is_weighted(value), Aggregation.BITS_PER_BYTE, tuple),
+    (lambda name, value: name.endswith("perplexity") and _is_weighted(value), Aggregation.PERPLEXITY, tuple),
+    (lambda name, value: name == "perplexity" and _is_number(value), Aggregation.PERPLEXITY, lambda value: (value, 1)),
+    (lambda _, value: _is_flags(value), Aggregation.RATIO, lambda value: (sum(value), len(value))),
+    (lambda _, value: _is_number(value), Aggregation.RATIO, lambda value: (value, 1)),
+)
+
+
+def _weights(
+    case: str, aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, recorded: float
+) -> np.ndarray:
+    """Weights of the sub-tasks (sub-tasks,) with which the items give the recorded value."""
+    sizes = np.bincount(subtasks).astype(float)
+    for weights in (sizes, np.ones_like(sizes)):
+        value = _score(aggregation, terms, subtasks, weights)
+        if abs(value - recorded) <= _TOLERANCE * max(1.0, abs(recorded)):
+            return weights
+    raise RecordError(
+        f"{case}: its items give {_score(aggregation, terms, subtasks, sizes):.6g}, the record says {recorded:.6g}; "
+        "this aggregation cannot be paired: compare the scores alone"
+    )
+
+
+def _score(aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, weights: np.ndarray) -> float:
+    sums = np.stack([terms[subtasks == number].sum(axis=0) for number in range(len(weights))])
+    return float(weights @ aggregation.score(sums) / weights.sum())

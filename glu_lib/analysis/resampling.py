@@ -1,0 +1,114 @@
+"""Paired bootstrap of scores: the same resampled items, or sub-tasks, for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from glu_lib.analysis.pairing import Pairs
+from glu_lib.errors import RecordError
+
+RESAMPLES = 10_000
+SEED = 0
+CONFIDENCE = 0.95
+# Fewer sub-tasks are taken as they are (strata): a bootstrap of few clusters has intervals that are far too short
+# (Cameron, Gelbach and Miller, Bootstrap-based improvements for inference with clustered errors, 2008: below 20 to 30).
+FEWEST_CLUSTERS = 20
+# Percentile intervals of fewer items are too short as well, and their p-values below those of a sign test.
+FEWEST_ITEMS = 20
+
+_CHUNK = 1 << 22  # numbers drawn at a time: 32 MiB, a few such arrays live at once
+
+
+def by_clusters(pairs: Pairs) -> bool:
+    """Whether sub-tasks are resampled (a group of many, as MMLU) and not the items."""
+    return len(pairs.weights) >= FEWEST_CLUSTERS
+
+
+def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
+    """Scores (resamples, models) of bootstrap resamples; in each all models are scored on the same draw.
+
+    What is drawn, with replacement: the items of a task; of a group of few sub-tasks the items within each; of a group
+    of `FEWEST_CLUSTERS` or more the sub-tasks, each with all of its items. The last treats the sub-tasks as a sample
+    of subjects: items of one subject share their difficulty, so that drawing them one by one would feign more
+    independent items than there are (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 8;
+    Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+
+    Raises:
+        RecordError: if there are fewer than `FEWEST_ITEMS` items or a resample has no finite score.
+    """
+    if pairs.terms.shape[1] < FEWEST_ITEMS:
+        raise RecordError(
+            f"{pairs.cases[-1]}: {pairs.terms.shape[1]} items; a bootstrap needs {FEWEST_ITEMS}: raise --limit"
+        )
+    rng = np.random.default_rng(seed)
+    scores = _cluster_scores(pairs, resamples, rng) if by_clusters(pairs) else _item_scores(pairs, resamples, rng)
+    if not np.isfinite(scores).all():
+        raise RecordError(f"{pairs.cases[-1]}: a resample has no finite score; compare the scores alone")
+    return scores
+
+
+def percentile_interval(values: np.ndarray) -> tuple[float, float]:
+    """The two-sided 95 % percentile interval of bootstrap values (resamples,) (Efron and Tibshirani, 1993, chapter 13).
+
+    It keeps its meaning under any monotone change of scale, so that it is the same for a perplexity and its logarithm.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def two_sided_p(values: np.ndarray) -> float:
+    """Two-sided bootstrap p of 'the value is 0': 2·(b + 1) / (B + 1), at most 1.
+
+    b is the smaller number of the B values at or on the other side of 0: the percentile interval that just touches 0
+    (Davison and Hinkley, 1997, sections 4.2 and 5.2: the +1 counts the observed value, so that p is never 0).
+    """
+    smaller = min(int((values <= 0).sum()), int((values >= 0).sum()))
+    return min(1.0, 2 * (smaller + 1) / (len(values) + 1))
+
+
+def _item_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Scores (resamples, models) of items resampled within each sub-task."""
+    models, _, terms = pairs.terms.shape
+    total = np.zeros((resamples, models))
+    for number, weight in enumerate(pairs.weights):
+        rows = pairs.terms[:, pairs.subtasks == number].transpose(1, 0, 2).reshape(-1, models * terms)
+        done = 0
+        for sums in _resampled_sums(rows, resamples, rng):
+            part = slice(done, done + len(sums))
+            total[part] += weight * pairs.aggregation.score(sums.reshape(-1, models, terms))
+            done += len(sums)
+    scores: np.ndarray = total / pairs.weights.sum()
+    return scores
+
+
+def _cluster_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Scores (resamples, models) of resampled sub-tasks: Σ weight·score / Σ weight over the drawn ones."""
+    groups = [pairs.terms[:, pairs.subtasks == number].sum(axis=1) for number in range(len(pairs.weights))]
+    scores = pairs.aggregation.score(np.stack(groups))  # (sub-tasks, models)
+    rows = np.column_stack([pairs.weights[:, None] * scores, pairs.weights])
+    sums = np.concatenate(list(_resampled_sums(rows, resamples, rng)))
+    means: np.ndarray = sums[:, :-1] / sums[:, -1:]
+    return means
+
+
+def _resampled_sums(rows: np.ndarray, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Sums over rows (n, columns) drawn n times with replacement, in chunks (some of the resamples, columns).
+
+    Where few rows are distinct (right and wrong answers), their counts are drawn at once: a resample of rows has
+    multinomial counts. Otherwise indices are drawn and counted.
+    """
+    size = len(rows)
+    distinct, counts = np.unique(rows, axis=0, return_counts=True)
+    few = len(distinct) * 8 <= size
+    step = max(1, _CHUNK // (len(distinct) if few else size))
+    for start in range(0, resamples, step):
+        replicates = min(step, resamples - start)
+        if few:
+            yield rng.multinomial(size, counts / size, size=replicates).astype(float) @ distinct
+        else:
+            places = rng.integers(size, size=(replicates, size)) + size * np.arange(replicates)[:, None]
+            drawn = np.bincount(places.ravel(), minlength=replicates * size).reshape(replicates, size)
+            yield drawn.astype(float) @ rows

@@ -1,0 +1,216 @@
+"""How a task's score goes with the expansion ratio: its slope over the levels, the interval, and the kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from glu_lib.analysis.pairing import Pairs
+from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, SEED, percentile_interval, resampled_scores
+from glu_lib.errors import RecordError
+
+# How much of its baseline a task may lose per 1.0x of expansion ratio removed and still be called robust.
+MARGIN = 0.05
+FEWEST_LEVELS = 3
+
+Row = dict[str, Any]
+
+
+class Kind(StrEnum):
+    """What becomes of a task when the MLP gets narrower."""
+
+    FRAGILE = "fragile"
+    ROBUST = "robust"
+    IMPROVING = "improving"
+    UNDECIDED = "undecided"
+
+
+class Source(StrEnum):
+    """What an interval of a slope rests on."""
+
+    ITEMS = "items"
+    LEVELS = "levels"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Levels that belong together: one model, pruned by one method with one divisor, scored with one sample limit."""
+
+    model: str
+    method: str | None
+    divisor: int | None
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """The course of one task over the levels of a family.
+
+    `slope` is the change of the relative score (see `relative_score`) per 1.0x of expansion ratio removed, by least
+    squares through all levels: -0.1 means that a tenth of the baseline goes with each 1.0x. `slope_low` and
+    `slope_high` are its 95 % interval: by bootstrap of items (`source` 'items') or of the regression over the levels
+    ('levels'). With fewer than three levels, or where the baseline is too poor to be a unit, there is no interval and
+    the kind is undecided; with fewer than two there is no slope.
+    """
+
+    model: str
+    method: str | None
+    divisor: int | None
+    limit: int | None
+    task: str
+    metric: str
+    slope: float | None
+    slope_low: float | None
+    slope_high: float | None
+    kind: Kind
+    levels: int
+    source: str
+
+
+def relative_score(row: Row) -> float | None:
+    """Score in units of its baseline, + is better: value / baseline, or baseline / value where lower is better.
+
+    It is not corrected for chance: a choice of four that falls from 0.5 to guessing has 0.5, not 0, and one that
+    guessed from the start keeps 1. Correcting would divide by the baseline's distance from chance, which is about 0 for
+    the tasks in question. None where there is no baseline, or it is not above 0.
+    """
+    value, baseline = row["value"], row["baseline"]
+    if value is None or baseline is None or baseline <= 0:
+        return None
+    if row["higher_is_better"]:
+        return float(value / baseline)
+    return float(baseline / value) if value > 0 else None
+
+
+def families(rows: Iterable[Row]) -> dict[Family, list[Row]]:
+    """Headline rows of accuracy by family, each with its model's baselines of the same limit, in the rows' order.
+
+    A model of which there is only the baseline is no family.
+    """
+    scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    keys = dict.fromkeys(family_of(row) for row in scores if row["percent"] != 0)
+    return {
+        key: [
+            row
+            for row in scores
+            if family_of(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (key.model, key.limit))
+        ]
+        for key in keys
+    }
+
+
+def by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """A family's rows by task, each from the baseline downwards; levels without a relative score are left out."""
+    tasks: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row["percent"]):
+        if relative_score(row) is not None:
+            tasks.setdefault(row["subject"], []).append(row)
+    return tasks
+
+
+def level_trends(rows: Iterable[Row]) -> list[Trend]:
+    """The trend of each task of each family from scores alone, as published tables hold them."""
+    return [
+        trend(family, levels)
+        for family, found in families(rows).items()
+        for levels in by_task(found).values()
+        if levels
+    ]
+
+
+def trend(
+    family: Family, levels: Sequence[Row], pairs: Pairs | None = None, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Trend:
+    """The trend of one task.
+
+    With `pairs` (the models in the order of `levels`, the baseline first) the same resampled items are scored at each
+    level and the slope is found anew: what other items of this kind would have given at these levels. Without, or where
+    the resamples have no finite score, the interval is Student's of the regression slope over the levels
+    (slope ± t(0.975, levels - 2)·standard error), which holds for levels scattered about a line and says nothing of the
+    items.
+
+    Args:
+        family: whose levels they are.
+        levels: the task's rows by per cent.
+        pairs: the items, if they are known.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    removed = np.array([levels[0]["expansion_ratio"] - row["expansion_ratio"] for row in levels])
+    scores = np.array([relative_score(row) for row in levels])
+    slope = float(_slopes(removed, scores)) if len(set(removed)) > 1 else None
+    interval, source = None, Source.LEVELS
+    if slope is not None and len(levels) >= FEWEST_LEVELS:
+        interval = _item_interval(removed, levels[0], pairs, resamples, seed) if pairs else None
+        source = Source.ITEMS if interval else Source.LEVELS
+        interval = interval or _level_interval(removed, scores)
+    low, high = interval or (None, None)
+    return Trend(
+        model=family.model,
+        method=family.method,
+        divisor=family.divisor,
+        limit=family.limit,
+        task=levels[0]["subject"],
+        metric=levels[0]["metric"],
+        slope=slope,
+        slope_low=low,
+        slope_high=high,
+        kind=Kind.UNDECIDED if low is None or high is None else classify(low, high),
+        levels=len(levels),
+        source=source,
+    )
+
+
+def classify(slope_low: float, slope_high: float, margin: float = MARGIN) -> Kind:
+    """The kind of a task by the interval of its slope.
+
+    Fragile: all of it below -margin. Improving: all of it above 0. Robust: all of it above -margin, as a test of
+    non-inferiority has it. Otherwise undecided: the measurement is too coarse to say.
+    """
+    if slope_high < -margin:
+        return Kind.FRAGILE
+    if slope_low > 0:
+        return Kind.IMPROVING
+    return Kind.ROBUST if slope_low > -margin else Kind.UNDECIDED
+
+
+def family_of(row: Row) -> Family:
+    """The family of a pruned row."""
+    return Family(row["model"], row["method"], row["divisor"], row["limit"])
+
+
+def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Least-squares slopes of scores (…, levels) over `removed` (levels,)."""
+    centred = removed - removed.mean()
+    slopes: np.ndarray = scores @ centred / (centred @ centred)
+    return slopes
+
+
+def _item_interval(
+    removed: np.ndarray, baseline: Row, pairs: Pairs, resamples: int, seed: int
+) -> tuple[float, float] | None:
+    """Percentile interval of the slope; None where a resample has no score in units of its own baseline."""
+    try:
+        scores = resampled_scores(pairs, resamples=resamples, seed=seed)
+    except RecordError:
+        return None
+    first = scores[:, :1]
+    unit, value = (first, scores) if baseline["higher_is_better"] else (scores, first)
+    if not (unit > 0).all():
+        return None
+    return percentile_interval(_slopes(removed, value / unit))
+
+
+def _level_interval(removed: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Student's interval of the regression slope; scipy's linregress has no standard error for constant scores."""
+    from scipy.stats import t
+
+    slope, centred = float(_slopes(removed, scores)), removed - removed.mean()
+    residuals = scores - scores.mean() - slope * centred
+    error = np.sqrt(residuals @ residuals / (len(removed) - 2) / (centred @ centred))
+    margin = float(t.ppf((1 + CONFIDENCE) / 2, len(removed) - 2) * error)
+    return slope - margin, slope + margin

@@ -1,0 +1,174 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from glu_lib.analysis import consolidate
+from glu_lib.analysis.claims import (
+    Correlation,
+    GroupPoint,
+    correlation,
+    correlations,
+    group_curves,
+    star_percent,
+    trade_offs,
+)
+from glu_lib.analysis.comparison import published_rows
+from glu_lib.analysis.trends import Family, Kind, families, trend
+
+NANO = Path(__file__).parents[3] / "results/measured/nano"
+FAMILY = Family("m", "PPM", None, None)
+
+
+def course(task, *values, better=True, percents=None):
+    """A task's rows at p0, p10, …: 4.0x, 3.6x, …, 1000, 900, … parameters."""
+    return [
+        {
+            "kind": "accuracy",
+            "is_headline": True,
+            "model": "m",
+            "percent": percent,
+            "method": "PPM" if percent else None,
+            "divisor": None,
+            "limit": None,
+            "subject": task,
+            "metric": "acc",
+            "higher_is_better": better,
+            "expansion_ratio": 4 - percent / 25,
+            "parameters": 1000 - 10 * percent,
+            "value": value,
+            "baseline": values[0],
+        }
+        for percent, value in zip(percents or range(0, 10 * len(values), 10), values, strict=True)
+    ]
+
+
+def workload(task, metric, *values):
+    return [
+        {"kind": "energy", "subject": task, "metric": metric, "percent": 10 * number, "value": value}
+        for number, value in enumerate(values)
+    ]
+
+
+@pytest.fixture(scope="module")
+def published():
+    return families(published_rows())
+
+
+def test_curves_are_means_over_the_tasks_of_a_kind():
+    rows = [
+        *course("a", 1.0, 0.8, 0.6),
+        *course("b", 0.5, 0.45, 0.4),
+        *course("c", 10.0, 12.5, 20.0, better=False),
+        *course("d", 0.5, 0.5, 0.5),
+    ]
+    base = trend(FAMILY, course("a", 1.0, 0.8, 0.6))
+    kinds = {"a": Kind.FRAGILE, "b": Kind.FRAGILE, "c": Kind.FRAGILE, "d": Kind.ROBUST}
+    found = group_curves(rows, [replace(base, task=task, kind=kind) for task, kind in kinds.items()])
+    assert [(curve.model, curve.kind) for curve in found] == [("m", Kind.FRAGILE), ("m", Kind.ROBUST)]
+    first, middle, last = found[0].points
+    assert first == GroupPoint(4.0, 1.0, 3, 1.0, 1.0)
+    # 0.8, 0.9 and 10 / 12.5
+    assert (middle.relative_score, middle.low, middle.high) == pytest.approx((2.5 / 3, 0.8, 0.9))
+    assert (last.expansion_ratio, last.relative_score) == (3.2, pytest.approx((0.6 + 0.8 + 0.5) / 3))
+    assert found[1].points[2] == GroupPoint(3.2, 1.0, 1, None, None)
+
+
+def test_curves_keep_to_tasks_measured_at_all_levels():
+    rows = [*course("a", 1.0, 0.8, 0.6), *course("b", 1.0, 0.1)]
+    base = trend(FAMILY, course("a", 1.0, 0.8, 0.6))
+    (found,) = group_curves(rows, [base, replace(base, task="b")])
+    assert [point.tasks for point in found.points] == [1, 1, 1]
+
+
+def test_the_published_correlation_of_mmlu_and_truthfulqa(published):
+    # arXiv:2512.22671, abstract: r = -0.864, p = 0.012 in Llama-3.2-3B
+    found = next(
+        c
+        for c in correlations(published[Family("llama3b", "PPM", None, None)])
+        if (c.task_a, c.task_b) == ("mmlu", "truthfulqa_mc2")
+    )
+    assert (found.n, round(found.r, 3), round(found.p, 3)) == (7, -0.864, 0.012)
+    # Fisher's z by hand: atanh(0.8644) ± 1.96 / 2
+    assert (found.r_low, found.r_high) == pytest.approx((-0.9797, -0.3190), abs=1e-4)
+
+
+def test_every_pair_of_tasks_is_correlated_once(published):
+    found = correlations(published[Family("llama1b", "PPM", None, None)])
+    assert len({frozenset((c.task_a, c.task_b)) for c in found}) == len(found) == 13 * 12 // 2
+
+
+def test_a_correlation_uses_the_shared_levels_and_the_better_side():
+    rising = course("ppl", 10.0, 20.0, 40.0, 80.0, better=False)
+    falling = course("acc", 0.8, 0.4, 0.2, percents=(0, 10, 20))
+    found = correlation(rising, falling)
+    assert (found.n, found.r, found.r_low) == (3, pytest.approx(1.0), None)
+
+
+@pytest.mark.parametrize(("first", "second"), [((0.8, 0.7), (0.5, 0.4)), ((0.8, 0.7, 0.6, 0.5), (0.5, 0.5, 0.5, 0.5))])
+def test_too_few_levels_and_constant_tasks_have_no_correlation(first, second):
+    found = correlation(course("a", *first), course("b", *second))
+    assert found == Correlation("m", "a", "b", len(first), None, None, None, None)
+
+
+def test_tasks_without_a_shared_level_are_not_correlated():
+    assert correlations([*course("a", 1.0, 0.9), *course("b", 1.0, 0.9, percents=(20, 30))]) == []
+
+
+def test_the_knee_lies_farthest_above_the_chord():
+    # chord from (1000, 1.0) to (700, 0.4): 0.8 and 0.6 at 900 and 800
+    found = trade_offs(course("a", 1.0, 0.95, 0.9, 0.4))
+    assert [(level.percent, level.parameters, level.on_front, level.is_best) for level in found] == [
+        (0, 1000, True, False),
+        (10, 900, True, False),
+        (20, 800, True, True),
+        (30, 700, True, False),
+    ]
+    assert [level.score for level in found] == pytest.approx([1.0, 0.95, 0.9, 0.4])
+    assert {(level.energy_per_token_j, level.tokens_per_s) for level in found} == {(None, None)}
+
+
+@pytest.mark.parametrize("values", [(1.0, 0.8, 0.6, 0.4), (1.0, 0.5, 0.3, 0.2), (1.0, 0.5), (1.0, 1.0, 1.0)])
+def test_a_straight_or_sagging_fall_has_no_knee(values):
+    assert not any(level.is_best for level in trade_offs(course("a", *values)))
+
+
+def test_dominated_levels_are_off_the_front():
+    found = trade_offs(course("a", 1.0, 0.7, 0.8, 0.4))
+    assert [level.on_front for level in found] == [True, False, True, True]
+    assert [level.is_best for level in found] == [False, False, True, False]
+
+
+def test_energy_decides_on_the_front_where_all_levels_have_it():
+    rows = course("a", 1.0, 0.7, 0.8, 0.4)
+    energies = [*workload("w", "energy_per_token_j", 4, 1, 3, 5), *workload("v", "energy_per_token_j", 2, 2, 2, 2)]
+    found = trade_offs(rows, [*energies, *workload("w", "tokens_per_s", 10, 20, 30, 40)])
+    assert [level.on_front for level in found] == [True, True, True, True]
+    assert [level.energy_per_token_j for level in found] == [3, 1.5, 2.5, 3.5]
+    assert [level.tokens_per_s for level in found] == [10, 20, 30, 40]
+    partly = trade_offs(rows, workload("w", "energy_per_token_j", 4, 1, 3))
+    assert [level.on_front for level in partly] == [True, False, True, True]
+    assert {level.energy_per_token_j for level in partly} == {None}
+
+
+def test_no_scores_no_levels():
+    assert trade_offs([]) == []
+    assert group_curves([], []) == []
+
+
+def test_the_star_level_is_at_two_point_four(published):
+    found = {family.model: star_percent(rows) for family, rows in published.items()}
+    assert found == {"llama1b": 40, "llama3b": 10, "instruct1b": 40}
+    assert star_percent(course("a", 1.0, 0.9)) is None
+
+
+def test_the_knee_of_the_embedded_model():
+    rows = families(consolidate(NANO).rows)[Family("nano", "PPM", None, None)]
+    assert [level.percent for level in trade_offs(rows) if level.is_best] == [40]
+
+
+def test_the_published_base_models_have_no_knee(published):
+    # The first steps cost most: each level lies below the line from p0 to p60.
+    for model in ("llama1b", "llama3b"):
+        found = trade_offs(published[Family(model, "PPM", None, None)])
+        assert (len(found), sum(level.is_best for level in found)) == (7, 0)

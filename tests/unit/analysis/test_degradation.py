@@ -1,0 +1,145 @@
+import gzip
+import json
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from glu_lib.analysis import consolidate
+from glu_lib.analysis.degradation import BASELINE, degradation
+from glu_lib.analysis.significance import holm
+from glu_lib.analysis.trends import Kind
+from glu_lib.store import Store
+
+NANO = Path(__file__).parents[3] / "results/measured/nano"
+
+
+@pytest.fixture
+def part(tmp_path):
+    """A copy of the committed facts and sums at p0, p10 and p40."""
+    for level in ("p0", "p10", "p40"):
+        for folder, ending in (("individual_files", "json"), ("samples", "jsonl.gz")):
+            target = tmp_path / folder / "nano" / level
+            target.mkdir(parents=True)
+            for task in ("facts", "sums"):
+                shutil.copy(NANO / folder / "nano" / level / f"nano-{level}-{task}.{ending}", target)
+    return tmp_path
+
+
+def changes(root, **options):
+    found = degradation(consolidate(root).rows, Store(root), **options)
+    return {change.case: change for change in found.changes}, {trend.task: trend for trend in found.trends}
+
+
+def samples_file(root, level, task):
+    return root / f"samples/nano/{level}/nano-{level}-{task}.jsonl.gz"
+
+
+@pytest.fixture(scope="module")
+def committed():
+    rows = consolidate(NANO).rows
+    start = time.perf_counter()
+    return degradation(rows, Store(NANO)), rows, time.perf_counter() - start
+
+
+def test_every_headline_row_has_its_comparison(committed):
+    found, rows, _ = committed
+    headline = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    assert sorted(change.record for change in found.changes) == sorted(row["record"] for row in headline)
+    reasons = Counter(change.reason for change in found.changes)
+    assert reasons == {"": 77, BASELINE: 7}
+    by_record = {change.record: change for change in found.changes}
+    for row in headline:
+        if row["percent"]:
+            assert by_record[row["record"]].comparison.delta == pytest.approx(row["delta"], abs=1e-9)
+
+
+def test_the_embedded_model_is_fragile_in_all_its_tasks(committed):
+    kinds = {trend.task: (trend.kind, trend.levels, trend.source) for trend in committed[0].trends if trend.levels > 2}
+    tasks = ("facts", "sums", "instructions", "commonsense", "truth", "lastword", "narrative")
+    assert kinds == dict.fromkeys(tasks, (Kind.FRAGILE, 7, "items"))
+
+
+def test_small_changes_are_told_from_large_ones(committed):
+    by_case = {change.case: change for change in committed[0].changes}
+    assert by_case["nano-p10-facts"].p_holm == 1
+    assert by_case["nano-p40-facts"].p_holm < 1e-6
+    assert by_case["nano-p40-facts"].is_at_chance is False
+    assert by_case["nano-p0-narrative"].is_at_chance is None
+
+
+def test_p_values_are_adjusted_within_their_family(committed):
+    main = [change for change in committed[0].changes if change.comparison and change.case.count("-") == 2]
+    assert len(main) == 42
+    assert [change.p_holm for change in main] == holm([change.comparison.p for change in main])
+
+
+def test_the_committed_cases_take_seconds(committed):
+    assert committed[2] < 10  # 84 cases; 1.5 s on an idle core
+
+
+def test_each_samples_file_is_read_once(part, monkeypatch):
+    read, original = Counter(), gzip.open
+
+    def counting(path, *arguments, **options):
+        read[Path(path).name] += 1
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(gzip, "open", counting)
+    changes(part)
+    assert set(read.values()) == {1}
+    assert len(read) == 6
+
+
+def test_the_same_seed_gives_the_same_figures(part):
+    assert changes(part, resamples=200) == changes(part, resamples=200)
+
+
+def test_missing_samples_have_a_reason_and_the_others_are_compared(part):
+    samples_file(part, "p10", "facts").unlink()
+    found, trends = changes(part)
+    assert found["nano-p10-facts"].comparison is None
+    assert "samples cannot be read" in found["nano-p10-facts"].reason
+    assert found["nano-p40-facts"].comparison is not None
+    assert found["nano-p10-facts"].p_holm is None
+    assert found["nano-p40-facts"].p_holm == pytest.approx(2 * found["nano-p40-facts"].comparison.p)
+    assert (trends["facts"].source, trends["sums"].source) == ("levels", "items")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no gzip",
+        gzip.compress(b'{"task": "nano_facts"}\n' * 500),
+        gzip.compress(b"[]\n" * 500),
+        gzip.compress(b"{}\n" * 500)[:30],
+    ],
+)
+def test_corrupt_samples_of_the_baseline_have_a_reason_at_each_level(part, data):
+    samples_file(part, "p0", "facts").write_bytes(data)
+    found, _ = changes(part)
+    for level in ("p0", "p10", "p40"):
+        change = found[f"nano-{level}-facts"]
+        assert (change.comparison, bool(change.reason)) == (None, True)
+    assert found["nano-p40-sums"].comparison is not None
+
+
+def test_without_the_baseline_there_is_no_comparison(part):
+    (part / "individual_files/nano/p0/nano-p0-facts.json").unlink()
+    found, trends = changes(part)
+    assert found["nano-p40-facts"].reason == "nano-p40-facts: p0 of the same measurement is missing; run it"
+    assert found["nano-p40-facts"].is_at_chance is False
+    assert set(trends) == {"sums"}
+
+
+def test_a_baseline_of_other_documents_is_refused(part):
+    path = samples_file(part, "p0", "facts")
+    samples = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    samples[3]["doc_hash"] = "another"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, samples)).encode()))
+    found, trends = changes(part)
+    assert "nano-p40-facts: 1 documents differ from those of nano-p0-facts" in found["nano-p40-facts"].reason
+    assert trends["facts"].source == "levels"
