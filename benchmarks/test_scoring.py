@@ -8,7 +8,7 @@ from glu_lib.memory import peak_memory
 from glu_lib.scoring.shapes import SHAPES, benchmark_model, needed_tokens
 from glu_lib.settings import Scorer
 
-pytestmark = pytest.mark.scoring
+pytestmark = [pytest.mark.speed, pytest.mark.scoring]
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def run_carbon_analysis(
 
 
 def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame:
-    """Read all records below `results_dir`, write `results.csv` and `results.json` there, return the table.
+    """Read all records below `results_dir`, write the tables (CSV, JSON, Parquet) there, return the table.
 
     Raises:
         RecordError: if there is no such folder.
@@ -71,9 +71,9 @@ def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame
 
     import pandas
 
-    from glu_lib.analysis import COLUMNS, consolidate, write_tables
+    from glu_lib.analysis import COLUMNS, conclude, write_tables
 
-    found = consolidate(Path(results_dir))
+    found = conclude(Path(results_dir))
     for problem in found.problems:
         warnings.warn(problem, stacklevel=2)
     write_tables(Path(results_dir), found.rows)

@@ -1,4 +1,4 @@
-"""Commands on study and records: list, validate, consolidate, table, export, push; lm_eval with the suite's scorer."""
+"""Commands on study and records: list, validate, consolidate, report, compare, table, export, push; lm_eval."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from glu_lib import hub, listing
-from glu_lib.analysis import aligned_pairs, consolidate, headline_tables, workload_tables, write_tables
+from glu_lib.analysis import aligned_pairs, conclude, consolidate, headline_tables, workload_tables, write_tables
+from glu_lib.analysis.comparison import MODEL_KEYS
+from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, RecordError, StudyError
 from glu_lib.experiment import Experiment
-from glu_lib.report import markdown_alignment, markdown_table
+from glu_lib.report import compare, markdown_alignment, markdown_table
 from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.settings import Settings, check_divisor
 from glu_lib.store import Status, Store, read_record
@@ -25,6 +27,7 @@ from glu_lib.validation import validate
 
 EXIT_PROBLEMS = 1  # something was left out, unreadable or not ready
 EXIT_USAGE = 2
+_WIDE = 250  # columns
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,9 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--chat-template", choices=["on", "off"], help="as the run would have it")
     command.set_defaults(command=_validate)
 
-    command = commands.add_parser("consolidate", help="write results.csv and results.json from the records")
+    command = commands.add_parser("consolidate", help="write results.csv, .json and .parquet from the records")
     command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
     command.set_defaults(command=_consolidate)
+
+    command = commands.add_parser("compare", help="own scores beside the published ones; published energies in joules")
+    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    command.set_defaults(command=_compare)
 
     command = commands.add_parser("table", help="print headline metrics per level as Markdown")
     command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
@@ -122,10 +129,13 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    drawn = Table(*columns, box=None)
+    drawn = Table(box=None)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*row)
-    Console(soft_wrap=True).print(drawn)
+    # A file or another program gets whole cells, whatever the width of the terminal it was started from.
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(drawn)
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -140,9 +150,23 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _consolidate(options: argparse.Namespace) -> int:
-    found = consolidate(options.results_dir)
-    csv_path, json_path = write_tables(options.results_dir, found.rows)
-    print(f"{len(found.rows)} rows: {csv_path}, {json_path}")
+    found = conclude(options.results_dir)
+    paths = write_tables(options.results_dir, found.rows)
+    print(f"{len(found.rows)} rows: {', '.join(map(str, paths))}")
+    return _report(found.problems)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    found = conclude(options.results_dir)
+    if found.beside:
+        _print_table(compare.SCORE_COLUMNS, compare.score_cells(found.beside))
+    else:
+        models = ", ".join(MODEL_KEYS.values())
+        print(f"{options.results_dir}: no score has a published counterpart; the study published {models}, PPM")
+    print("\nThe published energies, restated (means over seeds; numbers of defects below)")
+    restated = [row for table in ENERGY_TABLES for row in energy_restated(table)]
+    _print_table(compare.ENERGY_COLUMNS, compare.energy_cells(restated))
+    print("\n".join(compare.defect_lines()))
     return _report(found.problems)
 
 

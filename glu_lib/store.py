@@ -54,6 +54,10 @@ class Store:
         """File of a case's samples, one JSON object per line, gzipped."""
         return self.root / SAMPLES / case.model.key / case.pruning.key / f"{_stem(case, limit)}.jsonl.gz"
 
+    def samples_of(self, record: str) -> Path:
+        """File of the samples of a record, the record given by its path below the results folder."""
+        return self.root / SAMPLES / Path(record).relative_to(RECORDS).with_suffix(".jsonl.gz")
+
     def lm_eval_folder(self, case: Case, limit: int | None) -> Path:
         """Folder of lm-eval's own files of a case."""
         return self.root / LM_EVAL / case.model.key / case.pruning.key / _stem(case, limit)

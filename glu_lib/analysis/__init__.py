@@ -1,15 +1,19 @@
 """From records to tables: consolidation and the change against the unpruned baseline."""
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
-from glu_lib.analysis.consolidation import COLUMNS, Consolidation, consolidate, write_tables
+from glu_lib.analysis.conclusions import Conclusions, conclude
+from glu_lib.analysis.consolidation import Consolidation, consolidate
 from glu_lib.analysis.headline import HeadlineTable, headline_tables, workload_tables
+from glu_lib.analysis.table import COLUMNS, write_tables
 
 __all__ = [
     "COLUMNS",
     "AlignedPair",
+    "Conclusions",
     "Consolidation",
     "HeadlineTable",
     "aligned_pairs",
+    "conclude",
     "consolidate",
     "headline_tables",
     "workload_tables",

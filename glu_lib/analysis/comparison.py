@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from glu_lib.analysis.consolidation import COLUMNS
 from glu_lib.analysis.published import PUBLISHED_DIR
+from glu_lib.analysis.table import COLUMNS
 from glu_lib.architecture import format_ratio
 from glu_lib.study import STUDY, Method
 

@@ -1,73 +1,44 @@
-"""Records to one tidy long table: a row per case and metric, with its baseline; written as CSV and JSON."""
+"""Records to the rows of one tidy long table: a row per case and metric, with its baseline."""
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glu_lib.analysis.table import COLUMNS, NUMBERS
+from glu_lib.done_key import SCHEMA_VERSION
 from glu_lib.errors import RecordError
-from glu_lib.store import Store, read_record, write_atomically
+from glu_lib.settings import Weights
+from glu_lib.store import Store, read_record
 
-# One tuple drives CSV, JSON and the tables. Energy and window are the case's, the same in each of its rows.
-COLUMNS = (
-    "case",
-    "kind",
-    "model",
-    "percent",
-    "method",
-    "divisor",
-    "width",
-    "expansion_ratio",
-    "parameters",
-    "suites",
-    "subject",
-    "task",
-    "metric",
-    "filter",
-    "is_headline",
-    "higher_is_better",
-    "chance",
-    "value",
-    "stderr",
-    "interval_low",
-    "interval_high",
-    "n",
-    "limit",
-    "truncated_prompts",
-    "cut_generations",
-    "baseline",
-    "delta",
-    "relative_delta",
-    "energy_j",
-    "energy_quality",
-    "window_s",
-    "dtype",
-    "device",
-    "git_commit",
-    "started_at",
-    "record",
-)
-
+_HEADER = ("case", "done_key", "environment", "timing")
 # Done-key fields in which a level may differ from its baseline; all others must be equal.
 _PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration"})
 
 
 @dataclass(frozen=True, slots=True)
 class Consolidation:
-    """The tidy rows, one line for each record that could not be used, and the energy records with their repeats."""
+    """What the records of a results folder hold.
+
+    `rows` is the tidy table, `problems` has one line for each record that could not be used, `headers` the `case`,
+    `done_key`, `environment` and `timing` of each record that was, `energy_records` those of workloads in full.
+    """
 
     rows: tuple[dict[str, Any], ...]
     problems: tuple[str, ...]
+    headers: tuple[dict[str, Any], ...] = ()
     energy_records: tuple[dict[str, Any], ...] = ()
 
 
 def consolidate(results_dir: Path) -> Consolidation:
-    """Read every record under `results_dir`; unreadable ones are named and left out, never changed.
+    """Read every record under `results_dir`; what cannot be used is named and left out, never changed.
+
+    Of several records of one case (copies that a synchronizing drive or a merge leaves) the newest counts.
 
     Raises:
         RecordError: if there is no results folder there.
@@ -75,43 +46,74 @@ def consolidate(results_dir: Path) -> Consolidation:
     if not results_dir.is_dir():
         raise RecordError(f"{results_dir} is no folder; name the results folder of a run")
     store = Store(results_dir)
-    groups: list[tuple[str, list[dict[str, Any]]]] = []
-    problems, energy_records = [], []
+    problems: list[str] = []
+    found: dict[tuple[Any, ...], _Entry] = {}
     for path in store.record_paths():
         try:
             record = read_record(path)
-            groups.append((_comparable(record), list(_rows(record, store.relative(path)))))
-            if record["kind"] == "energy":
-                energy_records.append(record)
+            _check_schema(path, record)
+            rows = list(_rows(record, store.relative(path)))
+            _check_numbers(path, rows)
+            place = (record["case"]["id"], record["done_key"].get("limit"))
+            entry = _Entry(path, record, rows)
+            if place in found:
+                entry, older = _newest(found[place], entry)
+                problems.append(f"{older.path}: an older copy of {entry.path.name}, which counts; delete it")
+            found[place] = entry
         except RecordError as error:
             problems.append(str(error))
         except (KeyError, TypeError, AttributeError) as error:
             problems.append(f"{path}: the record lacks {error}; run the case again with this version")
-    return Consolidation(tuple(_with_baselines(groups)), tuple(problems), tuple(energy_records))
+    entries, mixed = _without_random(list(found.values()))
+    return Consolidation(
+        tuple(_with_baselines([(_comparable(entry.record), entry.rows) for entry in entries])),
+        (*problems, *mixed),
+        tuple({name: entry.record[name] for name in _HEADER} for entry in entries),
+        tuple(entry.record for entry in entries if entry.record["kind"] == "energy"),
+    )
 
 
-def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Path, Path]:
-    """Write `results.csv` and `results.json` below `results_dir`; returns their paths.
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A record that can be used, and its rows."""
 
-    Numbers are written in full; null is an empty CSV field.
+    path: Path
+    record: dict[str, Any]
+    rows: list[dict[str, Any]]
 
-    Raises:
-        RecordError: if they cannot be written.
-    """
-    ordered = [{column: row[column] for column in COLUMNS} for row in rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(ordered)
-    csv_path, json_path = results_dir / "results.csv", results_dir / "results.json"
-    try:
-        write_atomically(csv_path, text.getvalue().encode())
-        write_atomically(json_path, json.dumps(ordered, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n")
-    except OSError as error:
+
+def _newest(first: _Entry, second: _Entry) -> tuple[_Entry, _Entry]:
+    """The newer and the older of two records of one case."""
+    older, newer = sorted((first, second), key=lambda entry: str(entry.record["timing"]["started_at"]))
+    return newer, older
+
+
+def _without_random(entries: list[_Entry]) -> tuple[list[_Entry], list[str]]:
+    """Figures of random weights never stand beside those of real ones: they are left out where both are."""
+    random = [entry for entry in entries if entry.record["done_key"].get("weights") == Weights.RANDOM]
+    if len(random) in (0, len(entries)):
+        return entries, []
+    paths = {entry.path for entry in random}
+    lines = [f"{path}: random weights among real ones; move it to a results folder of its own" for path in paths]
+    return [entry for entry in entries if entry.path not in paths], sorted(lines)
+
+
+def _check_schema(path: Path, record: dict[str, Any]) -> None:
+    schema = record["done_key"].get("schema")
+    if schema != SCHEMA_VERSION:
         raise RecordError(
-            f"{results_dir}: tables cannot be written ({error.strerror}); free space or rights"
-        ) from error
-    return csv_path, json_path
+            f"{path}: a record of schema {schema}, this version reads {SCHEMA_VERSION}; run the case again"
+        )
+
+
+def _check_numbers(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Only finite numbers, as records of this suite hold: a NaN or a text would poison every mean that it enters."""
+    for row in rows:
+        for column in NUMBERS:
+            value = row[column]
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if value is not None and not is_number:
+                raise RecordError(f"{path}: {column} is {value!r}, not a finite number; run the case again")
 
 
 def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
@@ -136,14 +138,21 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "energy_j": energy.get("total_j"),
         "energy_quality": quality,
         "window_s": energy.get("window_s"),
+        "weights": str(record["done_key"].get("weights", Weights.REAL)),
         "dtype": environment["dtype"],
         "device": environment["gpu"] or environment["cpu"],
+        "run": _digest(environment),
         "git_commit": environment["git_commit"],
         "started_at": record["timing"]["started_at"],
         "record": path,
     }
     for values in _values(record):
         yield {**dict.fromkeys(COLUMNS), **shared, **values}
+
+
+def _digest(environment: dict[str, Any]) -> str:
+    """Identity of a set-up: rows with the same one were made on the same hardware by the same versions and commit."""
+    return hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
+from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, SEED
 from glu_lib.analysis.significance import Comparison, at_chance, compare, holm
-from glu_lib.analysis.trends import Family, Row, Trend, by_task, families, family_of, trend
+from glu_lib.analysis.trends import Family, Kind, Row, Trend, by_task, families, family_of, trend
 from glu_lib.errors import RecordError
 from glu_lib.store import Store, read_record
 
 BASELINE = "this is the baseline"
+_STATISTICS = 1  # raised when a test or an interval is computed otherwise: what is remembered then counts no more
 NO_BASELINE = "p0 of the same measurement is missing; run it"
 
 
@@ -43,7 +47,8 @@ class Degradation:
 def degradation(rows: Iterable[Row], store: Store, *, resamples: int = RESAMPLES, seed: int = SEED) -> Degradation:
     """Compare all levels of a results folder with their baselines.
 
-    Each samples file is read once; those of one (model, task, limit) are in memory at a time. What cannot be read or
+    What was computed before is taken over while records and samples are unchanged (`remembered`). Each samples file is
+    read once; those of one (model, task, limit) are in memory at a time. What cannot be read or
     paired has its reason in place of a comparison, and a trend by levels instead of items.
 
     Args:
@@ -56,14 +61,49 @@ def degradation(rows: Iterable[Row], store: Store, *, resamples: int = RESAMPLES
     changes: list[Change] = []
     trends: list[Trend] = []
     family_by_record = {row["record"]: family_of(row) for row in scores if row["percent"] != 0}
+    remembered = Remembered.of(store.root)
     for group in _sharing_a_baseline(scores):
-        items = {row["record"]: _items(row, store) for row in group}
-        changes += [_change(row, group, items, resamples, seed) for row in group]
-        for family, found in families(group).items():
-            for levels in by_task(found).values():
-                pairs = _all_levels([items[row["record"]] for row in levels])
-                trends.append(trend(family, levels, pairs, resamples=resamples, seed=seed))
+        key = state_of(_files(group, store), resamples, seed, [row["value"] for row in group], _STATISTICS)
+        found = _read(remembered.get(key))
+        if found is None:
+            found = _degradation_of(group, store, resamples, seed)
+            remembered.put(key, asdict(found))
+        changes += found.changes
+        trends += found.trends
+    remembered.save()
     return Degradation(tuple(_adjusted(changes, family_by_record)), tuple(trends))
+
+
+def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: int) -> Degradation:
+    """The changes, not yet adjusted, and the trends of rows that share a baseline."""
+    items = {row["record"]: _items(row, store) for row in group}
+    changes = [_change(row, group, items, resamples, seed) for row in group]
+    trends = []
+    for family, found in families(group).items():
+        for levels in by_task(found).values():
+            pairs = _all_levels([items[row["record"]] for row in levels])
+            trends.append(trend(family, levels, pairs, resamples=resamples, seed=seed))
+    return Degradation(tuple(changes), tuple(trends))
+
+
+def _files(group: Sequence[Row], store: Store) -> Iterator[Path]:
+    """Records and samples of rows; a record's samples lie at the same place of their own folder."""
+    for row in group:
+        yield store.root / row["record"]
+        yield store.samples_of(row["record"])
+
+
+def _read(known: Any) -> Degradation | None:
+    """A remembered degradation; None if there is none or it was written by another version."""
+    try:
+        changes = [
+            Change(**change | {"comparison": change["comparison"] and Comparison(**change["comparison"])})
+            for change in known["changes"]
+        ]
+        trends = [Trend(**found | {"kind": Kind(found["kind"])}) for found in known["trends"]]
+    except (TypeError, KeyError, ValueError):
+        return None
+    return Degradation(tuple(changes), tuple(trends))
 
 
 def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:

@@ -13,6 +13,7 @@ from glu_lib.energy import JOULES_PER_KWH
 from glu_lib.errors import RecordError
 
 _INTENSITY_TABLE = "energy_1b"
+ENERGY_TABLES = (_INTENSITY_TABLE, "energy_3b")
 _SAME = 1e-3  # relative spread of the ratio over the rows; it is 1e-6 where one intensity was used throughout
 
 

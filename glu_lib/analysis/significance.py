@@ -107,7 +107,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     What is None was not tested and does not count as one of the family.
     """
-    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+    from statsmodels.stats.multitest import multipletests
 
     tested = [p for p in p_values if p is not None]
     adjusted = iter(multipletests(tested, method="holm")[1] if tested else ())

@@ -7,7 +7,7 @@ import pytest
 from glu_lib.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
 
-DEFAULT_MARKEXPR = "not carbon and not alignment and not scoring"  # as in pytest.ini
+DEFAULT_MARKEXPR = "not carbon and not alignment and not speed"  # as in pytest.ini
 CASES = pytest.StashKey[list[Case]]()
 _WORKER_DEFAULT = "glu_default_selection"
 

@@ -12,7 +12,7 @@ from glu_lib.errors import AccessError, GluError
 from glu_lib.experiment import Experiment
 from glu_lib.prepared import PreparedModel
 from glu_lib.pytest_plugin.options import EXPERIMENT
-from glu_lib.pytest_plugin.progress import LINE_PROPERTY, live_bars
+from glu_lib.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROPERTY, live_bars
 from glu_lib.pytest_plugin.resume import announce
 from glu_lib.report import record_line
 from glu_lib.study import ModelVariant
@@ -63,6 +63,7 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
         if message:  # outside the handler, so that pytest prints the line once and no chain of exceptions
             pytest.fail(message, pytrace=False)
         request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
+        request.node.user_properties.append((SECONDS_PROPERTY, record["timing"]["duration_s"]))
         return record
 
     return run

@@ -148,7 +148,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for suite in experiment.study.suites.values():
         config.addinivalue_line("markers", f"{suite.key}: {suite.description}")
     config.addinivalue_line("markers", "star: levels at an expansion ratio of 2.4x")
-    config.addinivalue_line("markers", "scoring: the benchmark of the two scorers; only run when asked for")
+    config.addinivalue_line("markers", "speed: benchmarks of the suite itself; only run when asked for")
+    config.addinivalue_line("markers", "scoring: of these, the two scorers side by side")
     config.addinivalue_line("markers", "gpu: models of more than half a billion parameters")
     config.addinivalue_line("markers", "slow: tasks that take minutes or more per level on a small GPU")
 

@@ -17,6 +17,7 @@ from glu_lib.report import number
 
 _TERMINAL = pytest.StashKey[TextIO]()
 LINE_PROPERTY = "glu_line"  # what a case's progress line says of the result
+SECONDS_PROPERTY = "glu_seconds"  # its own work: energy cases of several levels are measured while the first one runs
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,7 +74,8 @@ class Progress:
             self._left.pop(0)
         elif report.when == "call":
             subject = self._left.pop(0)
-            self._durations_s[subject].append(report.duration)
+            own_s = dict(report.user_properties).get(SECONDS_PROPERTY)
+            self._durations_s[subject].append(own_s if isinstance(own_s, float) else report.duration)
             self._print(case_id, report)
 
     def _print(self, case_id: str, report: pytest.TestReport) -> None:

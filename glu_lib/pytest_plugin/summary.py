@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from glu_lib.analysis import aligned_pairs, consolidate, headline_tables, workload_tables, write_tables
+from glu_lib.analysis import conclude, headline_tables, workload_tables, write_tables
 from glu_lib.cases import Case, CaseKind
 from glu_lib.errors import RecordError
 from glu_lib.experiment import Experiment
@@ -71,9 +71,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not root.is_dir():
         terminalreporter.write_line("no record was written")
         return
-    found = consolidate(root)
+    found = conclude(root)
     try:
-        csv_path, json_path = write_tables(root, found.rows)
+        paths = write_tables(root, found.rows)
     except RecordError as error:
         terminalreporter.write_line(str(error), yellow=True)
         return
@@ -87,13 +87,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             if table.model in models and table.limit == experiment.settings.limit:
                 for line in workload_lines(table, terminalreporter._tw.fullwidth):
                     terminalreporter.write_line(line)
-        pairs = [pair for pair in aligned_pairs(found.energy_records) if pair.model in models]
+        pairs = [pair for pair in found.aligned_pairs if pair.model in models]
         for line in alignment_lines(pairs, terminalreporter._tw.fullwidth):
             terminalreporter.write_line(line)
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
-    terminalreporter.write_line(f"tables:  {csv_path}, {json_path.name}")
+    terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
 
 
 def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[str]:

@@ -16,7 +16,7 @@ MAX_PERCENT = 95
 # Names that pytest or the suite's own marks already use.
 _RESERVED_MARKS = (
     *("and", "or", "not", "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"),
-    *("xdist_group", "cases_of", "star", "gpu", "slow", "scoring"),
+    *("xdist_group", "cases_of", "star", "gpu", "slow", "speed", "scoring"),
 )
 
 

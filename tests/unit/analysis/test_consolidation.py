@@ -1,6 +1,7 @@
 import csv
 import json
 
+import pandas
 import pytest
 
 from glu_lib.analysis import COLUMNS, consolidate, headline_tables, workload_tables, write_tables
@@ -23,7 +24,7 @@ def record(percent, value, *, limit=None, task="facts", model="nano", few_shot=0
             "subject": task,
             "suites": ["embedded"],
         },
-        "done_key": {"limit": limit, "few-shot": few_shot, "percent": percent, "task": task},
+        "done_key": {"schema": 1, "limit": limit, "few-shot": few_shot, "percent": percent, "task": task},
         "pruning": {"width": 512 - percent, "expansion_ratio": (512 - percent) / 128, "parameters": 1000 - percent},
         "score": {"headline": metric | {"higher_is_better": True, "chance": 0.25, "label": "acc"}, "metrics": [metric]},
         "energy": {"total_j": 12.5, "quality": "estimated", "window_s": 2.0},
@@ -85,7 +86,12 @@ def test_unreadable_records_are_named_and_left_as_they_are(results):
 
 def test_csv_and_json_hold_the_same_columns_and_numbers(results):
     root = results(record(0, 1 / 3), record(40, 0.1))
-    csv_path, json_path = write_tables(root, consolidate(root).rows)
+    csv_path, json_path, parquet_path = write_tables(root, consolidate(root).rows)
+    parquet = pandas.read_parquet(parquet_path)
+    assert list(parquet.columns) == list(COLUMNS)
+    assert list(parquet["value"]) == [1 / 3, 0.1]
+    assert parquet["limit"].isna().all()
+    assert parquet["is_headline"].dtype == bool
     rows = list(csv.DictReader(csv_path.read_text().splitlines()))
     values = json.loads(json_path.read_text())
     assert list(rows[0]) == list(values[0]) == list(COLUMNS)
@@ -152,3 +158,47 @@ def test_workloads_have_a_table_per_figure_and_none_among_the_scores(results):
     text = "\n".join(workload_lines(tables[0], 80))
     assert text.startswith("nano, joules per token, gross (estimated): mean over the repeats, change against p0")
     assert "−20 %" in text
+
+
+def test_of_copies_of_one_case_the_newest_counts_and_the_others_are_named(results):
+    root = results(record(0, 0.8))
+    folder = root / "individual_files/nano/p0"
+    newer = record(0, 0.9) | {"timing": {"started_at": "2026-02-01T00:00:00+00:00"}}
+    (folder / "nano-p0-facts (1).json").write_text(json.dumps(newer))
+    found = consolidate(root)
+    assert [row["value"] for row in found.rows] == [0.9]
+    (line,) = found.problems
+    assert line.endswith("nano-p0-facts.json: an older copy of nano-p0-facts (1).json, which counts; delete it")
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_record_of_another_schema_is_named_and_left_out(results):
+    older = record(40, 0.6)
+    older["done_key"]["schema"] = 0
+    found = consolidate(results(record(0, 0.8), older))
+    assert [row["case"] for row in found.rows] == ["nano-p0-facts"]
+    assert "a record of schema 0, this version reads 1; run the case again" in found.problems[0]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "0.5", True, [1]])
+def test_what_is_no_finite_number_is_named_and_left_out(results, value):
+    found = consolidate(results(record(0, 0.8), record(40, value)))
+    assert [row["case"] for row in found.rows] == ["nano-p0-facts"]
+    assert f"value is {value!r}, not a finite number" in found.problems[0]
+
+
+def test_random_weights_among_real_ones_are_left_out_and_alone_are_shown(results):
+    random = record(40, 0.6, task="sums")
+    random["done_key"]["weights"] = "random"
+    assert [row["weights"] for row in consolidate(results(random)).rows] == ["random"]
+    found = consolidate(results(record(0, 0.8)))
+    assert [row["weights"] for row in found.rows] == ["real"]
+    assert "random weights among real ones; move it to a results folder of its own" in found.problems[0]
+
+
+def test_rows_of_one_set_up_share_their_run(results):
+    other = record(40, 0.6)
+    other["environment"] = other["environment"] | {"git_commit": "abc"}
+    rows = consolidate(results(record(0, 0.8), record(20, 0.7), other)).rows
+    first, second, third = (row["run"] for row in rows)
+    assert first == second != third

@@ -1,0 +1,47 @@
+"""How long ten thousand records take to become tables: copies of a real record, under other models and tasks."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glu_lib.analysis import conclude, consolidate, write_tables
+
+pytestmark = pytest.mark.speed
+
+RECORDS = 10_000
+_NANO = Path(__file__).resolve().parents[1] / "results/measured/nano/individual_files/nano"
+_LEVELS = (0, 10, 20, 30, 40, 50, 60)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Ten thousand records without samples: seven levels, models and tasks as many as it takes."""
+    root = tmp_path_factory.mktemp("many")
+    templates = {percent: (_NANO / f"p{percent}/nano-p{percent}-facts.json").read_text() for percent in _LEVELS}
+    for number in range(RECORDS):
+        place, percent = divmod(number, len(_LEVELS))[0], _LEVELS[number % len(_LEVELS)]
+        model, task = f"model{place // 30}", f"task{place % 30}"
+        record = json.loads(templates[percent])
+        record["case"] |= {"id": f"{model}-p{percent}-{task}", "model": model, "subject": task}
+        record["done_key"] |= {"model": model, "task": task}
+        path = root / "individual_files" / model / f"p{percent}" / f"{record['case']['id']}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record))
+    return root
+
+
+def test_consolidation(benchmark, folder):
+    """Records to tidy rows, and the tables written."""
+
+    def run():
+        rows = consolidate(folder).rows
+        write_tables(folder, rows)
+        return rows
+
+    assert len(benchmark.pedantic(run, rounds=3)) == RECORDS
+
+
+def test_conclusions(benchmark, folder):
+    """The same with families, trends and claims; there are no samples, so no tests."""
+    assert len(benchmark.pedantic(lambda: conclude(folder), rounds=3).rows) == RECORDS

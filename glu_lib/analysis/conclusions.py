@@ -1,0 +1,125 @@
+"""All that a results folder says: significance, trends, claims, efficiency, the published study beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
+from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
+from glu_lib.analysis.comparison import Beside, beside
+from glu_lib.analysis.consolidation import consolidate
+from glu_lib.analysis.degradation import Change, degradation
+from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
+from glu_lib.analysis.trends import Family, Row, Trend, families
+from glu_lib.store import Store
+from glu_lib.study import Method
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusions:
+    """What the records of a results folder say; a sequence is empty where there is nothing to say.
+
+    `rows` is the tidy table with its significance, `problems` names records that were left out, `headers` are their
+    case, done key, environment and timing. Claims over several tasks (`curves`, `correlations`, `trade_offs`) are made
+    per model of the levels pruned by PPM without a divisor, from complete runs where there are any.
+    """
+
+    rows: tuple[Row, ...]
+    problems: tuple[str, ...]
+    headers: tuple[dict[str, Any], ...]
+    changes: tuple[Change, ...]
+    trends: tuple[Trend, ...]
+    curves: tuple[GroupCurve, ...]
+    correlations: tuple[Correlation, ...]
+    trade_offs: tuple[TradeOff, ...]
+    efficiencies: tuple[Efficiency, ...]
+    correct_answers: tuple[CorrectAnswers, ...]
+    aligned_pairs: tuple[AlignedPair, ...]
+    beside: tuple[Beside, ...]
+
+
+def conclude(results_dir: Path) -> Conclusions:
+    """Read a results folder and draw the conclusions from it.
+
+    Raises:
+        RecordError: if there is no such folder; records that cannot be used are named in `problems` instead.
+    """
+    found = consolidate(results_dir)
+    pruned = degradation(found.rows, Store(results_dir))
+    rows = with_significance(found.rows, pruned.changes)
+    main = main_families(rows)
+    trends_of = {family: [trend for trend in pruned.trends if _is_of(family, trend)] for family in main}
+    return Conclusions(
+        rows=tuple(rows),
+        problems=found.problems,
+        headers=found.headers,
+        changes=pruned.changes,
+        trends=pruned.trends,
+        curves=tuple(curve for family, mine in main.items() for curve in group_curves(mine, trends_of[family])),
+        correlations=tuple(pair for mine in main.values() for pair in correlations(mine)),
+        trade_offs=tuple(
+            level for family, mine in main.items() for level in trade_offs(mine, _workload_rows(rows, family))
+        ),
+        efficiencies=tuple(efficiencies(found.energy_records)),
+        correct_answers=tuple(correct_answers(rows)),
+        aligned_pairs=tuple(aligned_pairs(found.energy_records)),
+        beside=tuple(beside(rows)),
+    )
+
+
+def with_significance(rows: Iterable[Row], changes: Iterable[Change]) -> list[Row]:
+    """The rows; those of headline metrics with interval, test and p of their change, as far as there is one."""
+    known = {change.record: _columns(change) for change in changes}
+    return [row | known.get(row["record"], {}) if row["is_headline"] else row for row in rows]
+
+
+def main_families(rows: Iterable[Row]) -> dict[Family, list[Row]]:
+    """Per model the family that claims are made of: PPM, plain widths, complete rather than with a sample limit."""
+    scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    chosen: dict[str, tuple[Family, list[Row]]] = {}
+    for family, mine in families(scores).items():
+        if family.method not in (None, Method.PPM) or family.divisor is not None:
+            continue
+        other = chosen.get(family.model)
+        if other is None or _items(family) > _items(other[0]):
+            chosen[family.model] = (family, mine)
+    return dict(chosen.values())
+
+
+def _items(family: Family) -> float:
+    return float("inf") if family.limit is None else family.limit
+
+
+def _columns(change: Change) -> dict[str, Any]:
+    found = change.comparison
+    shared: dict[str, Any] = {"is_at_chance": change.is_at_chance}
+    if found is None:
+        return shared
+    return shared | {
+        "delta_low": found.delta_low,
+        "delta_high": found.delta_high,
+        "test": found.test,
+        "pairs": found.pairs,
+        "p": found.p,
+        "p_holm": change.p_holm,
+    }
+
+
+def _is_of(family: Family, trend: Trend) -> bool:
+    return family == Family(trend.model, trend.method, trend.divisor, trend.limit)
+
+
+def _workload_rows(rows: Iterable[Row], family: Family) -> list[Row]:
+    """Rows of workloads of the same model and pruning; their limit is one of prompts, and all of one limit."""
+    mine = [
+        row
+        for row in rows
+        if row["kind"] == "energy" and row["model"] == family.model and row["weights"] == "real"
+        if row["percent"] == 0 or (row["method"], row["divisor"]) == (family.method, family.divisor)
+    ]
+    limits = [row["limit"] for row in mine]
+    largest = None if None in limits else max(limits, default=None)
+    return [row for row in mine if row["limit"] == largest]

@@ -1,0 +1,134 @@
+"""Energy and speed over expansion ratios: joules per token by part of the machine, times, joules per correct answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glu_lib.profiling.statistics import summarize
+
+# Metrics whose sum over items is a number of correct answers.
+_SHARES_OF_CORRECT = frozenset({"acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc"})
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Efficiency:
+    """What a workload costs at one level; means over the repeats, None where a repeat has no figure.
+
+    `energy_per_token_j` is gross and the sum of its parts, each a part's joules over the tokens of the same window;
+    `net_energy_per_token_j` is less the resting machine's power. `gpu_quality` to `ram_quality` say of each part
+    whether it was measured or estimated; `energy_quality` is measured only if all parts are.
+    """
+
+    model: str
+    method: str | None
+    divisor: int | None
+    percent: int
+    width: int
+    expansion_ratio: float
+    limit: int | None
+    workload: str
+    weights: str
+    device: str
+    energy_per_token_j: float | None
+    gpu_energy_per_token_j: float | None
+    cpu_energy_per_token_j: float | None
+    ram_energy_per_token_j: float | None
+    net_energy_per_token_j: float | None
+    energy_per_response_j: float | None
+    tokens_per_s: float | None
+    time_to_first_token_ms: float | None
+    time_per_output_token_ms: float | None
+    energy_quality: str | None
+    gpu_quality: str | None
+    cpu_quality: str | None
+    ram_quality: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectAnswers:
+    """Joules per correct answer of an accuracy case: energy of its window / (score × items); None without either.
+
+    The window holds the whole task: a wrong answer costs as much as a right one, so fewer right ones make each dearer.
+    """
+
+    model: str
+    method: str | None
+    divisor: int | None
+    percent: int
+    expansion_ratio: float
+    limit: int | None
+    task: str
+    energy_j: float | None
+    correct: float
+    energy_per_correct_j: float | None
+    energy_quality: str | None
+
+
+def efficiencies(records: Iterable[Mapping[str, Any]]) -> list[Efficiency]:
+    """One row per energy record, in their order."""
+    return [_efficiency(record) for record in records if record["kind"] == "energy"]
+
+
+def correct_answers(rows: Iterable[Row]) -> list[CorrectAnswers]:
+    """One row per headline score that is a share of correct answers, in the order of `rows`."""
+    return [
+        CorrectAnswers(
+            model=row["model"],
+            method=row["method"],
+            divisor=row["divisor"],
+            percent=row["percent"],
+            expansion_ratio=row["expansion_ratio"],
+            limit=row["limit"],
+            task=row["subject"],
+            energy_j=row["energy_j"],
+            correct=(correct := row["value"] * row["n"]),
+            energy_per_correct_j=row["energy_j"] / correct if correct and row["energy_j"] is not None else None,
+            energy_quality=row["energy_quality"],
+        )
+        for row in rows
+        if row["kind"] == "accuracy" and row["is_headline"] and row["metric"] in _SHARES_OF_CORRECT
+        if row["value"] is not None and row["n"]
+    ]
+
+
+def _efficiency(record: Mapping[str, Any]) -> Efficiency:
+    case, pruning, environment = record["case"], record["pruning"], record["environment"]
+    repeats, profile = record["repeats"], record["profile"]
+    energy = repeats[0]["energy"]
+    return Efficiency(
+        model=case["model"],
+        method=case["method"],
+        divisor=case["divisor"],
+        percent=case["percent"],
+        width=pruning["width"],
+        expansion_ratio=pruning["expansion_ratio"],
+        limit=record["done_key"].get("limit"),
+        workload=case["subject"],
+        weights=record["weights"],
+        device=environment["gpu"] or environment["cpu"],
+        energy_per_token_j=profile["energy_per_token_j"]["mean"],
+        gpu_energy_per_token_j=_part_per_token_j(repeats, "gpu"),
+        cpu_energy_per_token_j=_part_per_token_j(repeats, "cpu"),
+        ram_energy_per_token_j=_part_per_token_j(repeats, "ram"),
+        net_energy_per_token_j=profile["net_energy_per_token_j"]["mean"],
+        energy_per_response_j=profile["energy_per_response_j"]["mean"],
+        tokens_per_s=profile["tokens_per_s"]["mean"],
+        time_to_first_token_ms=profile["time_to_first_token_ms"]["mean"],
+        time_per_output_token_ms=profile["time_per_output_token_ms"]["mean"],
+        energy_quality=energy["quality"],
+        gpu_quality=energy["gpu"]["quality"],
+        cpu_quality=energy["cpu"]["quality"],
+        ram_quality=energy["ram"]["quality"],
+    )
+
+
+def _part_per_token_j(repeats: Sequence[Mapping[str, Any]], part: str) -> float | None:
+    values = [repeat["energy"][part]["energy_j"] for repeat in repeats]
+    tokens = [repeat["new_tokens"] for repeat in repeats]
+    per_token = [None if value is None else value / count for value, count in zip(values, tokens, strict=True)]
+    mean: float | None = summarize(per_token)["mean"]
+    return mean

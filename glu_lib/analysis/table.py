@@ -1,0 +1,126 @@
+"""The tidy long table: its columns, and how it is written as CSV, JSON and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from glu_lib.errors import RecordError
+from glu_lib.store import write_atomically
+
+# One tuple drives CSV, JSON and the tables. Energy and window are the case's, the same in each of its rows.
+COLUMNS = (
+    "case",
+    "kind",
+    "model",
+    "percent",
+    "method",
+    "divisor",
+    "width",
+    "expansion_ratio",
+    "parameters",
+    "suites",
+    "subject",
+    "task",
+    "metric",
+    "filter",
+    "is_headline",
+    "higher_is_better",
+    "chance",
+    "value",
+    "stderr",
+    "interval_low",
+    "interval_high",
+    "n",
+    "limit",
+    "truncated_prompts",
+    "cut_generations",
+    "baseline",
+    "delta",
+    "delta_low",
+    "delta_high",
+    "relative_delta",
+    "test",
+    "pairs",
+    "p",
+    "p_holm",
+    "is_at_chance",
+    "energy_j",
+    "energy_quality",
+    "window_s",
+    "weights",
+    "dtype",
+    "device",
+    "run",
+    "git_commit",
+    "started_at",
+    "record",
+)
+
+_TEXT = frozenset(
+    {"case", "kind", "model", "method", "suites", "subject", "task", "metric", "filter", "test", "energy_quality"}
+    | {"weights", "dtype", "device", "run", "git_commit", "started_at", "record"}
+)
+_FLAGS = frozenset({"is_headline", "higher_is_better", "is_at_chance"})
+_COUNTS = frozenset(
+    {"percent", "divisor", "width", "parameters", "n", "limit", "pairs"} | {"truncated_prompts", "cut_generations"}
+)
+
+# Columns of numbers: finite ones, or None.
+NUMBERS = tuple(column for column in COLUMNS if column not in _TEXT | _FLAGS)
+
+
+def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Path, ...]:
+    """Write `results.csv`, `results.json` and `results.parquet` below `results_dir`; returns their paths.
+
+    Numbers are written in full; null is an empty CSV field. Parquet has one type per column, whatever the rows hold.
+
+    Raises:
+        RecordError: if they cannot be written.
+    """
+    ordered = [{column: row[column] for column in COLUMNS} for row in rows]
+    contents = {
+        "results.csv": _csv(ordered),
+        "results.json": json.dumps(ordered, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n",
+        "results.parquet": _parquet(ordered),
+    }
+    try:
+        for name, data in contents.items():
+            write_atomically(results_dir / name, data)
+    except OSError as error:
+        raise RecordError(
+            f"{results_dir}: tables cannot be written ({error.strerror}); free space or rights"
+        ) from error
+    return tuple(results_dir / name for name in contents)
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    types = {
+        column: pyarrow.string()
+        if column in _TEXT
+        else pyarrow.bool_()
+        if column in _FLAGS
+        else pyarrow.int64()
+        if column in _COUNTS
+        else pyarrow.float64()
+        for column in COLUMNS
+    }
+    buffer = io.BytesIO()
+    schema = pyarrow.schema(list(types.items()))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,80 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from glu_lib.analysis import conclude
+from glu_lib.analysis.remembered import FILE
+from glu_lib.analysis.trends import Kind
+
+NANO = Path(__file__).resolve().parents[3] / "results/measured/nano"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    target = tmp_path_factory.mktemp("conclusions") / "nano"
+    shutil.copytree(NANO, target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    return conclude(folder)
+
+
+def row(found, case):
+    return next(row for row in found.rows if row["case"] == case and row["is_headline"])
+
+
+def test_each_headline_change_has_its_interval_test_and_p(found):
+    facts = row(found, "nano-p40-facts")
+    assert facts["delta_low"] < facts["delta"] < facts["delta_high"] < 0
+    assert (facts["test"], facts["pairs"], facts["is_at_chance"]) == ("exact McNemar", 500, False)
+    assert 0 < facts["p"] <= facts["p_holm"] < 0.05
+    assert row(found, "nano-p40-narrative")["test"] == "paired bootstrap"
+    assert row(found, "nano-p10-facts")["p_holm"] == 1.0  # 0.998 against 0.996
+    assert row(found, "nano-p0-facts")["p"] is None
+
+
+def test_other_metrics_than_the_headline_have_none(found):
+    others = [row for row in found.rows if not row["is_headline"]]
+    assert others
+    assert all(row["p"] is None and row["delta_low"] is None for row in others)
+
+
+def test_claims_are_made_of_ppm_with_plain_widths(found):
+    assert {trend.kind for trend in found.trends if trend.method == "PPM"} == {Kind.FRAGILE}
+    assert {curve.model for curve in found.curves} == {"nano"}
+    assert [level.percent for level in found.trade_offs] == [0, 10, 20, 30, 40, 50, 60]
+    assert len(found.correlations) == 7 * 6 // 2
+
+
+def test_correct_answers_get_dearer_as_they_get_fewer(found):
+    sums = {row.percent: row for row in found.correct_answers if row.task == "sums" and row.method in (None, "PPM")}
+    assert (sums[0].correct, sums[60].correct) == (500.0, pytest.approx(21.0))
+    assert sums[60].energy_per_correct_j == pytest.approx(sums[60].energy_j / 21)
+    assert "narrative" not in {row.task for row in found.correct_answers}
+
+
+def test_what_was_computed_before_is_taken_over_until_a_record_changes(folder, found, monkeypatch):
+    assert (folder / FILE).is_file()
+    computed = []
+    import glu_lib.analysis.degradation as module
+
+    compute = module._degradation_of
+    monkeypatch.setattr(
+        module, "_degradation_of", lambda group, *rest: computed.append(group[0]["subject"]) or compute(group, *rest)
+    )
+    again = conclude(folder)
+    assert not computed
+    assert again == found
+    path = folder / "individual_files/nano/p40/nano-p40-sums.json"
+    path.write_text(path.read_text() + " ")
+    assert conclude(folder).rows == found.rows
+    assert computed == ["sums"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"x": 1}', "\0"])
+def test_a_torn_memory_is_forgotten(folder, found, text):
+    (folder / FILE).write_text(text)
+    assert conclude(folder) == found
