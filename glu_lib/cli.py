@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from glu_lib import hub, listing
-from glu_lib.analysis import aligned_pairs, conclude, consolidate, headline_tables, workload_tables, write_tables
+from glu_lib.analysis import conclude, headline_tables, workload_tables, write_tables
 from glu_lib.analysis.comparison import MODEL_KEYS
 from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.cases import Pruning, build_cases
@@ -171,11 +171,11 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    found = consolidate(options.results_dir)
+    found = conclude(options.results_dir)
     for table in (*headline_tables(found.rows), *workload_tables(found.rows)):
         print(f"**{table.title}**\n\n{markdown_table(table)}")
-    if pairs := aligned_pairs(found.energy_records):
-        print(markdown_alignment(pairs))
+    if found.aligned_pairs:
+        print(markdown_alignment(found.aligned_pairs))
     return _report(found.problems)
 
 

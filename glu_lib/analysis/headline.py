@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.study import STUDY
 
+SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
+AT_CHANCE = "° cannot be told from guessing"
 # A workload's figures as they are printed: what it is, and its unit.
 WORKLOAD_FIGURES = {
     "energy_per_token_j": ("joules per token, gross", "J"),
@@ -47,11 +50,14 @@ class HeadlineTable:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know of some cells: prompts that lost their beginning."""
+        """What a reader must know of some cells: what the marks mean, prompts that lost their beginning."""
+        rows = self.cells.values()
+        legend = [SIGNIFICANT] if any(map(is_significant, rows)) else []
+        legend += [AT_CHANCE] if any(row.get("is_at_chance") for row in rows) else []
         counts = {key: row.get("truncated_prompts") for key, row in self.cells.items()}
         found = [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]
         text = "prompts longer than the model's context, scored without their beginning"
-        return [f"{text}: {', '.join(found)}"] if found else []
+        return [*legend, *([f"{text}: {', '.join(found)}"] if found else [])]
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:

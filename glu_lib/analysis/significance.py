@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from glu_lib.analysis.resampling import (
     resampled_scores,
     two_sided_p,
 )
+
+ALPHA = 0.05  # a change with a smaller adjusted p is called one
 
 
 class Procedure(StrEnum):
@@ -100,6 +103,11 @@ def paired_share_interval(gained: int, lost: int, count: int) -> tuple[float, fl
     centre = more - less
     margin = float(norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt((more + less - centre**2) / size)
     return max(-1.0, centre - margin), min(1.0, centre + margin)
+
+
+def is_significant(row: Mapping[str, Any]) -> bool:
+    """Whether a tidy row's change is one after Holm's correction at ALPHA; False where nothing was tested."""
+    return row.get("p_holm") is not None and bool(row["p_holm"] < ALPHA)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

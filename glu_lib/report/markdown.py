@@ -18,7 +18,8 @@ def markdown_table(table: HeadlineTable) -> str:
     for percent, ratio in table.levels:
         rows = [table.cells.get((task, percent)) for task in table.tasks]
         cells = [
-            f"{number.score(row)} ({change})" if (change := number.change(row)) else number.score(row) for row in rows
+            f"{number.score(row)} ({change})" if (change := number.marked_change(row)) else number.score(row)
+            for row in rows
         ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
     return "\n".join(lines) + "\n" + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in table.notes)

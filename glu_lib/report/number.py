@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from glu_lib.analysis.significance import is_significant
+
 
 def score(row: dict[str, Any] | None) -> str:
     """A headline value: three decimals below 10, two above; `–` where there is none."""
@@ -18,6 +20,15 @@ def change(row: dict[str, Any] | None) -> str:
     if row is None or row["percent"] == 0 or row["relative_delta"] is None:
         return ""
     return f"{row['relative_delta'] * 100:+.0f} %".replace("-", "−")
+
+
+def marked_change(row: dict[str, Any] | None) -> str:
+    """The change with `*` where it is significant; `°` where the score cannot be told from guessing (see the notes)."""
+    if row is None:
+        return ""
+    star = "*" if is_significant(row) else ""
+    chance = "°" if row.get("is_at_chance") else ""
+    return f"{change(row)}{star}{chance}"
 
 
 def joules(energy_j: float | None) -> str:

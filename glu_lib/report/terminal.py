@@ -25,7 +25,7 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
         *(line for note in table.notes for line in textwrap.wrap(note, width)),
-        f"{table.title}: energy per case in joules ({', '.join(qualities)})",
+        f"{table.title}: energy per case in joules, and time ({', '.join(qualities)})",
         *_render(_energy(table), width),
     ]
 
@@ -64,7 +64,7 @@ def _scores(table: HeadlineTable) -> Table:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
         first = next(row for row in rows if row is not None)
         arrow = "↑" if first["higher_is_better"] else "↓"
-        cells = [f"{number.score(row)}\n{number.change(row)}".strip() for row in rows]
+        cells = [f"{number.score(row)}\n{number.marked_change(row)}".strip() for row in rows]
         drawn.add_row(f"{task}\n{first['metric']} {arrow}", *cells)
     return drawn
 
@@ -73,8 +73,15 @@ def _energy(table: HeadlineTable) -> Table:
     drawn = _empty(table)
     for task in table.tasks:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
-        drawn.add_row(task, *(number.joules(row["energy_j"] if row else None) for row in rows))
+        drawn.add_row(task, *(_joules_and_time(row) for row in rows))
     return drawn
+
+
+def _joules_and_time(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    time = "" if row["window_s"] is None else f"\n{number.duration(row['window_s'])}"
+    return f"{number.joules(row['energy_j'])}{time}"
 
 
 def _empty(table: HeadlineTable) -> Table:

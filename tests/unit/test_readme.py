@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.analysis import consolidate, headline_tables
+from glu_lib.analysis import conclude, headline_tables
 from glu_lib.report import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def test_the_file_tree_names_every_module_and_nothing_else():
 
 def test_the_table_is_made_from_the_committed_records():
     shown = README.split("results/measured/nano -->\n")[1].split("<!-- end of table -->")[0]
-    tables = headline_tables(consolidate(ROOT / "results/measured/nano").rows)
+    tables = headline_tables(conclude(ROOT / "results/measured/nano").rows)
     (table,) = [table for table in tables if table.method == "PPM"]
     assert shown.strip() == markdown_table(table).strip()
 
@@ -44,7 +44,7 @@ def test_the_table_is_made_from_the_committed_records():
 def test_the_model_cards_tables_are_made_from_the_committed_records():
     card = (ROOT / "glu_lib/embedded/model/README.md").read_text(encoding="utf-8")
     shown = card.split("results/measured/nano -->\n")[1].split("<!-- end of tables -->")[0]
-    tables = headline_tables(consolidate(ROOT / "results/measured/nano").rows)
+    tables = headline_tables(conclude(ROOT / "results/measured/nano").rows)
     assert len(tables) == 6
     assert shown.strip() == "\n".join(f"**{table.title}**\n\n{markdown_table(table)}" for table in tables).strip()
 

@@ -15,6 +15,7 @@ def row(percent, value, relative=None, energy_j=12.5):
         "higher_is_better": True,
         "energy_j": energy_j,
         "energy_quality": "estimated" if energy_j else None,
+        "window_s": 75.0,
     }
 
 
@@ -38,11 +39,29 @@ def test_markdown_has_ratios_as_rows_and_changes_in_brackets():
     ]
 
 
+def test_marks_say_what_is_significant_and_what_only_guesses_and_the_notes_explain_them():
+    cells = TABLE.cells | {("facts", 40): row(40, 0.26, -0.73) | {"p_holm": 0.049, "is_at_chance": True}}
+    marked = dataclasses.replace(TABLE, cells=cells | {("sums", 40): row(40, 0.9, -0.1) | {"p_holm": 0.051}})
+    text = markdown_table(marked)
+    assert "| p40 | 2.4x | 0.260 (−73 %*°) | 0.900 (−10 %) |" in text
+    assert "\n* differs from p0, p < 0.05 after Holm's correction over all levels and tasks of the table.\n" in text
+    assert "\n° cannot be told from guessing.\n" in text
+    assert "−73 %*°" in "\n".join(terminal_lines(marked, 80))
+
+
 def test_the_terminal_shows_scores_changes_and_joules_within_its_width():
     lines = terminal_lines(TABLE, 80)
     text = "\n".join(lines)
     assert all(len(line) <= 80 for line in lines)
-    for part in ("0.490", "−50 %", "4.0x", "energy per case in joules (estimated, not available)", "12.5", "–"):
+    for part in (
+        "0.490",
+        "−50 %",
+        "4.0x",
+        "energy per case in joules, and time (estimated, not available)",
+        "12.5",
+        "1 min 15 s",
+        "–",
+    ):
         assert part in text
 
 
