@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,11 @@ FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Mean ratio of two measurements over repeats paired by seed, with its 95 % t-interval (None with one repeat)."""
+    """Geometric mean of the ratios of two measurements, repeats paired by seed, with its 95 % t-interval.
+
+    exp(mean ± t·s/√n) of the ratios' logarithms: twice as slow and twice as fast are equally far from 1, and no interval
+    reaches below 0. There is none with one repeat.
+    """
 
     mean: float
     low: float | None
@@ -113,14 +118,17 @@ def _mean(figure: str, record: Mapping[str, Any]) -> float:
 
 
 def _ratio(figure: str, over: Mapping[str, Any], under: Mapping[str, Any]) -> Ratio | None:
-    """Mean of the ratios of repeats with the same seed; None where a repeat has no figure."""
+    """The ratio over repeats with the same seed; None where a repeat has no figure."""
     above, below = _values(figure, over), _values(figure, under)
-    ratios = [
-        value / other
+    logarithms = [
+        math.log(value / other)
         for seed, value in above.items()
-        if value is not None and (other := below.get(seed)) is not None and other > 0
+        if value is not None and value > 0 and (other := below.get(seed)) is not None and other > 0
     ]
-    if not ratios or len(ratios) < len(above):
+    if not logarithms or len(logarithms) < len(above):
         return None
-    found = summarize(ratios)
-    return Ratio(found["mean"], found["interval_low"], found["interval_high"])
+    found = summarize(logarithms)
+    low, high = found["interval_low"], found["interval_high"]
+    return Ratio(
+        math.exp(found["mean"]), None if low is None else math.exp(low), None if high is None else math.exp(high)
+    )

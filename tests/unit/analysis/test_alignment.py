@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from glu_lib.analysis import aligned_pairs
@@ -35,18 +37,20 @@ def test_ratios_are_of_repeats_with_the_same_seed():
     assert (pair.percent, pair.divisor, pair.width, pair.aligned_width) == (40, 128, 240, 128)
     assert (pair.plain, pair.aligned) == (21.0, 10.5)
     # The repeats differ fourfold, their ratios not at all: the interval is a point.
-    assert (pair.aligned_to_plain.mean, pair.aligned_to_plain.low, pair.aligned_to_plain.high) == (0.5, 0.5, 0.5)
+    found = pair.aligned_to_plain
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
     assert pair.plain_to_unpruned.mean == pytest.approx(0.9)
     assert pair.aligned_to_unpruned.mean == pytest.approx(0.45)
     assert pair.parameters_ratio == 1128 / 1240
 
 
-def test_the_interval_is_students_over_the_ratios():
+def test_the_interval_is_students_over_the_logarithms_of_the_ratios():
     pair = aligned_pairs([PLAIN, record(40, 128, 128, [9.0, 9.0, 36.0])])[1]
-    # ratios 1, 0.5, 1: mean 5/6, s = 0.288675, t(0.975, 2) = 4.302653
-    half = 4.302653 * 0.288675 / 3**0.5
-    assert pair.aligned_to_plain.mean == pytest.approx(5 / 6)
-    assert pair.aligned_to_plain.low == pytest.approx(5 / 6 - half, abs=1e-5)
+    # logarithms 0, ln 0.5, 0: mean ln(0.5)/3, s = ln(2)/√3, t(0.975, 2) = 4.302653
+    half = 4.302653 * math.log(2) / 3
+    assert pair.aligned_to_plain.mean == pytest.approx(0.5 ** (1 / 3))
+    assert pair.aligned_to_plain.low == pytest.approx(0.5 ** (1 / 3) * math.exp(-half), rel=1e-6)
+    assert pair.aligned_to_plain.high == pytest.approx(0.5 ** (1 / 3) * math.exp(half), rel=1e-6)
     assert pair.plain_to_unpruned is None
 
 
