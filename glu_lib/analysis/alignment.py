@@ -24,8 +24,8 @@ FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
 class Ratio:
     """Geometric mean of the ratios of two measurements, repeats paired by seed, with its 95 % t-interval.
 
-    exp(mean ± t·s/√n) of the ratios' logarithms: twice as slow and twice as fast are equally far from 1, and no interval
-    reaches below 0. There is none with one repeat.
+    exp(mean ± t·s/√n) of the ratios' logarithms: twice as slow and twice as fast are equally far from 1, and no
+    interval reaches below 0. There is none with one repeat.
     """
 
     mean: float
