@@ -1,0 +1,144 @@
+"""Own scores beside the published ones: against the line of equality, and their differences with error bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from glu_lib.architecture import format_ratio
+from glu_lib.report.figures import axes
+from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.theme import BLUE, GREY, VERMILION
+
+_COLUMNS = {
+    "task": "task",
+    "metric": "metric",
+    "level": "level",
+    "label": "expansion ratio",
+    "own": "own",
+    "published": "published",
+    "difference": "difference",
+    "stderr": "standard error",
+    "percent": "difference, %",
+    "agreement": "agreement",
+    "note": "note",
+}
+_NUMBERS = ("own", "published", "difference", "stderr", "percent")
+_AGREEMENT = ("within the error", "outside the error", "error unknown")
+_COLORS, _SHAPES = [BLUE, VERMILION, GREY], ["circle", "diamond", "square"]
+_ERRORS = 1.96  # standard errors to each side: 95 % of a normal distribution
+_ROW_HEIGHT = 9
+
+
+def beside_figures(beside: Iterable[Any]) -> list[Figure]:
+    """Per model: scores that are shares (0 to 1) against equality, and all differences in per cent."""
+    found = list(beside)
+    figures = []
+    for model in dict.fromkeys(item.model for item in found):
+        drawn = [_point(item) for item in found if item.model == model]
+        shares = [point for point in drawn if 0 <= point["own"] <= 1 and 0 <= point["published"] <= 1]
+        figures += [_equality(model, shares)] if shares else []
+        figures.append(_differences(model, [point for point in drawn if point["percent"] is not None]))
+    return [figure for figure in figures if figure.rows]
+
+
+def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
+    import altair as alt
+
+    base = alt.Chart(axes.values(drawn)).encode(x=alt.X("published:Q", title="published score").axis(grid=True))
+    ends = [{"published": 0, "own": 0}, {"published": 1, "own": 1}]
+    line = (
+        alt.Chart(axes.values(ends)).mark_line(style="note-rule", strokeDash=[3, 3]).encode(x="published:Q", y="own:Q")
+    )
+    color = _color()
+    bars = (
+        base.transform_filter("isValid(datum.own_low)")
+        .mark_rule()
+        .encode(y=alt.Y("own_low:Q"), y2="own_high:Q", color=color)
+    )
+    marks = base.mark_point(opacity=0.9).encode(
+        y=alt.Y("own:Q", title="own score"),
+        color=color,
+        shape=_shape(),
+        tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
+    )
+    return Figure(
+        id=figure_id("published", model),
+        title=f"{model}: own scores against the published ones",
+        caption="A point per task and level, of the metrics that are shares; dotted: equality; bars are 95 % "
+        "intervals (1.96 standard errors of the own score).",
+        alt=f"Scatter plot of {len(drawn)} own scores against published ones with the line of equality.",
+        section=Section.PUBLISHED,
+        spec=axes.specification(alt.layer(line, bars, marks).properties(width="container", height=380)),
+        **table(drawn, _COLUMNS),
+    )
+
+
+def _differences(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
+    import altair as alt
+
+    tasks = list(dict.fromkeys(point["task"] for point in drawn))
+    levels = sorted({point["level"] for point in drawn})
+    base = alt.Chart(axes.values(drawn)).encode(
+        y=alt.Y("task:N", title=None, sort=tasks).axis(grid=True, ticks=False, bandPosition=0),
+        yOffset=alt.YOffset("level:N", sort=levels),
+        color=_color(),
+    )
+    bars = (
+        base.transform_filter("isValid(datum.percent_low)")
+        .mark_rule(strokeWidth=1.25)
+        .encode(x=alt.X("percent_low:Q"), x2="percent_high:Q")
+    )
+    marks = base.mark_point(size=36).encode(
+        x=alt.X("percent:Q", title="own − published, % of the published score").axis(grid=True),
+        shape=_shape(),
+        tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
+    )
+    zero = alt.Chart(axes.values([{"percent": 0}])).mark_rule(style="zero-rule").encode(x="percent:Q")
+    height = max(_ROW_HEIGHT * len(levels), 24) * max(len(tasks), 1)
+    return Figure(
+        id=figure_id("difference", model),
+        title=f"{model}: difference to the published scores",
+        caption="Own minus published score in per cent of the published one; within a task the levels from the "
+        "unpruned model (top) to the narrowest; bars are 1.96 standard errors.",
+        alt=f"Dot plot of {len(drawn)} differences by task, {_counted(drawn)}.",
+        section=Section.PUBLISHED,
+        spec=axes.specification(alt.layer(zero, bars, marks).properties(width="container", height=height)),
+        **table(drawn, _COLUMNS),
+    )
+
+
+def _counted(drawn: Sequence[dict[str, Any]]) -> str:
+    counts = {name: sum(point["agreement"] == name for point in drawn) for name in _AGREEMENT}
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def _point(item: Any) -> dict[str, Any]:
+    half = None if item.stderr is None else _ERRORS * item.stderr
+    unit = 100 / item.published if item.published else None
+    percent = None if unit is None else unit * item.difference
+    place = {None: 2, True: 0, False: 1}[item.within_error]
+    point = {name: getattr(item, name) for name in ("task", "metric", "own", "published", "difference", "stderr")}
+    return point | {
+        "level": f"p{item.percent:02d}" if item.percent else "p0",
+        "label": format_ratio(item.expansion_ratio),
+        "percent": percent,
+        "agreement": _AGREEMENT[place],
+        "note": item.note,
+        "own_low": None if half is None else item.own - half,
+        "own_high": None if half is None else item.own + half,
+        "percent_low": None if half is None or unit is None else percent - unit * half,
+        "percent_high": None if half is None or unit is None else percent + unit * half,
+    }
+
+
+def _color() -> Any:
+    import altair as alt
+
+    return alt.Color("agreement:N", title=None).scale(domain=_AGREEMENT, range=_COLORS)
+
+
+def _shape() -> Any:
+    import altair as alt
+
+    return alt.Shape("agreement:N", title=None).scale(domain=_AGREEMENT, range=_SHAPES)
