@@ -14,6 +14,7 @@ from glu_lib.report import number
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.change import change_percent
 from glu_lib.report.figures.efficiency import FIGURES, settings_of
+from glu_lib.report.figures.theme import KIND_COLORS
 from glu_lib.report.wide import ALPHA, cells_at, is_significant, levels_of_interest
 
 _ENERGY = {"energy_per_token_j": "joules per token"} | {name: title for name, (title, _, _) in FIGURES.items()}
@@ -46,8 +47,8 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     mean = statistics.fmean(change for change, _ in changes)
     (worst, worst_task), (best, best_task) = changes[0], changes[-1]
     text = (
-        f"At {format_ratio(rows[0]['expansion_ratio'])} (p{percent}{_fewer(table, rows[0])}) the mean over "
-        f"{_count(len(rows), 'task')} of the score in units of the unpruned one is {100 + mean:.0f} %: from "
+        f"At {format_ratio(rows[0]['expansion_ratio'])} (p{percent}{_fewer(table, rows[0])}) "
+        f"{_count(len(rows), 'task')} keep {100 + mean:.0f} % of the unpruned score on average: from "
         f"{worst_task} ({number.percent(worst)}) to {best_task} ({number.percent(best)})."
     )
     tested = [row for row in rows if row.get("p_holm") is not None]
@@ -55,9 +56,18 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
         certain = sum(is_significant(row) for row in tested)
         text += f" {certain} of {_count(len(tested), 'change')} {_are(certain)} significant after Holm ({ALPHA:g})."
     yield Finding(table.model, text)
-    guessed = [f"{row['subject']} p{row['percent']}" for row in table.cells.values() if row.get("is_at_chance")]
-    if guessed:
-        yield Finding(table.model, f"Not to be told from guessing: {_listed(sorted(guessed))}.")
+    guessed = {
+        task: [f"p{percent}" for percent, _ in table.levels if _is_at_chance(table, task, percent)]
+        for task in table.tasks
+    }
+    if any(guessed.values()):
+        told = [f"{task} ({', '.join(levels)})" for task, levels in guessed.items() if levels]
+        yield Finding(table.model, f"Not to be told from guessing: {_listed(told)}.")
+
+
+def _is_at_chance(table: HeadlineTable, task: str, percent: int) -> bool:
+    row = table.cells.get((task, percent))
+    return row is not None and bool(row.get("is_at_chance"))
 
 
 def _fewer(table: HeadlineTable, row: dict[str, Any]) -> str:
@@ -70,12 +80,13 @@ def _fewer(table: HeadlineTable, row: dict[str, Any]) -> str:
 def _kinds(trends: Sequence[Any]) -> Iterator[Finding]:
     full = [trend for trend in trends if trend.method in (None, "PPM") and not trend.divisor and not trend.limit]
     for model in _models(full):
-        groups: dict[str, list[str]] = {}
+        groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
         for trend in full:
             if trend.model == model:
                 groups.setdefault(str(trend.kind), []).append(trend.task)
-        parts = [f"{kind}: {_listed(tasks)}" for kind, tasks in groups.items()]
-        yield Finding(model, f"By the slope of their score, tasks are {'; '.join(parts)}.")
+        yield Finding(
+            model, " ".join(f"{kind.capitalize()}: {_listed(tasks)}." for kind, tasks in groups.items() if tasks)
+        )
 
 
 def _correlations(correlations: Sequence[Any]) -> Iterator[Finding]:
@@ -114,7 +125,7 @@ def _efficiency(efficiencies: Sequence[Any]) -> Iterator[Finding]:
         if parts:
             qualities = _listed(sorted({str(item.energy_quality) for item in plain if item.energy_quality}))
             told = f" Energy is {qualities}." if qualities else ""
-            text = f"On {setting.device}, going to {format_ratio(ratio)} changes {', '.join(parts)}.{told}"
+            text = f"On {setting.device}, {format_ratio(ratio)} changes {', '.join(parts)}.{told}"
             yield Finding(setting.model, text)
 
 

@@ -1,4 +1,4 @@
-"""Headline tables as a page shows them: a row per expansion ratio, a column per task, changes and marks in the cells."""
+"""Headline tables as a page shows them: rows are expansion ratios, columns tasks; changes and marks in the cells."""
 
 from __future__ import annotations
 

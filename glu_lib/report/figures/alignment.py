@@ -44,10 +44,10 @@ def _figure(setting: Setting, name: str, items: Sequence[Any]) -> Figure:
         for kind, divisor in zip(kinds, [None, *divisors], strict=True)
         for point in _points(kind, name, [item for item in items if item.divisor == divisor or not item.percent])
     ]
-    ratios = [round(point["expansion_ratio"], 1) for point in drawn]
+    ratios = [point["expansion_ratio"] for point in drawn]
     pick, opacity = axes.highlight("kind")
     base = alt.Chart().encode(
-        x=axes.ratio_x(ratios, title=None),
+        x=axes.ratio_x(ratios, title=None, ticks=axes.COMMON_RATIOS),
         y=alt.Y("value:Q", title=unit).scale(zero=False).axis(tickCount=4),
         color=axes.color("kind", kinds),
         opacity=opacity,

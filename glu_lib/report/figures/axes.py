@@ -18,6 +18,7 @@ PANEL_HEIGHT = 150
 PANEL_WIDTH = 180  # of one panel among several; the page fits it to its own width
 RATIO_TITLE = "expansion ratio (intermediate / hidden size)"
 _LABEL = "format(datum.value, '.1f') + 'x'"
+COMMON_RATIOS = (4.0, 3.2, 2.4, 1.6, 0.8)  # ticks where models have different ratios
 _PADDING = 0.12  # of an expansion ratio, so that no point sits on the frame
 
 
@@ -26,16 +27,16 @@ def values(records: Iterable[dict[str, Any]]) -> Any:
     return {"values": list(records)}
 
 
-def ratio_x(ratios: Iterable[float], *, title: str | None = RATIO_TITLE) -> alt.X:
-    """Expansion ratio, the unpruned model at the left; a tick for each ratio that was measured."""
+def ratio_x(ratios: Iterable[float], *, title: str | None = RATIO_TITLE, ticks: Sequence[float] | None = None) -> alt.X:
+    """Expansion ratio, the unpruned model at the left; by default a tick for each ratio that was measured."""
     import altair as alt
 
     measured = sorted(set(ratios), reverse=True)
-    labelled = sorted({round(ratio, 1) for ratio in measured}, reverse=True)
+    labelled = list({format_ratio(ratio): ratio for ratio in measured}.values())
     return (
         alt.X("expansion_ratio:Q", title=title)
         .scale(domain=[measured[0] + _PADDING, measured[-1] - _PADDING], nice=False, zero=False)
-        .axis(values=labelled, labelExpr=_LABEL, labelOverlap="greedy")
+        .axis(values=labelled if ticks is None else list(ticks), labelExpr=_LABEL, labelOverlap="greedy")
     )
 
 
@@ -87,7 +88,7 @@ def shape(field: str, order: Sequence[str], *, title: str | None = None) -> alt.
 
 
 def dash(field: str, order: Sequence[str], *, title: str | None = None) -> alt.StrokeDash:
-    """A dash pattern for each of `order`; six patterns to seven colours: no pair twice in 42 series."""
+    """A dash pattern for each of `order`; see `color`."""
     import altair as alt
 
     return alt.StrokeDash(f"{field}:N", title=title, sort=list(order)).scale(

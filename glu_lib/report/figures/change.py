@@ -142,11 +142,11 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
     import altair as alt
 
     models, tasks = _distinct(drawn, "model"), _distinct(drawn, "task")
-    ratios = sorted({round(point["expansion_ratio"], 1) for point in drawn})
+    ratios = [point["expansion_ratio"] for point in drawn]
     pick, opacity = axes.highlight("model")
     columns = {"model": "model", **COLUMNS}
     base = alt.Chart().encode(
-        x=axes.ratio_x(ratios, title=None),
+        x=axes.ratio_x(ratios, title=None, ticks=axes.COMMON_RATIOS),
         y=alt.Y("change:Q", title=None).axis(tickCount=4),
         color=axes.color("model", models),
         opacity=opacity,

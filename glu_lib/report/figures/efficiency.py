@@ -94,7 +94,7 @@ def _energy_figure(setting: Setting, items: Sequence[Any]) -> list[Figure]:
             y=alt.Y("joules:Q", title="joules per token").axis(tickCount=4),
             color=color,
             stroke=alt.Stroke("part:N", legend=None).scale(domain=parts, range=[colors[part] for part in parts]),
-            fillOpacity=alt.FillOpacity("quality:N", title=None).scale(domain=QUALITIES, range=[0.95, 0.22]),
+            fillOpacity=alt.FillOpacity("quality:O", title=None).scale(domain=QUALITIES, range=[0.95, 0.22]),
             order=alt.Order("place:O"),
             tooltip=axes.tooltips(_ENERGY, numbers=("joules",)),
         )

@@ -9,8 +9,8 @@ from typing import Any
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 GREY = "#8A8F98"
 
-# As many as there are colours, so that series differ in each of the three; more series differ in a combination.
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
+# One fewer than colours: up to 42 series have a colour and a shape that no other has together.
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [12, 4], [4, 2, 1, 2])
 KIND_COLORS = {"fragile": VERMILION, "robust": BLUE, "improving": GREEN, "undecided": GREY}
 KIND_SHAPES = {"fragile": "triangle-down", "robust": "circle", "improving": "triangle-up", "undecided": "square"}
@@ -39,7 +39,7 @@ def theme(ink: Ink) -> dict[str, Any]:
     label = {"labelColor": ink.muted, "titleColor": ink.text, "titleFontWeight": 500, "labelFontSize": 12}
     return {
         "background": ink.background,
-        "font": _FONT if ink.background else "inherit",
+        "font": _FONT,
         "view": {"stroke": None},
         "range": {"category": [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, ink.text], "symbol": list(SHAPES)},
         "axis": {
