@@ -7,7 +7,7 @@ from typing import Any
 
 from glu_lib.architecture import format_ratio
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.efficiency import FIGURES, Setting, settings_of
+from glu_lib.report.figures.efficiency import FIGURES, Setting, settings_of, workload_order
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
 
 _TIMES = {"time_to_first_token_ms": "prefill", "time_per_output_token_ms": "decoding"}
@@ -56,10 +56,10 @@ def _figure(setting: Setting, name: str, items: Sequence[Any]) -> Figure:
     marks = base.mark_point(size=34).encode(
         shape=axes.shape("kind", kinds), tooltip=axes.tooltips(columns, numbers=("value",))
     )
-    layers = alt.layer(lines, marks.add_params(pick), data=axes.values(drawn))
+    layers = axes.layered(lines, marks.add_params(pick), data=axes.values(drawn))
     panels = (
         layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)
-        .facet(facet=alt.Facet("workload:N", title=None), columns=3)
+        .facet(facet=alt.Facet("workload:N", title=None, sort=workload_order(items)), columns=3)
         .resolve_scale(y="independent")
     )
     return Figure(

@@ -87,13 +87,28 @@ def shape(field: str, order: Sequence[str], *, title: str | None = None) -> alt.
     )
 
 
-def dash(field: str, order: Sequence[str], *, title: str | None = None) -> alt.StrokeDash:
-    """A dash pattern for each of `order`; see `color`."""
+def dash(field: str, order: Sequence[str]) -> alt.StrokeDash:
+    """A dash pattern for each of `order`, for `layered`, which keeps it out of the legend; see `color`."""
     import altair as alt
 
-    return alt.StrokeDash(f"{field}:N", title=title, sort=list(order)).scale(
-        domain=list(order), range=[list(DASHES[place % len(DASHES)]) for place in range(len(order))]
+    return (
+        alt.StrokeDash(f"{field}:N", sort=list(order))
+        .scale(domain=list(order), range=[list(DASHES[place % len(DASHES)]) for place in range(len(order))])
+        .legend(None)
     )
+
+
+def layered(*layers: Any, **properties: Any) -> Any:
+    """Layers over each other, with colour and shape in the legend: its symbols are too small for dashes."""
+    import altair as alt
+
+    return alt.layer(*layers, **properties).resolve_legend(strokeDash="independent")
+
+
+def with_interval(base: Any, drawn: Sequence[dict[str, Any]], low: str, high: str) -> list[Any]:
+    """The chart of those points that have an interval; nothing where none has."""
+    known = any(point[low] is not None and point[high] is not None for point in drawn)
+    return [base.transform_filter(f"isValid(datum.{low}) && isValid(datum.{high})")] if known else []
 
 
 def highlight(field: str) -> tuple[Any, Any]:

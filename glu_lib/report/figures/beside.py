@@ -19,11 +19,13 @@ _COLUMNS = {
     "published": "published",
     "difference": "difference",
     "stderr": "standard error",
+    "points": "difference × 100",
     "percent": "difference, %",
     "agreement": "agreement",
     "note": "note",
 }
-_NUMBERS = ("own", "published", "difference", "stderr", "percent")
+_NUMBERS = ("own", "published", "difference", "stderr", "points", "percent")
+_UNITS = {"points": "hundredths", "percent": "% of the published score"}
 _AGREEMENT = ("within the error", "outside the error", "error unknown")
 _COLORS, _SHAPES = [BLUE, VERMILION, GREY], ["circle", "diamond", "square"]
 _ERRORS = 1.96  # standard errors to each side: 95 % of a normal distribution
@@ -31,33 +33,36 @@ _ROW_HEIGHT = 9
 
 
 def beside_figures(beside: Iterable[Any]) -> list[Figure]:
-    """Per model: scores that are shares (0 to 1) against equality, and all differences in per cent."""
+    """Per model: shares (0 to 1) against equality, their differences in points, and other differences in per cent."""
     found = list(beside)
     figures = []
     for model in dict.fromkeys(item.model for item in found):
         drawn = [_point(item) for item in found if item.model == model]
         shares = [point for point in drawn if 0 <= point["own"] <= 1 and 0 <= point["published"] <= 1]
-        figures += [_equality(model, shares)] if shares else []
-        figures.append(_differences(model, [point for point in drawn if point["percent"] is not None]))
-    return [figure for figure in figures if figure.rows]
+        others = [point for point in drawn if point not in shares and point["percent"] is not None]
+        figures += [_equality(model, shares), _differences(model, shares, "points")] if shares else []
+        figures += [_differences(model, others, "percent")] if others else []
+    return figures
 
 
 def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
     import altair as alt
 
-    base = alt.Chart(axes.values(drawn)).encode(x=alt.X("published:Q", title="published score").axis(grid=True))
+    share = alt.Scale(domain=[0, 1])
+    base = alt.Chart(axes.values(drawn)).encode(
+        x=alt.X("published:Q", title="published score", scale=share).axis(grid=True, format=".1f")
+    )
     ends = [{"published": 0, "own": 0}, {"published": 1, "own": 1}]
     line = (
         alt.Chart(axes.values(ends)).mark_line(style="note-rule", strokeDash=[3, 3]).encode(x="published:Q", y="own:Q")
     )
     color = _color()
-    bars = (
-        base.transform_filter("isValid(datum.own_low)")
-        .mark_rule()
-        .encode(y=alt.Y("own_low:Q"), y2="own_high:Q", color=color)
-    )
+    bars = [
+        known.mark_rule(clip=True).encode(y=alt.Y("own_low:Q"), y2="own_high:Q", color=color)
+        for known in axes.with_interval(base, drawn, "own_low", "own_high")
+    ]
     marks = base.mark_point(opacity=0.9).encode(
-        y=alt.Y("own:Q", title="own score"),
+        y=alt.Y("own:Q", title="own score", scale=share),
         color=color,
         shape=_shape(),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
@@ -69,12 +74,12 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
         "intervals (1.96 standard errors of the own score).",
         alt=f"Scatter plot of {len(drawn)} own scores against published ones with the line of equality.",
         section=Section.PUBLISHED,
-        spec=axes.specification(alt.layer(line, bars, marks).properties(width="container", height=380)),
+        spec=axes.specification(axes.layered(line, *bars, marks).properties(width="container", height=380)),
         **table(drawn, _COLUMNS),
     )
 
 
-def _differences(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
+def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figure:
     import altair as alt
 
     tasks = list(dict.fromkeys(point["task"] for point in drawn))
@@ -84,26 +89,25 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
         yOffset=alt.YOffset("level:N", sort=levels),
         color=_color(),
     )
-    bars = (
-        base.transform_filter("isValid(datum.percent_low)")
-        .mark_rule(strokeWidth=1.25)
-        .encode(x=alt.X("percent_low:Q"), x2="percent_high:Q")
-    )
+    bars = [
+        known.mark_rule(strokeWidth=1.25).encode(x=alt.X(f"{unit}_low:Q"), x2=f"{unit}_high:Q")
+        for known in axes.with_interval(base, drawn, f"{unit}_low", f"{unit}_high")
+    ]
     marks = base.mark_point(size=36).encode(
-        x=alt.X("percent:Q", title="own − published, % of the published score").axis(grid=True),
+        x=alt.X(f"{unit}:Q", title=f"own − published, {_UNITS[unit]}").axis(grid=True),
         shape=_shape(),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
-    zero = alt.Chart(axes.values([{"percent": 0}])).mark_rule(style="zero-rule").encode(x="percent:Q")
+    zero = alt.Chart(axes.values([{unit: 0}])).mark_rule(style="zero-rule").encode(x=f"{unit}:Q")
     height = max(_ROW_HEIGHT * len(levels), 24) * max(len(tasks), 1)
     return Figure(
-        id=figure_id("difference", model),
-        title=f"{model}: difference to the published scores",
-        caption="Own minus published score in per cent of the published one; within a task the levels from the "
-        "unpruned model (top) to the narrowest; bars are 1.96 standard errors.",
+        id=figure_id("difference", model, None if unit == "points" else "perplexity"),
+        title=f"{model}: difference to the published {'scores' if unit == 'points' else 'perplexities'}",
+        caption=f"Own minus published score in {_UNITS[unit]}; within a task the levels from the "
+        "unpruned model (top) to the narrowest; bars, where the error is known, are 1.96 standard errors.",
         alt=f"Dot plot of {len(drawn)} differences by task, {_counted(drawn)}.",
         section=Section.PUBLISHED,
-        spec=axes.specification(alt.layer(zero, bars, marks).properties(width="container", height=height)),
+        spec=axes.specification(axes.layered(zero, *bars, marks).properties(width="container", height=height)),
         **table(drawn, _COLUMNS),
     )
 
@@ -122,11 +126,14 @@ def _point(item: Any) -> dict[str, Any]:
     return point | {
         "level": f"p{item.percent:02d}" if item.percent else "p0",
         "label": format_ratio(item.expansion_ratio),
+        "points": 100 * item.difference,
         "percent": percent,
         "agreement": _AGREEMENT[place],
         "note": item.note,
         "own_low": None if half is None else item.own - half,
         "own_high": None if half is None else item.own + half,
+        "points_low": None if half is None else 100 * (item.difference - half),
+        "points_high": None if half is None else 100 * (item.difference + half),
         "percent_low": None if half is None or unit is None else percent - unit * half,
         "percent_high": None if half is None or unit is None else percent + unit * half,
     }

@@ -84,7 +84,7 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
         tooltip=axes.tooltips(COLUMNS, numbers=_NUMBERS),
     )
     layers = [axes.zero_layer(), *axes.star_layers(ratios), *_bars(base, drawn, color), lines, marks.add_params(pick)]
-    chart = alt.layer(*layers).properties(width="container", height=axes.HEIGHT)
+    chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
     return Figure(
         id=figure_id("change", *_variant(found)),
         title=f"{found.title}: what each task loses",
@@ -99,10 +99,10 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
 def _bars(base: Any, drawn: list[dict[str, Any]], color: Any) -> list[Any]:
     import altair as alt
 
-    if all(point["low"] is None for point in drawn):
-        return []
-    known = base.transform_filter("isValid(datum.low) && isValid(datum.high)")
-    return [known.mark_rule(strokeWidth=1.25).encode(y=alt.Y("low:Q"), y2="high:Q", color=color)]
+    return [
+        known.mark_rule(strokeWidth=1.25).encode(y=alt.Y("low:Q"), y2="high:Q", color=color)
+        for known in axes.with_interval(base, drawn, "low", "high")
+    ]
 
 
 def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
@@ -124,7 +124,7 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
     )
     marks = base.mark_point().encode(shape=axes.shape("task", tasks), tooltip=axes.tooltips(COLUMNS, numbers=_NUMBERS))
     lines = base.mark_line().encode(strokeDash=axes.dash("task", tasks))
-    chart = alt.layer(*axes.star_layers(ratios), lines, marks.add_params(pick))
+    chart = axes.layered(*axes.star_layers(ratios), lines, marks.add_params(pick))
     return [
         Figure(
             id=figure_id("perplexity", *_variant(found)),
@@ -155,7 +155,7 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
         shape=axes.shape("model", models), tooltip=axes.tooltips(columns, numbers=_NUMBERS)
     )
     lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("model", models))
-    layers = alt.layer(*axes.star_layers(ratios)[:1], lines, marks.add_params(pick), data=axes.values(drawn))
+    layers = axes.layered(*axes.star_layers(ratios)[:1], lines, marks.add_params(pick), data=axes.values(drawn))
     panels = layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT).facet(
         facet=alt.Facet("task:N", title=None, sort=tasks), columns=4
     )

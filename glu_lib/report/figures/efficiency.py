@@ -10,6 +10,7 @@ from glu_lib.architecture import format_ratio
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
 from glu_lib.report.figures.theme import BLUE, GREEN, GREY, VERMILION
+from glu_lib.study import STUDY
 
 PARTS = {"gpu": "GPU", "cpu": "CPU", "ram": "RAM"}
 QUALITIES = ("measured", "estimated")
@@ -93,14 +94,18 @@ def _energy_figure(setting: Setting, items: Sequence[Any]) -> list[Figure]:
             x=alt.X("label:N", title=None, sort=labels).axis(labelAngle=0, labelOverlap="greedy", ticks=False),
             y=alt.Y("joules:Q", title="joules per token").axis(tickCount=4),
             color=color,
-            stroke=alt.Stroke("part:N", legend=None).scale(domain=parts, range=[colors[part] for part in parts]),
+            stroke=alt.Stroke("part:N", title=None, sort=parts).scale(
+                domain=parts, range=[colors[part] for part in parts]
+            ),
             fillOpacity=alt.FillOpacity("quality:O", title=None).scale(domain=QUALITIES, range=[0.95, 0.22]),
             order=alt.Order("place:O"),
             tooltip=axes.tooltips(_ENERGY, numbers=("joules",)),
         )
     )
-    panels = marks.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT).facet(
-        facet=alt.Facet("workload:N", title=None, sort=_distinct(drawn, "workload")), columns=3
+    panels = (
+        marks.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)
+        .facet(facet=alt.Facet("workload:N", title=None, sort=workload_order(items)), columns=3)
+        .resolve_scale(y="independent")
     )
     counts = {quality: sum(bar["quality"] == quality for bar in drawn) for quality in QUALITIES}
     told = ", ".join(f"{count} {quality}" for quality, count in counts.items() if count)
@@ -108,8 +113,8 @@ def _energy_figure(setting: Setting, items: Sequence[Any]) -> list[Figure]:
         Figure(
             id=figure_id("energy", *setting.id_parts),
             title=f"{setting.title}: joules per generated token",
-            caption=f"Gross energy per token by part, mean over the repeats, on {setting.device}; solid: measured, "
-            "light: estimated. No intervals are drawn.",
+            caption=f"Gross energy per token by part, a panel per workload with a scale of its own, mean over the "
+            f"repeats, on {setting.device}; solid: measured, light: estimated. No intervals are drawn.",
             alt=f"Stacked bars per workload over the expansion ratio; of the parts drawn, {told}.",
             section=Section.ENERGY,
             spec=axes.specification(panels),
@@ -148,7 +153,7 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Any]) -> list[Fi
         }
         for item in items
     ]
-    workloads, ratios = sorted(_distinct(drawn, "workload")), [point["expansion_ratio"] for point in drawn]
+    workloads, ratios = workload_order(items), [point["expansion_ratio"] for point in drawn]
     pick, opacity = axes.highlight("workload")
     base = alt.Chart(axes.values(drawn)).encode(
         x=axes.ratio_x(ratios),
@@ -160,7 +165,7 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Any]) -> list[Fi
     marks = base.mark_point().encode(
         shape=axes.shape("workload", workloads), tooltip=axes.tooltips(columns, numbers=("value",))
     )
-    chart = alt.layer(*axes.star_layers(ratios), lines, marks.add_params(pick))
+    chart = axes.layered(*axes.star_layers(ratios), lines, marks.add_params(pick))
     return [
         Figure(
             id=figure_id(title, *setting.id_parts),
@@ -175,5 +180,8 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Any]) -> list[Fi
     ]
 
 
-def _distinct(records: Iterable[dict[str, Any]], name: str) -> list[str]:
-    return list(dict.fromkeys(str(record[name]) for record in records))
+def workload_order(items: Iterable[Any]) -> list[str]:
+    """Workloads in the order the study declares them, those of a user's own study after them by name."""
+    declared = list(STUDY.workloads)
+    names = {str(item.workload) for item in items}
+    return sorted(names, key=lambda name: (declared.index(name) if name in declared else len(declared), name))

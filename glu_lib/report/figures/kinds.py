@@ -52,17 +52,16 @@ def _curves(model: str, curves: Sequence[Any]) -> Figure:
     kinds = [kind for kind in KIND_COLORS if any(point["kind"] == kind for point in drawn)]
     ratios = [point["expansion_ratio"] for point in drawn]
     base = alt.Chart(axes.values(drawn)).encode(x=axes.ratio_x(ratios), color=_color(kinds))
-    band = (
-        base.transform_filter("isValid(datum.low) && isValid(datum.high)")
-        .mark_area(opacity=0.16)
-        .encode(y=alt.Y("low:Q"), y2="high:Q")
-    )
+    band = [
+        known.mark_area(opacity=0.16).encode(y=alt.Y("low:Q"), y2="high:Q")
+        for known in axes.with_interval(base, drawn, "low", "high")
+    ]
     height = alt.Y("score:Q", title="mean relative score, % of unpruned").scale(zero=False)
     lines = base.mark_line().encode(y=height, strokeDash=_dash(kinds))
     marks = base.mark_point(size=60).encode(
         y=height, shape=_shape(kinds), tooltip=axes.tooltips(_POINT, numbers=("score", "low", "high"))
     )
-    chart = alt.layer(axes.zero_layer(100), *axes.star_layers(ratios), band, lines, marks)
+    chart = axes.layered(axes.zero_layer(100), *axes.star_layers(ratios), *band, lines, marks)
     return Figure(
         id=figure_id("kinds", model),
         title=f"{model}: what breaks and what holds",
@@ -96,17 +95,18 @@ def _slopes(family: tuple[Any, ...], trends: Sequence[Any]) -> Figure:
     base = alt.Chart(axes.values(drawn)).encode(
         y=alt.Y("task:N", title=None, sort=tasks).axis(grid=True, ticks=False), color=_color(kinds)
     )
-    across = alt.X("slope:Q", title="change per 1.0x of expansion ratio removed, % of unpruned").axis(grid=True)
-    bars = (
-        base.transform_filter("isValid(datum.low) && isValid(datum.high)")
-        .mark_rule(strokeWidth=2)
-        .encode(x=alt.X("low:Q"), x2="high:Q")
+    across = alt.X("slope:Q", title="change per 1.0x of expansion ratio removed, % of unpruned").axis(
+        grid=True, tickCount=8
     )
+    bars = [
+        known.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q")
+        for known in axes.with_interval(base, drawn, "low", "high")
+    ]
     marks = base.mark_point(size=90).encode(
         x=across, shape=_shape(kinds), tooltip=axes.tooltips(_SLOPE, numbers=("slope", "low", "high"))
     )
     zero = alt.Chart(axes.values([{"slope": 0}])).mark_rule(style="zero-rule").encode(x="slope:Q")
-    chart = alt.layer(zero, bars, marks).properties(width="container", height=_ROW_HEIGHT * len(tasks))
+    chart = axes.layered(zero, *bars, marks).properties(width="container", height=_ROW_HEIGHT * len(tasks))
     return Figure(
         id=figure_id("slopes", model, method, divisor and f"d{divisor}", limit and f"limit{limit}"),
         title=f"{_named(family)}: slope of each task",
@@ -154,7 +154,8 @@ def _shape(kinds: list[str]) -> Any:
 def _dash(kinds: list[str]) -> Any:
     import altair as alt
 
-    return alt.StrokeDash("kind:N", title=None).scale(domain=kinds, range=[KIND_DASHES[kind] for kind in kinds])
+    dashes = [KIND_DASHES[kind] for kind in kinds]
+    return alt.StrokeDash("kind:N").scale(domain=kinds, range=dashes).legend(None)
 
 
 def _percent(value: float | None) -> float | None:

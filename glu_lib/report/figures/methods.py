@@ -47,18 +47,17 @@ def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
         color=axes.color("method", methods),
         opacity=opacity,
     )
-    bars = (
-        base.transform_filter("isValid(datum.low) && isValid(datum.high)")
-        .mark_rule(strokeWidth=1.25)
-        .encode(x=alt.X("low:Q"), x2="high:Q")
-    )
+    bars = [
+        known.mark_rule(strokeWidth=1.25).encode(x=alt.X("low:Q"), x2="high:Q")
+        for known in axes.with_interval(base, drawn, "low", "high")
+    ]
     marks = base.mark_point(size=46).encode(
         x=alt.X("change:Q", title="change against the unpruned model, %").axis(grid=True),
         shape=axes.shape("method", methods),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
     zero = alt.Chart(axes.values([{"change": 0}])).mark_rule(style="zero-rule").encode(x="change:Q")
-    chart = alt.layer(zero, bars, marks.add_params(pick))
+    chart = axes.layered(zero, *bars, marks.add_params(pick))
     return Figure(
         id=figure_id("methods", model, level),
         title=f"{model}: pruning methods at {level}",

@@ -55,7 +55,14 @@ def theme(ink: Ink) -> dict[str, Any]:
         },
         "axisX": {"grid": False, "domain": True, "tickColor": ink.muted},
         "header": {**label, "titleFontSize": 12, "labelFontSize": 12, "labelColor": ink.text, "labelFontWeight": 500},
-        "legend": {**label, "titleFontSize": 12, "symbolSize": 70, "symbolStrokeWidth": 0, "labelLimit": 220},
+        "legend": {
+            **label,
+            "titleFontSize": 12,
+            "symbolSize": 70,
+            "symbolStrokeWidth": 0,
+            "symbolOpacity": 1,
+            "labelLimit": 220,
+        },
         "title": {
             "color": ink.text,
             "subtitleColor": ink.muted,
@@ -67,7 +74,7 @@ def theme(ink: Ink) -> dict[str, Any]:
             "offset": 14,
         },
         "line": {"strokeWidth": 2, "strokeCap": "butt", "strokeJoin": "round"},
-        "point": {"size": 48, "filled": True, "strokeWidth": 1.5},
+        "point": {"size": 48, "filled": True, "opacity": 1},
         "style": {
             "note-rule": {"color": ink.muted, "strokeDash": [3, 3], "strokeWidth": 1},
             "note-text": {"color": ink.muted, "fontSize": 12},

@@ -21,6 +21,10 @@ _COLUMNS = {
     "is_on_front": "on the front",
     "is_best": "best trade-off",
 }
+_LABELS = {
+    "parameters": "replace(format(datum.value, '.3~s'), 'G', 'B')",  # 1.2B
+    "energy_per_token_j": "format(datum.value, '.3~g')",
+}
 _STANDING = ("best trade-off", "on the front", "dominated")
 _COSTS = {"parameters": "parameters", "energy_per_token_j": "joules per token"}
 
@@ -42,7 +46,11 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
 
     title = _COSTS[cost]
     drawn = sorted((_point(point) for point in points), key=lambda point: float(point[cost]))
-    across = alt.X(f"{cost}:Q", title=title).scale(zero=False, padding=24).axis(grid=True, format=".3~s", tickCount=6)
+    across = (
+        alt.X(f"{cost}:Q", title=title)
+        .scale(zero=False, padding=24)
+        .axis(grid=True, labelExpr=_LABELS[cost], tickCount=6)
+    )
     height = alt.Y("score:Q", title="mean relative score, % of unpruned").scale(zero=False, padding=16)
     base = alt.Chart(axes.values(drawn)).encode(x=across, y=height)
     front = base.transform_filter("datum.is_on_front").mark_line(style="front").encode(order=f"{cost}:Q")
@@ -52,7 +60,7 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
         tooltip=axes.tooltips(_COLUMNS, numbers=("score", "energy_per_token_j", "tokens_per_s")),
     )
     labels = base.mark_text(style="point-label", align="left", baseline="top", dx=7, dy=5).encode(text="label:N")
-    chart = alt.layer(front, marks, labels).properties(width="container", height=axes.HEIGHT)
+    chart = axes.layered(front, marks, labels).properties(width="container", height=axes.HEIGHT)
     best = [point["label"] for point in drawn if point["is_best"]]
     return Figure(
         id=figure_id("trade-off", model, cost),
