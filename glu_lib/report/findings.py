@@ -54,7 +54,7 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     tested = [row for row in rows if row.get("p_holm") is not None]
     if tested:
         certain = sum(is_significant(row) for row in tested)
-        text += f" {certain} of {_count(len(tested), 'change')} {_are(certain)} significant after Holm ({ALPHA:g})."
+        text += f" {certain} of {_count(len(tested), 'change')} {_are(certain)} significant after Holm's correction."
     yield Finding(table.model, text)
     guessed = {
         task: [f"p{percent}" for percent, _ in table.levels if _is_at_chance(table, task, percent)]

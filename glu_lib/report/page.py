@@ -97,5 +97,5 @@ def _template(name: str) -> str:
 def _by_model(found: Iterable[Finding]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for finding in found:
-        groups.setdefault(finding.about, []).append(finding.text)
+        groups.setdefault(finding.about, []).append(finding.text.replace(" %", "\N{NO-BREAK SPACE}%"))
     return groups

@@ -30,6 +30,7 @@ _AGREEMENT = ("within the error", "outside the error", "error unknown")
 _COLORS, _SHAPES = [BLUE, VERMILION, GREY], ["circle", "diamond", "square"]
 _ERRORS = 1.96  # standard errors to each side: 95 % of a normal distribution
 _ROW_HEIGHT = 9
+_TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
 
 def beside_figures(beside: Iterable[Any]) -> list[Figure]:
@@ -50,7 +51,7 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
 
     share = alt.Scale(domain=[0, 1])
     base = alt.Chart(axes.values(drawn)).encode(
-        x=alt.X("published:Q", title="published score", scale=share).axis(grid=True, format=".1f")
+        x=alt.X("published:Q", title="published score", scale=share).axis(grid=True, values=_TICKS)
     )
     ends = [{"published": 0, "own": 0}, {"published": 1, "own": 1}]
     line = (
@@ -62,7 +63,7 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
         for known in axes.with_interval(base, drawn, "own_low", "own_high")
     ]
     marks = base.mark_point(opacity=0.9).encode(
-        y=alt.Y("own:Q", title="own score", scale=share),
+        y=alt.Y("own:Q", title="own score", scale=share).axis(values=_TICKS),
         color=color,
         shape=_shape(),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),

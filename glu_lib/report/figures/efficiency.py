@@ -14,6 +14,7 @@ from glu_lib.study import STUDY
 
 PARTS = {"gpu": "GPU", "cpu": "CPU", "ram": "RAM"}
 QUALITIES = ("measured", "estimated")
+_COLORS = {"GPU": BLUE, "CPU": VERMILION, "RAM": GREEN, "total": GREY}
 FIGURES = {
     "tokens_per_s": ("throughput", "generated tokens per second; higher is better", "tokens/s"),
     "time_to_first_token_ms": ("time to first token", "milliseconds until the first token (prefill)", "ms"),
@@ -83,21 +84,21 @@ def _energy_figure(setting: Setting, items: Sequence[Any]) -> list[Figure]:
     drawn = [bar for item in items for bar in _bars(item)]
     if not drawn:
         return []
-    parts = [part for part in (*PARTS.values(), "total") if any(bar["part"] == part for bar in drawn)]
     labels = list(dict.fromkeys(bar["label"] for bar in drawn))
-    colors = dict(zip((*PARTS.values(), "total"), (BLUE, VERMILION, GREEN, GREY), strict=True))
-    color = alt.Color("part:N", title=None, sort=parts).scale(domain=parts, range=[colors[part] for part in parts])
+    named = {bar["series"]: bar for bar in sorted(drawn, key=lambda bar: (int(bar["place"]), str(bar["quality"])))}
+    series, colors = list(named), [_COLORS[bar["part"]] for bar in named.values()]
+    solid = [0.95 if bar["quality"] == QUALITIES[0] else 0.2 for bar in named.values()]
     marks = (
         alt.Chart(axes.values(drawn))
         .mark_bar(strokeWidth=1, width={"band": 0.78})
         .encode(
             x=alt.X("label:N", title=None, sort=labels).axis(labelAngle=0, labelOverlap="greedy", ticks=False),
             y=alt.Y("joules:Q", title="joules per token").axis(tickCount=4),
-            color=color,
-            stroke=alt.Stroke("part:N", title=None, sort=parts).scale(
-                domain=parts, range=[colors[part] for part in parts]
+            color=alt.Color("series:N", title=None, sort=series).scale(domain=series, range=colors),
+            stroke=alt.Stroke("series:N", title=None, sort=series).scale(domain=series, range=colors),
+            fillOpacity=alt.FillOpacity("series:O", title=None, sort=series).scale(
+                type="ordinal", domain=series, range=solid
             ),
-            fillOpacity=alt.FillOpacity("quality:O", title=None).scale(domain=QUALITIES, range=[0.95, 0.22]),
             order=alt.Order("place:O"),
             tooltip=axes.tooltips(_ENERGY, numbers=("joules",)),
         )
@@ -133,7 +134,7 @@ def _bars(item: Any) -> list[dict[str, Any]]:
         bars += [] if joules is None else [{"part": part, "quality": quality, "joules": joules, "place": place}]
     if not bars and item.energy_per_token_j is not None:
         bars = [{"part": "total", "quality": item.energy_quality, "joules": item.energy_per_token_j, "place": 0}]
-    return [shared | bar for bar in bars]
+    return [shared | bar | {"series": f"{bar['part']}, {bar['quality'] or 'quality unknown'}"} for bar in bars]
 
 
 def _course_figure(setting: Setting, name: str, items: Sequence[Any]) -> list[Figure]:

@@ -21,10 +21,7 @@ _COLUMNS = {
     "is_on_front": "on the front",
     "is_best": "best trade-off",
 }
-_LABELS = {
-    "parameters": "replace(format(datum.value, '.3~s'), 'G', 'B')",  # 1.2B
-    "energy_per_token_j": "format(datum.value, '.3~g')",
-}
+_BILLIONS = "replace(format(datum.value, '.3~s'), 'G', 'B')"  # 1.2B, 740M
 _STANDING = ("best trade-off", "on the front", "dominated")
 _COSTS = {"parameters": "parameters", "energy_per_token_j": "joules per token"}
 
@@ -45,12 +42,11 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
     import altair as alt
 
     title = _COSTS[cost]
-    drawn = sorted((_point(point) for point in points), key=lambda point: float(point[cost]))
-    across = (
-        alt.X(f"{cost}:Q", title=title)
-        .scale(zero=False, padding=24)
-        .axis(grid=True, labelExpr=_LABELS[cost], tickCount=6)
-    )
+    drawn = _with_front(sorted((_point(point) for point in points), key=lambda point: float(point[cost])))
+    plain = alt.Axis(grid=True, tickCount=6)
+    axis = alt.Axis(grid=True, tickCount=6, labelExpr=_BILLIONS) if cost == "parameters" else plain
+    across = alt.X(f"{cost}:Q", title=title).scale(zero=False, padding=24)
+    across = across.axis(axis)
     height = alt.Y("score:Q", title="mean relative score, % of unpruned").scale(zero=False, padding=16)
     base = alt.Chart(axes.values(drawn)).encode(x=across, y=height)
     front = base.transform_filter("datum.is_on_front").mark_line(style="front").encode(order=f"{cost}:Q")
@@ -74,8 +70,18 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
     )
 
 
+def _with_front(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Points in the order of their cost with `is_on_front`: no cheaper one has as good a score."""
+    best, marked = float("-inf"), []
+    for point in drawn:
+        is_on_front = point["score"] > best
+        best = max(best, point["score"])
+        standing = _STANDING[0] if point["is_best"] else _STANDING[1] if is_on_front else _STANDING[2]
+        marked.append(point | {"is_on_front": is_on_front, "standing": standing})
+    return marked
+
+
 def _point(point: Any) -> dict[str, Any]:
-    standing = _STANDING[0] if point.is_best else _STANDING[1] if point.on_front else _STANDING[2]
     return {
         "model": point.model,
         "label": format_ratio(point.expansion_ratio),
@@ -84,7 +90,5 @@ def _point(point: Any) -> dict[str, Any]:
         "parameters": point.parameters,
         "energy_per_token_j": point.energy_per_token_j,
         "tokens_per_s": point.tokens_per_s,
-        "is_on_front": point.on_front,
         "is_best": point.is_best,
-        "standing": standing,
     }

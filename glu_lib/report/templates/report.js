@@ -30,7 +30,7 @@
     const config = { font: getComputedStyle(document.body).fontFamily, legend: {}, axisY: { labelLimit: width < 560 ? 96 : 170 } };
     if (spec.facet) {
       const own = spec.resolve?.scale?.y === "independent";
-      const columns = Math.max(1, Math.min(spec.columns, Math.floor(width / (own ? 230 : 200))));
+      const columns = Math.max(1, Math.min(spec.columns, Math.floor(width / (own ? 230 : 165))));
       const between = own ? 58 : 20;
       spec.columns = columns;
       spec.spacing = own ? { column: 12, row: 26 } : { column: 16, row: 26 };
