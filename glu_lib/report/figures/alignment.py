@@ -56,7 +56,7 @@ def _figure(setting: Setting, name: str, items: Sequence[Any]) -> Figure:
     marks = base.mark_point(size=34).encode(
         shape=axes.shape("kind", kinds), tooltip=axes.tooltips(columns, numbers=("value",))
     )
-    layers = axes.layered(lines, marks.add_params(pick), data=axes.values(drawn))
+    layers = axes.layered(*axes.highlighted(pick, lines, marks), data=axes.values(drawn))
     panels = (
         layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)
         .facet(facet=alt.Facet("workload:N", title=None, sort=workload_order(items)), columns=3)

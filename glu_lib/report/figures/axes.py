@@ -119,6 +119,12 @@ def highlight(field: str) -> tuple[Any, Any]:
     return pick, alt.when(pick).then(alt.value(1.0)).otherwise(alt.value(0.12))
 
 
+def highlighted(pick: Any, *layers: Any) -> list[Any]:
+    """Coloured layers of which the first takes the clicks: Vega-Lite makes that layer's legend answer, no other."""
+    first, *others = layers
+    return [first.add_params(pick), *others]
+
+
 def tooltips(columns: dict[str, str], *, numbers: Iterable[str] = ()) -> list[Any]:
     """Tooltip lines: `columns` maps a value's name to its heading; `numbers` have three significant digits."""
     import altair as alt

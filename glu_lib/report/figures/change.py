@@ -83,7 +83,8 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
         shape=axes.shape("task", tasks),
         tooltip=axes.tooltips(COLUMNS, numbers=_NUMBERS),
     )
-    layers = [axes.zero_layer(), *axes.star_layers(ratios), *_bars(base, drawn, color), lines, marks.add_params(pick)]
+    series = axes.highlighted(pick, *_bars(base, drawn, color), lines, marks)
+    layers = [axes.zero_layer(), *axes.star_layers(ratios), *series]
     chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
     return Figure(
         id=figure_id("change", *_variant(found)),
@@ -124,7 +125,7 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
     )
     marks = base.mark_point().encode(shape=axes.shape("task", tasks), tooltip=axes.tooltips(COLUMNS, numbers=_NUMBERS))
     lines = base.mark_line().encode(strokeDash=axes.dash("task", tasks))
-    chart = axes.layered(*axes.star_layers(ratios), lines, marks.add_params(pick))
+    chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks))
     return [
         Figure(
             id=figure_id("perplexity", *_variant(found)),
@@ -155,7 +156,8 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
         shape=axes.shape("model", models), tooltip=axes.tooltips(columns, numbers=_NUMBERS)
     )
     lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("model", models))
-    layers = axes.layered(*axes.star_layers(ratios)[:1], lines, marks.add_params(pick), data=axes.values(drawn))
+    series = axes.highlighted(pick, lines, marks)
+    layers = axes.layered(*axes.star_layers(ratios)[:1], *series, data=axes.values(drawn))
     panels = layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT).facet(
         facet=alt.Facet("task:N", title=None, sort=tasks), columns=4
     )

@@ -166,7 +166,7 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Any]) -> list[Fi
     marks = base.mark_point().encode(
         shape=axes.shape("workload", workloads), tooltip=axes.tooltips(columns, numbers=("value",))
     )
-    chart = axes.layered(*axes.star_layers(ratios), lines, marks.add_params(pick))
+    chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks))
     return [
         Figure(
             id=figure_id(title, *setting.id_parts),

@@ -57,7 +57,7 @@ def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
     zero = alt.Chart(axes.values([{"change": 0}])).mark_rule(style="zero-rule").encode(x="change:Q")
-    chart = axes.layered(zero, *bars, marks.add_params(pick))
+    chart = axes.layered(zero, *axes.highlighted(pick, *bars, marks))
     return Figure(
         id=figure_id("methods", model, level),
         title=f"{model}: pruning methods at {level}",
