@@ -97,7 +97,10 @@ def _correlations(correlations: Sequence[Any]) -> Iterator[Finding]:
             way = "rise and fall together" if item.r > 0 else "go against each other"
             text = f"{item.task_a} and {item.task_b} {way} over {item.n} levels (r = {_signed(item.r)}"
             text += "" if item.r_low is None else f", 95 % {_signed(item.r_low)} to {_signed(item.r_high)}"
-            yield Finding(model, f"{text}; p = {item.p:.2g}, not corrected for the number of pairs).")
+            yield Finding(
+                model,
+                f"{text}; p = {item.p:.2g} as if levels were independent, not corrected for the number of pairs).",
+            )
 
 
 def _trade_offs(points: Sequence[Any]) -> Iterator[Finding]:
@@ -106,7 +109,7 @@ def _trade_offs(points: Sequence[Any]) -> Iterator[Finding]:
             continue
         unpruned = [point for point in points if point.model == best.model and not point.percent]
         size = f" with {100 * best.parameters / unpruned[0].parameters:.0f} % of the parameters" if unpruned else ""
-        text = f"Best trade-off: {format_ratio(best.expansion_ratio)} (p{best.percent}) keeps {100 * best.score:.0f} %"
+        text = f"Best trade-off (knee of the front): {format_ratio(best.expansion_ratio)} (p{best.percent}) keeps {100 * best.score:.0f} %"
         yield Finding(best.model, f"{text} of the mean score{size}.")
 
 
@@ -148,8 +151,8 @@ def _beside(beside: Sequence[Any]) -> Iterator[Finding]:
         judged = [item for item in beside if item.model == model and item.within_error is not None]
         if judged:
             within = sum(item.within_error for item in judged)
-            text = f"{within} of {_count(len(judged), 'score')} that can be compared {_are(within)} within the error"
-            yield Finding(model, f"{text} of the published ones.")
+            text = f"{within} of {_count(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
+            yield Finding(model, f"{text} of the published ones: sampling alone could explain the difference.")
 
 
 def _models(items: Iterable[Any]) -> list[str]:

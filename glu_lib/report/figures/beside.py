@@ -18,7 +18,7 @@ _COLUMNS = {
     "own": "own",
     "published": "published",
     "difference": "difference",
-    "stderr": "standard error",
+    "stderr": "standard error of the difference",
     "points": "difference × 100",
     "percent": "difference, %",
     "agreement": "agreement",
@@ -57,7 +57,7 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
     line = (
         alt.Chart(axes.values(ends)).mark_line(style="note-rule", strokeDash=[3, 3]).encode(x="published:Q", y="own:Q")
     )
-    color = _color()
+    color = _color(drawn)
     bars = [
         known.mark_rule(clip=True).encode(y=alt.Y("own_low:Q"), y2="own_high:Q", color=color)
         for known in axes.with_interval(base, drawn, "own_low", "own_high")
@@ -65,14 +65,14 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
     marks = base.mark_point(opacity=0.9).encode(
         y=alt.Y("own:Q", title="own score", scale=share).axis(values=_TICKS),
         color=color,
-        shape=_shape(),
+        shape=_shape(drawn),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
     return Figure(
         id=figure_id("published", model),
         title=f"{model}: own scores against the published ones",
         caption="A point per task and level, of the metrics that are shares; dotted: equality; bars are 95 % "
-        "intervals (1.96 standard errors of the own score).",
+        "intervals (1.96 standard errors of the difference).",
         alt=f"Scatter plot of {len(drawn)} own scores against published ones with the line of equality.",
         section=Section.PUBLISHED,
         spec=axes.specification(axes.layered(line, *bars, marks).properties(width="container", height=380)),
@@ -88,7 +88,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
     base = alt.Chart(axes.values(drawn)).encode(
         y=alt.Y("task:N", title=None, sort=tasks).axis(grid=True, ticks=False, bandPosition=0),
         yOffset=alt.YOffset("level:N", sort=levels),
-        color=_color(),
+        color=_color(drawn),
     )
     bars = [
         known.mark_rule(strokeWidth=1.25).encode(x=alt.X(f"{unit}_low:Q"), x2=f"{unit}_high:Q")
@@ -96,7 +96,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
     ]
     marks = base.mark_point(size=36).encode(
         x=alt.X(f"{unit}:Q", title=f"own − published, {_UNITS[unit]}").axis(grid=True),
-        shape=_shape(),
+        shape=_shape(drawn),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
     zero = alt.Chart(axes.values([{unit: 0}])).mark_rule(style="zero-rule").encode(x=f"{unit}:Q")
@@ -105,7 +105,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
         id=figure_id("difference", model, None if unit == "points" else "perplexity"),
         title=f"{model}: difference to the published {'scores' if unit == 'points' else 'perplexities'}",
         caption=f"Own minus published score in {_UNITS[unit]}; within a task the levels from the "
-        "unpruned model (top) to the narrowest; bars, where the error is known, are 1.96 standard errors.",
+        "unpruned model (top) to the narrowest; bars, where the error is known, are 1.96 standard errors of the difference.",
         alt=f"Dot plot of {len(drawn)} differences by task, {_counted(drawn)}.",
         section=Section.PUBLISHED,
         spec=axes.specification(axes.layered(zero, *bars, marks).properties(width="container", height=height)),
@@ -140,13 +140,22 @@ def _point(item: Any) -> dict[str, Any]:
     }
 
 
-def _color() -> Any:
+def _color(drawn: Sequence[dict[str, Any]]) -> Any:
     import altair as alt
 
-    return alt.Color("agreement:N", title=None).scale(domain=_AGREEMENT, range=_COLORS)
+    places = _present(drawn)
+    domain, colors = [_AGREEMENT[place] for place in places], [_COLORS[place] for place in places]
+    return alt.Color("agreement:N", title=None).scale(domain=domain, range=colors)
 
 
-def _shape() -> Any:
+def _shape(drawn: Sequence[dict[str, Any]]) -> Any:
     import altair as alt
 
-    return alt.Shape("agreement:N", title=None).scale(domain=_AGREEMENT, range=_SHAPES)
+    places = _present(drawn)
+    domain, shapes = [_AGREEMENT[place] for place in places], [_SHAPES[place] for place in places]
+    return alt.Shape("agreement:N", title=None).scale(domain=domain, range=shapes)
+
+
+def _present(drawn: Sequence[dict[str, Any]]) -> list[int]:
+    found = {point["agreement"] for point in drawn}
+    return [place for place, name in enumerate(_AGREEMENT) if name in found]

@@ -13,8 +13,8 @@ _POINT = {
     "kind": "kind of task",
     "expansion_ratio": "expansion ratio",
     "score": "relative score, %",
-    "low": "from, %",
-    "high": "to, %",
+    "low": "lowest task, %",
+    "high": "highest task, %",
     "tasks": "tasks",
 }
 _SLOPE = {
@@ -66,7 +66,7 @@ def _curves(model: str, curves: Sequence[Any]) -> Figure:
         id=figure_id("kinds", model),
         title=f"{model}: what breaks and what holds",
         caption="Mean over the tasks of a kind of score / unpruned score (perplexities inverted) over the expansion "
-        "ratio; bands are 95 % intervals of the mean over tasks, where a kind has two or more.",
+        "ratio; bands reach from the lowest to the highest of its tasks and are no intervals of the mean.",
         alt=f"Line chart of the mean relative score of {', '.join(kinds)} tasks of {model} over the expansion ratio.",
         section=Section.PRUNING,
         spec=axes.specification(chart.properties(width="container", height=axes.HEIGHT)),

@@ -22,7 +22,8 @@ _COLUMNS = {
     "is_best": "best trade-off",
 }
 _BILLIONS = "replace(format(datum.value, '.3~s'), 'G', 'B')"  # 1.2B, 740M
-_STANDING = ("best trade-off", "on the front", "dominated")
+_BEST, _FRONT, _BEATEN = "best trade-off", "on the front", "dominated"
+_STANDING = {_BEST: (VERMILION, "diamond"), _FRONT: (BLUE, "circle"), _BEATEN: (GREY, "square")}
 _COSTS = {"parameters": "parameters", "energy_per_token_j": "joules per token"}
 
 
@@ -50,9 +51,11 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
     height = alt.Y("score:Q", title="mean relative score, % of unpruned").scale(zero=False, padding=16)
     base = alt.Chart(axes.values(drawn)).encode(x=across, y=height)
     front = base.transform_filter("datum.is_on_front").mark_line(style="front").encode(order=f"{cost}:Q")
+    present = [name for name in _STANDING if any(point["standing"] == name for point in drawn)]
+    colors, shapes = zip(*(_STANDING[name] for name in present), strict=True)
     marks = base.mark_point(size=90).encode(
-        color=alt.Color("standing:N", title=None).scale(domain=_STANDING, range=[VERMILION, BLUE, GREY]),
-        shape=alt.Shape("standing:N", title=None).scale(domain=_STANDING, range=["diamond", "circle", "square"]),
+        color=alt.Color("standing:N", title=None).scale(domain=present, range=list(colors)),
+        shape=alt.Shape("standing:N", title=None).scale(domain=present, range=list(shapes)),
         tooltip=axes.tooltips(_COLUMNS, numbers=("score", "energy_per_token_j", "tokens_per_s")),
     )
     labels = base.mark_text(style="point-label", align="left", baseline="top", dx=7, dy=5).encode(text="label:N")
@@ -76,7 +79,7 @@ def _with_front(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for point in drawn:
         is_on_front = point["score"] > best
         best = max(best, point["score"])
-        standing = _STANDING[0] if point["is_best"] else _STANDING[1] if is_on_front else _STANDING[2]
+        standing = _BEST if point["is_best"] else _FRONT if is_on_front else _BEATEN
         marked.append(point | {"is_on_front": is_on_front, "standing": standing})
     return marked
 

@@ -150,7 +150,7 @@ def test_print_opens_the_tables_and_closes_them_again(desktop):
 )
 def test_a_click_on_the_legend_lets_the_other_series_fade(desktop, figure, series, faded):
     plot = desktop.locator(f"[data-figure={figure}]")
-    lines = "[...document.querySelectorAll('[data-figure=%s] .mark-line path')]" % figure
+    lines = f"[...document.querySelectorAll('[data-figure={figure}] .mark-line path')]"
     count = f"{lines}.filter(line => Number(line.getAttribute('opacity')) < 0.5).length"
     assert desktop.evaluate(count) == 0
     # The drawing takes the click, not its text.
