@@ -105,7 +105,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
         id=figure_id("difference", model, None if unit == "points" else "perplexity"),
         title=f"{model}: difference to the published {'scores' if unit == 'points' else 'perplexities'}",
         caption=f"Own minus published score in {_UNITS[unit]}; within a task the levels from the "
-        "unpruned model (top) to the narrowest; bars, where the error is known, are 1.96 standard errors of the difference.",
+        "unpruned model (top) to the narrowest; bars are 1.96 standard errors of the difference, where known.",
         alt=f"Dot plot of {len(drawn)} differences by task, {_counted(drawn)}.",
         section=Section.PUBLISHED,
         spec=axes.specification(axes.layered(zero, *bars, marks).properties(width="container", height=height)),
