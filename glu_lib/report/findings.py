@@ -109,8 +109,9 @@ def _trade_offs(points: Sequence[Any]) -> Iterator[Finding]:
             continue
         unpruned = [point for point in points if point.model == best.model and not point.percent]
         size = f" with {100 * best.parameters / unpruned[0].parameters:.0f} % of the parameters" if unpruned else ""
-        text = f"Best trade-off (knee of the front): {format_ratio(best.expansion_ratio)} (p{best.percent}) keeps {100 * best.score:.0f} %"
-        yield Finding(best.model, f"{text} of the mean score{size}.")
+        level = f"{format_ratio(best.expansion_ratio)} (p{best.percent})"
+        text = f"Best trade-off (knee of the front): {level} keeps {100 * best.score:.0f} % of the mean score{size}."
+        yield Finding(best.model, text)
 
 
 def _efficiency(efficiencies: Sequence[Any]) -> Iterator[Finding]:

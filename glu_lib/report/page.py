@@ -38,6 +38,7 @@ def render_page(data: ReportData, figures: Sequence[Figure] | None = None) -> st
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters |= {"plain": number.plain}
     return environment.get_template("report.html.j2").render(**_contents(data, drawn), **_parts(drawn))
 

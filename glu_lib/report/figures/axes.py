@@ -23,8 +23,8 @@ _PADDING = 0.12  # of an expansion ratio, so that no point sits on the frame
 
 
 def values(records: Iterable[dict[str, Any]]) -> Any:
-    """Records as the data of a chart."""
-    return {"values": list(records)}
+    """Records as the data of a chart; six digits are more than a drawing shows."""
+    return {"values": [{name: _short(value) for name, value in record.items()} for record in records]}
 
 
 def ratio_x(ratios: Iterable[float], *, title: str | None = RATIO_TITLE, ticks: Sequence[float] | None = None) -> alt.X:
@@ -146,3 +146,7 @@ def specification(chart: Any) -> dict[str, Any]:
         # Beside panels there is no room; above them there is.
         spec["config"] = {"legend": {"orient": "top"}}
     return spec
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value

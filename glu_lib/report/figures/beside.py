@@ -22,7 +22,6 @@ _COLUMNS = {
     "points": "difference × 100",
     "percent": "difference, %",
     "agreement": "agreement",
-    "note": "note",
 }
 _NUMBERS = ("own", "published", "difference", "stderr", "points", "percent")
 _UNITS = {"points": "hundredths", "percent": "% of the published score"}
@@ -130,7 +129,6 @@ def _point(item: Any) -> dict[str, Any]:
         "points": 100 * item.difference,
         "percent": percent,
         "agreement": _AGREEMENT[place],
-        "note": item.note,
         "own_low": None if half is None else item.own - half,
         "own_high": None if half is None else item.own + half,
         "points_low": None if half is None else 100 * (item.difference - half),
