@@ -90,17 +90,17 @@ def _kinds(trends: Sequence[Any]) -> Iterator[Finding]:
 
 
 def _correlations(correlations: Sequence[Any]) -> Iterator[Finding]:
-    known = [item for item in correlations if item.r is not None and item.p is not None and item.p < ALPHA]
+    """Pairs that go against each other; that two tasks fall together is what pruning does to any two."""
+    known = [item for item in correlations if item.r is not None and item.r < 0]
+    known = [item for item in known if item.p is not None and item.p < ALPHA]
     for model in _models(known):
-        mine = sorted((item for item in known if item.model == model), key=lambda item: -abs(item.r))
-        for item in mine[:_MOST_CORRELATIONS]:
-            way = "rise and fall together" if item.r > 0 else "go against each other"
-            text = f"{item.task_a} and {item.task_b} {way} over {item.n} levels (r = {_signed(item.r)}"
+        for item in sorted((item for item in known if item.model == model), key=lambda item: item.r)[
+            :_MOST_CORRELATIONS
+        ]:
+            text = f"{item.task_a} and {item.task_b} go against each other over {item.n} levels (r = {_signed(item.r)}"
             text += "" if item.r_low is None else f", 95 % {_signed(item.r_low)} to {_signed(item.r_high)}"
-            yield Finding(
-                model,
-                f"{text}; p = {item.p:.2g} as if levels were independent, not corrected for the number of pairs).",
-            )
+            text += f"; p = {item.p:.2g} as if levels were independent, not corrected for the number of pairs)."
+            yield Finding(model, text)
 
 
 def _trade_offs(points: Sequence[Any]) -> Iterator[Finding]:

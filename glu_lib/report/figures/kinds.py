@@ -28,6 +28,7 @@ _SLOPE = {
     "source": "interval from",
 }
 _ROW_HEIGHT = 26
+_FEWEST_LEVELS = 3  # through two a line fits without error
 
 
 def curve_figures(curves: Iterable[Any]) -> list[Figure]:
@@ -40,7 +41,7 @@ def slope_figures(trends: Iterable[Any]) -> list[Figure]:
     """One forest plot per model, method, divisor and limit: slopes in order, steepest loss first."""
     families: dict[tuple[Any, ...], list[Any]] = {}
     for trend in trends:
-        if trend.slope is not None:
+        if trend.slope is not None and trend.levels >= _FEWEST_LEVELS:
             families.setdefault((trend.model, trend.method, trend.divisor, trend.limit), []).append(trend)
     return [_slopes(family, members) for family, members in families.items()]
 

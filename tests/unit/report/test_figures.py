@@ -159,8 +159,9 @@ def test_rounded_widths_stand_beside_plain_ones_with_the_same_unpruned_model(fig
     assert all(row["width"] % 128 == 0 for row in rows if row["width is"] == "multiple of 128")
 
 
-def test_unknown_slopes_are_left_out(report_data):
-    trends = [dataclasses.replace(trend, slope=None) for trend in report_data.trends]
+@pytest.mark.parametrize("change", [{"slope": None}, {"levels": 2}])
+def test_slopes_that_are_unknown_or_of_two_levels_are_left_out(report_data, change):
+    trends = [dataclasses.replace(trend, **change) for trend in report_data.trends]
     assert figures_of(ReportData(trends=trends)) == []
 
 

@@ -155,10 +155,11 @@ def test_findings_are_computed_from_the_data(report_data):
     assert any(re.match(r"\d+ of 77 scores are within 1\.96 standard errors of the published", text) for text in texts)
 
 
-def test_a_correlation_that_is_not_known_is_no_finding(report_data):
-    unknown = [item for item in report_data.correlations if item.r is None]
-    assert unknown
-    assert findings(ReportData(correlations=unknown), []) == []
+@pytest.mark.parametrize("change", [{"r": None}, {"r": 0.9}, {"p": 0.06}, {"p": None}])
+def test_a_correlation_that_is_unknown_common_or_unsure_is_no_finding(report_data, change):
+    known = report_data.correlations[0]
+    assert len(findings(ReportData(correlations=[known]), [])) == 1
+    assert findings(ReportData(correlations=[dataclasses.replace(known, **change)]), []) == []
 
 
 def test_runs_are_grouped_by_their_conditions(report_data):
