@@ -28,6 +28,7 @@ _UNITS = {"points": "hundredths", "percent": "% of the published score"}
 _AGREEMENT = ("within the error", "outside the error", "error unknown")
 _COLORS, _SHAPES = [BLUE, VERMILION, GREY], ["circle", "diamond", "square"]
 _ERRORS = 1.96  # standard errors to each side: 95 % of a normal distribution
+_UNBOUNDED = ("perplexity", "bits_per_byte")  # ends of the names of metrics that are no shares
 _ROW_HEIGHT = 9
 _TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
@@ -37,9 +38,11 @@ def beside_figures(beside: Iterable[Any]) -> list[Figure]:
     found = list(beside)
     figures = []
     for model in dict.fromkeys(item.model for item in found):
-        drawn = [_point(item) for item in found if item.model == model]
-        shares = [point for point in drawn if 0 <= point["own"] <= 1 and 0 <= point["published"] <= 1]
-        others = [point for point in drawn if point not in shares and point["percent"] is not None]
+        mine = [item for item in found if item.model == model]
+        metrics = {task: len({item.metric for item in mine if item.task == task}) for task in {i.task for i in mine}}
+        drawn = [_point(item) | {"row": _row(item, metrics[item.task])} for item in mine]
+        shares = [point for point in drawn if not point["metric"].endswith(_UNBOUNDED)]
+        others = [p for p in drawn if p["metric"].endswith(_UNBOUNDED) and p["percent"] is not None]
         figures += [_equality(model, shares), _differences(model, shares, "points")] if shares else []
         figures += [_differences(model, others, "percent")] if others else []
     return figures
@@ -82,10 +85,10 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
 def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figure:
     import altair as alt
 
-    tasks = list(dict.fromkeys(point["task"] for point in drawn))
+    rows = list(dict.fromkeys(point["row"] for point in drawn))
     levels = sorted({point["level"] for point in drawn})
     base = alt.Chart(axes.values(drawn)).encode(
-        y=alt.Y("task:N", title=None, sort=tasks).axis(grid=True, ticks=False, bandPosition=0),
+        y=alt.Y("row:N", title=None, sort=rows).axis(grid=True, ticks=False, bandPosition=0),
         yOffset=alt.YOffset("level:N", sort=levels),
         color=_color(drawn),
     )
@@ -99,7 +102,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
     zero = alt.Chart(axes.values([{unit: 0}])).mark_rule(style="zero-rule").encode(x=f"{unit}:Q")
-    height = max(_ROW_HEIGHT * len(levels), 24) * max(len(tasks), 1)
+    height = max(_ROW_HEIGHT * len(levels), 24) * len(rows)
     return Figure(
         id=figure_id("difference", model, None if unit == "points" else "perplexity"),
         title=f"{model}: difference to the published {'scores' if unit == 'points' else 'perplexities'}",
@@ -110,6 +113,11 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
         spec=axes.specification(axes.layered(zero, *bars, marks).properties(width="container", height=height)),
         **table(drawn, _COLUMNS),
     )
+
+
+def _row(item: Any, metrics: int) -> str:
+    """The task, with its metric where it has several."""
+    return str(item.task) if metrics == 1 else f"{item.task} {item.metric}"
 
 
 def _counted(drawn: Sequence[dict[str, Any]]) -> str:
