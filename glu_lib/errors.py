@@ -27,3 +27,7 @@ class MeasurementError(GluError):
 
 class RecordError(GluError):
     """A record cannot be read or written."""
+
+
+class ReportError(GluError):
+    """A report cannot be built or written."""

@@ -19,7 +19,24 @@ def change(row: dict[str, Any] | None) -> str:
     """Change against p0 in per cent with its sign; empty for p0 itself and without a baseline."""
     if row is None or row["percent"] == 0 or row["relative_delta"] is None:
         return ""
-    return f"{row['relative_delta'] * 100:+.0f} %".replace("-", "−")
+    return percent(row["relative_delta"] * 100)
+
+
+def percent(value: float) -> str:
+    """A change in per cent, without decimals, with its sign: `+3 %`, `−12 %`."""
+    return f"{value:+.0f} %".replace("-", "−")
+
+
+def plain(value: str | float | bool | None) -> str:
+    """Any value of a table: numbers with four significant digits, `–` for what is not known."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1e15 else f"{value:.4g}"
+    return text.replace("-", "−")
 
 
 def marked_change(row: dict[str, Any] | None) -> str:

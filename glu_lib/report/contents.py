@@ -1,0 +1,98 @@
+"""What a report is built from: the tidy rows, what was concluded from them, what ran, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Records of one model that were made alike: on the same device, with the same versions, commit and limit.
+
+    `first_at` and `last_at` are when the first and the last of its `records` were begun (ISO 8601).
+    """
+
+    model: str
+    device: str
+    dtype: str
+    versions: Mapping[str, str]
+    git_commit: str | None
+    limit: int | None
+    records: int
+    first_at: str
+    last_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything a report shows; a sequence is empty where nothing is known.
+
+    Attributes:
+        rows: tidy rows (`analysis.COLUMNS`).
+        trends: slope and kind of each task (`analysis.trends.Trend`).
+        curves: mean course of each kind of task (`analysis.claims.GroupCurve`).
+        correlations: of pairs of tasks over the levels (`analysis.claims.Correlation`).
+        trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
+        beside: own scores beside the published ones (`analysis.comparison.Beside`).
+        efficiencies: joules, throughput and times per level and workload (`analysis.efficiency.Efficiency`).
+        correct_answers: joules per correct answer (`analysis.efficiency.CorrectAnswers`).
+        restated: the published energies in joules (`analysis.restated.RestatedEnergy`).
+        problems: one line per record that was left out.
+        missing: declared cases without a record, by model.
+        runs: what ran, on what (`runs_of`).
+        title: heading of the page.
+    """
+
+    rows: Sequence[Row] = ()
+    trends: Sequence[Any] = ()
+    curves: Sequence[Any] = ()
+    correlations: Sequence[Any] = ()
+    trade_offs: Sequence[Any] = ()
+    beside: Sequence[Any] = ()
+    efficiencies: Sequence[Any] = ()
+    correct_answers: Sequence[Any] = ()
+    restated: Sequence[Any] = ()
+    problems: Sequence[str] = ()
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    runs: Sequence[Run] = ()
+    title: str = "GLU width pruning"
+
+
+def runs_of(records: Iterable[Mapping[str, Any]]) -> list[Run]:
+    """Records grouped by model, device, number format, versions, commit and limit; in the order they come in."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for record in records:
+        groups.setdefault(_conditions(record), []).append(record)
+    return [_run(key, members) for key, members in groups.items()]
+
+
+def _conditions(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    environment = record["environment"]
+    return (
+        record["case"]["model"],
+        environment["gpu"] or environment["cpu"],
+        environment["dtype"],
+        tuple(sorted(environment["versions"].items())),
+        environment["git_commit"],
+        record["done_key"].get("limit"),
+    )
+
+
+def _run(key: tuple[Any, ...], members: Sequence[Mapping[str, Any]]) -> Run:
+    model, device, dtype, versions, commit, limit = key
+    begun = sorted(member["timing"]["started_at"] for member in members)
+    return Run(
+        model=model,
+        device=device,
+        dtype=dtype,
+        versions=dict(versions),
+        git_commit=commit,
+        limit=limit,
+        records=len(members),
+        first_at=begun[0],
+        last_at=begun[-1],
+    )

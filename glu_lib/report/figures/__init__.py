@@ -1,0 +1,6 @@
+"""Figures as Vega-Lite specifications, each with its words and its table of numbers."""
+
+from glu_lib.report.figures.figure import Figure, Section
+from glu_lib.report.figures.gallery import figures_of
+
+__all__ = ["Figure", "Section", "figures_of"]

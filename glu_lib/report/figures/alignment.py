@@ -1,0 +1,89 @@
+"""Aligned against plain widths: times of prefill and decoding where widths are rounded down to a divisor or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from glu_lib.architecture import format_ratio
+from glu_lib.report.figures import axes
+from glu_lib.report.figures.efficiency import FIGURES, Setting, settings_of, workload_order
+from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+
+_TIMES = {"time_to_first_token_ms": "prefill", "time_per_output_token_ms": "decoding"}
+_PLAIN = "plain width"
+
+
+def alignment_figures(efficiencies: Iterable[Any]) -> list[Figure]:
+    """Per setting one figure for prefill and one for decoding, of the workloads that have rounded widths."""
+    figures = []
+    for setting, items in settings_of(efficiencies).items():
+        rounded = {item.workload for item in items if item.divisor}
+        for name in _TIMES:
+            known = [item for item in items if item.workload in rounded and getattr(item, name) is not None]
+            figures += [_figure(setting, name, known)] if known else []
+    return figures
+
+
+def _figure(setting: Setting, name: str, items: Sequence[Any]) -> Figure:
+    import altair as alt
+
+    title, _, unit = FIGURES[name]
+    divisors = sorted({item.divisor for item in items if item.divisor})
+    kinds = [_PLAIN, *(f"multiple of {divisor}" for divisor in divisors)]
+    columns = {
+        "workload": "workload",
+        "level": "level",
+        "kind": "width is",
+        "width": "width",
+        "label": "expansion ratio",
+        "value": f"{title}, {unit}",
+    }
+    drawn = [
+        point
+        for kind, divisor in zip(kinds, [None, *divisors], strict=True)
+        for point in _points(kind, name, [item for item in items if item.divisor == divisor or not item.percent])
+    ]
+    ratios = [point["expansion_ratio"] for point in drawn]
+    pick, opacity = axes.highlight("kind")
+    base = alt.Chart().encode(
+        x=axes.ratio_x(ratios, title=None, ticks=axes.COMMON_RATIOS),
+        y=alt.Y("value:Q", title=unit).scale(zero=False).axis(tickCount=4),
+        color=axes.color("kind", kinds),
+        opacity=opacity,
+    )
+    lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("kind", kinds))
+    marks = base.mark_point(size=34).encode(
+        shape=axes.shape("kind", kinds), tooltip=axes.tooltips(columns, numbers=("value",))
+    )
+    layers = axes.layered(*axes.highlighted(pick, lines, marks), data=axes.values(drawn))
+    panels = (
+        layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)
+        .facet(facet=alt.Facet("workload:N", title=None, sort=workload_order(items)), columns=3)
+        .resolve_scale(y="independent")
+    )
+    return Figure(
+        id=figure_id("aligned", _TIMES[name], *setting.id_parts),
+        title=f"{setting.title}: {_TIMES[name]} with plain and with rounded widths",
+        caption=f"{title.capitalize()} over the expansion ratio, a panel per workload with a scale of its own that "
+        f"need not start at 0, mean over the repeats, on {setting.device}. No intervals are drawn.",
+        alt=f"{len({point['workload'] for point in drawn})} small line charts comparing {' and '.join(kinds)}.",
+        section=Section.ENERGY,
+        spec=axes.specification(panels),
+        **table(drawn, columns),
+    )
+
+
+def _points(kind: str, name: str, items: Iterable[Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "workload": item.workload,
+            "level": f"p{item.percent}",
+            "kind": kind,
+            "width": item.width,
+            "expansion_ratio": item.expansion_ratio,
+            "label": format_ratio(item.expansion_ratio),
+            "value": getattr(item, name),
+        }
+        for item in items
+    ]

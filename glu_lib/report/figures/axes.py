@@ -1,0 +1,152 @@
+"""What figures share: the axis of expansion ratios with 2.4x marked; series in colours, shapes and dashes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.architecture import format_ratio
+from glu_lib.cases import STAR_RATIO
+from glu_lib.report.figures.theme import DASHES, SHAPES
+
+if TYPE_CHECKING:
+    import altair as alt
+
+HEIGHT = 340
+PANEL_HEIGHT = 150
+PANEL_WIDTH = 180  # of one panel among several; the page fits it to its own width
+RATIO_TITLE = "expansion ratio (intermediate / hidden size)"
+_LABEL = "format(datum.value, '.1f') + 'x'"
+COMMON_RATIOS = (4.0, 3.2, 2.4, 1.6, 0.8)  # ticks where models have different ratios
+_PADDING = 0.12  # of an expansion ratio, so that no point sits on the frame
+
+
+def values(records: Iterable[dict[str, Any]]) -> Any:
+    """Records as the data of a chart; six digits are more than a drawing shows."""
+    return {"values": [{name: _short(value) for name, value in record.items()} for record in records]}
+
+
+def ratio_x(ratios: Iterable[float], *, title: str | None = RATIO_TITLE, ticks: Sequence[float] | None = None) -> alt.X:
+    """Expansion ratio, the unpruned model at the left; by default a tick for each ratio that was measured."""
+    import altair as alt
+
+    measured = sorted(set(ratios), reverse=True)
+    labelled = list({format_ratio(ratio): ratio for ratio in measured}.values())
+    return (
+        alt.X("expansion_ratio:Q", title=title)
+        .scale(domain=[measured[0] + _PADDING, measured[-1] - _PADDING], nice=False, zero=False)
+        .axis(values=labelled if ticks is None else list(ticks), labelExpr=_LABEL, labelOverlap="greedy")
+    )
+
+
+def star_layers(ratios: Iterable[float]) -> list[Any]:
+    """A rule at 2.4x with its label; nothing where the figure does not reach that far."""
+    import altair as alt
+
+    measured = list(ratios)
+    if not min(measured) <= STAR_RATIO <= max(measured):
+        return []
+    place = alt.Chart(values([{"expansion_ratio": STAR_RATIO, "label": format_ratio(STAR_RATIO)}]))
+    at = alt.X("expansion_ratio:Q", title=RATIO_TITLE)
+    return [
+        place.mark_rule(style="note-rule").encode(x=at),
+        place.mark_text(style="note-text", align="left", baseline="top", dx=5, dy=-4).encode(
+            x=at, y=alt.value(0), text="label:N"
+        ),
+    ]
+
+
+def log_ticks(found: Iterable[float]) -> list[float]:
+    """1, 2 and 5 times the powers of ten around positive values."""
+    known = list(found)
+    powers = range(math.floor(math.log10(min(known))), math.ceil(math.log10(max(known))) + 1)
+    return [step * 10.0**power for power in powers for step in (1, 2, 5)]
+
+
+def zero_layer(value: float = 0) -> Any:
+    """A thin line where nothing changes."""
+    import altair as alt
+
+    return alt.Chart(values([{"zero": value}])).mark_rule(style="zero-rule").encode(y=alt.Y("zero:Q"))
+
+
+def color(field: str, order: Sequence[str], *, title: str | None = None) -> alt.Color:
+    """The theme's colours in the order of `order`, from the start again where there are more."""
+    import altair as alt
+
+    return alt.Color(f"{field}:N", title=title, sort=list(order)).scale(domain=list(order))
+
+
+def shape(field: str, order: Sequence[str], *, title: str | None = None) -> alt.Shape:
+    """A shape for each of `order`; see `color`."""
+    import altair as alt
+
+    return alt.Shape(f"{field}:N", title=title, sort=list(order)).scale(
+        domain=list(order), range=[SHAPES[place % len(SHAPES)] for place in range(len(order))]
+    )
+
+
+def dash(field: str, order: Sequence[str]) -> alt.StrokeDash:
+    """A dash pattern for each of `order`, for `layered`, which keeps it out of the legend; see `color`."""
+    import altair as alt
+
+    return (
+        alt.StrokeDash(f"{field}:N", sort=list(order))
+        .scale(domain=list(order), range=[list(DASHES[place % len(DASHES)]) for place in range(len(order))])
+        .legend(None)
+    )
+
+
+def layered(*layers: Any, **properties: Any) -> Any:
+    """Layers over each other, with colour and shape in the legend: its symbols are too small for dashes."""
+    import altair as alt
+
+    return alt.layer(*layers, **properties).resolve_legend(strokeDash="independent")
+
+
+def with_interval(base: Any, drawn: Sequence[dict[str, Any]], low: str, high: str) -> list[Any]:
+    """The chart of those points that have an interval; nothing where none has."""
+    known = any(point[low] is not None and point[high] is not None for point in drawn)
+    return [base.transform_filter(f"isValid(datum.{low}) && isValid(datum.{high})")] if known else []
+
+
+def highlight(field: str) -> tuple[Any, Any]:
+    """A selection by clicks on the legend, and the opacity that lets all other series fade."""
+    import altair as alt
+
+    pick = alt.selection_point(name="pick", fields=[field], bind="legend", toggle="true")
+    return pick, alt.when(pick).then(alt.value(1.0)).otherwise(alt.value(0.12))
+
+
+def highlighted(pick: Any, *layers: Any) -> list[Any]:
+    """Coloured layers of which the first takes the clicks: Vega-Lite makes that layer's legend answer, no other."""
+    first, *others = layers
+    return [first.add_params(pick), *others]
+
+
+def tooltips(columns: dict[str, str], *, numbers: Iterable[str] = ()) -> list[Any]:
+    """Tooltip lines: `columns` maps a value's name to its heading; `numbers` have three significant digits."""
+    import altair as alt
+
+    numeric = set(numbers)
+    return [
+        alt.Tooltip(f"{name}:Q", title=title, format=".3~g")
+        if name in numeric
+        else alt.Tooltip(f"{name}:N", title=title)
+        for name, title in columns.items()
+    ]
+
+
+def specification(chart: Any) -> dict[str, Any]:
+    """A chart as Vega-Lite without Altair's default theme; the legend of panels stands above them."""
+    spec: dict[str, Any] = chart.to_dict()
+    spec.pop("config", None)
+    if "facet" in spec:
+        # Beside panels there is no room; above them there is.
+        spec["config"] = {"legend": {"orient": "top"}}
+    return spec
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value

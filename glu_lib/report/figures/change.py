@@ -1,0 +1,218 @@
+"""Change of each task's score against the unpruned model over the expansion ratio, per model and models together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from glu_lib.analysis import HeadlineTable
+from glu_lib.architecture import format_ratio
+from glu_lib.report import number
+from glu_lib.report.figures import axes
+from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+
+COLUMNS = {
+    "task": "task",
+    "metric": "metric",
+    "level": "level",
+    "expansion_ratio": "expansion ratio",
+    "value": "score",
+    "change": "change, %",
+    "low": "95 % from, %",
+    "high": "to, %",
+    "p_holm": "p, Holm-adjusted",
+}
+_FEWEST_LEVELS = 3  # fewer make no course; `methods` compares single levels
+_NUMBERS = ("value", "change", "low", "high", "p_holm")
+_CHANGE = "change against the unpruned model, %"
+_MEANING = "Perplexities enter as baseline / value, so that down is worse for every task"
+
+
+def change_percent(row: dict[str, Any], delta: float | None) -> float | None:
+    """Change of the score in per cent of its baseline, + is better.
+
+    delta / baseline, and for metrics where lower is better baseline / (baseline + delta) - 1, which stays above -100 %.
+    None without a baseline, and where the ratio has no meaning (not above 0).
+    """
+    baseline = row["baseline"]
+    if delta is None or baseline is None or baseline <= 0:
+        return None
+    if row["higher_is_better"]:
+        return float(100 * delta / baseline)
+    return float(100 * (baseline / (baseline + delta) - 1)) if baseline + delta > 0 else None
+
+
+def points(found: HeadlineTable) -> list[dict[str, Any]]:
+    """What is drawn of a table: one dictionary per task and level, tasks in the table's order."""
+    cells = [found.cells.get((task, percent)) for task in found.tasks for percent, _ in found.levels]
+    return [point for row in cells if row is not None and (point := _point(row))["change"] is not None]
+
+
+def change_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
+    """One figure per table with three levels or more, and one of its perplexities on a logarithmic scale."""
+    figures = []
+    for found in tables:
+        drawn = points(found)
+        if len({point["expansion_ratio"] for point in drawn}) >= _FEWEST_LEVELS:
+            figures += [_change_figure(found, drawn), *_perplexity_figure(found)]
+    return figures
+
+
+def model_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
+    """All models laid over each other, a panel per task that two of them share; PPM, no divisor, full results."""
+    chosen = [found for found in tables if found.divisor is None and found.limit is None and found.method == "PPM"]
+    drawn = [{"model": found.model, **point} for found in chosen for point in points(found)]
+    models = {task: {point["model"] for point in drawn if point["task"] == task} for task in _distinct(drawn, "task")}
+    drawn = [point for point in drawn if len(models[point["task"]]) > 1]
+    return [_models_figure(drawn)] if drawn else []
+
+
+def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
+    import altair as alt
+
+    ratios = [point["expansion_ratio"] for point in drawn]
+    tasks = _distinct(drawn, "task")
+    pick, opacity = axes.highlight("task")
+    base = alt.Chart(axes.values(drawn)).encode(x=axes.ratio_x(ratios), opacity=opacity)
+    height = alt.Y("change:Q", title=_CHANGE)
+    color = axes.color("task", tasks)
+    lines = base.mark_line().encode(y=height, color=color, strokeDash=axes.dash("task", tasks))
+    marks = base.mark_point().encode(
+        y=height,
+        color=color,
+        shape=axes.shape("task", tasks),
+        tooltip=axes.tooltips(COLUMNS, numbers=_NUMBERS),
+    )
+    series = axes.highlighted(pick, *_bars(base, drawn, color), lines, marks)
+    layers = [axes.zero_layer(), *axes.star_layers(ratios), *series]
+    chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
+    return Figure(
+        id=figure_id("change", *_variant(found)),
+        title=f"{found.title}: what each task loses",
+        caption=f"Change of each headline score against p0 over the expansion ratio; {_interval(drawn)}. {_MEANING}.",
+        alt=f"Line chart of {len(tasks)} tasks over {len(set(ratios))} expansion ratios. {_extremes(drawn)}",
+        section=Section.PRUNING,
+        spec=axes.specification(chart),
+        **table(drawn, COLUMNS),
+    )
+
+
+def _bars(base: Any, drawn: list[dict[str, Any]], color: Any) -> list[Any]:
+    import altair as alt
+
+    return [
+        known.mark_rule(strokeWidth=1.25).encode(y=alt.Y("low:Q"), y2="high:Q", color=color)
+        for known in axes.with_interval(base, drawn, "low", "high")
+    ]
+
+
+def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
+    """Perplexities as they are: they grow by orders of magnitude, which the relative score hides."""
+    import altair as alt
+
+    rows = [found.cells.get((task, percent)) for task in found.tasks for percent, _ in found.levels]
+    drawn = [_point(row) for row in rows if row is not None and not row["higher_is_better"] and row["value"]]
+    if not drawn:
+        return []
+    tasks, ratios = _distinct(drawn, "task"), [point["expansion_ratio"] for point in drawn]
+    ticks = axes.log_ticks(point["value"] for point in drawn)
+    pick, opacity = axes.highlight("task")
+    base = alt.Chart(axes.values(drawn)).encode(
+        x=axes.ratio_x(ratios),
+        y=alt.Y("value:Q", title="perplexity, logarithmic").scale(type="log", nice=False).axis(values=ticks),
+        color=axes.color("task", tasks),
+        opacity=opacity,
+    )
+    marks = base.mark_point().encode(shape=axes.shape("task", tasks), tooltip=axes.tooltips(COLUMNS, numbers=_NUMBERS))
+    lines = base.mark_line().encode(strokeDash=axes.dash("task", tasks))
+    chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks))
+    return [
+        Figure(
+            id=figure_id("perplexity", *_variant(found)),
+            title=f"{found.title}: perplexity",
+            caption="Perplexity over the expansion ratio on a logarithmic scale; lower is better.",
+            alt=f"Line chart of the perplexity of {', '.join(tasks)}: from {drawn[0]['value']:.3g} unpruned.",
+            section=Section.PRUNING,
+            spec=axes.specification(chart.properties(width="container", height=220)),
+            **table(drawn, COLUMNS),
+        )
+    ]
+
+
+def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
+    import altair as alt
+
+    models, tasks = _distinct(drawn, "model"), _distinct(drawn, "task")
+    ratios = [point["expansion_ratio"] for point in drawn]
+    pick, opacity = axes.highlight("model")
+    columns = {"model": "model", **COLUMNS}
+    base = alt.Chart().encode(
+        x=axes.ratio_x(ratios, title=None, ticks=axes.COMMON_RATIOS),
+        y=alt.Y("change:Q", title=None).axis(tickCount=4),
+        color=axes.color("model", models),
+        opacity=opacity,
+    )
+    marks = base.mark_point(size=28).encode(
+        shape=axes.shape("model", models), tooltip=axes.tooltips(columns, numbers=_NUMBERS)
+    )
+    lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("model", models))
+    series = axes.highlighted(pick, lines, marks)
+    layers = axes.layered(*axes.star_layers(ratios)[:1], *series, data=axes.values(drawn))
+    panels = layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT).facet(
+        facet=alt.Facet("task:N", title=None, sort=tasks), columns=4
+    )
+    return Figure(
+        id=figure_id("models"),
+        title="Models laid over each other",
+        caption=f"{_CHANGE.capitalize()}, over the expansion ratio, a panel per task; dotted: 2.4x. {_MEANING}.",
+        alt=f"{len(tasks)} small line charts, one per task, each with the models {', '.join(models)}.",
+        section=Section.PRUNING,
+        spec=axes.specification(panels),
+        **table(drawn, columns),
+    )
+
+
+def _point(row: dict[str, Any]) -> dict[str, Any]:
+    # Where lower is better, the lower end of delta is the upper end of the score.
+    ends = [change_percent(row, row.get(name)) for name in ("delta_low", "delta_high")]
+    low, high = ends if row["higher_is_better"] else reversed(ends)
+    return {
+        "task": row["subject"],
+        "metric": row["metric"],
+        "level": f"p{row['percent']}",
+        "expansion_ratio": row["expansion_ratio"],
+        "value": row["value"],
+        "change": change_percent(row, row["delta"]),
+        "low": low,
+        "high": high,
+        "p_holm": row.get("p_holm"),
+    }
+
+
+def _interval(drawn: list[dict[str, Any]]) -> str:
+    if all(point["low"] is None for point in drawn):
+        return "no intervals are known"
+    return "bars are 95 % intervals of the change on the same items"
+
+
+def _extremes(drawn: list[dict[str, Any]]) -> str:
+    narrowest = min(point["expansion_ratio"] for point in drawn)
+    last = sorted((p for p in drawn if p["expansion_ratio"] == narrowest), key=lambda point: float(point["change"]))
+    worst, best = last[0], last[-1]
+    return (
+        f"At {format_ratio(narrowest)}, {worst['task']} has changed by {number.percent(worst['change'])} "
+        f"and {best['task']} by {number.percent(best['change'])}."
+    )
+
+
+def _variant(found: HeadlineTable) -> Sequence[str | None]:
+    return (
+        found.model,
+        found.method,
+        f"d{found.divisor}" if found.divisor else None,
+        f"limit{found.limit}" if found.limit else None,
+    )
+
+
+def _distinct(records: Iterable[dict[str, Any]], name: str) -> list[str]:
+    return list(dict.fromkeys(str(record[name]) for record in records))

@@ -1,0 +1,188 @@
+"""What pruning saves: joules per token by part, throughput and times over the expansion ratio, per workload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glu_lib.architecture import format_ratio
+from glu_lib.report.figures import axes
+from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.theme import BLUE, GREEN, GREY, VERMILION
+from glu_lib.study import STUDY
+
+PARTS = {"gpu": "GPU", "cpu": "CPU", "ram": "RAM"}
+QUALITIES = ("measured", "estimated")
+_COLORS = {"GPU": BLUE, "CPU": VERMILION, "RAM": GREEN, "total": GREY}
+FIGURES = {
+    "tokens_per_s": ("throughput", "generated tokens per second; higher is better", "tokens/s"),
+    "time_to_first_token_ms": ("time to first token", "milliseconds until the first token (prefill)", "ms"),
+    "time_per_output_token_ms": ("time per output token", "milliseconds per later token (decoding), median", "ms"),
+}
+_ENERGY = {
+    "workload": "workload",
+    "level": "level",
+    "label": "expansion ratio",
+    "part": "part",
+    "quality": "quality",
+    "joules": "joules per token",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What must be the same for figures to stand in one drawing."""
+
+    model: str
+    method: str | None
+    weights: str
+    device: str
+
+    @property
+    def title(self) -> str:
+        """`llama1b`, `llama1b (random weights)`."""
+        method = "" if self.method in (None, "PPM") else f", {self.method}"
+        return f"{self.model}{method}{' (random weights)' if self.weights == 'random' else ''}"
+
+    @property
+    def id_parts(self) -> tuple[str, ...]:
+        """For `figure_id`."""
+        return (self.model, self.method or "", "" if self.weights == "real" else self.weights, self.device)
+
+
+def settings_of(efficiencies: Iterable[Any]) -> dict[Setting, list[Any]]:
+    """Efficiencies by setting; the unpruned model belongs to every method's."""
+    found = list(efficiencies)
+    pruned = [item for item in found if item.percent] or found
+    keys = dict.fromkeys(Setting(item.model, item.method, item.weights, item.device) for item in pruned)
+    return {
+        key: [
+            item
+            for item in found
+            if (item.model, item.weights, item.device) == (key.model, key.weights, key.device)
+            and (item.method == key.method or not item.percent)
+        ]
+        for key in keys
+    }
+
+
+def efficiency_figures(efficiencies: Iterable[Any]) -> list[Figure]:
+    """Per setting: energy by part, then throughput and times, of the levels with plain widths."""
+    figures = []
+    for setting, items in settings_of(efficiencies).items():
+        plain = sorted((item for item in items if item.divisor is None), key=lambda item: int(item.percent))
+        figures += _energy_figure(setting, plain)
+        for name in FIGURES:
+            figures += _course_figure(setting, name, [item for item in plain if getattr(item, name) is not None])
+    return figures
+
+
+def _energy_figure(setting: Setting, items: Sequence[Any]) -> list[Figure]:
+    import altair as alt
+
+    drawn = [bar for item in items for bar in _bars(item)]
+    if not drawn:
+        return []
+    labels = list(dict.fromkeys(bar["label"] for bar in drawn))
+    named = {bar["series"]: bar for bar in sorted(drawn, key=lambda bar: (int(bar["place"]), str(bar["quality"])))}
+    series, colors = list(named), [_COLORS[bar["part"]] for bar in named.values()]
+    solid = [0.95 if bar["quality"] == QUALITIES[0] else 0.2 for bar in named.values()]
+    marks = (
+        alt.Chart(axes.values(drawn))
+        .mark_bar(strokeWidth=1, width={"band": 0.78})
+        .encode(
+            x=alt.X("label:N", title=None, sort=labels).axis(labelAngle=0, labelOverlap="greedy", ticks=False),
+            y=alt.Y("joules:Q", title="joules per token").axis(tickCount=4),
+            color=alt.Color("series:N", title=None, sort=series).scale(domain=series, range=colors),
+            stroke=alt.Stroke("series:N", title=None, sort=series).scale(domain=series, range=colors),
+            fillOpacity=alt.FillOpacity("series:O", title=None, sort=series).scale(
+                type="ordinal", domain=series, range=solid
+            ),
+            order=alt.Order("place:O"),
+            tooltip=axes.tooltips(_ENERGY, numbers=("joules",)),
+        )
+    )
+    panels = (
+        marks.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)
+        .facet(facet=alt.Facet("workload:N", title=None, sort=workload_order(items)), columns=3)
+        .resolve_scale(y="independent")
+    )
+    counts = {quality: sum(bar["quality"] == quality for bar in drawn) for quality in QUALITIES}
+    told = ", ".join(f"{count} {quality}" for quality, count in counts.items() if count)
+    return [
+        Figure(
+            id=figure_id("energy", *setting.id_parts),
+            title=f"{setting.title}: joules per generated token",
+            caption=f"Gross energy per token by part, a panel per workload with a scale of its own, mean over the "
+            f"repeats, on {setting.device}; solid: measured, light: estimated. No intervals are drawn.",
+            alt=f"Stacked bars per workload over the expansion ratio; of the parts drawn, {told}.",
+            section=Section.ENERGY,
+            spec=axes.specification(panels),
+            **table(drawn, _ENERGY),
+        )
+    ]
+
+
+def _bars(item: Any) -> list[dict[str, Any]]:
+    """The parts of an item's energy; the total alone where no part is known."""
+    shared = {"workload": item.workload, "level": f"p{item.percent}", "label": format_ratio(item.expansion_ratio)}
+    bars = []
+    for place, (name, part) in enumerate(PARTS.items()):
+        joules = getattr(item, f"{name}_energy_per_token_j")
+        quality = getattr(item, f"quality_{name}", None) or item.energy_quality
+        bars += [] if joules is None else [{"part": part, "quality": quality, "joules": joules, "place": place}]
+    if not bars and item.energy_per_token_j is not None:
+        bars = [{"part": "total", "quality": item.energy_quality, "joules": item.energy_per_token_j, "place": 0}]
+    return [shared | bar | {"series": f"{bar['part']}, {bar['quality'] or 'quality unknown'}"} for bar in bars]
+
+
+def _course_figure(setting: Setting, name: str, items: Sequence[Any]) -> list[Figure]:
+    import altair as alt
+
+    if len({item.percent for item in items}) < 2:
+        return []
+    title, meaning, unit = FIGURES[name]
+    columns = {"workload": "workload", "level": "level", "label": "expansion ratio", "value": f"{title}, {unit}"}
+    drawn = [
+        {
+            "workload": item.workload,
+            "level": f"p{item.percent}",
+            "expansion_ratio": item.expansion_ratio,
+            "label": format_ratio(item.expansion_ratio),
+            "value": getattr(item, name),
+        }
+        for item in items
+    ]
+    workloads, ratios = workload_order(items), [point["expansion_ratio"] for point in drawn]
+    pick, opacity = axes.highlight("workload")
+    base = alt.Chart(axes.values(drawn)).encode(
+        x=axes.ratio_x(ratios),
+        y=alt.Y("value:Q", title=f"{title}, {unit}").scale(zero=True),
+        color=axes.color("workload", workloads),
+        opacity=opacity,
+    )
+    lines = base.mark_line().encode(strokeDash=axes.dash("workload", workloads))
+    marks = base.mark_point().encode(
+        shape=axes.shape("workload", workloads), tooltip=axes.tooltips(columns, numbers=("value",))
+    )
+    chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks))
+    return [
+        Figure(
+            id=figure_id(title, *setting.id_parts),
+            title=f"{setting.title}: {title}",
+            caption=f"{meaning[0].upper()}{meaning[1:]}, over the expansion ratio, a line per workload, mean over the "
+            f"repeats, on {setting.device}. No intervals are drawn.",
+            alt=f"Line chart of {title} over the expansion ratio for {len(workloads)} workloads.",
+            section=Section.ENERGY,
+            spec=axes.specification(chart.properties(width="container", height=280)),
+            **table(drawn, columns),
+        )
+    ]
+
+
+def workload_order(items: Iterable[Any]) -> list[str]:
+    """Workloads in the order the study declares them, those of a user's own study after them by name."""
+    declared = list(STUDY.workloads)
+    names = {str(item.workload) for item in items}
+    return sorted(names, key=lambda name: (declared.index(name) if name in declared else len(declared), name))

@@ -1,0 +1,32 @@
+"""All figures of a report, in the order they are read; one without data is left out."""
+
+from __future__ import annotations
+
+from glu_lib.analysis import headline_tables
+from glu_lib.report.contents import ReportData
+from glu_lib.report.figures.alignment import alignment_figures
+from glu_lib.report.figures.beside import beside_figures
+from glu_lib.report.figures.change import change_figures, model_figures
+from glu_lib.report.figures.efficiency import efficiency_figures
+from glu_lib.report.figures.figure import Figure, with_distinct_ids
+from glu_lib.report.figures.kinds import curve_figures, slope_figures
+from glu_lib.report.figures.methods import method_figures
+from glu_lib.report.figures.trade_off import trade_off_figures
+
+
+def figures_of(data: ReportData) -> list[Figure]:
+    """Every figure that `data` has numbers for; ids are distinct and safe as names of files."""
+    tables = headline_tables(data.rows)
+    return with_distinct_ids(
+        [
+            *change_figures(tables),
+            *model_figures(tables),
+            *method_figures(tables),
+            *curve_figures(data.curves),
+            *slope_figures(data.trends),
+            *trade_off_figures(data.trade_offs),
+            *beside_figures(data.beside),
+            *efficiency_figures(data.efficiencies),
+            *alignment_figures(data.efficiencies),
+        ]
+    )

@@ -1,0 +1,70 @@
+"""Pruning methods side by side: change of each task's score at a level that several methods were run at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from glu_lib.analysis import HeadlineTable
+from glu_lib.report.figures import axes
+from glu_lib.report.figures.change import points
+from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+
+_COLUMNS = {
+    "method": "method",
+    "task": "task",
+    "metric": "metric",
+    "value": "score",
+    "change": "change, %",
+    "low": "95 % from, %",
+    "high": "to, %",
+}
+_NUMBERS = ("value", "change", "low", "high")
+_ROW_HEIGHT = 34
+
+
+def method_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
+    """One figure per model and level that has two methods or more; full results without divisor."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for found in tables:
+        if found.method and found.divisor is None and found.limit is None:
+            for point in points(found):
+                if point["level"] != "p0":
+                    groups.setdefault((found.model, point["level"]), []).append({"method": found.method, **point})
+    several = {key: drawn for key, drawn in groups.items() if len({point["method"] for point in drawn}) > 1}
+    return [_figure(model, level, drawn) for (model, level), drawn in several.items()]
+
+
+def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
+    import altair as alt
+
+    methods = list(dict.fromkeys(point["method"] for point in drawn))
+    tasks = list(dict.fromkeys(point["task"] for point in drawn))
+    pick, opacity = axes.highlight("method")
+    base = alt.Chart(axes.values(drawn)).encode(
+        y=alt.Y("task:N", title=None, sort=tasks).axis(grid=True, ticks=False, bandPosition=0),
+        yOffset=alt.YOffset("method:N", sort=methods),
+        color=axes.color("method", methods),
+        opacity=opacity,
+    )
+    bars = [
+        known.mark_rule(strokeWidth=1.25).encode(x=alt.X("low:Q"), x2="high:Q")
+        for known in axes.with_interval(base, drawn, "low", "high")
+    ]
+    marks = base.mark_point(size=46).encode(
+        x=alt.X("change:Q", title="change against the unpruned model, %").axis(grid=True),
+        shape=axes.shape("method", methods),
+        tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
+    )
+    zero = alt.Chart(axes.values([{"change": 0}])).mark_rule(style="zero-rule").encode(x="change:Q")
+    chart = axes.layered(zero, *axes.highlighted(pick, *bars, marks))
+    return Figure(
+        id=figure_id("methods", model, level),
+        title=f"{model}: pruning methods at {level}",
+        caption=f"Change of each headline score against p0 at {level} by the score that chooses the neurons; bars, "
+        "where there are any, are 95 % intervals. Perplexities enter as baseline / value.",
+        alt=f"Dot plot of {len(tasks)} tasks comparing the methods {', '.join(methods)}.",
+        section=Section.PRUNING,
+        spec=axes.specification(chart.properties(width="container", height=_ROW_HEIGHT * len(tasks))),
+        **table(drawn, _COLUMNS),
+    )

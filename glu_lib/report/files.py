@@ -1,0 +1,56 @@
+"""The report's files: the page, and each figure as SVG and PNG; written so that a reader sees all of a file or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from glu_lib.errors import ReportError
+from glu_lib.report.contents import ReportData
+from glu_lib.report.figures import Figure, figures_of
+from glu_lib.report.figures.theme import PAPER, theme
+from glu_lib.report.page import render_page
+from glu_lib.store import write_atomically
+
+FOLDER = "report"
+_WIDTH = 640  # of a figure that fills its container on the page
+_SCALE = 2.0  # of PNG files: pixels per unit
+
+
+def write_report(results_dir: Path, data: ReportData) -> list[Path]:
+    """Write `report/index.html` and `report/figures/<id>.svg`, `.png` below `results_dir`; returns the paths.
+
+    Raises:
+        ReportError: if they cannot be written.
+    """
+    folder = results_dir / FOLDER
+    figures = figures_of(data)
+    try:
+        page = folder / "index.html"
+        write_atomically(page, render_page(data, figures).encode())
+        return [page, *_write_figures(folder / "figures", figures)]
+    except OSError as error:
+        raise ReportError(f"{folder}: the report cannot be written ({error.strerror}); free space or rights") from error
+
+
+def static_spec(figure: Figure) -> dict[str, Any]:
+    """A figure's specification on its own: with its title, and a width where the page would give one."""
+    width = {"width": _WIDTH} if figure.spec.get("width") == "container" else {}
+    return {**figure.spec, **width, "title": figure.title, "description": figure.alt, "padding": 12}
+
+
+def _write_figures(folder: Path, figures: Sequence[Figure]) -> list[Path]:
+    import vl_convert
+
+    paths = []
+    for figure in figures:
+        spec, config = static_spec(figure), theme(PAPER)
+        # No address is allowed: a figure holds its own data.
+        svg = vl_convert.vegalite_to_svg(spec, config=config, allowed_base_urls=[])
+        png = vl_convert.vegalite_to_png(spec, config=config, scale=_SCALE, allowed_base_urls=[])
+        for suffix, content in (("svg", svg.encode()), ("png", png)):
+            path = folder / f"{figure.id}.{suffix}"
+            write_atomically(path, content)
+            paths.append(path)
+    return paths

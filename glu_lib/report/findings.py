@@ -1,0 +1,176 @@
+"""Headline findings as sentences: every number in them is computed from the report's data."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glu_lib.analysis import HeadlineTable
+from glu_lib.architecture import format_ratio
+from glu_lib.cases import STAR_RATIO
+from glu_lib.report import number
+from glu_lib.report.contents import ReportData
+from glu_lib.report.figures.change import change_percent
+from glu_lib.report.figures.efficiency import FIGURES, settings_of
+from glu_lib.report.figures.theme import KIND_COLORS
+from glu_lib.report.wide import ALPHA, cells_at, is_significant, levels_of_interest
+
+_ENERGY = {"energy_per_token_j": "joules per token"} | {name: title for name, (title, _, _) in FIGURES.items()}
+_MOST_CORRELATIONS = 3  # sentences; the table holds them all
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A sentence, and the model it is about."""
+
+    about: str
+    text: str
+
+
+def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]:
+    """What the data say, model by model in the order of the tables; empty where nothing is known."""
+    main = [table for table in tables if table.method in (None, "PPM") and not table.divisor and not table.limit]
+    found = [finding for table in main for finding in _scores(table)]
+    found += [*_kinds(data.trends), *_correlations(data.correlations), *_trade_offs(data.trade_offs)]
+    found += [*_efficiency(data.efficiencies), *_beside(data.beside)]
+    return found
+
+
+def _scores(table: HeadlineTable) -> Iterator[Finding]:
+    percent = levels_of_interest(table, STAR_RATIO)
+    rows = [row for row in cells_at(table, percent) if change_percent(row, row["delta"]) is not None]
+    if not percent or not rows:
+        return
+    changes = sorted((change_percent(row, row["delta"]) or 0.0, str(row["subject"])) for row in rows)
+    mean = statistics.fmean(change for change, _ in changes)
+    (worst, worst_task), (best, best_task) = changes[0], changes[-1]
+    text = (
+        f"At {format_ratio(rows[0]['expansion_ratio'])} (p{percent}{_fewer(table, rows[0])}) "
+        f"{_count(len(rows), 'task')} keep {100 + mean:.0f} % of the unpruned score on average: from "
+        f"{worst_task} ({number.percent(worst)}) to {best_task} ({number.percent(best)})."
+    )
+    tested = [row for row in rows if row.get("p_holm") is not None]
+    if tested:
+        certain = sum(is_significant(row) for row in tested)
+        text += f" {certain} of {_count(len(tested), 'change')} {_are(certain)} significant after Holm's correction."
+    yield Finding(table.model, text)
+    guessed = {
+        task: [f"p{percent}" for percent, _ in table.levels if _is_at_chance(table, task, percent)]
+        for task in table.tasks
+    }
+    if any(guessed.values()):
+        told = [f"{task} ({', '.join(levels)})" for task, levels in guessed.items() if levels]
+        yield Finding(table.model, f"Not to be told from guessing: {_listed(told)}.")
+
+
+def _is_at_chance(table: HeadlineTable, task: str, percent: int) -> bool:
+    row = table.cells.get((task, percent))
+    return row is not None and bool(row.get("is_at_chance"))
+
+
+def _fewer(table: HeadlineTable, row: dict[str, Any]) -> str:
+    unpruned = [base["parameters"] for base in cells_at(table, 0)]
+    if not unpruned or not row["parameters"]:
+        return ""
+    return f", {number.percent(100 * (row['parameters'] / unpruned[0] - 1))} parameters"
+
+
+def _kinds(trends: Sequence[Any]) -> Iterator[Finding]:
+    full = [trend for trend in trends if trend.method in (None, "PPM") and not trend.divisor and not trend.limit]
+    for model in _models(full):
+        groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
+        for trend in full:
+            if trend.model == model:
+                groups.setdefault(str(trend.kind), []).append(trend.task)
+        yield Finding(
+            model, " ".join(f"{kind.capitalize()}: {_listed(tasks)}." for kind, tasks in groups.items() if tasks)
+        )
+
+
+def _correlations(correlations: Sequence[Any]) -> Iterator[Finding]:
+    """Pairs that go against each other; that two tasks fall together is what pruning does to any two."""
+    known = [item for item in correlations if item.r is not None and item.r < 0]
+    known = [item for item in known if item.p is not None and item.p < ALPHA]
+    for model in _models(known):
+        for item in sorted((item for item in known if item.model == model), key=lambda item: item.r)[
+            :_MOST_CORRELATIONS
+        ]:
+            text = f"{item.task_a} and {item.task_b} go against each other over {item.n} levels (r = {_signed(item.r)}"
+            text += "" if item.r_low is None else f", 95 % {_signed(item.r_low)} to {_signed(item.r_high)}"
+            text += f"; p = {item.p:.2g} as if levels were independent, not corrected for the number of pairs)."
+            yield Finding(model, text)
+
+
+def _trade_offs(points: Sequence[Any]) -> Iterator[Finding]:
+    for best in points:
+        if not best.is_best:
+            continue
+        unpruned = [point for point in points if point.model == best.model and not point.percent]
+        size = f" with {100 * best.parameters / unpruned[0].parameters:.0f} % of the parameters" if unpruned else ""
+        level = f"{format_ratio(best.expansion_ratio)} (p{best.percent})"
+        text = f"Best trade-off (knee of the front): {level} keeps {100 * best.score:.0f} % of the mean score{size}."
+        yield Finding(best.model, text)
+
+
+def _efficiency(efficiencies: Sequence[Any]) -> Iterator[Finding]:
+    for setting, items in settings_of(efficiencies).items():
+        plain = [item for item in items if item.divisor is None]
+        pruned = [item for item in plain if item.percent]
+        if not pruned:
+            continue
+        ratio = min((item.expansion_ratio for item in pruned), key=lambda found: abs(found - STAR_RATIO))
+        parts = [
+            f"{title} by {span}"
+            for name, title in _ENERGY.items()
+            if (span := _span(name, plain, [item for item in pruned if item.expansion_ratio == ratio]))
+        ]
+        if parts:
+            qualities = _listed(sorted({str(item.energy_quality) for item in plain if item.energy_quality}))
+            told = f" Energy is {qualities}." if qualities else ""
+            text = f"On {setting.device}, {format_ratio(ratio)} changes {', '.join(parts)}.{told}"
+            yield Finding(setting.model, text)
+
+
+def _span(name: str, plain: Sequence[Any], pruned: Sequence[Any]) -> str:
+    """Smallest to largest change over the workloads: `−12 % to −8 %`; empty where nothing can be compared."""
+    baselines = {item.workload: getattr(item, name) for item in plain if not item.percent}
+    changes = [
+        100 * (getattr(item, name) / baselines[item.workload] - 1)
+        for item in pruned
+        if getattr(item, name) is not None and baselines.get(item.workload)
+    ]
+    if not changes:
+        return ""
+    ends = list(dict.fromkeys(number.percent(change) for change in (min(changes), max(changes))))
+    return " to ".join(ends)
+
+
+def _beside(beside: Sequence[Any]) -> Iterator[Finding]:
+    for model in _models(beside):
+        judged = [item for item in beside if item.model == model and item.within_error is not None]
+        if judged:
+            within = sum(item.within_error for item in judged)
+            text = f"{within} of {_count(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
+            yield Finding(model, f"{text} of the published ones: sampling alone could explain the difference.")
+
+
+def _models(items: Iterable[Any]) -> list[str]:
+    return list(dict.fromkeys(item.model for item in items))
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")

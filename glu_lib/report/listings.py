@@ -1,0 +1,82 @@
+"""Plain tables of a report: a heading, columns, rows of numbers; for everything that is no headline table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glu_lib.architecture import format_ratio
+from glu_lib.report.figures.figure import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table with its caption; the first column names the row."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def correlation_listing(correlations: Sequence[Any]) -> Listing:
+    """Pairs of tasks, whose scores go together or against each other over the levels."""
+    return Listing(
+        "Correlation of two tasks' scores over the levels of a model (Pearson's r with its 95 % interval)",
+        ("model", "tasks", "levels", "r", "from", "to", "p"),
+        tuple(
+            (item.model, f"{item.task_a} × {item.task_b}", item.n, item.r, item.r_low, item.r_high, item.p)
+            for item in correlations
+        ),
+    )
+
+
+def beside_listing(beside: Sequence[Any]) -> Listing:
+    """Each own score beside the published one."""
+    return Listing(
+        "Own scores beside the published ones",
+        ("model", "level", "expansion ratio", "task", "metric", "own", "published", "difference", "standard error",
+         "within the error", "note"),
+        tuple(
+            (item.model, f"p{item.percent}", format_ratio(item.expansion_ratio), item.task, item.metric, item.own,
+             item.published, item.difference, item.stderr, item.within_error, item.note)
+            for item in beside
+        ),
+    )  # fmt: skip
+
+
+def answers_listing(answers: Sequence[Any]) -> Listing:
+    """What a right answer costs."""
+    return Listing(
+        "Joules per correct answer: energy of scoring a task over the answers that were right",
+        ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "energy is"),
+        tuple(
+            (item.model, f"p{item.percent}", format_ratio(item.expansion_ratio), item.task, item.energy_j,
+             item.correct, item.energy_per_correct_j, item.energy_quality)
+            for item in answers
+        ),
+    )  # fmt: skip
+
+
+def restated_listing(restated: Sequence[Any]) -> Listing:
+    """The published joules per token as printed and as they must be, means over the seeds."""
+    groups: dict[tuple[str, int, str], list[Any]] = {}
+    for item in restated:
+        groups.setdefault((item.model, item.percent, item.workload), []).append(item)
+    return Listing(
+        "The published joules per token: as printed (in truth CO2e), and restated as energy; means over the seeds",
+        ("model", "level", "workload", "seeds", "as printed, net", "restated, net", "restated, gross", "GPU (measured)",
+         "defects that stay"),
+        tuple(
+            (model, f"p{percent}", workload, len(items), _mean(items, "published_energy_per_token_j"),
+             _mean(items, "net_energy_per_token_j"), _mean(items, "energy_per_token_j"),
+             _mean(items, "gpu_energy_per_token_j"), "; ".join(dict.fromkeys(str(d) for i in items for d in i.defects)))
+            for (model, percent, workload), items in groups.items()
+        ),
+    )  # fmt: skip
+
+
+def _mean(items: Sequence[Any], name: str) -> float | None:
+    values = [getattr(item, name) for item in items]
+    return None if any(value is None for value in values) else statistics.fmean(values)

@@ -1,0 +1,102 @@
+"""The report as one HTML page that needs no network: tables, figures, findings, and what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from typing import Any
+
+from glu_lib.analysis import headline_tables, workload_tables
+from glu_lib.report import number
+from glu_lib.report.contents import ReportData
+from glu_lib.report.figures import Figure, Section, figures_of
+from glu_lib.report.figures.theme import PAPER, SCREEN, theme
+from glu_lib.report.findings import Finding, findings
+from glu_lib.report.listings import answers_listing, beside_listing, correlation_listing, restated_listing
+from glu_lib.report.wide import ALPHA, wide_table
+
+_TEMPLATES = "templates"
+
+
+def render_page(data: ReportData, figures: Sequence[Figure] | None = None) -> str:
+    """The page as text; figures are drawn by Vega, which it carries with it.
+
+    Every name and message stands as text: the template escapes, and the figures' data cannot end their element.
+
+    Args:
+        data: what to show.
+        figures: its figures, where they were made already.
+    """
+    import jinja2
+
+    drawn = figures_of(data) if figures is None else figures
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    environment.filters |= {"plain": number.plain}
+    return environment.get_template("report.html.j2").render(**_contents(data, drawn), **_parts(drawn))
+
+
+def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
+    tables = headline_tables(data.rows)
+    return {
+        "data": data,
+        "findings": _by_model(findings(data, tables)),
+        "tables": [wide_table(table) for table in tables],
+        "workloads": [wide_table(table) for table in workload_tables(data.rows)],
+        "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},
+        "correlations": correlation_listing(data.correlations),
+        "beside": beside_listing(data.beside),
+        "answers": answers_listing(data.correct_answers),
+        "restated": restated_listing(data.restated),
+        "tests": sorted({row["test"] for row in data.rows if row.get("test")}),
+        "qualities": sorted({row["energy_quality"] for row in data.rows if row.get("energy_quality")}),
+        "is_limited": any(row.get("limit") for row in data.rows),
+        "alpha": ALPHA,
+    }
+
+
+def _parts(figures: Sequence[Figure]) -> dict[str, Any]:
+    """What the page brings along: style, scripts, and the figures as data."""
+    from markupsafe import Markup
+
+    return {
+        "style": Markup(_template("report.css")),
+        "script": Markup(_inline(_template("report.js"))),
+        "bundle": Markup(_bundle() if figures else ""),
+        "payload": {
+            "figures": {figure.id: {**figure.spec, "description": figure.alt} for figure in figures},
+            "titles": {figure.id: figure.title for figure in figures},
+            "screen": theme(SCREEN),
+            "paper": theme(PAPER),
+        },
+    }
+
+
+def _bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, out of vl-convert; nothing is fetched."""
+    import vl_convert
+
+    return _inline(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+def _inline(script: str) -> str:
+    """A script that cannot end its own element: `</script` and `<!--` only occur in its strings and patterns."""
+    return re.sub(r"<(/script|!--)", r"<\\\1", script, flags=re.IGNORECASE)
+
+
+def _template(name: str) -> str:
+    return resources.files("glu_lib.report").joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
+
+
+def _by_model(found: Iterable[Finding]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for finding in found:
+        groups.setdefault(finding.about, []).append(finding.text.replace(" %", "\N{NO-BREAK SPACE}%"))
+    return groups

@@ -1,0 +1,123 @@
+"""Headline tables as a page shows them: rows are expansion ratios, columns tasks; changes and marks in the cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glu_lib.analysis import HeadlineTable
+from glu_lib.architecture import format_ratio
+from glu_lib.report import number
+from glu_lib.report.figures.change import change_percent
+
+ALPHA = 0.05  # of the Holm-adjusted p-values
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column: task, metric, and the arrow to the better side."""
+
+    task: str
+    metric: str
+    arrow: str
+    better: str
+
+
+@dataclass(frozen=True, slots=True)
+class WideCell:
+    """A score with its change against p0 as text.
+
+    `tint` is -1 (all lost) to 1 (doubled), 0 without a baseline; `detail` says what the change rests on.
+    """
+
+    score: str
+    change: str
+    is_significant: bool
+    is_at_chance: bool
+    tint: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WideRow:
+    """One level."""
+
+    level: str
+    ratio: str
+    cells: tuple[WideCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WideTable:
+    """One model, method, divisor and limit."""
+
+    title: str
+    headings: tuple[Heading, ...]
+    rows: tuple[WideRow, ...]
+    notes: tuple[str, ...]
+    is_main: bool
+
+
+def wide_table(found: HeadlineTable) -> WideTable:
+    """A headline table as text, with the marks that a legend explains."""
+    rows = tuple(
+        WideRow(
+            f"p{percent}", format_ratio(ratio), tuple(_cell(found.cells.get((task, percent))) for task in found.tasks)
+        )
+        for percent, ratio in found.levels
+    )
+    return WideTable(
+        title=found.title,
+        headings=tuple(_heading(found, task) for task in found.tasks),
+        rows=rows,
+        notes=tuple(found.notes),
+        is_main=found.method in (None, "PPM") and found.divisor is None and found.limit is None,
+    )
+
+
+def is_significant(row: dict[str, Any]) -> bool:
+    """Whether the change is one after Holm's correction; False where nothing was tested."""
+    return row.get("p_holm") is not None and bool(row["p_holm"] < ALPHA)
+
+
+def levels_of_interest(found: HeadlineTable, ratio: float) -> int:
+    """The pruned level nearest to an expansion ratio."""
+    pruned = [level for level in found.levels if level[0]] or list(found.levels)
+    return min(pruned, key=lambda level: abs(level[1] - ratio))[0]
+
+
+def cells_at(found: HeadlineTable, percent: int) -> Sequence[dict[str, Any]]:
+    """The rows of one level that have a value, in the order of the tasks."""
+    rows = [found.cells.get((task, percent)) for task in found.tasks]
+    return [row for row in rows if row is not None and row["value"] is not None]
+
+
+def _heading(found: HeadlineTable, task: str) -> Heading:
+    row = next(row for (name, _), row in found.cells.items() if name == task)
+    higher = row["higher_is_better"]
+    return Heading(task, row["metric"], "↑" if higher else "↓", "higher is better" if higher else "lower is better")
+
+
+def _cell(row: dict[str, Any] | None) -> WideCell:
+    if row is None:
+        return WideCell("–", "", False, False, 0.0, "no record")
+    change = None if row["percent"] == 0 else change_percent(row, row["delta"])
+    return WideCell(
+        score=number.score(row),
+        change=number.change(row),
+        is_significant=is_significant(row),
+        is_at_chance=bool(row.get("is_at_chance")),
+        tint=0.0 if change is None else max(-1.0, min(1.0, change / 100)),
+        detail=_detail(row),
+    )
+
+
+def _detail(row: dict[str, Any]) -> str:
+    parts = []
+    if row.get("delta_low") is not None:
+        low, high = number.plain(row["delta_low"]), number.plain(row["delta_high"])
+        parts.append(f"change {number.plain(row['delta'])}, 95 % interval {low} to {high}")
+    if row.get("p_holm") is not None:
+        parts.append(f"p = {row['p_holm']:.2g} after Holm ({row['test']}, {row['pairs']} items)")
+    return "; ".join(parts)
