@@ -18,7 +18,10 @@ from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, RecordError, StudyError
 from glu_lib.experiment import Experiment
-from glu_lib.report import compare, markdown_alignment, markdown_table
+from glu_lib.report import markdown_alignment, markdown_table, number
+from glu_lib.report.contents import report_data
+from glu_lib.report.files import write_report
+from glu_lib.report.listings import Listing, beside_listing, restated_listing
 from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.settings import Settings, check_divisor
 from glu_lib.store import Status, Store, read_record
@@ -65,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("consolidate", help="write results.csv, .json and .parquet from the records")
     command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
     command.set_defaults(command=_consolidate)
+
+    command = commands.add_parser("report", help="write report/index.html and its figures as SVG and PNG")
+    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    command.add_argument(
+        "--study", type=Path, metavar="FILE", help="the study file of the runs, to know what is missing"
+    )
+    command.set_defaults(command=_write_report)
 
     command = commands.add_parser("compare", help="own scores beside the published ones; published energies in joules")
     command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
@@ -153,21 +163,31 @@ def _consolidate(options: argparse.Namespace) -> int:
     found = conclude(options.results_dir)
     paths = write_tables(options.results_dir, found.rows)
     print(f"{len(found.rows)} rows: {', '.join(map(str, paths))}")
-    return _report(found.problems)
+    return _problems(found.problems)
 
 
 def _compare(options: argparse.Namespace) -> int:
     found = conclude(options.results_dir)
     if found.beside:
-        _print_table(compare.SCORE_COLUMNS, compare.score_cells(found.beside))
+        _print_listing(beside_listing(found.beside))
     else:
         models = ", ".join(MODEL_KEYS.values())
         print(f"{options.results_dir}: no score has a published counterpart; the study published {models}, PPM")
-    print("\nThe published energies, restated (means over seeds; numbers of defects below)")
-    restated = [row for table in ENERGY_TABLES for row in energy_restated(table)]
-    _print_table(compare.ENERGY_COLUMNS, compare.energy_cells(restated))
-    print("\n".join(compare.defect_lines()))
-    return _report(found.problems)
+    _print_listing(restated_listing([row for table in ENERGY_TABLES for row in energy_restated(table)]))
+    return _problems(found.problems)
+
+
+def _print_listing(listing: Listing) -> None:
+    print(f"{listing.caption}:")
+    _print_table(listing.columns, [[number.plain(cell) for cell in row] for row in listing.rows])
+
+
+def _write_report(options: argparse.Namespace) -> int:
+    found = conclude(options.results_dir)
+    study = load_study(options.study, STUDY).study if options.study else STUDY
+    paths = write_report(options.results_dir, report_data(found, study))
+    print(f"{paths[0]}\n{len(paths) - 1} files of figures: {options.results_dir / 'report' / 'figures'}")
+    return _problems(found.problems)
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -176,7 +196,7 @@ def _table(options: argparse.Namespace) -> int:
         print(f"**{table.title}**\n\n{markdown_table(table)}")
     if found.aligned_pairs:
         print(markdown_alignment(found.aligned_pairs))
-    return _report(found.problems)
+    return _problems(found.problems)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -188,7 +208,7 @@ def _export(options: argparse.Namespace) -> int:
             problems.append(str(error))
     paths = export_records(records, options.results_dir / FOLDER)
     print(f"{len(paths)} energy records: {options.results_dir / FOLDER}")
-    return _report(problems)
+    return _problems(problems)
 
 
 def _lm_eval(options: argparse.Namespace) -> int:
@@ -218,7 +238,7 @@ def _push(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report(problems: Sequence[str]) -> int:
+def _problems(problems: Sequence[str]) -> int:
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
     return EXIT_PROBLEMS if problems else 0

@@ -8,12 +8,14 @@ import pytest
 
 from glu_lib.analysis import conclude, headline_tables, workload_tables, write_tables
 from glu_lib.cases import Case, CaseKind
-from glu_lib.errors import RecordError
+from glu_lib.errors import RecordError, ReportError
 from glu_lib.experiment import Experiment
 from glu_lib.pytest_plugin.collection import all_cases, case_of, is_default_selection
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY, PENDING_PROPERTY, PLAN
 from glu_lib.report import alignment_lines, terminal_lines, workload_lines
+from glu_lib.report.contents import report_data
+from glu_lib.report.files import write_report
 from glu_lib.store import Status
 
 _SHOWN_STALE = 5
@@ -74,7 +76,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     found = conclude(root)
     try:
         paths = write_tables(root, found.rows)
-    except RecordError as error:
+        (page,) = write_report(root, report_data(found, experiment.study), with_files=False)
+    except (RecordError, ReportError) as error:
         terminalreporter.write_line(str(error), yellow=True)
         return
     models = {case_id.split("-")[0] for case_id in touched}
@@ -93,6 +96,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
+    terminalreporter.write_line(f"report:  {page} (figures as files: python -m glu_lib report {root})")
     terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
 
 

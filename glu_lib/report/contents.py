@@ -6,6 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from glu_lib.analysis import Conclusions
+from glu_lib.analysis.alignment import AlignedPair
+from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff
+from glu_lib.analysis.comparison import MODEL_KEYS, Beside
+from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency
+from glu_lib.analysis.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
+from glu_lib.analysis.trends import Trend
+from glu_lib.cases import build_cases
+from glu_lib.study import Study
+
 Row = dict[str, Any]
 
 
@@ -40,6 +50,7 @@ class ReportData:
         beside: own scores beside the published ones (`analysis.comparison.Beside`).
         efficiencies: joules, throughput and times per level and workload (`analysis.efficiency.Efficiency`).
         correct_answers: joules per correct answer (`analysis.efficiency.CorrectAnswers`).
+        aligned_pairs: plain against rounded widths (`analysis.alignment.AlignedPair`).
         restated: the published energies in joules (`analysis.restated.RestatedEnergy`).
         problems: one line per record that was left out.
         missing: declared cases without a record, by model.
@@ -48,18 +59,57 @@ class ReportData:
     """
 
     rows: Sequence[Row] = ()
-    trends: Sequence[Any] = ()
-    curves: Sequence[Any] = ()
-    correlations: Sequence[Any] = ()
-    trade_offs: Sequence[Any] = ()
-    beside: Sequence[Any] = ()
-    efficiencies: Sequence[Any] = ()
-    correct_answers: Sequence[Any] = ()
-    restated: Sequence[Any] = ()
+    trends: Sequence[Trend] = ()
+    curves: Sequence[GroupCurve] = ()
+    correlations: Sequence[Correlation] = ()
+    trade_offs: Sequence[TradeOff] = ()
+    beside: Sequence[Beside] = ()
+    efficiencies: Sequence[Efficiency] = ()
+    correct_answers: Sequence[CorrectAnswers] = ()
+    aligned_pairs: Sequence[AlignedPair] = ()
+    restated: Sequence[RestatedEnergy] = ()
     problems: Sequence[str] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     runs: Sequence[Run] = ()
     title: str = "GLU width pruning"
+
+
+def report_data(found: Conclusions, study: Study) -> ReportData:
+    """What a report of `found` shows; `study` says which cases there could have been.
+
+    The published energies stand in it if it holds records of a model that was published.
+    """
+    models = {row["model"] for row in found.rows}
+    is_published = not models.isdisjoint(MODEL_KEYS.values())
+    return ReportData(
+        rows=found.rows,
+        trends=found.trends,
+        curves=found.curves,
+        correlations=found.correlations,
+        trade_offs=found.trade_offs,
+        beside=found.beside,
+        efficiencies=found.efficiencies,
+        correct_answers=found.correct_answers,
+        aligned_pairs=found.aligned_pairs,
+        restated=[row for table in ENERGY_TABLES for row in energy_restated(table)] if is_published else (),
+        problems=found.problems,
+        missing=missing_cases(study, found.rows),
+        runs=runs_of(found.headers),
+    )
+
+
+def missing_cases(study: Study, rows: Iterable[Row]) -> dict[str, list[str]]:
+    """Ids of cases without a record, by model: of the suites that were begun on it, pruned by PPM with plain widths."""
+    begun: dict[str, set[str]] = {}
+    known = set()
+    for row in rows:
+        begun.setdefault(row["model"], set()).update(row["suites"].split())
+        known.add(row["case"])
+    missing: dict[str, list[str]] = {}
+    for case in build_cases(study):
+        if case.id not in known and begun.get(case.model.key, set()) & set(case.suites):
+            missing.setdefault(case.model.key, []).append(case.id)
+    return missing
 
 
 def runs_of(records: Iterable[Mapping[str, Any]]) -> list[Run]:

@@ -18,8 +18,15 @@ _WIDTH = 640  # of a figure that fills its container on the page
 _SCALE = 2.0  # of PNG files: pixels per unit
 
 
-def write_report(results_dir: Path, data: ReportData) -> list[Path]:
+def write_report(results_dir: Path, data: ReportData, *, with_files: bool = True) -> list[Path]:
     """Write `report/index.html` and `report/figures/<id>.svg`, `.png` below `results_dir`; returns the paths.
+
+    Figures of an earlier report are removed, so that none of them stands beside a page that does not show it.
+
+    Args:
+        results_dir: the results folder.
+        data: what to show.
+        with_files: write the figures as files as well; the page holds them in any case.
 
     Raises:
         ReportError: if they cannot be written.
@@ -29,7 +36,9 @@ def write_report(results_dir: Path, data: ReportData) -> list[Path]:
     try:
         page = folder / "index.html"
         write_atomically(page, render_page(data, figures).encode())
-        return [page, *_write_figures(folder / "figures", figures)]
+        for path in (folder / "figures").glob("*.[sp][vn]g"):
+            path.unlink()
+        return [page, *(_write_figures(folder / "figures", figures) if with_files else ())]
     except OSError as error:
         raise ReportError(f"{folder}: the report cannot be written ({error.strerror}); free space or rights") from error
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.architecture import format_ratio
 from glu_lib.cases import STAR_RATIO
 from glu_lib.report import number
@@ -15,7 +16,7 @@ from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.change import change_percent
 from glu_lib.report.figures.efficiency import FIGURES, settings_of
 from glu_lib.report.figures.theme import KIND_COLORS
-from glu_lib.report.wide import ALPHA, cells_at, is_significant, levels_of_interest
+from glu_lib.report.wide import cells_at, levels_of_interest
 
 _ENERGY = {"energy_per_token_j": "joules per token"} | {name: title for name, (title, _, _) in FIGURES.items()}
 _MOST_CORRELATIONS = 3  # sentences; the table holds them all

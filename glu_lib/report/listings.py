@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glu_lib.analysis.alignment import FIGURES, AlignedPair
 from glu_lib.architecture import format_ratio
 from glu_lib.report.figures.figure import Cell
 
@@ -55,6 +56,21 @@ def answers_listing(answers: Sequence[Any]) -> Listing:
             (item.model, f"p{item.percent}", format_ratio(item.expansion_ratio), item.task, item.energy_j,
              item.correct, item.energy_per_correct_j, item.energy_quality)
             for item in answers
+        ),
+    )  # fmt: skip
+
+
+def alignment_listing(pairs: Sequence[AlignedPair]) -> Listing:
+    """Plain against rounded widths: ratios below the ratio of the parameters are a gain by alignment."""
+    return Listing(
+        "Aligned against plain widths: ratios of times and joules, repeats paired, with their 95 % intervals",
+        ("model", "workload", "level", "figure", "width", "aligned width", "plain", "aligned", "aligned / plain",
+         "from", "to", "parameters, aligned / plain"),
+        tuple(
+            (pair.model, pair.workload, f"p{pair.percent}", FIGURES[pair.figure][0], pair.width, pair.aligned_width,
+             pair.plain, pair.aligned, pair.aligned_to_plain.mean, pair.aligned_to_plain.low,
+             pair.aligned_to_plain.high, pair.parameters_ratio)
+            for pair in pairs
         ),
     )  # fmt: skip
 

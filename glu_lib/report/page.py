@@ -8,13 +8,20 @@ from importlib import resources
 from typing import Any
 
 from glu_lib.analysis import headline_tables, workload_tables
+from glu_lib.analysis.significance import ALPHA
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures import Figure, Section, figures_of
 from glu_lib.report.figures.theme import PAPER, SCREEN, theme
 from glu_lib.report.findings import Finding, findings
-from glu_lib.report.listings import answers_listing, beside_listing, correlation_listing, restated_listing
-from glu_lib.report.wide import ALPHA, wide_table
+from glu_lib.report.listings import (
+    alignment_listing,
+    answers_listing,
+    beside_listing,
+    correlation_listing,
+    restated_listing,
+)
+from glu_lib.report.wide import wide_table
 
 _TEMPLATES = "templates"
 
@@ -53,6 +60,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},
         "correlations": correlation_listing(data.correlations),
         "beside": beside_listing(data.beside),
+        "alignment": alignment_listing(data.aligned_pairs),
         "answers": answers_listing(data.correct_answers),
         "restated": restated_listing(data.restated),
         "tests": sorted({row["test"] for row in data.rows if row.get("test")}),

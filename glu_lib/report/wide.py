@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.significance import is_significant
 from glu_lib.architecture import format_ratio
 from glu_lib.report import number
 from glu_lib.report.figures.change import change_percent
-
-ALPHA = 0.05  # of the Holm-adjusted p-values
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +73,6 @@ def wide_table(found: HeadlineTable) -> WideTable:
         notes=tuple(found.notes),
         is_main=found.method in (None, "PPM") and found.divisor is None and found.limit is None,
     )
-
-
-def is_significant(row: dict[str, Any]) -> bool:
-    """Whether the change is one after Holm's correction; False where nothing was tested."""
-    return row.get("p_holm") is not None and bool(row["p_holm"] < ALPHA)
 
 
 def levels_of_interest(found: HeadlineTable, ratio: float) -> int:
