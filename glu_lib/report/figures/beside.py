@@ -24,7 +24,7 @@ _COLUMNS = {
     "agreement": "agreement",
 }
 _NUMBERS = ("own", "published", "difference", "stderr", "points", "percent")
-_UNITS = {"points": "hundredths", "percent": "% of the published score"}
+_UNITS = {"points": "hundredths", "percent": "% of published"}
 _AGREEMENT = ("within the error", "outside the error", "error unknown")
 _COLORS, _SHAPES = [BLUE, VERMILION, GREY], ["circle", "diamond", "square"]
 _ERRORS = 1.96  # standard errors to each side: 95 % of a normal distribution
@@ -97,7 +97,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
         for known in axes.with_interval(base, drawn, f"{unit}_low", f"{unit}_high")
     ]
     marks = base.mark_point(size=36).encode(
-        x=alt.X(f"{unit}:Q", title=f"own − published, {_UNITS[unit]}").axis(grid=True),
+        x=alt.X(f"{unit}:Q", title=f"difference, {_UNITS[unit]}").axis(grid=True),
         shape=_shape(drawn),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )

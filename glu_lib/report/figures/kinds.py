@@ -96,9 +96,7 @@ def _slopes(family: tuple[Any, ...], trends: Sequence[Any]) -> Figure:
     base = alt.Chart(axes.values(drawn)).encode(
         y=alt.Y("task:N", title=None, sort=tasks).axis(grid=True, ticks=False), color=_color(kinds)
     )
-    across = alt.X("slope:Q", title="change per 1.0x of expansion ratio removed, % of unpruned").axis(
-        grid=True, tickCount=8
-    )
+    across = alt.X("slope:Q", title="% of unpruned per 1.0x removed").axis(grid=True, tickCount=8)
     bars = [
         known.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q")
         for known in axes.with_interval(base, drawn, "low", "high")
