@@ -18,9 +18,7 @@ from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, RecordError, StudyError
 from glu_lib.experiment import Experiment
-from glu_lib.report import markdown_alignment, markdown_table, number
-from glu_lib.report.contents import report_data
-from glu_lib.report.files import write_report
+from glu_lib.report import markdown_alignment, markdown_table, number, report_data, write_report
 from glu_lib.report.listings import Listing, beside_listing, restated_listing
 from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.settings import Settings, check_divisor

@@ -49,15 +49,19 @@ class HeadlineTable:
         return ", ".join(parts)
 
     @property
-    def notes(self) -> list[str]:
-        """What a reader must know of some cells: what the marks mean, prompts that lost their beginning."""
+    def legend(self) -> list[str]:
+        """What the marks of its cells mean; empty without marks."""
         rows = self.cells.values()
-        legend = [SIGNIFICANT] if any(map(is_significant, rows)) else []
-        legend += [AT_CHANCE] if any(row.get("is_at_chance") for row in rows) else []
+        lines = [SIGNIFICANT] if any(map(is_significant, rows)) else []
+        return lines + ([AT_CHANCE] if any(row.get("is_at_chance") for row in rows) else [])
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of some cells: prompts that lost their beginning."""
         counts = {key: row.get("truncated_prompts") for key, row in self.cells.items()}
         found = [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]
         text = "prompts longer than the model's context, scored without their beginning"
-        return [*legend, *([f"{text}: {', '.join(found)}"] if found else [])]
+        return [f"{text}: {', '.join(found)}"] if found else []
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:

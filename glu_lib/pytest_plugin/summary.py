@@ -13,9 +13,7 @@ from glu_lib.experiment import Experiment
 from glu_lib.pytest_plugin.collection import all_cases, case_of, is_default_selection
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY, PENDING_PROPERTY, PLAN
-from glu_lib.report import alignment_lines, terminal_lines, workload_lines
-from glu_lib.report.contents import report_data
-from glu_lib.report.files import write_report
+from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
 from glu_lib.store import Status
 
 _SHOWN_STALE = 5

@@ -1,6 +1,19 @@
-"""From tables to text: for the terminal and for Markdown pages."""
+"""From tables to text, figures and pages: for the terminal, for Markdown, and as one HTML page."""
 
+from glu_lib.report.contents import ReportData, report_data, runs_of
+from glu_lib.report.files import write_report
 from glu_lib.report.markdown import markdown_alignment, markdown_table
 from glu_lib.report.terminal import alignment_lines, record_line, terminal_lines, workload_lines
 
-__all__ = ["alignment_lines", "markdown_alignment", "markdown_table", "record_line", "terminal_lines", "workload_lines"]
+__all__ = [
+    "ReportData",
+    "alignment_lines",
+    "markdown_alignment",
+    "markdown_table",
+    "record_line",
+    "report_data",
+    "runs_of",
+    "terminal_lines",
+    "workload_lines",
+    "write_report",
+]

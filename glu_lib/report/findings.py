@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.claims import Correlation, TradeOff
+from glu_lib.analysis.comparison import Beside
+from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.analysis.significance import ALPHA, is_significant
+from glu_lib.analysis.trends import Trend
 from glu_lib.architecture import format_ratio
 from glu_lib.cases import STAR_RATIO
 from glu_lib.report import number
@@ -78,7 +82,7 @@ def _fewer(table: HeadlineTable, row: dict[str, Any]) -> str:
     return f", {number.percent(100 * (row['parameters'] / unpruned[0] - 1))} parameters"
 
 
-def _kinds(trends: Sequence[Any]) -> Iterator[Finding]:
+def _kinds(trends: Sequence[Trend]) -> Iterator[Finding]:
     full = [trend for trend in trends if trend.method in (None, "PPM") and not trend.divisor and not trend.limit]
     for model in _models(full):
         groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
@@ -90,21 +94,21 @@ def _kinds(trends: Sequence[Any]) -> Iterator[Finding]:
         )
 
 
-def _correlations(correlations: Sequence[Any]) -> Iterator[Finding]:
+def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:
     """Pairs that go against each other; that two tasks fall together is what pruning does to any two."""
-    known = [item for item in correlations if item.r is not None and item.r < 0]
-    known = [item for item in known if item.p is not None and item.p < ALPHA]
-    for model in _models(known):
-        for item in sorted((item for item in known if item.model == model), key=lambda item: item.r)[
-            :_MOST_CORRELATIONS
-        ]:
-            text = f"{item.task_a} and {item.task_b} go against each other over {item.n} levels (r = {_signed(item.r)}"
-            text += "" if item.r_low is None else f", 95 % {_signed(item.r_low)} to {_signed(item.r_high)}"
-            text += f"; p = {item.p:.2g} as if levels were independent, not corrected for the number of pairs)."
+    known = [(item.r, item.p, item) for item in correlations if item.r is not None and item.p is not None]
+    opposite = [(r, p, item) for r, p, item in known if r < 0 and p < ALPHA]
+    for model in _models(item for _, _, item in opposite):
+        mine = sorted((found for found in opposite if found[2].model == model), key=lambda found: found[0])
+        for r, p, item in mine[:_MOST_CORRELATIONS]:
+            text = f"{item.task_a} and {item.task_b} go against each other over {item.n} levels (r = {_signed(r)}"
+            if item.r_low is not None and item.r_high is not None:
+                text += f", 95 % {_signed(item.r_low)} to {_signed(item.r_high)}"
+            text += f"; p = {p:.2g} as if levels were independent, not corrected for the number of pairs)."
             yield Finding(model, text)
 
 
-def _trade_offs(points: Sequence[Any]) -> Iterator[Finding]:
+def _trade_offs(points: Sequence[TradeOff]) -> Iterator[Finding]:
     for best in points:
         if not best.is_best:
             continue
@@ -115,7 +119,7 @@ def _trade_offs(points: Sequence[Any]) -> Iterator[Finding]:
         yield Finding(best.model, text)
 
 
-def _efficiency(efficiencies: Sequence[Any]) -> Iterator[Finding]:
+def _efficiency(efficiencies: Sequence[Efficiency]) -> Iterator[Finding]:
     for setting, items in settings_of(efficiencies).items():
         plain = [item for item in items if item.divisor is None]
         pruned = [item for item in plain if item.percent]
@@ -134,7 +138,7 @@ def _efficiency(efficiencies: Sequence[Any]) -> Iterator[Finding]:
             yield Finding(setting.model, text)
 
 
-def _span(name: str, plain: Sequence[Any], pruned: Sequence[Any]) -> str:
+def _span(name: str, plain: Sequence[Efficiency], pruned: Sequence[Efficiency]) -> str:
     """Smallest to largest change over the workloads: `−12 % to −8 %`; empty where nothing can be compared."""
     baselines = {item.workload: getattr(item, name) for item in plain if not item.percent}
     changes = [
@@ -148,11 +152,11 @@ def _span(name: str, plain: Sequence[Any], pruned: Sequence[Any]) -> str:
     return " to ".join(ends)
 
 
-def _beside(beside: Sequence[Any]) -> Iterator[Finding]:
+def _beside(beside: Sequence[Beside]) -> Iterator[Finding]:
     for model in _models(beside):
         judged = [item for item in beside if item.model == model and item.within_error is not None]
         if judged:
-            within = sum(item.within_error for item in judged)
+            within = sum(bool(item.within_error) for item in judged)
             text = f"{within} of {_count(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
             yield Finding(model, f"{text} of the published ones: sampling alone could explain the difference.")
 

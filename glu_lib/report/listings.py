@@ -5,9 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from glu_lib.analysis.alignment import FIGURES, AlignedPair
+from glu_lib.analysis.claims import Correlation
+from glu_lib.analysis.comparison import Beside
+from glu_lib.analysis.efficiency import CorrectAnswers
+from glu_lib.analysis.restated import RestatedEnergy
 from glu_lib.architecture import format_ratio
 from glu_lib.report.figures.figure import Cell
 
@@ -21,7 +24,7 @@ class Listing:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def correlation_listing(correlations: Sequence[Any]) -> Listing:
+def correlation_listing(correlations: Sequence[Correlation]) -> Listing:
     """Pairs of tasks, whose scores go together or against each other over the levels."""
     return Listing(
         "Correlation of two tasks' scores over the levels of a model (Pearson's r with its 95 % interval)",
@@ -33,7 +36,7 @@ def correlation_listing(correlations: Sequence[Any]) -> Listing:
     )
 
 
-def beside_listing(beside: Sequence[Any]) -> Listing:
+def beside_listing(beside: Sequence[Beside]) -> Listing:
     """Each own score beside the published one."""
     return Listing(
         "Own scores beside the published ones",
@@ -47,7 +50,7 @@ def beside_listing(beside: Sequence[Any]) -> Listing:
     )  # fmt: skip
 
 
-def answers_listing(answers: Sequence[Any]) -> Listing:
+def answers_listing(answers: Sequence[CorrectAnswers]) -> Listing:
     """What a right answer costs."""
     return Listing(
         "Joules per correct answer: energy of scoring a task over the answers that were right",
@@ -75,9 +78,9 @@ def alignment_listing(pairs: Sequence[AlignedPair]) -> Listing:
     )  # fmt: skip
 
 
-def restated_listing(restated: Sequence[Any]) -> Listing:
+def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
     """The published joules per token as printed and as they must be, means over the seeds."""
-    groups: dict[tuple[str, int, str], list[Any]] = {}
+    groups: dict[tuple[str, int, str], list[RestatedEnergy]] = {}
     for item in restated:
         groups.setdefault((item.model, item.percent, item.workload), []).append(item)
     return Listing(
@@ -93,6 +96,6 @@ def restated_listing(restated: Sequence[Any]) -> Listing:
     )  # fmt: skip
 
 
-def _mean(items: Sequence[Any], name: str) -> float | None:
+def _mean(items: Sequence[RestatedEnergy], name: str) -> float | None:
     values = [getattr(item, name) for item in items]
     return None if any(value is None for value in values) else statistics.fmean(values)

@@ -22,7 +22,9 @@ def markdown_table(table: HeadlineTable) -> str:
             for row in rows
         ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
-    return "\n".join(lines) + "\n" + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in table.notes)
+    return (
+        "\n".join(lines) + "\n" + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in (*table.legend, *table.notes))
+    )
 
 
 def markdown_alignment(pairs: Sequence[AlignedPair]) -> str:

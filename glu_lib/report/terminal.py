@@ -24,7 +24,7 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     return [
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
-        *(line for note in table.notes for line in textwrap.wrap(note, width)),
+        *(line for note in (*table.legend, *table.notes) for line in textwrap.wrap(note, width)),
         f"{table.title}: energy per case in joules, and time ({', '.join(qualities)})",
         *_render(_energy(table), width),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.architecture import format_ratio
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.efficiency import FIGURES, Setting, settings_of, workload_order
@@ -14,7 +15,7 @@ _TIMES = {"time_to_first_token_ms": "prefill", "time_per_output_token_ms": "deco
 _PLAIN = "plain width"
 
 
-def alignment_figures(efficiencies: Iterable[Any]) -> list[Figure]:
+def alignment_figures(efficiencies: Iterable[Efficiency]) -> list[Figure]:
     """Per setting one figure for prefill and one for decoding, of the workloads that have rounded widths."""
     figures = []
     for setting, items in settings_of(efficiencies).items():
@@ -25,7 +26,7 @@ def alignment_figures(efficiencies: Iterable[Any]) -> list[Figure]:
     return figures
 
 
-def _figure(setting: Setting, name: str, items: Sequence[Any]) -> Figure:
+def _figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> Figure:
     import altair as alt
 
     title, _, unit = FIGURES[name]
@@ -74,7 +75,7 @@ def _figure(setting: Setting, name: str, items: Sequence[Any]) -> Figure:
     )
 
 
-def _points(kind: str, name: str, items: Iterable[Any]) -> list[dict[str, Any]]:
+def _points(kind: str, name: str, items: Iterable[Efficiency]) -> list[dict[str, Any]]:
     return [
         {
             "workload": item.workload,

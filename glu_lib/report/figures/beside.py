@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from glu_lib.analysis.comparison import Beside
 from glu_lib.architecture import format_ratio
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
@@ -24,7 +25,7 @@ _COLUMNS = {
     "agreement": "agreement",
 }
 _NUMBERS = ("own", "published", "difference", "stderr", "points", "percent")
-_UNITS = {"points": "hundredths", "percent": "% of the published score"}
+_UNITS = {"points": "hundredths", "percent": "% of published"}
 _AGREEMENT = ("within the error", "outside the error", "error unknown")
 _COLORS, _SHAPES = [BLUE, VERMILION, GREY], ["circle", "diamond", "square"]
 _ERRORS = 1.96  # standard errors to each side: 95 % of a normal distribution
@@ -33,7 +34,7 @@ _ROW_HEIGHT = 9
 _TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
 
-def beside_figures(beside: Iterable[Any]) -> list[Figure]:
+def beside_figures(beside: Iterable[Beside]) -> list[Figure]:
     """Per model: shares (0 to 1) against equality, their differences in points, and other differences in per cent."""
     found = list(beside)
     figures = []
@@ -97,7 +98,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
         for known in axes.with_interval(base, drawn, f"{unit}_low", f"{unit}_high")
     ]
     marks = base.mark_point(size=36).encode(
-        x=alt.X(f"{unit}:Q", title=f"own − published, {_UNITS[unit]}").axis(grid=True),
+        x=alt.X(f"{unit}:Q", title=f"difference, {_UNITS[unit]}").axis(grid=True),
         shape=_shape(drawn),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
@@ -115,7 +116,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
     )
 
 
-def _row(item: Any, metrics: int) -> str:
+def _row(item: Beside, metrics: int) -> str:
     """The task, with its metric where it has several."""
     return str(item.task) if metrics == 1 else f"{item.task} {item.metric}"
 
@@ -125,7 +126,7 @@ def _counted(drawn: Sequence[dict[str, Any]]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
-def _point(item: Any) -> dict[str, Any]:
+def _point(item: Beside) -> dict[str, Any]:
     half = None if item.stderr is None else _ERRORS * item.stderr
     unit = 100 / item.published if item.published else None
     percent = None if unit is None else unit * item.difference
@@ -141,8 +142,8 @@ def _point(item: Any) -> dict[str, Any]:
         "own_high": None if half is None else item.own + half,
         "points_low": None if half is None else 100 * (item.difference - half),
         "points_high": None if half is None else 100 * (item.difference + half),
-        "percent_low": None if half is None or unit is None else percent - unit * half,
-        "percent_high": None if half is None or unit is None else percent + unit * half,
+        "percent_low": None if half is None or unit is None or percent is None else percent - unit * half,
+        "percent_high": None if half is None or unit is None or percent is None else percent + unit * half,
     }
 
 

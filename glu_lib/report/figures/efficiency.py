@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.architecture import format_ratio
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
@@ -51,7 +52,7 @@ class Setting:
         return (self.model, self.method or "", "" if self.weights == "real" else self.weights, self.device)
 
 
-def settings_of(efficiencies: Iterable[Any]) -> dict[Setting, list[Any]]:
+def settings_of(efficiencies: Iterable[Efficiency]) -> dict[Setting, list[Efficiency]]:
     """Efficiencies by setting; the unpruned model belongs to every method's."""
     found = list(efficiencies)
     pruned = [item for item in found if item.percent] or found
@@ -67,7 +68,7 @@ def settings_of(efficiencies: Iterable[Any]) -> dict[Setting, list[Any]]:
     }
 
 
-def efficiency_figures(efficiencies: Iterable[Any]) -> list[Figure]:
+def efficiency_figures(efficiencies: Iterable[Efficiency]) -> list[Figure]:
     """Per setting: energy by part, then throughput and times, of the levels with plain widths."""
     figures = []
     for setting, items in settings_of(efficiencies).items():
@@ -78,7 +79,7 @@ def efficiency_figures(efficiencies: Iterable[Any]) -> list[Figure]:
     return figures
 
 
-def _energy_figure(setting: Setting, items: Sequence[Any]) -> list[Figure]:
+def _energy_figure(setting: Setting, items: Sequence[Efficiency]) -> list[Figure]:
     import altair as alt
 
     drawn = [bar for item in items for bar in _bars(item)]
@@ -130,14 +131,14 @@ def _bars(item: Any) -> list[dict[str, Any]]:
     bars = []
     for place, (name, part) in enumerate(PARTS.items()):
         joules = getattr(item, f"{name}_energy_per_token_j")
-        quality = getattr(item, f"quality_{name}", None) or item.energy_quality
+        quality = getattr(item, f"{name}_quality")
         bars += [] if joules is None else [{"part": part, "quality": quality, "joules": joules, "place": place}]
     if not bars and item.energy_per_token_j is not None:
         bars = [{"part": "total", "quality": item.energy_quality, "joules": item.energy_per_token_j, "place": 0}]
     return [shared | bar | {"series": f"{bar['part']}, {bar['quality'] or 'quality unknown'}"} for bar in bars]
 
 
-def _course_figure(setting: Setting, name: str, items: Sequence[Any]) -> list[Figure]:
+def _course_figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> list[Figure]:
     import altair as alt
 
     if len({item.percent for item in items}) < 2:
@@ -181,7 +182,7 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Any]) -> list[Fi
     ]
 
 
-def workload_order(items: Iterable[Any]) -> list[str]:
+def workload_order(items: Iterable[Efficiency]) -> list[str]:
     """Workloads in the order the study declares them, those of a user's own study after them by name."""
     declared = list(STUDY.workloads)
     names = {str(item.workload) for item in items}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from glu_lib.analysis.claims import GroupCurve
+from glu_lib.analysis.trends import Trend
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
 from glu_lib.report.figures.theme import KIND_COLORS, KIND_DASHES, KIND_SHAPES
@@ -31,13 +33,13 @@ _ROW_HEIGHT = 26
 _FEWEST_LEVELS = 3  # through two a line fits without error
 
 
-def curve_figures(curves: Iterable[Any]) -> list[Figure]:
+def curve_figures(curves: Iterable[GroupCurve]) -> list[Figure]:
     """One figure per model: the mean relative score of its fragile, robust and improving tasks."""
     found = list(curves)
     return [_curves(model, [curve for curve in found if curve.model == model]) for model in _models(found)]
 
 
-def slope_figures(trends: Iterable[Any]) -> list[Figure]:
+def slope_figures(trends: Iterable[Trend]) -> list[Figure]:
     """One forest plot per model, method, divisor and limit: slopes in order, steepest loss first."""
     families: dict[tuple[Any, ...], list[Any]] = {}
     for trend in trends:
@@ -46,7 +48,7 @@ def slope_figures(trends: Iterable[Any]) -> list[Figure]:
     return [_slopes(family, members) for family, members in families.items()]
 
 
-def _curves(model: str, curves: Sequence[Any]) -> Figure:
+def _curves(model: str, curves: Sequence[GroupCurve]) -> Figure:
     import altair as alt
 
     drawn = [_curve_point(curve, point) for curve in curves for point in curve.points]
@@ -96,9 +98,7 @@ def _slopes(family: tuple[Any, ...], trends: Sequence[Any]) -> Figure:
     base = alt.Chart(axes.values(drawn)).encode(
         y=alt.Y("task:N", title=None, sort=tasks).axis(grid=True, ticks=False), color=_color(kinds)
     )
-    across = alt.X("slope:Q", title="change per 1.0x of expansion ratio removed, % of unpruned").axis(
-        grid=True, tickCount=8
-    )
+    across = alt.X("slope:Q", title="% of unpruned per 1.0x removed").axis(grid=True, tickCount=8)
     bars = [
         known.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q")
         for known in axes.with_interval(base, drawn, "low", "high")

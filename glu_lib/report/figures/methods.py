@@ -52,7 +52,7 @@ def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
         for known in axes.with_interval(base, drawn, "low", "high")
     ]
     marks = base.mark_point(size=46).encode(
-        x=alt.X("change:Q", title="change against the unpruned model, %").axis(grid=True),
+        x=alt.X("change:Q", title="change, % of unpruned").axis(grid=True),
         shape=axes.shape("method", methods),
         tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )

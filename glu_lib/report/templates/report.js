@@ -27,7 +27,7 @@
   // Panels do not fill a container by themselves, and beside a narrow figure there is no room for a legend.
   function fitted(source, width) {
     const spec = structuredClone(source);
-    const config = { font: getComputedStyle(document.body).fontFamily, legend: {}, axisY: { labelLimit: width < 560 ? 96 : 170 } };
+    const config = { font: getComputedStyle(document.body).fontFamily, legend: {}, axisY: { labelLimit: width < 560 ? 104 : 220 } };
     if (spec.facet) {
       const own = spec.resolve?.scale?.y === "independent";
       const columns = Math.max(1, Math.min(spec.columns, Math.floor(width / (own ? 230 : 165))));

@@ -78,6 +78,12 @@ def test_every_figure_is_drawn_without_error_request_or_overflow(visit, desktop,
     )
     assert empty == []
     assert page.locator(".plot svg").count() == page.locator("figure").count() > 20
+    clipped = page.eval_on_selector_all(
+        ".plot svg text",
+        "all => all.map(t => [t.textContent, t.getBoundingClientRect()])"
+        ".filter(([, r]) => r.width && (r.right > innerWidth + 1 || r.left < -1)).map(([text]) => text)",
+    )
+    assert clipped == []
     wider = page.eval_on_selector_all(
         ".plot svg", "all => all.filter(s => s.getBoundingClientRect().right > innerWidth + 1).length"
     )
