@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from glu_lib import hub, listing
-from glu_lib.analysis import conclude, headline_tables, workload_tables, write_tables
+from glu_lib.analysis import Conclusions, conclude, conclude_published, headline_tables, workload_tables, write_tables
 from glu_lib.analysis.comparison import MODEL_KEYS
 from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.cases import Pruning, build_cases
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("consolidate", help="write results.csv, .json and .parquet from the records")
     command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_published(command)
     command.set_defaults(command=_consolidate)
 
     command = commands.add_parser("report", help="write report/index.html and its figures as SVG and PNG")
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--study", type=Path, metavar="FILE", help="the study file of the runs, to know what is missing"
     )
+    _add_published(command)
     command.set_defaults(command=_write_report)
 
     command = commands.add_parser("compare", help="own scores beside the published ones; published energies in joules")
@@ -80,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("table", help="print headline metrics per level as Markdown")
     command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_published(command)
     command.set_defaults(command=_table)
 
     command = commands.add_parser("export", help="write energy records in the layout of optimum-benchmark")
@@ -99,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--method", default="PPM", metavar="NAME", help="pruning method of the model (default PPM)")
     command.set_defaults(command=_push)
     return parser
+
+
+def _add_published(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--published", action="store_true", help="the published study's tables instead of records; DIR is written to"
+    )
 
 
 def _add_run_options(command: argparse.ArgumentParser) -> None:
@@ -158,10 +167,14 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _consolidate(options: argparse.Namespace) -> int:
-    found = conclude(options.results_dir)
+    found = _concluded(options)
     paths = write_tables(options.results_dir, found.rows)
     print(f"{len(found.rows)} rows: {', '.join(map(str, paths))}")
     return _problems(found.problems)
+
+
+def _concluded(options: argparse.Namespace) -> Conclusions:
+    return conclude_published() if options.published else conclude(options.results_dir)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -181,15 +194,16 @@ def _print_listing(listing: Listing) -> None:
 
 
 def _write_report(options: argparse.Namespace) -> int:
-    found = conclude(options.results_dir)
+    found = _concluded(options)
     study = load_study(options.study, STUDY).study if options.study else STUDY
-    paths = write_report(options.results_dir, report_data(found, study))
+    title = "The published study of GLU width pruning" if options.published else "GLU width pruning"
+    paths = write_report(options.results_dir, report_data(found, study, title=title))
     print(f"{paths[0]}\n{len(paths) - 1} files of figures: {options.results_dir / 'report' / 'figures'}")
     return _problems(found.problems)
 
 
 def _table(options: argparse.Namespace) -> int:
-    found = conclude(options.results_dir)
+    found = _concluded(options)
     for table in (*headline_tables(found.rows), *workload_tables(found.rows)):
         print(f"**{table.title}**\n\n{markdown_table(table)}")
     if found.aligned_pairs:

@@ -1,7 +1,7 @@
 """From records to tables: consolidation and the change against the unpruned baseline."""
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
-from glu_lib.analysis.conclusions import Conclusions, conclude
+from glu_lib.analysis.conclusions import Conclusions, conclude, conclude_published
 from glu_lib.analysis.consolidation import Consolidation, consolidate
 from glu_lib.analysis.headline import HeadlineTable, headline_tables, workload_tables
 from glu_lib.analysis.table import COLUMNS, write_tables
@@ -14,6 +14,7 @@ __all__ = [
     "HeadlineTable",
     "aligned_pairs",
     "conclude",
+    "conclude_published",
     "consolidate",
     "headline_tables",
     "workload_tables",

@@ -22,6 +22,8 @@ _DEVIATIONS = 1.96  # two-sided 95 % of a normal distribution
 _SHARES = frozenset({"acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc"})
 _NO_SHARES = frozenset({"truthfulqa_mc2"})
 
+_SUITES = ("paper", "instruct")  # of the built-in study: what was published
+
 Row = dict[str, Any]
 
 
@@ -96,7 +98,9 @@ def _tidy(row: dict[str, str], shapes: dict[tuple[str, str], dict[str, str]], er
         "width": int(shape["intermediate_size"]),
         "expansion_ratio": float(shape["expansion_ratio"]),
         "parameters": int(shape["parameters"]),
-        "suites": " ".join(s.key for s in STUDY.suites.values() if model in s.models and task.key in s.tasks),
+        "suites": " ".join(
+            key for key in _SUITES if task.key in STUDY.suites[key].tasks and model in STUDY.suites[key].models
+        ),
         "subject": task.key,
         "task": task.lm_eval_name,
         "metric": metric,

@@ -9,11 +9,11 @@ from typing import Any
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
-from glu_lib.analysis.comparison import Beside, beside
-from glu_lib.analysis.consolidation import consolidate
-from glu_lib.analysis.degradation import Change, degradation
+from glu_lib.analysis.comparison import ACCURACY_TABLE, Beside, beside, published_rows
+from glu_lib.analysis.consolidation import Consolidation, consolidate
+from glu_lib.analysis.degradation import Change, Degradation, degradation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
-from glu_lib.analysis.trends import Family, Row, Trend, families
+from glu_lib.analysis.trends import Family, Row, Trend, families, level_trends
 from glu_lib.store import Store
 from glu_lib.study import Method
 
@@ -49,7 +49,16 @@ def conclude(results_dir: Path) -> Conclusions:
     """
     found = consolidate(results_dir)
     pruned = degradation(found.rows, Store(results_dir))
-    rows = with_significance(found.rows, pruned.changes)
+    return _conclusions(found, with_significance(found.rows, pruned.changes), pruned)
+
+
+def conclude_published() -> Conclusions:
+    """The same from the published study's scores. It has no samples: no tests, and slopes by the levels alone."""
+    rows = published_rows()
+    return _conclusions(Consolidation(tuple(rows), ()), rows, Degradation((), tuple(level_trends(rows))))
+
+
+def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> Conclusions:
     main = main_families(rows)
     trends_of = {family: [trend for trend in pruned.trends if _is_of(family, trend)] for family in main}
     return Conclusions(
@@ -66,7 +75,7 @@ def conclude(results_dir: Path) -> Conclusions:
         efficiencies=tuple(efficiencies(found.energy_records)),
         correct_answers=tuple(correct_answers(rows)),
         aligned_pairs=tuple(aligned_pairs(found.energy_records)),
-        beside=tuple(beside(rows)),
+        beside=tuple(beside(row for row in rows if row["record"] != ACCURACY_TABLE)),
     )
 
 

@@ -74,7 +74,7 @@ class ReportData:
     title: str = "GLU width pruning"
 
 
-def report_data(found: Conclusions, study: Study) -> ReportData:
+def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pruning") -> ReportData:
     """What a report of `found` shows; `study` says which cases there could have been.
 
     The published energies stand in it if it holds records of a model that was published.
@@ -95,6 +95,7 @@ def report_data(found: Conclusions, study: Study) -> ReportData:
         problems=found.problems,
         missing=missing_cases(study, found.rows),
         runs=runs_of(found.headers),
+        title=title,
     )
 
 

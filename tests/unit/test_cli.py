@@ -86,3 +86,26 @@ def test_the_lm_eval_command_knows_the_suites_scorer(tmp_path):
 def test_what_a_command_does_not_know_is_refused():
     with pytest.raises(SystemExit):
         main(["list", "--modle", "nano"])
+
+
+def test_report_writes_the_page_and_its_figures(tmp_path, capsys):
+    assert main(["report", "--published", str(tmp_path)]) == 0
+    page = (tmp_path / "report/index.html").read_text()
+    assert "llama3b: slope of each task" in page
+    names = {path.name for path in (tmp_path / "report/figures").iterdir()}
+    assert {"slopes-llama3b-ppm.svg", "slopes-llama3b-ppm.png"} <= names
+    stale = tmp_path / "report/figures/older.svg"
+    stale.write_text("")
+    assert main(["report", "--published", str(tmp_path)]) == 0
+    assert not stale.exists()
+    assert capsys.readouterr().out.startswith(str(tmp_path / "report/index.html"))
+
+
+def test_what_was_left_out_shows_in_the_exit_code(tmp_path, capsys):
+    path = tmp_path / "individual_files/nano/p0/torn.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    for command in ("consolidate", "report", "table", "compare"):
+        assert main([command, str(tmp_path)]) == 1
+        assert "left out: " in capsys.readouterr().err
+    assert path.read_text() == "{"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.analysis import conclude
+from glu_lib.analysis import conclude, conclude_published
 from glu_lib.analysis.remembered import FILE
 from glu_lib.analysis.trends import Kind
 
@@ -40,6 +40,19 @@ def test_other_metrics_than_the_headline_have_none(found):
     others = [row for row in found.rows if not row["is_headline"]]
     assert others
     assert all(row["p"] is None and row["delta_low"] is None for row in others)
+
+
+def test_the_published_tables_go_through_the_same_functions():
+    published = conclude_published()
+    assert {trend.model for trend in published.trends} == {"llama1b", "llama3b", "instruct1b"}
+    assert {trend.source for trend in published.trends} == {"levels"}
+    kinds = {(trend.model, trend.task): trend.kind for trend in published.trends}
+    assert kinds["llama3b", "gsm8k"] is Kind.FRAGILE
+    assert kinds["llama1b", "truthfulqa_mc2"] is Kind.IMPROVING
+    pairs = {(pair.model, pair.task_a, pair.task_b): pair for pair in published.correlations}
+    assert round(pairs["llama3b", "mmlu", "truthfulqa_mc2"].r, 3) == -0.864  # as the study prints it
+    assert not published.beside  # a table beside itself says nothing
+    assert not published.problems
 
 
 def test_claims_are_made_of_ppm_with_plain_widths(found):
