@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.cases import Case, CaseKind, build_cases, run_order
-from glu_lib.errors import StudyError
+from glu_lib.errors import RecordError, StudyError
 from glu_lib.experiment import Experiment
+from glu_lib.leases import PATIENCE_S
 from glu_lib.settings import Settings
 from glu_lib.store import read_record
 
@@ -97,21 +98,41 @@ def _cases(experiment: Experiment, model: str, levels: Sequence[int] | None) -> 
 
 
 def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
-    """Run what is not done, one load per (model, level), with a progress bar; return every case's record."""
+    """Run what is not done, one load per (model, level), with a progress bar; return every case's record.
+
+    What another run on the same results folder works on is put off, and then waited for.
+    """
     from tqdm.auto import tqdm
 
-    bar = tqdm(total=len(cases), unit="case")
-    experiment.expect([case for case in cases if not experiment.is_done(case)])
-    for _, members in groupby(run_order(cases, experiment.settings.seed), key=lambda case: case.group):
-        group = list(members)
-        pending = [case for case in group if not experiment.is_done(case)]
-        bar.update(len(group) - len(pending))
-        if not pending:
-            continue
-        with experiment.prepared(pending[0].model, pending[0].pruning) as prepared:
-            for case in pending:
-                bar.set_description(case.id)
-                experiment.run(case, prepared)
-                bar.update()
-    bar.close()
+    pending = [case for case in run_order(cases, experiment.settings.seed) if not experiment.is_done(case)]
+    experiment.expect(pending)
+    with tqdm(total=len(cases), initial=len(cases) - len(pending), unit="case") as bar:
+        for wait_s in (0.0, PATIENCE_S):
+            finished: list[Case] = []
+            for _, members in groupby(pending, key=lambda case: case.group):
+                finished += _run_level(experiment, list(members), bar, wait_s)
+            pending = [case for case in pending if case not in finished]
+    if pending:
+        raise RecordError(
+            f"{pending[0].id}: another run on this results folder works on it; call again when it has ended"
+        )
     return [read_record(experiment.state(case).path) for case in cases]
+
+
+def _run_level(experiment: Experiment, cases: list[Case], bar: Any, wait_s: float) -> list[Case]:
+    """Run the cases of one (model, level) whose leases this run can have; returns those that are done then."""
+    leases = experiment.leases
+    mine = [case for case in cases if leases.take(case, wait_s=wait_s)]
+    try:
+        # Another run may have finished some meanwhile; those measured in turn with another level still have to be told.
+        to_run = [case for case in mine if experiment.has_measured(case) or not experiment.is_done(case)]
+        if to_run:
+            with experiment.prepared(to_run[0].model, to_run[0].pruning) as prepared:
+                for case in to_run:
+                    bar.set_description(case.id)
+                    experiment.run(case, prepared)
+        bar.update(len(mine))
+    finally:
+        for case in mine:
+            leases.give_back(case)
+    return mine

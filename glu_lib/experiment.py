@@ -19,6 +19,7 @@ from glu_lib.errors import AccessError, SettingsError, VerificationError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
 from glu_lib.identity import ModelIdentity, applied_template, random_identity, resolve_identity
 from glu_lib.interleaving import Interleaving
+from glu_lib.leases import Leases
 from glu_lib.lm_eval_files import write_lm_eval_files
 from glu_lib.memory import peak_memory
 from glu_lib.models import build_on_meta, check_architecture, load_model
@@ -49,6 +50,7 @@ class Experiment:
     meter: EnergyMeter = field(init=False)
     _identities: dict[str, ModelIdentity | AccessError] = field(default_factory=dict)
     threads: ThreadChoice = field(init=False)
+    leases: Leases = field(init=False)
     levels: Interleaving = field(init=False)
     _measured: dict[str, dict[str, Any]] = field(default_factory=dict)
     _encodings: dict[str, Encodings] = field(default_factory=dict)
@@ -59,10 +61,11 @@ class Experiment:
         set_library_defaults()
         self.environment = detect_environment(self.settings)
         self.threads = ThreadChoice(self.settings.threads)
-        self.levels = Interleaving(self._prepare, self._profile, self.settings.seed)
         # Figures of random weights never stand beside those of real ones.
         folder = self.settings.results_dir
         self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
+        self.leases = Leases(self.store.root, self.settings.limit)
+        self.levels = Interleaving(self._prepare, self._profile, self.leases.take, self.settings.seed)
         intensity, country = self.settings.carbon_intensity, self.settings.country
         self.meter = EnergyMeter(country_intensity(country) if country else intensity)
 
@@ -184,6 +187,10 @@ class Experiment:
         parts["memory"] = prepared.memory
         return self._write(case, prepared.pruning, started_at, time.perf_counter() - start_s, parts, samples)
 
+    def has_measured(self, case: Case) -> bool:
+        """Whether `case` was measured in turn with another level and only waits to be returned by `run`."""
+        return case.id in self._measured
+
     def passes(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
         """Passes over an energy case's prompts, one per seed, tokenized and warm: for a timer of another kind."""
         return self._profile(case, prepared).passes()
@@ -196,6 +203,8 @@ class Experiment:
             parts["memory"] = model.memory
             duration_s = parts.pop("measuring_s")
             self._measured[measured.id] = self._write(measured, model.pruning, started_at, duration_s, parts)
+            if measured != case:
+                self.leases.give_back(measured)
         return self._measured.pop(case.id)
 
     def _profile(self, case: Case, prepared: PreparedModel) -> WorkloadProfile:

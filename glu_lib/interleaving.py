@@ -44,6 +44,7 @@ class Interleaving:
 
     prepare: Callable[[ModelVariant, Pruning], PreparedModel]
     profile: Callable[[Case, PreparedModel], WorkloadProfile]
+    may_measure: Callable[[Case], bool]
     order_seed: int
     expected: list[Case] = field(default_factory=list)
     residents: dict[str, PreparedModel] = field(default_factory=dict)
@@ -97,7 +98,7 @@ class Interleaving:
 
     def _companions(self, cases: Sequence[Case]) -> list[Turn]:
         found = []
-        for case in cases:
+        for case in filter(self.may_measure, cases):
             try:
                 if case.group not in self.residents:
                     self.residents[case.group] = self.prepare(case.model, case.pruning)

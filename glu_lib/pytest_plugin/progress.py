@@ -44,13 +44,13 @@ class Progress:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._left: list[str] = []
+        self._left: dict[str, str] = {}  # subjects by case id
         self._total = 0
         self._durations_s: defaultdict[str, list[float]] = defaultdict(list)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which subjects are to come, to know the time left."""
-        self._left = [case.subject_key for item in session.items if (case := case_of(item))]
+        self._left = {case.id: case.subject_key for item in session.items if (case := case_of(item))}
         self._total = len(self._left)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if self._left and reporter is not None and self._config.get_verbosity() == 0:
@@ -71,9 +71,9 @@ class Progress:
             return
         case_id = str(dict(report.user_properties)[CASE_PROPERTY])
         if report.when == "setup" and report.outcome != "passed":
-            self._left.pop(0)
+            self._left.pop(case_id, None)
         elif report.when == "call":
-            subject = self._left.pop(0)
+            subject = self._left.pop(case_id)
             own_s = dict(report.user_properties).get(SECONDS_PROPERTY)
             self._durations_s[subject].append(own_s if isinstance(own_s, float) else report.duration)
             self._print(case_id, report)
@@ -93,7 +93,7 @@ class Progress:
     def _seconds_left(self) -> float:
         """Sum over what is left of the mean duration of that subject so far, else of all subjects."""
         overall = statistics.fmean(value for values in self._durations_s.values() for value in values)
-        return sum(statistics.fmean(self._durations_s.get(subject) or [overall]) for subject in self._left)
+        return sum(statistics.fmean(self._durations_s.get(subject) or [overall]) for subject in self._left.values())
 
     def _speaks_for(self, report: pytest.TestReport) -> bool:
         return self._config.get_verbosity() == 0 and any(name == CASE_PROPERTY for name, _ in report.user_properties)

@@ -20,6 +20,7 @@ from glu_lib.store import CaseState, Status, write_atomically
 CASE_PROPERTY = "glu_case"
 PENDING_PROPERTY = "glu_pending"
 _ENERGY = "energy workloads"
+_ELSEWHERE = "another run on this results folder"
 _ALONE = (
     "energy workloads cannot be measured under pytest-xdist: workers share the machine, and pytest-benchmark measures "
     "nothing there; run them without -n"
@@ -32,11 +33,13 @@ class Plan:
 
     `announced` are those whose error has been shown: the first case fails with it, the others are
     skipped and stay pending. Keys are `llama1b` for a model, `llama1b-p40` for one level of it.
+    `elsewhere` are the ids of cases that another run on the same results folder works on.
     """
 
     states: dict[str, CaseState] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)
 
     def count(self, status: Status) -> int:
         """Number of selected cases in this status."""
@@ -63,13 +66,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     plan = config.stash[PLAN]
     items = {item: case for item in session.items if (case := case_of(item))}
     for case in items.values():
-        _look_up(plan, config.stash[EXPERIMENT], case)
+        look_up(plan, config.stash[EXPERIMENT], case)
     weights = config.stash[EXPERIMENT].settings.weights
     if weights is Weights.RANDOM and any(case.kind is CaseKind.ACCURACY for case in items.values()):
         raise pytest.UsageError(RANDOM_ACCURACY)
     if items:
-        pending = [item for item, case in items.items() if not _is_done(config, case)]
-        done = [case.id for case in items.values() if _is_done(config, case)]
+        pending = [item for item, case in items.items() if not is_done(config, case)]
+        done = [case.id for case in items.values() if is_done(config, case)]
         if pending:
             _check_writable(config)
         config.stash[EXPERIMENT].expect([items[item] for item in pending])
@@ -83,14 +86,16 @@ def _check_writable(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
-def _look_up(plan: Plan, experiment: Experiment, case: Case) -> None:
+def look_up(plan: Plan, experiment: Experiment, case: Case) -> None:
+    """Note whether `case` is done, or why its model cannot be had."""
     try:
         plan.states[case.id] = experiment.state(case)
     except AccessError as error:
         plan.blocked[case.model.key] = str(error)
 
 
-def _is_done(config: pytest.Config, case: Case) -> bool:
+def is_done(config: pytest.Config, case: Case) -> bool:
+    """Whether `case` needs no run, as far as the plan knows."""
     state = config.stash[PLAN].states.get(case.id)
     return state is not None and state.status is Status.DONE and not config.getoption("rerun")
 
@@ -103,8 +108,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     item.user_properties.append((CASE_PROPERTY, case.id))
     plan = item.config.stash[PLAN]
-    if _is_done(item.config, case):
+    if is_done(item.config, case):
         pytest.skip(f"done: {plan.states[case.id].path}")
+    if case.id in plan.elsewhere:
+        item.user_properties.append((PENDING_PROPERTY, _ELSEWHERE))
+        pytest.skip(f"{_ELSEWHERE} works on it; when that has ended: pytest --lf")
     if case.kind is CaseKind.ENERGY and hasattr(item.config, "workerinput"):
         plan.blocked.setdefault(_ENERGY, _ALONE)
     causes = (_ENERGY, case.model.key, case.group) if case.kind is CaseKind.ENERGY else (case.model.key, case.group)

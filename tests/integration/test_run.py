@@ -1,6 +1,7 @@
 """The main job through pytest: run, skip what is done, resume, refuse."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ def records(suite):
 
 def test_two_levels_are_run_then_skipped_then_stale(suite):
     first = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    first.assert_outcomes(passed=16, deselected=1010)
+    first.assert_outcomes(passed=16, deselected=1012)
     first.stdout.fnmatch_lines(
         [
             "glu width pruning: 16 cases of nano in 2 (model, level) groups, 0 done",
@@ -41,7 +42,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
     assert len(json.loads((suite.path / "results/results.json").read_text())) >= 16
 
     second = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-rs", "-p", "no_torch")
-    second.assert_outcomes(skipped=16, deselected=1010)
+    second.assert_outcomes(skipped=16, deselected=1012)
     second.stdout.fnmatch_lines(["glu width pruning: 16 cases*16 done", "SKIPPED*done: *nano-p0-architecture.json"])
 
     path = suite.path / "results/individual_files/nano/p40/nano-p40-sums-limit4.json"
@@ -49,7 +50,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
     record["done_key"]["few-shot"] = 3
     path.write_text(json.dumps(record))
     third = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    third.assert_outcomes(passed=1, skipped=15, deselected=1010)
+    third.assert_outcomes(passed=1, skipped=15, deselected=1012)
     third.stdout.fnmatch_lines(["stale, will run again: nano-p40-sums: few-shot 3 -> 0"])
 
 
@@ -111,12 +112,12 @@ def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
     assert len(records(suite)) == 56
     assert json.loads((suite.path / ".pytest_cache/v/glu/done").read_text())
     assert not (suite.path / ".pytest_cache/v/cache/lastfailed").read_text().count("nano")
-    suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=970)
+    suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=972)
 
 
 def test_a_model_that_cannot_be_reached_is_one_clear_error(suite):
     result = suite.runpytest_subprocess("-k", "llama1b and p40 and (boolq or piqa or wikitext)", "-p", "no_torch")
-    result.assert_outcomes(errors=1, skipped=2, deselected=1023)
+    result.assert_outcomes(errors=1, skipped=2, deselected=1025)
     text = result.stdout.str()
     assert text.count("model llama1b (meta-llama/Llama-3.2-1B) cannot be reached: no connection to") == 1
     assert "Traceback" not in text
@@ -168,9 +169,9 @@ def test_the_options_are_explained_in_the_users_words(suite):
 
 def test_the_results_folder_can_be_given_by_environment_and_ini(suite, monkeypatch):
     only = ("-k", "nano and p40 and architecture")
-    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(passed=1, deselected=1025)
+    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(passed=1, deselected=1027)
     monkeypatch.setenv("GLU_RESULTS_DIR", str(suite.path / "by_environment"))
-    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=1025)
+    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=1027)
     for folder in ("by_ini", "by_environment"):
         assert (suite.path / folder / "individual_files/nano/p40/nano-p40-architecture.json").exists()
 
@@ -179,7 +180,7 @@ def test_a_results_folder_that_cannot_be_written_costs_one_line_per_case(suite):
     (suite.path / "results").mkdir()
     (suite.path / "results/individual_files").write_text("in the way")
     result = suite.runpytest_subprocess("-k", "nano and p40 and architecture")
-    result.assert_outcomes(failed=1, deselected=1025)
+    result.assert_outcomes(failed=1, deselected=1027)
     result.stdout.fnmatch_lines(["*the record cannot be written (*); free space, or choose another --results-dir"])
 
 
@@ -187,7 +188,7 @@ def test_workers_load_each_level_once_and_give_the_serial_records(suite):
     parallel = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-n", "2", "--dist", "loadgroup", "--results-dir", "two")
     parallel.assert_outcomes(passed=16)
     serial = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "--results-dir", "one")
-    serial.assert_outcomes(passed=16, deselected=1010)
+    serial.assert_outcomes(passed=16, deselected=1012)
     scores = {}
     for folder in ("one", "two"):
         found = [json.loads(path.read_text()) for path in (suite.path / folder).glob("individual_files/*/*/*.json")]
@@ -211,7 +212,7 @@ def test_workloads_leave_records_tables_and_timings(suite):
     result = suite.runpytest_subprocess(
         *CARBON, "-k", "nano and (p0 or p40) and facts_latency_b1", "--benchmark-json=timings.json"
     )
-    result.assert_outcomes(passed=2, deselected=1024)
+    result.assert_outcomes(passed=2, deselected=1026)
     result.stdout.fnmatch_lines(
         [
             "nano, joules per token, gross, only 4 prompts (estimated): mean over the repeats, change against p0",
@@ -281,3 +282,20 @@ def test_one_command_compares_aligned_with_plain_widths(suite):
         ["mine, prefill_b1, divisor 128, prefill: time to first token, ms", "*level*width*aligned*", "*p40*308*256*"]
     )
     result.stdout.fnmatch_lines(["mine, decode_b1, divisor 128, decoding: time per output token, ms"])
+
+
+def test_two_runs_on_one_folder_share_the_cases_out(suite):
+    """Started together on the same selection: each case is measured by one of them, none by both."""
+    command = [sys.executable, "-m", "pytest", *QUICK, "-k", "nano and (p0 or p40)", "-rs"]
+    runs = [
+        subprocess.Popen(
+            [*command, "-o", f"cache_dir=cache{number}"], cwd=suite.path, stdout=subprocess.PIPE, text=True
+        )
+        for number in range(2)
+    ]
+    outputs = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    measured = [int(found[1]) if (found := re.search(r"(\d+) passed", output)) else 0 for output in outputs]
+    assert sum(measured) == 16
+    assert len(list(suite.path.glob("results/individual_files/**/*.json"))) == 16
+    assert not list(suite.path.glob("results/leases/*"))
