@@ -35,7 +35,8 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
             "*facts *",
             "nano, only 4 samples per task: energy per case in joules, and time (*)",
             "records: *individual_files",
-            "tables:  *results.csv, results.json",
+            "report:  *report*index.html (figures as files: python -m glu_lib report *",
+            "tables:  *results.csv, results.json, results.parquet",
         ]
     )
     assert len(records(suite)) == 16
@@ -56,12 +57,15 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
 
 # A finder, not an empty entry in sys.modules: scipy looks there to see what kind of array it was given.
 NO_TORCH = """
+import importlib.machinery
 import sys
 
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ImportError("this run must not need torch")
+        return importlib.machinery.ModuleSpec(name, self) if name == "torch" else None
+
+    def create_module(self, spec):
+        raise ImportError("this run must not need torch")
 
 sys.meta_path.insert(0, NoTorch())
 """
