@@ -274,7 +274,12 @@ class Experiment:
     def _idle_power(self, prepared: PreparedModel) -> IdlePower | None:
         """What the machine draws at rest with a model resident; measured once per run, None if that was not asked."""
         if self._idle is None and self.settings.idle_s > 0:
-            self._idle = measure_idle(self.meter, prepared.loaded.model.device, self.settings.idle_s)
+            self._idle = measure_idle(
+                self.meter,
+                prepared.loaded.model.device,
+                self.settings.idle_s,
+                allow_shared=self.settings.allow_shared,
+            )
         return self._idle
 
     def _encodings_of(self, variant: ModelVariant) -> Encodings:

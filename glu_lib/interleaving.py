@@ -18,7 +18,7 @@ from glu_lib.study import ModelVariant, Workload
 
 # Share of the free memory that further models may take; the rest is for their caches and activations.
 _SHARE_FOR_MODELS = 0.7
-ALONE = "no other level was waiting"
+ALONE = "no other level was waiting: not asked for, or measured in another run"
 DO_NOT_FIT = "the models of all levels do not fit in memory together; levels ran one after the other, in random order"
 OUT_OF_MEMORY = "memory ran out beside the models of the other levels; levels ran one after the other, in random order"
 

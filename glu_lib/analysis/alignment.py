@@ -9,8 +9,13 @@ from typing import Any
 
 from glu_lib.profiling.statistics import summarize
 
-# What is compared, as printed, and where a repeat has it. A prompt's first token is prefill, the later ones decoding.
+# What is compared, as printed, and where a repeat has it. The window holds many passes; times of single tokens are
+# medians over a few generations, of which a prompt's first token is prefill and the later ones are decoding.
 FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
+    "time_per_response_ms": (
+        "time per response over the whole window, ms",
+        lambda repeat: 1000 * repeat["energy"]["window_s"] / (repeat["passes"] * repeat["rows"]),
+    ),
     "time_to_first_token_ms": ("prefill: time to first token, ms", lambda repeat: repeat["time_to_first_token_ms"]),
     "time_per_output_token_ms": (
         "decoding: time per output token, ms",
@@ -48,6 +53,7 @@ class AlignedPair:
     percent: int
     divisor: int
     figure: str
+    energy_quality: str | None
     width: int
     aligned_width: int
     expansion_ratio: float
@@ -62,7 +68,8 @@ class AlignedPair:
 def aligned_pairs(records: Iterable[Mapping[str, Any]]) -> list[AlignedPair]:
     """Every level of a workload that was measured both plain and rounded, in the order of the records.
 
-    Records are paired if their done keys differ in the divisor alone, so on the same device and versions.
+    Records are paired if their done keys differ in the divisor alone, so on the same device and versions, with the same
+    number of threads, and if their repeats took turns in the same run (or could not take turns at all).
     """
     found = {_place(record): record for record in records if record["kind"] == "energy"}
     pairs = []
@@ -80,7 +87,14 @@ def _place(record: Mapping[str, Any]) -> tuple[tuple[str, ...], int, int | None]
     key = record["done_key"]
     pruning = ("percent", "method", "divisor", "optipfair")
     family = tuple(f"{name}={value}" for name, value in sorted(key.items()) if name not in pruning)
+    family = (*family, f"threads={record['runtime']['threads']}", f"schedule={_turns(record)}")
     return (record["case"]["model"], *family), record["case"]["percent"], record["case"]["divisor"]
+
+
+def _turns(record: Mapping[str, Any]) -> Any:
+    """The order in which its repeats and those of other levels took turns; None if they did not."""
+    schedule = record["schedule"]
+    return schedule["orders"] if schedule["interleaved"] else None
 
 
 def _pair(
@@ -96,6 +110,7 @@ def _pair(
         percent=case["percent"],
         divisor=case["divisor"],
         figure=figure,
+        energy_quality=aligned["repeats"][0]["energy"]["quality"],
         width=plain["pruning"]["width"],
         aligned_width=pruning["width"],
         expansion_ratio=plain["pruning"]["expansion_ratio"],

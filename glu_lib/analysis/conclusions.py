@@ -11,7 +11,7 @@ from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
 from glu_lib.analysis.comparison import ACCURACY_TABLE, Beside, beside, published_rows
 from glu_lib.analysis.consolidation import Consolidation, consolidate
-from glu_lib.analysis.degradation import Change, Degradation, degradation
+from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
 from glu_lib.analysis.trends import Family, Row, Trend, families, level_trends
 from glu_lib.store import Store
@@ -22,14 +22,16 @@ from glu_lib.study import Method
 class Conclusions:
     """What the records of a results folder say; a sequence is empty where there is nothing to say.
 
-    `rows` is the tidy table with its significance, `problems` names records that were left out, `headers` are their
-    case, done key, environment and timing. Claims over several tasks (`curves`, `correlations`, `trade_offs`) are made
+    `rows` is the tidy table with its significance, `problems` names records and samples that could not be used,
+    `untested` the changes that were not tested for another reason, `headers` are the records' case, done key,
+    environment and timing. Claims over several tasks (`curves`, `correlations`, `trade_offs`) are made
     per model of the levels pruned by PPM without a divisor, from complete runs where there are any.
     """
 
     rows: tuple[Row, ...]
     problems: tuple[str, ...]
     headers: tuple[dict[str, Any], ...]
+    untested: tuple[str, ...]
     changes: tuple[Change, ...]
     trends: tuple[Trend, ...]
     curves: tuple[GroupCurve, ...]
@@ -63,7 +65,12 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
     trends_of = {family: [trend for trend in pruned.trends if _is_of(family, trend)] for family in main}
     return Conclusions(
         rows=tuple(rows),
-        problems=found.problems,
+        problems=(*found.problems, *dict.fromkeys(change.reason for change in pruned.changes if change.is_defect)),
+        untested=tuple(
+            change.reason
+            for change in pruned.changes
+            if change.comparison is None and not change.is_defect and change.reason != BASELINE
+        ),
         headers=found.headers,
         changes=pruned.changes,
         trends=pruned.trends,

@@ -51,7 +51,7 @@ def consolidate(results_dir: Path) -> Consolidation:
     for path in store.record_paths():
         try:
             record = read_record(path)
-            _check_schema(path, record)
+            _check_record(path, record)
             rows = list(_rows(record, store.relative(path)))
             _check_numbers(path, rows)
             place = (record["case"]["id"], record["done_key"].get("limit"))
@@ -98,12 +98,14 @@ def _without_random(entries: list[_Entry]) -> tuple[list[_Entry], list[str]]:
     return [entry for entry in entries if entry.path not in paths], sorted(lines)
 
 
-def _check_schema(path: Path, record: dict[str, Any]) -> None:
+def _check_record(path: Path, record: dict[str, Any]) -> None:
     schema = record["done_key"].get("schema")
     if schema != SCHEMA_VERSION:
         raise RecordError(
             f"{path}: a record of schema {schema}, this version reads {SCHEMA_VERSION}; run the case again"
         )
+    if record["kind"] == "energy" and not record["repeats"]:
+        raise RecordError(f"{path}: an energy record without repeats; run the case again")
 
 
 def _check_numbers(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -188,6 +190,8 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _comparable(record: dict[str, Any]) -> str:
     """What a record and its baseline must share: the done key without its pruning fields."""
     key = {name: value for name, value in record["done_key"].items() if name not in _PRUNING_FIELDS}
+    if record["kind"] == "energy":  # threads were measured, and another number of them is another speed
+        key["threads"] = record["runtime"]["threads"]
     return json.dumps(key, sort_keys=True)
 
 

@@ -16,7 +16,7 @@ from glu_lib.errors import RecordError
 from glu_lib.store import Store, read_record
 
 BASELINE = "this is the baseline"
-_STATISTICS = 1  # raised when a test or an interval is computed otherwise: what is remembered then counts no more
+_STATISTICS = 2  # raised when a test or an interval is computed otherwise: what is remembered then counts no more
 NO_BASELINE = "p0 of the same measurement is missing; run it"
 
 
@@ -25,7 +25,8 @@ class Change:
     """One headline row: its comparison with p0, or the reason why there is none.
 
     `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of
-    its family. `is_at_chance` also stands at p0; None without chance level or without items.
+    its family. `is_at_chance` also stands at p0; None without chance level or without items. `is_defect` says that the
+    reason is a file that should be there or readable, not just a level or items too few.
     """
 
     case: str
@@ -34,6 +35,7 @@ class Change:
     reason: str = ""
     p_holm: float | None = None
     is_at_chance: bool | None = None
+    is_defect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +132,19 @@ def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resam
     mine = items[row["record"]]
     change = Change(row["case"], row["record"], None)
     if isinstance(mine, str):
-        return replace(change, reason=mine)
+        return replace(change, reason=mine, is_defect=True)
     try:
         change = replace(change, is_at_chance=at_chance(pair([mine]), row["chance"], resamples=resamples, seed=seed))
         if row["percent"] == 0:
             return replace(change, reason=BASELINE)
         baseline = _baseline(row, group, items)
         if isinstance(baseline, str):
-            return replace(change, reason=baseline)
-        return replace(change, comparison=compare(pair([baseline, mine]), resamples=resamples, seed=seed))
+            return replace(change, reason=baseline, is_defect=row["baseline"] is not None)
+        try:
+            pairs = pair([baseline, mine])
+        except RecordError as error:
+            return replace(change, reason=str(error), is_defect=True)
+        return replace(change, comparison=compare(pairs, resamples=resamples, seed=seed))
     except RecordError as error:
         return replace(change, reason=str(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,6 +81,17 @@ def workload_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
         chosen = [row | {"metric": unit} for row in found if row["kind"] == "energy" and row["metric"] == metric]
         tables += [replace(table, figure=figure) for table in _tables(chosen)]
     return tables
+
+
+def main_tables(tables: Iterable[HeadlineTable]) -> list[HeadlineTable]:
+    """Per model the table that is spoken of: PPM with plain widths, complete or, without that, of most samples."""
+    chosen: dict[str, HeadlineTable] = {}
+    for table in tables:
+        if table.method in (None, "PPM") and not table.divisor:
+            other = chosen.get(table.model)
+            if other is None or (other.limit and (table.limit or math.inf) > other.limit):
+                chosen[table.model] = table
+    return list(chosen.values())
 
 
 def _tables(scores: list[dict[str, Any]]) -> list[HeadlineTable]:

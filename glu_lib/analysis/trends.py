@@ -186,7 +186,8 @@ def family_of(row: Row) -> Family:
 def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Least-squares slopes of scores (…, levels) over `removed` (levels,)."""
     centred = removed - removed.mean()
-    slopes: np.ndarray = scores @ centred / (centred @ centred)
+    # Less the first level, so that constant scores give exactly 0: `centred` sums to 0 only up to rounding.
+    slopes: np.ndarray = (scores - scores[..., :1]) @ centred / (centred @ centred)
     return slopes
 
 

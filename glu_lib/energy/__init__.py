@@ -1,7 +1,7 @@
 """Energy: windows in joules with their sources, and checks that catch impossible figures."""
 
 from glu_lib.energy.conditions import check_exclusive, gpu_state, observed_conditions
-from glu_lib.energy.idle import IdlePower, idle_power, measure_idle
+from glu_lib.energy.idle import ATTEMPTS, IdlePower, busy_machine, idle_power, measure_idle
 from glu_lib.energy.plausibility import Claim, implausible, padded
 from glu_lib.energy.window import (
     JOULES_PER_KWH,
@@ -17,6 +17,7 @@ from glu_lib.energy.window import (
 )
 
 __all__ = [
+    "ATTEMPTS",
     "JOULES_PER_KWH",
     "Claim",
     "Component",
@@ -25,6 +26,7 @@ __all__ = [
     "IdlePower",
     "Quality",
     "Window",
+    "busy_machine",
     "check_exclusive",
     "country_intensity",
     "gpu_state",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import MeasurementError
 
 if TYPE_CHECKING:
     import torch
+
+# More than this share of a core by others and an energy figure of the whole machine is not the model's.
+MOST_OTHER_CORES = 0.25
 
 
 def gpu_state(device: torch.device) -> dict[str, float] | None:
@@ -54,14 +59,47 @@ def check_exclusive(device: torch.device, *, allow_shared: bool) -> bool:
 def observed_conditions(device: torch.device, *, allow_shared: bool) -> Iterator[dict[str, Any]]:
     """Conditions before and after the block; `after` is there once it has ended.
 
+    `other_cpu_cores` is what other processes used of the processor meanwhile, in cores. On CPU the block counts as
+    exclusive only below MOST_OTHER_CORES: CodeCarbon's figures are the whole machine's.
+
     Raises:
-        MeasurementError: if the machine is shared and that is not allowed.
+        MeasurementError: if the GPU or the run is shared and that is not allowed.
     """
     conditions: dict[str, Any] = {"exclusive": check_exclusive(device, allow_shared=allow_shared)}
     conditions["gpu_before"] = gpu_state(device)
+    before = _cpu_seconds()
     yield conditions
+    after = _cpu_seconds()
+    conditions["other_cpu_cores"] = other_cpu_cores(before, after)
     conditions["gpu_after"] = gpu_state(device)
     conditions["exclusive"] &= check_exclusive(device, allow_shared=True)
+    if device.type == "cpu":
+        conditions["exclusive"] &= conditions["other_cpu_cores"] < MOST_OTHER_CORES
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSeconds:
+    """Seconds by the wall clock, of work by all processes of the machine, and of work by this one."""
+
+    wall_s: float
+    machine_s: float
+    own_s: float
+
+
+def other_cpu_cores(before: CpuSeconds, after: CpuSeconds) -> float:
+    """Cores that other processes kept busy on average: (machine's work − own work) / wall-clock time, never below 0."""
+    others_s = (after.machine_s - before.machine_s) - (after.own_s - before.own_s)
+    return max(0.0, others_s / max(after.wall_s - before.wall_s, 1e-9))
+
+
+def _cpu_seconds() -> CpuSeconds:
+    import psutil
+
+    machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    idle_s = machine.idle + getattr(machine, "iowait", 0.0)
+    # Time that a hypervisor or a guest accounts for is not this machine's work; guest time is part of user time.
+    others_s = sum(getattr(machine, name, 0.0) for name in ("steal", "guest", "guest_nice"))
+    return CpuSeconds(time.perf_counter(), sum(machine) - idle_s - others_s, own.user + own.system)
 
 
 def _others(device: torch.device) -> Iterator[str]:

@@ -22,7 +22,8 @@ def alignment_tables(pairs: Sequence[AlignedPair]) -> Iterator[tuple[str, list[l
     for model, workload, figure in places:
         mine = [pair for pair in pairs if (pair.model, pair.workload, pair.figure) == (model, workload, figure)]
         rows = [_cells(pair) for pair in sorted(mine, key=lambda pair: pair.percent)]
-        yield f"{model}, {workload}, divisor {mine[0].divisor}, {FIGURES[figure][0]}", rows
+        quality = f" ({mine[0].energy_quality})" if "joules" in FIGURES[figure][0] else ""
+        yield f"{model}, {workload}, divisor {mine[0].divisor}, {FIGURES[figure][0]}{quality}", rows
 
 
 def _cells(pair: AlignedPair) -> list[str]:

@@ -52,8 +52,9 @@ class ReportData:
         correct_answers: joules per correct answer (`analysis.efficiency.CorrectAnswers`).
         aligned_pairs: plain against rounded widths (`analysis.alignment.AlignedPair`).
         restated: the published energies in joules (`analysis.restated.RestatedEnergy`).
-        problems: one line per record that was left out.
-        missing: declared cases without a record, by model.
+        problems: one line per record or samples file that could not be used.
+        untested: one line per change that was not tested.
+        missing: declared cases without a complete record, by model.
         runs: what ran, on what (`runs_of`).
         title: heading of the page.
     """
@@ -69,6 +70,7 @@ class ReportData:
     aligned_pairs: Sequence[AlignedPair] = ()
     restated: Sequence[RestatedEnergy] = ()
     problems: Sequence[str] = ()
+    untested: Sequence[str] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     runs: Sequence[Run] = ()
     title: str = "GLU width pruning"
@@ -93,19 +95,24 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         aligned_pairs=found.aligned_pairs,
         restated=[row for table in ENERGY_TABLES for row in energy_restated(table)] if is_published else (),
         problems=found.problems,
-        missing=missing_cases(study, found.rows),
+        untested=found.untested,
+        missing=missing_cases(study, found.rows) if found.headers else {},  # of a published table nothing is
         runs=runs_of(found.headers),
         title=title,
     )
 
 
 def missing_cases(study: Study, rows: Iterable[Row]) -> dict[str, list[str]]:
-    """Ids of cases without a record, by model: of the suites that were begun on it, pruned by PPM with plain widths."""
+    """Ids of cases without a record, by model: of the suites that were begun on it, pruned by PPM with plain widths.
+
+    Quick looks with a sample limit do not count: they leave the case to be done.
+    """
     begun: dict[str, set[str]] = {}
     known = set()
     for row in rows:
         begun.setdefault(row["model"], set()).update(row["suites"].split())
-        known.add(row["case"])
+        if row["limit"] is None:
+            known.add(row["case"])
     missing: dict[str, list[str]] = {}
     for case in build_cases(study):
         if case.id not in known and begun.get(case.model.key, set()) & set(case.suites):

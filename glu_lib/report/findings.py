@@ -11,8 +11,9 @@ from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.claims import Correlation, TradeOff
 from glu_lib.analysis.comparison import Beside
 from glu_lib.analysis.efficiency import Efficiency
+from glu_lib.analysis.headline import main_tables
 from glu_lib.analysis.significance import ALPHA, is_significant
-from glu_lib.analysis.trends import Trend
+from glu_lib.analysis.trends import FEWEST_LEVELS, Source, Trend
 from glu_lib.architecture import format_ratio
 from glu_lib.cases import STAR_RATIO
 from glu_lib.report import number
@@ -36,9 +37,10 @@ class Finding:
 
 def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]:
     """What the data say, model by model in the order of the tables; empty where nothing is known."""
-    main = [table for table in tables if table.method in (None, "PPM") and not table.divisor and not table.limit]
+    main = main_tables(tables)
     found = [finding for table in main for finding in _scores(table)]
-    found += [*_kinds(data.trends), *_correlations(data.correlations), *_trade_offs(data.trade_offs)]
+    found += [finding for table in main for finding in _kinds(table, data.trends)]
+    found += [*_correlations(data.correlations), *_trade_offs(data.trade_offs)]
     found += [*_efficiency(data.efficiencies), *_beside(data.beside)]
     return found
 
@@ -51,15 +53,23 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     changes = sorted((change_percent(row, row["delta"]) or 0.0, str(row["subject"])) for row in rows)
     mean = statistics.fmean(change for change, _ in changes)
     (worst, worst_task), (best, best_task) = changes[0], changes[-1]
-    text = (
-        f"At {format_ratio(rows[0]['expansion_ratio'])} (p{percent}{_fewer(table, rows[0])}) "
-        f"{_count(len(rows), 'task')} keep {100 + mean:.0f} % of the unpruned score on average: from "
-        f"{worst_task} ({number.percent(worst)}) to {best_task} ({number.percent(best)})."
-    )
+    look = f"Quick look, {table.limit} samples per task: at" if table.limit else "At"
+    place = f"{look} {format_ratio(rows[0]['expansion_ratio'])} (p{percent}{_fewer(table, rows[0])})"
+    if len(rows) == 1:
+        text = f"{place} {worst_task} changes by {number.percent(worst)}."
+    else:
+        text = (
+            f"{place} {len(rows)} tasks keep {100 + mean:.0f} % of their unpruned score on average: from "
+            f"{worst_task} ({number.percent(worst)}) to {best_task} ({number.percent(best)})"
+        )
+        inverted = any(not row["higher_is_better"] for row in rows)
+        text += f"{', perplexity as baseline / value' if inverted else ''}."
     tested = [row for row in rows if row.get("p_holm") is not None]
     if tested:
         certain = sum(is_significant(row) for row in tested)
-        text += f" {certain} of {_count(len(tested), 'change')} {_are(certain)} significant after Holm's correction."
+        one = "It is" if certain else "It is not"
+        many = f"{certain} of {len(tested)} changes {_are(certain)}"
+        text += f" {one if len(tested) == 1 else many} significant after Holm's correction."
     yield Finding(table.model, text)
     guessed = {
         task: [f"p{percent}" for percent, _ in table.levels if _is_at_chance(table, task, percent)]
@@ -82,16 +92,27 @@ def _fewer(table: HeadlineTable, row: dict[str, Any]) -> str:
     return f", {number.percent(100 * (row['parameters'] / unpruned[0] - 1))} parameters"
 
 
-def _kinds(trends: Sequence[Trend]) -> Iterator[Finding]:
-    full = [trend for trend in trends if trend.method in (None, "PPM") and not trend.divisor and not trend.limit]
-    for model in _models(full):
-        groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
-        for trend in full:
-            if trend.model == model:
-                groups.setdefault(str(trend.kind), []).append(trend.task)
-        yield Finding(
-            model, " ".join(f"{kind.capitalize()}: {_listed(tasks)}." for kind, tasks in groups.items() if tasks)
+def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
+    """The tasks by kind, with a word on those that guess from the start and on slopes that know no items."""
+    mine = [trend for trend in trends if _is_of(table, trend) and trend.levels >= FEWEST_LEVELS]
+    groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
+    for trend in mine:
+        guesses = " (guesses from p0 on)" if _is_at_chance(table, trend.task, 0) else ""
+        groups.setdefault(str(trend.kind), []).append(f"{trend.task}{guesses}")
+    told = [f"{kind.capitalize()}: {_listed(tasks)}." for kind, tasks in groups.items() if tasks]
+    by_levels = [trend for trend in mine if trend.source == Source.LEVELS]
+    if by_levels:
+        which = "All" if len(by_levels) == len(mine) else _listed([trend.task for trend in by_levels])
+        told.append(
+            f"{which} by the course over {by_levels[0].levels} levels alone, without the items: a bend counts as noise."
         )
+    if told:
+        yield Finding(table.model, " ".join(told))
+
+
+def _is_of(table: HeadlineTable, trend: Trend) -> bool:
+    is_main = trend.method in (None, "PPM") and not trend.divisor
+    return is_main and (trend.model, trend.limit) == (table.model, table.limit)
 
 
 def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:
@@ -114,8 +135,12 @@ def _trade_offs(points: Sequence[TradeOff]) -> Iterator[Finding]:
             continue
         unpruned = [point for point in points if point.model == best.model and not point.percent]
         size = f" with {100 * best.parameters / unpruned[0].parameters:.0f} % of the parameters" if unpruned else ""
-        level = f"{format_ratio(best.expansion_ratio)} (p{best.percent})"
-        text = f"Best trade-off (knee of the front): {level} keeps {100 * best.score:.0f} % of the mean score{size}."
+        ratios = [point.expansion_ratio for point in points if point.model == best.model]
+        text = (
+            f"Best trade-off between {format_ratio(max(ratios))} and {format_ratio(min(ratios))} (knee of the front): "
+            f"{format_ratio(best.expansion_ratio)} (p{best.percent}), where tasks keep {100 * best.score:.0f} % of "
+            f"their score on average{size}. A point estimate: neighbouring levels may be as good."
+        )
         yield Finding(best.model, text)
 
 

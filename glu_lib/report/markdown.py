@@ -18,7 +18,9 @@ def markdown_table(table: HeadlineTable) -> str:
     for percent, ratio in table.levels:
         rows = [table.cells.get((task, percent)) for task in table.tasks]
         cells = [
-            f"{number.score(row)} ({change})" if (change := number.marked_change(row)) else number.score(row)
+            f"{number.score(row)} ({change})"
+            if len(change := number.marked_change(row)) > 2
+            else number.score(row) + change
             for row in rows
         ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
@@ -43,4 +45,4 @@ def _heading(table: HeadlineTable, task: str) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

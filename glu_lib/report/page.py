@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 from glu_lib.analysis import headline_tables, workload_tables
+from glu_lib.analysis.headline import main_tables
 from glu_lib.analysis.significance import ALPHA
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
@@ -52,10 +53,12 @@ def render_page(data: ReportData, figures: Sequence[Figure] | None = None) -> st
 
 def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
     tables = headline_tables(data.rows)
+    main = main_tables(tables)
     return {
         "data": data,
         "findings": _by_model(findings(data, tables)),
-        "tables": [wide_table(table) for table in tables],
+        "tables": [wide_table(table, is_main=table in main) for table in tables],
+        "has_chance": any(row.get("is_at_chance") is not None for row in data.rows),
         "workloads": [wide_table(table) for table in workload_tables(data.rows)],
         "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},
         "correlations": correlation_listing(data.correlations),

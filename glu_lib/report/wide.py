@@ -58,8 +58,8 @@ class WideTable:
     is_main: bool
 
 
-def wide_table(found: HeadlineTable) -> WideTable:
-    """A headline table as text, with the marks that a legend explains."""
+def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
+    """A headline table as text, with the marks that a legend explains; one that is not main is folded on a page."""
     rows = tuple(
         WideRow(
             f"p{percent}", format_ratio(ratio), tuple(_cell(found.cells.get((task, percent))) for task in found.tasks)
@@ -71,7 +71,7 @@ def wide_table(found: HeadlineTable) -> WideTable:
         headings=tuple(_heading(found, task) for task in found.tasks),
         rows=rows,
         notes=tuple(found.notes),
-        is_main=found.method in (None, "PPM") and found.divisor is None and found.limit is None,
+        is_main=is_main,
     )
 
 
