@@ -17,7 +17,7 @@ from glu_lib.analysis.comparison import MODEL_KEYS
 from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, RecordError, StudyError
-from glu_lib.experiment import Experiment
+from glu_lib.experiment import RANDOM_WEIGHTS_FOLDER, Experiment
 from glu_lib.report import markdown_alignment, markdown_table, number, report_data, write_report
 from glu_lib.report.listings import Listing, beside_listing, restated_listing
 from glu_lib.report.optimum import FOLDER, export_records
@@ -174,7 +174,14 @@ def _consolidate(options: argparse.Namespace) -> int:
 
 
 def _concluded(options: argparse.Namespace) -> Conclusions:
-    return conclude_published() if options.published else conclude(options.results_dir)
+    if options.published:
+        return conclude_published()
+    found = conclude(options.results_dir)
+    if not found.rows and not found.problems:
+        random = options.results_dir / RANDOM_WEIGHTS_FOLDER
+        where = f"name {random}, of --weights random" if random.is_dir() else "name the results folder of a run"
+        raise RecordError(f"{options.results_dir}: no records there; {where}")
+    return found
 
 
 def _compare(options: argparse.Namespace) -> int:

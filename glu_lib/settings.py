@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -84,11 +85,11 @@ class Settings:
         _check_count("--limit", self.limit, "leave it out to score every sample")
         _check_count("--batch-size", self.batch_size, f"the default is {DEFAULT_BATCH_SIZE}")
         _check_count("--threads", self.threads, "leave it out to have it measured")
-        if not self.min_window_s > 0:
+        if not 0 < self.min_window_s < math.inf:
             raise SettingsError(f"--min-window {self.min_window_s}: must be more than 0 seconds")
-        if not self.idle_s >= 0:
+        if not 0 <= self.idle_s < math.inf:
             raise SettingsError(f"--idle-seconds {self.idle_s}: must be 0 or more; 0 leaves idle power out")
-        if self.carbon_intensity is not None and self.carbon_intensity < 0:
+        if self.carbon_intensity is not None and not 0 <= self.carbon_intensity < math.inf:
             raise SettingsError(f"--carbon-intensity {self.carbon_intensity}: must be 0 or more (g/kWh)")
         if self.carbon_intensity is not None and self.country is not None:
             raise SettingsError("--carbon-intensity and --country both say where the machine stands; give one of them")

@@ -15,7 +15,7 @@ from glu_lib.evaluation import answers_do_not_fit
 from glu_lib.experiment import Experiment
 from glu_lib.identity import ModelIdentity, applied_template
 from glu_lib.models import check_memory, inspect_model
-from glu_lib.profiling import repeat_claims
+from glu_lib.profiling import inconsistencies, repeat_claims
 from glu_lib.pruning import glu_layers
 from glu_lib.store import read_record
 from glu_lib.study import ModelVariant, Task
@@ -65,10 +65,19 @@ def _records(experiment: Experiment) -> Iterator[Finding]:
         except RecordError:
             continue  # named where tables are made of records
         seen += 1
-        for line in (line for claim in record_claims(record) for line in implausible(claim)):
+        for line in _doubts(record):
             yield Finding("records", False, f"{line} ({path}); run the case again with --rerun")
     if seen:
         yield Finding("records", True, f"the energies of {seen} records were looked at")
+
+
+def _doubts(record: Mapping[str, Any]) -> list[str]:
+    """What cannot be true of a record's energies, by itself or against each other."""
+    try:
+        found = [line for claim in record_claims(record) for line in implausible(claim)]
+        return found + (list(inconsistencies(record)) if record["kind"] == CaseKind.ENERGY else [])
+    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
+        return [f"the record is not complete ({type(error).__name__}: {error})"]
 
 
 def record_claims(record: Mapping[str, Any]) -> list[Claim]:

@@ -11,7 +11,9 @@ from glu_lib.settings import Settings
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(results_dir=tmp_path / "results", limit=4, threads=1, min_window_s=0.01, idle_s=0)
+    return Settings(
+        results_dir=tmp_path / "results", limit=4, threads=1, min_window_s=0.01, idle_s=0, allow_shared=True
+    )
 
 
 @pytest.fixture

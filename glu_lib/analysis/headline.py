@@ -79,7 +79,10 @@ def workload_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
     tables = []
     for metric, (figure, unit) in WORKLOAD_FIGURES.items():
         chosen = [row | {"metric": unit} for row in found if row["kind"] == "energy" and row["metric"] == metric]
-        tables += [replace(table, figure=figure) for table in _tables(chosen)]
+        for table in _tables(chosen):
+            qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
+            told = f"{figure} ({', '.join(qualities)})" if unit == "J" else figure
+            tables.append(replace(table, figure=told))
     return tables
 
 

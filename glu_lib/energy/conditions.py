@@ -99,7 +99,7 @@ def _cpu_seconds() -> CpuSeconds:
     idle_s = machine.idle + getattr(machine, "iowait", 0.0)
     # Time that a hypervisor or a guest accounts for is not this machine's work; guest time is part of user time.
     others_s = sum(getattr(machine, name, 0.0) for name in ("steal", "guest", "guest_nice"))
-    return CpuSeconds(time.perf_counter(), sum(machine) - idle_s - others_s, own.user + own.system)
+    return CpuSeconds(time.monotonic(), sum(machine) - idle_s - others_s, own.user + own.system)
 
 
 def _others(device: torch.device) -> Iterator[str]:

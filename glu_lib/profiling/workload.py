@@ -31,6 +31,7 @@ from glu_lib.study import Study, Workload
 if TYPE_CHECKING:
     from transformers import BatchEncoding
 
+_MOST_WITHOUT_GPU_W = 2000.0  # processors and memory of a large server; none of them tells a limit of its own
 _TIMED_BATCHES = 10  # of the pass that times each token
 
 
@@ -68,6 +69,7 @@ class WorkloadProfile:
         """
         start_s = time.perf_counter()
         batches = self._batches(seed)
+        _check_room(self.loaded, self.workload, batches)
         for _ in range(ATTEMPTS):
             repeat = self._repeat(seed, batches)
             if repeat["conditions"]["exclusive"] or self.settings.allow_shared:
@@ -207,6 +209,17 @@ def _figures(energy: EnergyReading, tokens: int, responses: int, idle: IdlePower
     }
 
 
+def _check_room(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> None:
+    """Prompt and answer must fit into the model's context: behind it positions were never meant to be computed."""
+    longest = max(batch["input_ids"].shape[1] for batch in batches) + workload.new_tokens
+    context = loaded.model.config.max_position_embeddings
+    if longest > context:
+        raise MeasurementError(
+            f"workload {workload.key}: prompts and {workload.new_tokens} new tokens make {longest}, the model's context "
+            f"holds {context}; leave it out for this model"
+        )
+
+
 def _check(workload: Workload, repeat: dict[str, Any]) -> None:
     """Refuse figures that cannot be true."""
     found = [line for claim in repeat_claims(workload.key, repeat, workload.new_tokens) for line in implausible(claim)]
@@ -225,6 +238,7 @@ def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> 
             window_s=energy["window_s"],
             total_j=energy["total_j"],
             parts_j={part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")},
+            limit_w=before.get("power_limit_w", 0.0) + _MOST_WITHOUT_GPU_W,
             rows=repeat["rows"],
             passes=repeat["passes"],
             tokens=repeat["new_tokens"],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from glu_lib.cases import build_cases
 from glu_lib.errors import GluError, SettingsError
 from glu_lib.experiment import Experiment
 from glu_lib.settings import (
@@ -141,6 +142,8 @@ def pytest_configure(config: pytest.Config) -> None:
         divisors = tuple(map(check_divisor, config.getoption("divisor") or chosen.divisors))
         config.stash[METHODS] = methods or chosen.methods or (Method.PPM,)
         config.stash[DIVISOR_CHOICES] = divisors or (None,)
+        # Built here for the first time: a divisor that leaves a model no neuron ends the run with one line.
+        build_cases(chosen.study, config.stash[METHODS], config.stash[DIVISOR_CHOICES])
         config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study)
     except GluError as error:
         raise pytest.UsageError(str(error)) from None

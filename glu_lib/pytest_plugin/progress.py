@@ -96,4 +96,7 @@ class Progress:
         return sum(statistics.fmean(self._durations_s.get(subject) or [overall]) for subject in self._left.values())
 
     def _speaks_for(self, report: pytest.TestReport) -> bool:
-        return self._config.get_verbosity() == 0 and any(name == CASE_PROPERTY for name, _ in report.user_properties)
+        return self._config.get_verbosity() == 0 and any(
+            name == CASE_PROPERTY
+            for name, _ in getattr(report, "user_properties", ())  # a collection report has none
+        )

@@ -10,7 +10,7 @@ from glu_lib.analysis.alignment import FIGURES, AlignedPair
 from glu_lib.analysis.claims import Correlation
 from glu_lib.analysis.comparison import Beside
 from glu_lib.analysis.efficiency import CorrectAnswers
-from glu_lib.analysis.restated import RestatedEnergy
+from glu_lib.analysis.restated import Defect, RestatedEnergy
 from glu_lib.architecture import format_ratio
 from glu_lib.report.figures.figure import Cell
 
@@ -84,13 +84,14 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
     for item in restated:
         groups.setdefault((item.model, item.percent, item.workload), []).append(item)
     return Listing(
-        "The published joules per token: as printed (in truth CO2e), and restated as energy; means over the seeds",
+        "The published joules per token: as printed (in truth CO2e), and restated as energy; means over the seeds. "
+        f"Defects: {'; '.join(f'{place}, {defect}' for place, defect in enumerate(Defect, start=1))}",
         ("model", "level", "workload", "seeds", "as printed, net", "restated, net", "restated, gross", "GPU (measured)",
-         "defects that stay"),
+         "defects"),
         tuple(
             (model, f"p{percent}", workload, len(items), _mean(items, "published_energy_per_token_j"),
              _mean(items, "net_energy_per_token_j"), _mean(items, "energy_per_token_j"),
-             _mean(items, "gpu_energy_per_token_j"), "; ".join(dict.fromkeys(str(d) for i in items for d in i.defects)))
+             _mean(items, "gpu_energy_per_token_j"), " ".join(str(n) for n, defect in enumerate(Defect, start=1) if any(defect in i.defects for i in items)))
             for (model, percent, workload), items in groups.items()
         ),
     )  # fmt: skip

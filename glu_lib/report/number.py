@@ -8,11 +8,20 @@ from glu_lib.analysis.significance import is_significant
 
 
 def score(row: dict[str, Any] | None) -> str:
-    """A headline value: three decimals below 10, two above; `–` where there is none."""
+    """A headline value, three decimals below 10, two above, with its spread over repeats if it has one; `–` for none."""
     if row is None or row["value"] is None:
         return "–"
-    value = row["value"]
+    return f"{_score(row['value'])}{_spread(row)}"
+
+
+def _score(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _spread(row: dict[str, Any]) -> str:
+    """Half of the interval over repeats, which only workloads have: ` ±0.012`."""
+    low, high = row.get("interval_low"), row.get("interval_high")
+    return "" if low is None or high is None else f" ±{(high - low) / 2:.2g}"
 
 
 def change(row: dict[str, Any] | None) -> str:

@@ -32,9 +32,8 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
 
 def workload_lines(table: HeadlineTable, width: int) -> list[str]:
     """One figure of all workloads with its change against p0; at most `width` columns."""
-    qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
-    about = f" ({', '.join(qualities)})" if "joules" in table.figure else ""
-    return [f"{table.title}{about}: mean over the repeats, change against p0", *_render(_scores(table), width)]
+    title = f"{table.title}: mean over the repeats ± half of its 95 % interval, change against p0"
+    return [title, *_render(_scores(table), width)]
 
 
 def alignment_lines(pairs: Sequence[AlignedPair], width: int) -> list[str]:

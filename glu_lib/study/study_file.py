@@ -117,6 +117,12 @@ def _shape(key: str, table: Any) -> Architecture:
     for name, value in table.items():
         if value <= 0 and not isinstance(value, bool):
             raise StudyError(f"{place}: {name} is {value}; it must be more than 0")
+    for name, unit in (("hidden_size", "num_heads"), ("num_heads", "num_kv_heads"), ("head_dim", None)):
+        divisor = table[unit] if unit else 2
+        if table[name] % divisor:
+            raise StudyError(
+                f"{place}: {name} {table[name]} must be a multiple of {f'{unit} ' if unit else ''}{divisor}"
+            )
     return Architecture(**table)
 
 

@@ -109,3 +109,11 @@ def test_what_was_left_out_shows_in_the_exit_code(tmp_path, capsys):
         assert main([command, str(tmp_path)]) == 1
         assert "left out: " in capsys.readouterr().err
     assert path.read_text() == "{"
+
+
+def test_a_folder_without_records_is_one_line_with_the_place_of_random_weights(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith("no records there; name the results folder of a run\n")
+    (tmp_path / "random_weights").mkdir()
+    assert main(["consolidate", str(tmp_path)]) == 2
+    assert f"name {tmp_path / 'random_weights'}, of --weights random" in capsys.readouterr().err

@@ -146,3 +146,29 @@ def test_a_companion_that_fails_is_left_out_and_says_why_when_its_case_runs(sett
     with experiment.prepared(NANO, Pruning(40)) as prepared, pytest.raises(MeasurementError, match="impossible"):
         experiment.run(CASES[1], prepared)
     assert order == [(308, 42)]  # the others are done and not measured again
+
+
+def test_a_repeat_beside_others_is_measured_again_and_then_refused(settings, monkeypatch):
+    from glu_lib.profiling.workload import WorkloadProfile
+
+    alone = dataclasses.replace(settings, allow_shared=False)
+    repeat, disturbed = WorkloadProfile._repeat, [True, True, False, False, False]
+
+    def spy(self, seed, batches):
+        found = repeat(self, seed, batches)
+        found["conditions"] |= {"exclusive": not disturbed.pop(0), "other_cpu_cores": 0.8}
+        return found
+
+    monkeypatch.setattr(WorkloadProfile, "_repeat", spy)
+    (record,) = run_all(Experiment(alone), CASES[1:2])
+    assert [found["conditions"]["exclusive"] for found in record["repeats"]] == [True] * 3
+    assert not disturbed
+    disturbed += [True] * 3
+    with pytest.raises(MeasurementError, match=r"kept 0\.80 cores busy in each of 3 attempts, 0\.25 are allowed; let"):
+        run_all(Experiment(dataclasses.replace(alone, rerun=True)), CASES[1:2])
+
+
+def test_prompts_and_answers_must_fit_the_context(settings):
+    long = Case(NANO, Pruning(40), dataclasses.replace(WORKLOAD, new_tokens=250))
+    with pytest.raises(MeasurementError, match="250 new tokens make .*, the model's context holds 256; leave it out"):
+        run_all(Experiment(settings), [long])

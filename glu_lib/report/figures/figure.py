@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from glu_lib.errors import ReportError
+
+_LONGEST_ID = 120  # characters: a file name may have 255 with its suffix
 
 Cell = str | float | int | bool | None
 
@@ -50,7 +53,11 @@ class Figure:
 def figure_id(*parts: str | None) -> str:
     """A name that is safe in files, addresses and HTML: lower-case letters and digits, joined by hyphens."""
     words = [re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts if part]
-    return "-".join(word for word in words if word)
+    name = "-".join(word for word in words if word)
+    if len(name) <= _LONGEST_ID:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_ID - len(digest) - 1]}-{digest}"
 
 
 def with_distinct_ids(figures: Iterable[Figure]) -> list[Figure]:

@@ -137,7 +137,7 @@ def test_tasks_stand_in_the_studys_order(results):
 def workload_record(percent, joules):
     found = record(percent, 0.0)
     subject = "facts_latency_b1"
-    found |= {"kind": "energy", "repeats": [{"energy": {"quality": "estimated"}}]}
+    found |= {"kind": "energy", "repeats": [{"energy": {"quality": "estimated"}}], "runtime": {"threads": 1}}
     found["case"] |= {"subject": subject, "id": f"nano-p{percent}-{subject}"}
     summary = {"mean": joules, "standard_deviation": 0.1, "interval_low": joules - 0.2, "interval_high": joules + 0.2}
     found["profile"] = {"energy_per_token_j": {**summary, "n": 3}, "tokens_per_s": {**summary, "n": 3}}
@@ -149,15 +149,28 @@ def test_workloads_have_a_table_per_figure_and_none_among_the_scores(results):
     rows = consolidate(results(workload_record(0, 0.5), workload_record(40, 0.4), record(0, 0.8))).rows
     assert [table.tasks for table in headline_tables(rows)] == [("facts",)]
     tables = workload_tables(rows)
-    assert [table.title for table in tables] == ["nano, joules per token, gross", "nano, throughput"]
+    assert [table.title for table in tables] == ["nano, joules per token, gross (estimated)", "nano, throughput"]
     cell = tables[0].cells["facts_latency_b1", 40]
     assert (cell["value"], cell["metric"], cell["energy_quality"]) == (0.4, "J", "estimated")
     assert cell["relative_delta"] == pytest.approx(-0.2)
     assert (cell["interval_low"], cell["interval_high"], cell["n"]) == (pytest.approx(0.2), pytest.approx(0.6), 3)
     assert tables[1].cells["facts_latency_b1", 40]["higher_is_better"]
     text = "\n".join(workload_lines(tables[0], 80))
-    assert text.startswith("nano, joules per token, gross (estimated): mean over the repeats, change against p0")
+    assert text.startswith(
+        "nano, joules per token, gross (estimated): mean over the repeats ± half of its 95 % interval, change"
+    )
     assert "−20 %" in text
+
+
+def test_another_number_of_threads_is_no_baseline(results):
+    other = workload_record(40, 0.4) | {"runtime": {"threads": 2}}
+    rows = consolidate(results(workload_record(0, 0.5), other)).rows
+    assert [row["baseline"] for row in rows if row["percent"]] == [None, None]
+
+
+def test_an_energy_record_without_repeats_is_named(results):
+    found = consolidate(results(workload_record(0, 0.5) | {"repeats": []}))
+    assert "an energy record without repeats; run the case again" in found.problems[0]
 
 
 def test_of_copies_of_one_case_the_newest_counts_and_the_others_are_named(results):

@@ -1,11 +1,13 @@
 import os
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from glu_lib.energy import check_exclusive, country_intensity, gpu_state, observed_conditions
+from glu_lib.energy.conditions import CpuSeconds, _cpu_seconds, other_cpu_cores
 from glu_lib.errors import MeasurementError, SettingsError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -58,6 +60,32 @@ def test_somebody_who_comes_during_the_measurement_shows_too(driver):
         driver.pids.append(4711)
     assert conditions["exclusive"] is False
     assert conditions["gpu_before"]["power_limit_w"] == conditions["gpu_after"]["power_limit_w"] == 72.0
+
+
+def test_work_of_others_is_the_machines_less_our_own():
+    before, after = CpuSeconds(100.0, 50.0, 20.0), CpuSeconds(110.0, 63.0, 29.0)
+    assert other_cpu_cores(before, after) == pytest.approx((13.0 - 9.0) / 10.0)
+    assert other_cpu_cores(before, CpuSeconds(110.0, 58.9, 29.0)) == 0.0  # clocks of unequal steps
+
+
+@pytest.mark.parametrize(("others_s", "exclusive"), [(0.24, True), (0.26, False)])
+def test_others_at_work_on_the_processor_show_where_the_model_is_on_it(monkeypatch, driver, others_s, exclusive):
+    for device, wanted in ((CPU, exclusive), (GPU, True)):
+        seconds = iter([CpuSeconds(0.0, 0.0, 0.0), CpuSeconds(1.0, 1.0 + others_s, 1.0)])
+        monkeypatch.setattr("glu_lib.energy.conditions._cpu_seconds", lambda seconds=seconds: next(seconds))
+        with observed_conditions(device, allow_shared=False) as conditions:
+            pass
+        assert conditions["other_cpu_cores"] == pytest.approx(others_s)
+        assert conditions["exclusive"] is wanted
+
+
+def test_our_own_work_is_not_that_of_others():
+    end_s = time.monotonic() + 0.5
+    before = _cpu_seconds()
+    while time.monotonic() < end_s:
+        pass
+    after = _cpu_seconds()
+    assert after.own_s - before.own_s > 0.2  # of half a second, on a machine with a processor to itself or not
 
 
 def test_other_workers_of_the_run_share_the_machine(monkeypatch):

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from glu_lib.energy import EnergyMeter, Quality, idle_power, measure_idle, read_components
+from glu_lib.energy.conditions import CpuSeconds
+from glu_lib.errors import MeasurementError
 
 KWH = 3_600_000.0
 
@@ -46,14 +48,26 @@ def measure(meter):
 
 def test_constant_power_leaves_nothing_net_of_idle(replay):
     meter = replay([(300.0, 100.0), (600.0, 200.0)], [10.0, 20.0])
-    idle = measure_idle(meter, torch.device("cpu"), 10.0)
+    idle = measure_idle(meter, torch.device("cpu"), 10.0, allow_shared=True)
     assert (idle.total_w, idle.parts_w["gpu"], idle.parts_w["ram"]) == (pytest.approx(40.0), pytest.approx(30.0), None)
     assert idle.net_j(measure(meter)) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_machine_that_does_not_rest_has_no_idle_power(replay, monkeypatch):
+    work = iter(range(100))
+    # Others keep 1.5 cores busy, at each attempt.
+    monkeypatch.setattr("glu_lib.energy.conditions._cpu_seconds", lambda: CpuSeconds((n := next(work)), 1.5 * n, 0.0))
+    meter = replay([(300.0, 100.0)] * 4, [10.0] * 4)
+    with pytest.raises(
+        MeasurementError, match=r"idle power: other processes kept 1\.50 cores busy in each of 3 attempts"
+    ):
+        measure_idle(meter, torch.device("cpu"), 10.0, allow_shared=False)
+    assert not measure_idle(meter, torch.device("cpu"), 10.0, allow_shared=True).exclusive
+
+
 def test_net_energy_below_zero_is_reported_as_such(replay):
     meter = replay([(300.0, 100.0), (30.0, 10.0)], [10.0, 10.0])
-    idle = measure_idle(meter, torch.device("cpu"), 10.0)
+    idle = measure_idle(meter, torch.device("cpu"), 10.0, allow_shared=True)
     assert idle.net_j(measure(meter)) == pytest.approx(-360.0)
 
 

@@ -119,6 +119,7 @@ def test_an_empty_file_is_the_built_in_study(load):
             MINE + f"architecture = {{{SHAPE}, hidden_size = 0}}",
             r"architecture\]: hidden_size is 0; it must be more than 0",
         ),
+        (MINE + f"architecture = {{{SHAPE}, hidden_size = 500}}", r"hidden_size 500 must be a multiple of num_heads 8"),
         (MINE + "architecture = {width = 8}", r"\[models.mine.architecture\]: field 'width' is unknown"),
         ('methods = ["magic"]', "method 'magic' is unknown"),
         ("[suites]\nskip = ['piqa']", "suite key 'skip' has another meaning as a pytest marker; rename it"),
