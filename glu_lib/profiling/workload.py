@@ -215,8 +215,8 @@ def _check_room(loaded: LoadedModel, workload: Workload, batches: list[BatchEnco
     context = loaded.model.config.max_position_embeddings
     if longest > context:
         raise MeasurementError(
-            f"workload {workload.key}: prompts and {workload.new_tokens} new tokens make {longest}, the model's context "
-            f"holds {context}; leave it out for this model"
+            f"workload {workload.key}: prompts and {workload.new_tokens} new tokens make {longest}, "
+            f"the model's context holds {context}; leave it out for this model"
         )
 
 

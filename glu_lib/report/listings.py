@@ -91,10 +91,16 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
         tuple(
             (model, f"p{percent}", workload, len(items), _mean(items, "published_energy_per_token_j"),
              _mean(items, "net_energy_per_token_j"), _mean(items, "energy_per_token_j"),
-             _mean(items, "gpu_energy_per_token_j"), " ".join(str(n) for n, defect in enumerate(Defect, start=1) if any(defect in i.defects for i in items)))
+             _mean(items, "gpu_energy_per_token_j"), _defects(items))
             for (model, percent, workload), items in groups.items()
         ),
     )  # fmt: skip
+
+
+def _defects(items: Sequence[RestatedEnergy]) -> str:
+    """The numbers of the defects of some rows, as the caption has them."""
+    found = {defect for item in items for defect in item.defects}
+    return " ".join(str(place) for place, defect in enumerate(Defect, start=1) if defect in found)
 
 
 def _mean(items: Sequence[RestatedEnergy], name: str) -> float | None:

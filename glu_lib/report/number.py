@@ -8,7 +8,7 @@ from glu_lib.analysis.significance import is_significant
 
 
 def score(row: dict[str, Any] | None) -> str:
-    """A headline value, three decimals below 10, two above, with its spread over repeats if it has one; `–` for none."""
+    """A headline value, three decimals below 10, two above, with its spread over repeats; `–` where there is none."""
     if row is None or row["value"] is None:
         return "–"
     return f"{_score(row['value'])}{_spread(row)}"

@@ -244,7 +244,7 @@ def test_workloads_leave_records_tables_and_timings(suite):
     result.assert_outcomes(passed=2, deselected=1026)
     result.stdout.fnmatch_lines(
         [
-            "nano, joules per token, gross (estimated), only 4 prompts: mean over the repeats ± half of its 95 % interval, *",
+            "nano, joules per token, gross (estimated), only 4 prompts: mean over the repeats ± half of its 95 % *",
             "nano, time to first token, only 4 prompts: mean over the repeats ± half of its 95 % interval, *",
         ]
     )

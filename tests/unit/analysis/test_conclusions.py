@@ -91,3 +91,17 @@ def test_what_was_computed_before_is_taken_over_until_a_record_changes(folder, f
 def test_a_torn_memory_is_forgotten(folder, found, text):
     (folder / FILE).write_text(text)
     assert conclude(folder) == found
+
+
+def test_samples_that_are_gone_or_torn_are_named_and_cost_their_tests_only(tmp_path):
+    target = tmp_path / "nano"
+    shutil.copytree(NANO, target)
+    (target / "samples/nano/p0/nano-p0-facts.jsonl.gz").unlink()
+    (target / "samples/nano/p40/nano-p40-sums.jsonl.gz").write_bytes(b"torn")
+    (target / "individual_files/nano/p0/nano-p0-truth.json").unlink()
+    found = conclude(target)
+    assert any("nano-p0-facts.jsonl.gz" in line for line in found.problems)
+    assert any("nano-p40-sums.jsonl.gz" in line for line in found.problems)
+    assert any(line == "nano-p40-truth: p0 of the same measurement is missing; run it" for line in found.untested)
+    assert row(found, "nano-p40-facts")["p"] is None
+    assert row(found, "nano-p50-sums")["p"] is not None

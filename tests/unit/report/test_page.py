@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from glu_lib.analysis import headline_tables
+from glu_lib.analysis.headline import main_tables
 from glu_lib.errors import ReportError
 from glu_lib.report.contents import ReportData, runs_of
 from glu_lib.report.files import write_report
@@ -126,8 +127,8 @@ def test_marks_stand_at_significant_and_guessed_scores(report_data):
     unpruned = nano.rows[0].cells[0]
     assert (unpruned.change, unpruned.is_significant, unpruned.tint) == ("", False, 0)
     assert any(cell.is_at_chance for row in tables["llama1b"].rows for cell in row.cells)
-    assert nano.is_main
-    assert not tables["nano, random"].is_main
+    main = main_tables(headline_tables(report_data.rows))
+    assert [table.title for table in main] == ["nano", "llama1b", "llama3b"]
 
 
 def test_a_perplexity_thirty_times_as_high_is_no_deeper_than_all_lost(report_data):
@@ -151,7 +152,10 @@ def test_findings_are_computed_from_the_data(report_data):
     assert any(
         text.startswith("Best trade-off between 4.0x and 1.6x (knee of the front): 2.4x (p40), where") for text in nano
     )
-    assert "Fragile: facts, sums, instructions, commonsense, truth, lastword and narrative." in nano
+    assert "Fragile: commonsense, facts, instructions, lastword, narrative, sums and truth." in nano
+    assert any(
+        text.endswith("by the course over 7 levels alone, without the items: a bend counts as noise.") for text in texts
+    )
     assert any("joules per token by −18 %" in text and text.endswith("Energy is estimated.") for text in texts)
     assert any(re.match(r"\d+ of 70 scores are within 1\.96 standard errors of the published", text) for text in texts)
 
@@ -212,3 +216,34 @@ def test_importing_the_report_loads_no_drawing_library():
     code = f"import sys, glu_lib.report; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_quick_look_is_spoken_of_as_such_until_there_are_complete_records(report_data):
+    quick = [
+        row | {"limit": 40} for row in report_data.rows if row["model"] == "nano" and row["method"] in (None, "PPM")
+    ]
+    (first, *_) = findings(ReportData(rows=quick), headline_tables(quick))
+    assert first.text.startswith("Quick look, 40 samples per task: at 2.4x (p40, −30 % parameters) 7 tasks keep 75 %")
+    page = render_page(ReportData(rows=quick))
+    assert "Nothing can be concluded yet" not in page
+    assert "Other methods" not in page
+    both = [*quick, *report_data.rows]
+    assert main_tables(headline_tables(both))[0].limit is None
+
+
+def test_one_task_is_told_in_the_singular(report_data):
+    rows = [row for row in report_data.rows if row["model"] == "nano" and row["subject"] == "facts"]
+    rows = [row for row in rows if row["method"] in (None, "PPM")]
+    (first, *_) = findings(ReportData(rows=rows), headline_tables(rows))
+    assert (
+        first.text
+        == "At 2.4x (p40, −30 % parameters) facts changes by −6 %. It is significant after Holm's correction."
+    )
+
+
+def test_what_was_not_tested_is_listed(report_data):
+    page = render_page(
+        dataclasses.replace(report_data, untested=["nano-p40-facts: p0 of the same measurement is missing"])
+    )
+    assert "Changes that were not tested" in page
+    assert "nano-p40-facts: p0 of the same measurement is missing" in page
