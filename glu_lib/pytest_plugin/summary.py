@@ -93,6 +93,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(line)
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
+    if found.untested:
+        terminalreporter.write_line(f"{len(found.untested)} changes were not tested; the report says why")
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
     terminalreporter.write_line(f"report:  {page} (figures as files: python -m glu_lib report {root})")
     terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
