@@ -116,8 +116,15 @@ def _is_of(table: HeadlineTable, trend: Trend) -> bool:
 
 
 def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:
-    """Pairs that go against each other; that two tasks fall together is what pruning does to any two."""
-    known = [(item.r, item.p, item) for item in correlations if item.r is not None and item.p is not None]
+    """Pairs that go against each other; that two tasks fall together is what pruning does to any two.
+
+    Three levels have no interval of r: whatever lies on a line by chance would be news.
+    """
+    known = [
+        (item.r, item.p, item)
+        for item in correlations
+        if item.r is not None and item.p is not None and item.r_low is not None
+    ]
     opposite = [(r, p, item) for r, p, item in known if r < 0 and p < ALPHA]
     for model in _models(item for _, _, item in opposite):
         mine = sorted((found for found in opposite if found[2].model == model), key=lambda found: found[0])

@@ -160,7 +160,7 @@ def test_findings_are_computed_from_the_data(report_data):
     assert any(re.match(r"\d+ of 70 scores are within 1\.96 standard errors of the published", text) for text in texts)
 
 
-@pytest.mark.parametrize("change", [{"r": None}, {"r": 0.9}, {"p": 0.06}, {"p": None}])
+@pytest.mark.parametrize("change", [{"r": None}, {"r": 0.9}, {"p": 0.06}, {"p": None}, {"r_low": None, "r_high": None}])
 def test_a_correlation_that_is_unknown_common_or_unsure_is_no_finding(report_data, change):
     found = dataclasses.replace(report_data.correlations[0], n=7, r=-0.93, p=0.002, r_low=-0.99, r_high=-0.6)
     known = dataclasses.replace(found, task_a="mmlu", task_b="truthfulqa_mc2")
