@@ -58,11 +58,21 @@ class HeadlineTable:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know of some cells: prompts that lost their beginning."""
+        """What a reader must know of some cells: prompts that lost their beginning, levels that did not take turns."""
         counts = {key: row.get("truncated_prompts") for key, row in self.cells.items()}
         found = [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]
         text = "prompts longer than the model's context, scored without their beginning"
-        return [f"{text}: {', '.join(found)}"] if found else []
+        notes = [f"{text}: {', '.join(found)}"] if found else []
+        apart = [task for task in self.tasks if self.figure and not self._took_turns(task)]
+        if apart:
+            text = "levels that did not take turns in one run, so that what drifts may look like an effect of pruning"
+            notes.append(f"{text}: {', '.join(apart)}")
+        return notes
+
+    def _took_turns(self, task: str) -> bool:
+        """Whether a workload's levels were measured in turn with each other; one level alone has no others."""
+        turns = [row.get("turns") for (name, _), row in self.cells.items() if name == task]
+        return len(turns) == 1 or (None not in turns and len(set(turns)) == 1)
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:

@@ -33,7 +33,8 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
 def workload_lines(table: HeadlineTable, width: int) -> list[str]:
     """One figure of all workloads with its change against p0; at most `width` columns."""
     title = f"{table.title}: mean over the repeats ± half of its 95 % interval, change against p0"
-    return [title, *_render(_scores(table), width)]
+    notes = (line for note in table.notes for line in textwrap.wrap(note, width))
+    return [title, *_render(_scores(table), width), *notes]
 
 
 def alignment_lines(pairs: Sequence[AlignedPair], width: int) -> list[str]:

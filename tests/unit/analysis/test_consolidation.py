@@ -162,6 +162,16 @@ def test_workloads_have_a_table_per_figure_and_none_among_the_scores(results):
     assert "−20 %" in text
 
 
+def test_levels_that_did_not_take_turns_are_named_below_the_table(results):
+    together = {"schedule": {"interleaved": True, "orders": [["p0", "p40"]], "reason": None}}
+    alone = {"schedule": {"interleaved": False, "orders": [["p40"]], "reason": "alone"}}
+    for other, count in ((together, 0), (alone, 1)):
+        rows = consolidate(results(workload_record(0, 0.5) | together, workload_record(40, 0.4) | other)).rows
+        assert [len(table.notes) for table in workload_tables(rows)] == [count, count]
+    assert workload_tables(rows)[0].notes[0].endswith("an effect of pruning: facts_latency_b1")
+    assert "levels that did not take turns" in " ".join(workload_lines(workload_tables(rows)[0], 80))
+
+
 def test_another_number_of_threads_is_no_baseline(results):
     other = workload_record(40, 0.4) | {"runtime": {"threads": 2}}
     rows = consolidate(results(workload_record(0, 0.5), other)).rows
