@@ -12,7 +12,7 @@ from glu_lib.study import Kind, Method, ModelVariant, Study, Suite, Task, Worklo
 
 ARCHITECTURE = "architecture"
 STAR_RATIO = 2.4
-STAR_TOLERANCE = 0.05  # 2.4x as printed: 1B at 40 % is 2.4004, 3B at 10 % is 2.4001
+_STAR_TOLERANCE = 0.05  # 2.4x as printed: 1B at 40 % is 2.4004, 3B at 10 % is 2.4001
 _GPU_PARAMETERS = 500_000_000  # above this a CPU run takes days: the case is marked gpu
 
 
@@ -78,7 +78,7 @@ class Case:
         shape = self.model.architecture
         if shape is not None:
             width = pruned_width(shape.intermediate_size, self.pruning.percent, self.pruning.divisor)
-            if abs(width / shape.hidden_size - STAR_RATIO) < STAR_TOLERANCE:
+            if abs(width / shape.hidden_size - STAR_RATIO) < _STAR_TOLERANCE:
                 marks.append("star")
             if shape.parameters() > _GPU_PARAMETERS and self.kind is not CaseKind.ARCHITECTURE:
                 marks.append("gpu")

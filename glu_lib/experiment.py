@@ -65,7 +65,7 @@ class Experiment:
         folder = self.settings.results_dir
         self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
         self.leases = Leases(self.store.root, self.settings.limit)
-        self.levels = Interleaving(self._prepare, self._profile, self.leases.take, self.settings.seed)
+        self.levels = Interleaving(self._prepare, self._profile, self._may_measure, self.settings.seed)
         intensity, country = self.settings.carbon_intensity, self.settings.country
         self.meter = EnergyMeter(country_intensity(country) if country else intensity)
 
@@ -190,6 +190,15 @@ class Experiment:
     def has_measured(self, case: Case) -> bool:
         """Whether `case` was measured in turn with another level and only waits to be returned by `run`."""
         return case.id in self._measured
+
+    def _may_measure(self, case: Case) -> bool:
+        """Whether `case` can take turns with another: no other run works on it, or has finished it meanwhile."""
+        if not self.leases.take(case):
+            return False
+        if self.is_done(case):
+            self.leases.give_back(case)
+            return False
+        return True
 
     def passes(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
         """Passes over an energy case's prompts, one per seed, tokenized and warm: for a timer of another kind."""

@@ -19,6 +19,7 @@ from glu_lib.study import ModelVariant, Workload
 # Share of the free memory that further models may take; the rest is for their caches and activations.
 _SHARE_FOR_MODELS = 0.7
 ALONE = "no other level was waiting: not asked for, or measured in another run"
+ALL_FAILED = "none of the other levels could be measured; their own cases say why"
 DO_NOT_FIT = "the models of all levels do not fit in memory together; levels ran one after the other, in random order"
 OUT_OF_MEMORY = "memory ran out beside the models of the other levels; levels ran one after the other, in random order"
 
@@ -117,6 +118,8 @@ class Interleaving:
             for turn in order:
                 _take_turn(turn, seed, turns)
             orders.append([turn.case.pruning.key for turn in order if turn in turns])
+        if len(turns) == 1 and reason is None:
+            reason = ALL_FAILED
         schedule = {"interleaved": reason is None, "orders": orders, "reason": reason}
         loaded_bytes = sum(turn.prepared.parameter_bytes for turn in turns)
         measured = {}

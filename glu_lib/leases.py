@@ -37,7 +37,7 @@ class Leases:
         Raises:
             RecordError: if the folder cannot be written.
         """
-        from filelock import SoftFileLease, Timeout
+        from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
         path = self._path(case)
         try:
@@ -47,7 +47,7 @@ class Leases:
                 self._asked[path] = SoftFileLease(path, lease_duration=LEASE_S, thread_local=False)
             if not self._asked[path].is_locked:
                 self._asked[path].acquire(timeout=wait_s, poll_interval=_POLL_S)
-        except Timeout:
+        except (Timeout, LeaseSettingsMismatch):  # held, perhaps by another version of the suite
             return False
         except OSError as error:
             raise RecordError(

@@ -87,14 +87,14 @@ def _place(record: Mapping[str, Any]) -> tuple[tuple[str, ...], int, int | None]
     key = record["done_key"]
     pruning = ("percent", "method", "divisor", "optipfair")
     family = tuple(f"{name}={value}" for name, value in sorted(key.items()) if name not in pruning)
-    family = (*family, f"threads={record['runtime']['threads']}", f"schedule={_turns(record)}")
+    family = (*family, f"threads={record['runtime']['threads']}", f"schedule={turns(record)}")
     return (record["case"]["model"], *family), record["case"]["percent"], record["case"]["divisor"]
 
 
-def _turns(record: Mapping[str, Any]) -> Any:
-    """The order in which its repeats and those of other levels took turns; None if they did not."""
-    schedule = record["schedule"]
-    return schedule["orders"] if schedule["interleaved"] else None
+def turns(record: Mapping[str, Any]) -> str | None:
+    """The order in which a workload's repeats and those of other levels took turns, as text; None if they did not."""
+    schedule = record.get("schedule") or {}
+    return str(schedule["orders"]) if schedule.get("interleaved") else None
 
 
 def _pair(

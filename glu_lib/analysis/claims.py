@@ -10,7 +10,6 @@ import numpy as np
 
 from glu_lib.analysis.resampling import CONFIDENCE
 from glu_lib.analysis.trends import Kind, Row, Trend, by_task, relative_score
-from glu_lib.cases import STAR_RATIO, STAR_TOLERANCE
 
 _FEWEST_FOR_R = 3  # two points always lie on a line
 _FEWEST_FOR_INTERVAL = 4  # the standard error of Fisher's z is 1/√(n - 3)
@@ -177,15 +176,6 @@ def trade_offs(rows: Iterable[Row], workload_rows: Iterable[Row] = ()) -> list[T
     levels = [replace(level, on_front=not any(_dominates(other, level) for other in levels)) for level in levels]
     best = _knee([level for level in levels if level.on_front])
     return [replace(level, is_best=level is best) for level in levels]
-
-
-def star_percent(rows: Iterable[Row]) -> int | None:
-    """The level whose expansion ratio is nearest to 2.4x, if one is within 0.05 of it."""
-    near = [row for row in rows if abs(row["expansion_ratio"] - STAR_RATIO) < STAR_TOLERANCE]
-    if not near:
-        return None
-    percent: int = min(near, key=lambda row: abs(row["expansion_ratio"] - STAR_RATIO))["percent"]
-    return percent
 
 
 def _complete(rows: Iterable[Row]) -> dict[str, list[Row]]:

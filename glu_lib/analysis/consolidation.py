@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glu_lib.analysis.alignment import turns
 from glu_lib.analysis.table import COLUMNS, NUMBERS
 from glu_lib.done_key import SCHEMA_VERSION
 from glu_lib.errors import RecordError
@@ -147,16 +148,10 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "git_commit": environment["git_commit"],
         "started_at": record["timing"]["started_at"],
         "record": path,
-        "turns": _turns(record),  # for notes below tables; no column of the tidy table
+        "turns": turns(record),  # for notes below tables; no column of the tidy table
     }
     for values in _values(record):
         yield {**dict.fromkeys(COLUMNS), **shared, **values}
-
-
-def _turns(record: dict[str, Any]) -> str | None:
-    """In which order a workload's repeats and those of other levels took turns; None if they did not."""
-    schedule = record.get("schedule") or {}
-    return json.dumps(schedule["orders"]) if schedule.get("interleaved") else None
 
 
 def _digest(environment: dict[str, Any]) -> str:

@@ -33,13 +33,15 @@ class Plan:
 
     `announced` are those whose error has been shown: the first case fails with it, the others are
     skipped and stay pending. Keys are `llama1b` for a model, `llama1b-p40` for one level of it.
-    `elsewhere` are the ids of cases that another run on the same results folder works on.
+    `elsewhere` are the ids of cases that another run on the same results folder works on, `refused` holds the errors of
+    cases whose lease cannot be written.
     """
 
     states: dict[str, CaseState] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def count(self, status: Status) -> int:
         """Number of selected cases in this status."""
@@ -110,6 +112,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     plan = item.config.stash[PLAN]
     if is_done(item.config, case):
         pytest.skip(f"done: {plan.states[case.id].path}")
+    if case.id in plan.refused:
+        pytest.fail(plan.refused[case.id], pytrace=False)
     if case.id in plan.elsewhere:
         item.user_properties.append((PENDING_PROPERTY, _ELSEWHERE))
         pytest.skip(f"{_ELSEWHERE} works on it; when that has ended: pytest --lf")

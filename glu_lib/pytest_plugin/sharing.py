@@ -8,6 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from glu_lib.cases import Case
+from glu_lib.errors import RecordError
 from glu_lib.experiment import Experiment
 from glu_lib.leases import PATIENCE_S
 from glu_lib.pytest_plugin.collection import case_of
@@ -25,7 +26,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if case is None or is_done(item.config, case):
         return None
     experiment = item.config.stash[EXPERIMENT]
-    if experiment.leases.take(case):
+    try:
+        is_mine = experiment.leases.take(case)
+    except RecordError as error:
+        item.config.stash[PLAN].refused[case.id] = str(error)
+        return None
+    if is_mine:
         _look_again(item.config, experiment, case)
         return None
     if item.stash.get(_PUT_OFF, False) or hasattr(item.config, "workerinput"):

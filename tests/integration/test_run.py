@@ -332,3 +332,12 @@ def test_two_runs_on_one_folder_share_the_cases_out(suite):
     assert sum(measured) == 16
     assert len(list(suite.path.glob("results/individual_files/**/*.json"))) == 16
     assert not list(suite.path.glob("results/leases/*"))
+
+
+def test_leases_that_cannot_be_written_cost_one_line_per_case(suite):
+    (suite.path / "results").mkdir()
+    (suite.path / "results/leases").write_text("a file in the folder's place")
+    result = suite.runpytest_subprocess(*QUICK, "-k", "nano and p0 and (facts or sums)")
+    assert result.parseoutcomes()["errors"] == 2
+    result.stdout.fnmatch_lines(["*leases: no lease can be written (*); free space or rights, or choose another *"])
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()

@@ -172,3 +172,14 @@ def test_prompts_and_answers_must_fit_the_context(settings):
     long = Case(NANO, Pruning(40), dataclasses.replace(WORKLOAD, new_tokens=250))
     with pytest.raises(MeasurementError, match="250 new tokens make .*, the model's context holds 256; leave it out"):
         run_all(Experiment(settings), [long])
+
+
+def test_what_another_run_finished_meanwhile_is_not_measured_again(settings, monkeypatch):
+    first = Experiment(settings)
+    first.expect(CASES)
+    run_all(Experiment(settings), CASES[2:])  # another run, after the first one looked what is done
+    order = measured_order(monkeypatch)
+    with first.prepared(NANO, Pruning(0)) as prepared:
+        record = first.run(CASES[0], prepared)
+    assert {width for width, _ in order} == {512, 308}
+    assert [sorted(levels) for levels in record["schedule"]["orders"]] == [["p0", "p40"]] * 3

@@ -10,7 +10,6 @@ from glu_lib.analysis.claims import (
     correlation,
     correlations,
     group_curves,
-    star_percent,
     trade_offs,
 )
 from glu_lib.analysis.comparison import published_rows
@@ -154,12 +153,6 @@ def test_energy_decides_on_the_front_where_all_levels_have_it():
 def test_no_scores_no_levels():
     assert trade_offs([]) == []
     assert group_curves([], []) == []
-
-
-def test_the_star_level_is_at_two_point_four(published):
-    found = {family.model: star_percent(rows) for family, rows in published.items()}
-    assert found == {"llama1b": 40, "llama3b": 10, "instruct1b": 40}
-    assert star_percent(course("a", 1.0, 0.9)) is None
 
 
 def test_the_knee_of_the_embedded_model():
