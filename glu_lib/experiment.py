@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from glu_lib.answers import Answers
 from glu_lib.calibration import calibration_batches
 from glu_lib.cases import Case, CaseKind, Pruning
 from glu_lib.done_key import done_key
-from glu_lib.energy import EnergyMeter, IdlePower, country_intensity, measure_idle
+from glu_lib.energy import EnergyMeter, IdlePower, country_intensity, incomplete, measure_idle
 from glu_lib.environment import Environment, detect_environment, set_library_defaults, setup_environment
-from glu_lib.errors import AccessError, SettingsError, VerificationError
+from glu_lib.errors import AccessError, RecordError, SettingsError, VerificationError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
 from glu_lib.identity import ModelIdentity, applied_template, random_identity, resolve_identity
 from glu_lib.interleaving import Interleaving
@@ -30,11 +31,12 @@ from glu_lib.pruning import PruningResult, prune
 from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
 from glu_lib.scoring.encoding import Encodings
 from glu_lib.settings import Settings, Weights
-from glu_lib.store import EMISSIONS, CaseState, Status, Store
+from glu_lib.store import EMISSIONS, CaseState, Status, Store, read_record
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
 from glu_lib.threads import ThreadChoice
 
 RANDOM_WEIGHTS_FOLDER = "random_weights"
+_RESUMED = "the case was interrupted: this window holds only what was left of it"
 RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select workloads only: -m carbon"
 
 
@@ -56,6 +58,7 @@ class Experiment:
     _encodings: dict[str, Encodings] = field(default_factory=dict)
     _idle: IdlePower | None = None
     _is_set_up: bool = False
+    _had_folder: bool = False
 
     def __post_init__(self) -> None:
         set_library_defaults()
@@ -176,16 +179,32 @@ class Experiment:
         """
         if case.id in self._measured:
             return self._measured.pop(case.id)
+        self.check_folder()
         started_at, start_s = datetime.now(UTC), time.perf_counter()
         if prepared is None:
             result = self._prune_on_meta(case)
             return self._write(case, result, started_at, time.perf_counter() - start_s)
         if isinstance(case.subject, Workload):
             return self._run_workload(case, prepared, started_at)
-        parts, samples = self._score(case, prepared)
+        answers = self._answers(case, started_at)
+        parts, samples = self._score(case, prepared, answers)
         parts["timing"] = {"load_s": prepared.loaded.load_s}
         parts["memory"] = prepared.memory
-        return self._write(case, prepared.pruning, started_at, time.perf_counter() - start_s, parts, samples)
+        duration_s = time.perf_counter() - start_s + (parts["resumed"]["seconds"] if parts["resumed"] else 0.0)
+        record = self._write(case, prepared.pruning, started_at, duration_s, parts, samples)
+        answers.remove()
+        return record
+
+    def check_folder(self) -> None:
+        """See that the results folder can be written before a case costs time; it is made once, and must then stay.
+
+        Raises:
+            RecordError: if it cannot be written, or is gone.
+        """
+        if self._had_folder and not self.store.root.is_dir():
+            raise RecordError(f"--results-dir {str(self.store.root)!r} is gone; mount or restore it, then: pytest --lf")
+        self.store.check_writable()
+        self._had_folder = True
 
     def has_measured(self, case: Case) -> bool:
         """Whether `case` was measured in turn with another level and only waits to be returned by `run`."""
@@ -241,15 +260,30 @@ class Experiment:
         """Make a record of what was measured, write it and return it."""
         parts = {"timing": {"load_s": None}} | (parts or {})
         parts["timing"] |= {"started_at": started_at.isoformat(timespec="seconds"), "duration_s": duration_s}
-        if samples:
-            path = self.store.samples_path(case, self.settings.limit)
-            parts["samples"] = {"count": len(samples), "file": self.store.relative(path)}
         key = self.done_key(case)
         record = build_record(case, key, self.environment, pruning, **parts)
-        self.store.write(case, key.get("limit"), record, samples)
-        return record
+        # Read again: what is returned is what the next run will find.
+        return read_record(self.store.write(case, key.get("limit"), record, samples))
 
-    def _score(self, case: Case, prepared: PreparedModel) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
+    def _answers(self, case: Case, started_at: datetime) -> Answers:
+        """The answers that `case` has from runs that were killed, and where those of this run are kept."""
+        found = self.environment
+        return Answers(
+            self.store,
+            self.store.unfinished_path(case, self.settings.limit),
+            binding={"done_key": self.done_key(case), "scorer": str(self.settings.scorer)},
+            run={
+                "started_at": started_at.isoformat(timespec="seconds"),
+                "device": found.gpu or found.cpu,
+                "torch": found.versions["torch"],
+                "git_commit": found.git_commit,
+            },
+            is_fresh=self.settings.rerun,
+        )
+
+    def _score(
+        self, case: Case, prepared: PreparedModel, answers: Answers
+    ) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
         """The measured parts of an accuracy case's record, and its samples."""
         assert isinstance(case.subject, Task)
         if self._is_random:
@@ -264,9 +298,11 @@ class Experiment:
                 seed=self.settings.seed,
                 limit=self.settings.limit,
                 chat_template=self._applies_template(case.model),
+                answers=answers,
             )
         check_evaluation(case.subject, evaluation, self.settings.limit)
-        energy = window.result().as_dict()
+        resumed = answers.resumed()
+        energy = (incomplete(window.result(), _RESUMED) if resumed else window.result()).as_dict()
         check_energy(energy)
         # What fitted: a batch that did not is halved while the task is scored.
         runtime: dict[str, Any] = {"threads": prepared.threads, "batch_size": evaluation.batch_size}
@@ -274,7 +310,12 @@ class Experiment:
         folder = self.store.lm_eval_folder(case, self.settings.limit)
         name = f"{self.identity(case.model).source}-{case.pruning.key}"
         write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)
-        parts = {"score": task_fields(case.subject, evaluation), "energy": energy, "runtime": runtime}
+        parts = {
+            "score": task_fields(case.subject, evaluation),
+            "energy": energy,
+            "runtime": runtime,
+            "resumed": resumed,
+        }
         return parts, evaluation.samples
 
     def _applies_template(self, variant: ModelVariant) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import hashlib
 import json
 import os
 import tempfile
@@ -20,7 +22,10 @@ from glu_lib.errors import RecordError
 RECORDS = "individual_files"
 SAMPLES = "samples"
 LM_EVAL = "lm_eval"
+UNFINISHED = "unfinished"  # answers of cases that have no record yet
 EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
+SEAL = "sha256"
+_PROBE_BYTES = 4096  # a full disk still makes empty files
 
 
 class Status(StrEnum):
@@ -62,8 +67,12 @@ class Store:
         """Folder of lm-eval's own files of a case."""
         return self.root / LM_EVAL / case.model.key / case.pruning.key / _stem(case, limit)
 
+    def unfinished_path(self, case: Case, limit: int | None) -> Path:
+        """File of the answers that a case has before its record is written."""
+        return self.root / UNFINISHED / case.model.key / case.pruning.key / f"{_stem(case, limit)}.jsonl"
+
     def state(self, case: Case, key: dict[str, Any]) -> CaseState:
-        """Whether `case` is done: a readable record whose done key equals `key`."""
+        """Whether `case` is done: a readable, unchanged record of it whose done key equals `key`."""
         path = self.record_path(case, key.get("limit"))
         if not path.exists():
             return CaseState(Status.PENDING, path)
@@ -71,49 +80,89 @@ class Store:
             record = read_record(path)
         except RecordError as error:
             return CaseState(Status.STALE, path, str(error))
-        reasons = differences(record["done_key"], key) or list(self._missing(record))
+        reasons = differences(record["done_key"], key) or list(self._missing(case, record))
         return CaseState(Status.STALE if reasons else Status.DONE, path, ", ".join(reasons))
 
-    def _missing(self, record: dict[str, Any]) -> Iterator[str]:
-        """What a record of its kind must hold and this one does not."""
+    def _missing(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
+        """What a record of `case` must hold and this one does not."""
         wanted = {"accuracy": ("score", "energy", "samples"), "energy": ("repeats", "profile")}
-        for name in ("case", "pruning", "timing", "environment", *wanted.get(str(record.get("kind")), ())):
+        for name in ("case", "pruning", "timing", "environment", SEAL, *wanted.get(str(record.get("kind")), ())):
             if not record.get(name):
                 yield f"the record lacks {name}"
-        if isinstance(samples := record.get("samples"), dict):
-            path = self.root / str(samples.get("file"))
-            if not path.is_file() or path.stat().st_size == 0:
+        said = record.get("case")
+        if isinstance(said, dict) and said.get("id") != case.id:
+            yield f"the record is of {said.get('id')}"
+        if samples := record.get("samples"):
+            try:
+                path = self.samples_named_by(record)
+                if path.stat().st_size != samples.get("bytes"):
+                    yield f"its samples {path} are not those that were written with it"
+            except OSError:
                 yield f"its samples {path} are missing"
+            except RecordError as error:
+                yield str(error)
+
+    def samples_named_by(self, record: dict[str, Any]) -> Path:
+        """File of the samples of a record, as the record names it; never outside the results folder.
+
+        Raises:
+            RecordError: if it names none, or one elsewhere.
+        """
+        samples = record.get("samples")
+        name = samples.get("file") if isinstance(samples, dict) else None
+        path = self.root / str(name)
+        if not isinstance(name, str) or not path.resolve().is_relative_to(self.root.resolve()):
+            raise RecordError(f"{self.root}: a record names samples {name!r}, which lie not in this folder; delete it")
+        return path
 
     def check_writable(self) -> None:
-        """Make the folder and try to write there, before hours are spent.
+        """Make the folder and try to write there, before hours are spent. Nothing else makes the folder.
 
         Raises:
             RecordError: with the system's reason and the remedy.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(bytes(_PROBE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise RecordError(
-                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); choose another folder"
+                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); free space or rights, or "
+                "choose another folder"
             ) from error
+
+    def make_room(self, path: Path) -> None:
+        """Make the folders between the results folder and `path`; the results folder itself must be there.
+
+        A results folder that is gone (a drive that was unmounted) made anew would hide what is written from its user.
+
+        Raises:
+            OSError: if it is gone or cannot be written.
+        """
+        if not self.root.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"the results folder {self.root} is gone: mount it again")
+        path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, case: Case, limit: int | None, record: dict[str, Any], samples: Iterable[dict[str, Any]]) -> Path:
         """Write samples, then the record: only the record makes a case done.
+
+        The record gets the size and digest of its samples' file, and a digest of itself.
 
         Raises:
             RecordError: if the folder cannot be written; what was there stays as it was.
         """
         path = self.record_path(case, limit)
         try:
+            self.make_room(path)
             if lines := [json.dumps(sample, allow_nan=False, ensure_ascii=False) for sample in samples]:
                 # mtime 0: the same samples give the same bytes.
-                text = gzip.compress("\n".join([*lines, ""]).encode(), mtime=0)
-                write_atomically(self.samples_path(case, limit), text)
-            text = json.dumps(record, allow_nan=False, ensure_ascii=False, indent=1).encode()
-            write_atomically(path, text + b"\n")
+                data = gzip.compress("\n".join([*lines, ""]).encode(), mtime=0)
+                write_atomically(self.samples_path(case, limit), data)
+                record = record | {"samples": self._samples_fields(case, limit, len(lines), data)}
+            text = json.dumps(sealed(record), allow_nan=False, ensure_ascii=False, indent=1)
+            write_atomically(path, f"{text}\n".encode())
         except OSError as error:
             raise RecordError(
                 f"{path}: the record cannot be written ({error.strerror}); free space, or choose another --results-dir"
@@ -126,12 +175,20 @@ class Store:
         Raises:
             RecordError: if they are missing or unreadable.
         """
-        path = self.root / record["samples"]["file"]
+        path = self.samples_named_by(record)
         try:
-            with gzip.open(path, "rt", encoding="utf-8") as file:
-                return [json.loads(line) for line in file]
+            data = path.read_bytes()
+            # Not splitlines: texts may hold separators that only Unicode takes for ends of lines.
+            samples = [json.loads(line) for line in gzip.decompress(data).decode().split("\n") if line]
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise RecordError(f"{path}: samples cannot be read ({error}); run the case again with --rerun") from error
+        if record["samples"].get(SEAL, digest := hashlib.sha256(data).hexdigest()) != digest:
+            raise RecordError(f"{path}: not the samples that were written with the record; run the case again")
+        return samples
+
+    def _samples_fields(self, case: Case, limit: int | None, count: int, data: bytes) -> dict[str, Any]:
+        file = self.relative(self.samples_path(case, limit))
+        return {"count": count, "file": file, "bytes": len(data), SEAL: hashlib.sha256(data).hexdigest()}
 
     def record_paths(self) -> Iterator[Path]:
         """Every record file, in a fixed order."""
@@ -150,15 +207,44 @@ def read_record(path: Path) -> dict[str, Any]:
     """A record as a dictionary.
 
     Raises:
-        RecordError: if the file is no complete record.
+        RecordError: if the file is no complete record, or was changed after it was written.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
     if not isinstance(record, dict) or not isinstance(record.get("done_key"), dict):
         raise RecordError(f"{path}: not a record of this suite (no done_key); delete it or move it elsewhere")
+    if SEAL in record and sealed(record)[SEAL] != record[SEAL]:
+        raise RecordError(
+            f"{path}: was changed after it was written (its {SEAL} differs); restore it or run the case again"
+        )
     return record
+
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with the SHA-256 of all else in it, whatever the order and layout: a changed one is noticed."""
+    content = {name: value for name, value in record.items() if name != SEAL}
+    text = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return content | {SEAL: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of a record")
+
+
+def write_at(path: Path, offset: int, data: bytes) -> None:
+    """Write `data` at `offset` of a file that may not exist yet, drop what stood behind it, and sync.
+
+    Raises:
+        OSError: if it cannot be written; what stands before `offset` stays.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+        file.truncate(offset)
+        file.seek(offset)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -75,6 +75,12 @@ class EnergyReading:
         return asdict(self)
 
 
+def incomplete(reading: EnergyReading, reason: str) -> EnergyReading:
+    """The reading of a window that holds only a part of the work: no energies, for that reason."""
+    nothing = Component(None, None, None, reason)
+    return EnergyReading(reading.window_s, nothing, nothing, nothing, None, None)
+
+
 @dataclass(slots=True)
 class Window:
     """Handle of an open window; `reading` is there once it has closed."""

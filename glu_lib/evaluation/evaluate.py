@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import MeasurementError
+from glu_lib.errors import MeasurementError, RecordError
 from glu_lib.evaluation.results import Evaluation, compact, headline, metric_values
 from glu_lib.evaluation.shortcuts import lm_eval_shortcuts
 from glu_lib.evaluation.task_library import TaskLibrary
@@ -14,6 +15,7 @@ from glu_lib.study import Task
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from glu_lib.answers import Answers
     from glu_lib.overflow import CountingHFLM
     from glu_lib.scoring.encoding import Encodings
 
@@ -47,7 +49,14 @@ def wrap_model(
 
 
 def evaluate_task(
-    lm: CountingHFLM, library: TaskLibrary, task: Task, *, seed: int, limit: int | None, chat_template: bool
+    lm: CountingHFLM,
+    library: TaskLibrary,
+    task: Task,
+    *,
+    seed: int,
+    limit: int | None,
+    chat_template: bool,
+    answers: Answers | None = None,
 ) -> Evaluation:
     """Score `task` with lm-eval and keep all it reports.
 
@@ -59,14 +68,25 @@ def evaluate_task(
             result does not depend on what ran before.
         limit: samples per (sub-)task, None for all.
         chat_template: apply the tokenizer's template, few-shot examples as turns.
+        answers: what earlier runs left of the case, and where this run's answers are kept; without it none is.
 
     Raises:
         AccessError: if the task's data cannot be had.
         MeasurementError: if lm-eval reports no headline metric.
+        RecordError: if answers cannot be kept.
     """
     loaded = library.load(task, seed=seed)
     _check_room(lm, task, loaded)
-    results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit, chat_template)
+    lm.answers = answers
+    try:
+        results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit, chat_template)
+    except BaseException:
+        if answers is not None:
+            with suppress(RecordError):  # what ended the case is the error to tell
+                answers.flush()
+        raise
+    finally:
+        lm.answers = None
     raw_samples = results.pop("samples")
     metrics = tuple(metric_values(results))
     samples = tuple(compact(name, sample) for name, found in raw_samples.items() for sample in found)

@@ -21,6 +21,8 @@ def decode_greedily(
     cache: Any,
     max_new_tokens: int,
     has_stopped: Callable[[Sequence[int]], bool],
+    begun: Sequence[Sequence[int]] = (),
+    observe: Callable[[Sequence[Sequence[int]]], None] = lambda _made: None,
 ) -> list[list[int]]:
     """Continue each prompt by its most probable tokens, through the model's own forward pass.
 
@@ -31,12 +33,16 @@ def decode_greedily(
         cache: keys and values of the prefix for as many rows as there are suffixes, or None; it is changed.
         max_new_tokens: tokens a row may get.
         has_stopped: whether a row, given its new tokens so far, is finished.
+        begun: new tokens that each row has already and that do not finish it; none without.
+        observe: is shown the new tokens of each row after every step.
 
     Returns:
         The new tokens of each row, the one that stopped it included.
     """
     device = model.device
     cache = grow_in_place(cache)
+    made = [list(tokens) for tokens in begun] or [[] for _ in suffixes]
+    suffixes = [(*suffix, *tokens) for suffix, tokens in zip(suffixes, made, strict=True)]
     width = max(map(len, suffixes))
     tokens = torch.zeros((len(suffixes), width), dtype=torch.long)
     mask = torch.zeros((len(suffixes), past + width), dtype=torch.long)
@@ -46,10 +52,9 @@ def decode_greedily(
         mask[row, past + width - len(suffix) :] = 1
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, past:]
     tokens, mask, positions = tokens.to(device), mask.to(device), positions.to(device)
-    made: list[list[int]] = [[] for _ in suffixes]
     alive = list(range(len(suffixes)))  # what each row of the batch is; a finished one stays until rows leave
     finished: set[int] = set()
-    for _ in range(max_new_tokens):
+    while alive:
         output = model(
             input_ids=tokens,
             attention_mask=mask,
@@ -63,8 +68,9 @@ def decode_greedily(
         for row, token in zip(alive, chosen.tolist(), strict=True):
             if row not in finished:
                 made[row].append(token)
-                if has_stopped(made[row]):
+                if len(made[row]) >= max_new_tokens or has_stopped(made[row]):
                     finished.add(row)
+        observe(made)
         kept = [place for place, row in enumerate(alive) if row not in finished]
         if not kept:
             break

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+from glu_lib.overflow import is_sampled
 from glu_lib.scoring.budget import Budget
 from glu_lib.scoring.decoding import decode_greedily
 from glu_lib.scoring.forward import SharedForward, expanded
@@ -43,8 +44,7 @@ def is_plain_greedy(options: Mapping[str, Any], config: Any) -> bool:
     """Whether a request's options, and the model's own generation configuration, mean plain greedy decoding."""
     said = {name: value for name, value in config.to_diff_dict().items() if name not in _HARMLESS}
     plain = all(value is None or value in _NEUTRAL.get(name, ()) for name, value in said.items())
-    sampled = options.get("do_sample") or options.get("temperature")
-    return plain and set(options) <= _REQUEST_OPTIONS and not sampled
+    return plain and set(options) <= _REQUEST_OPTIONS and not is_sampled(options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,32 @@ class StopRule:
         return any(stop in whole for stop in self.stops if stop)
 
 
+class Progress(Protocol):
+    """What earlier runs left of some prompts' answers, and where those of this run are kept as they grow."""
+
+    def finished(self, prompt: Tokens) -> list[int] | None:
+        """The new tokens of a prompt that is answered."""
+
+    def begun(self, prompt: Tokens) -> list[int]:
+        """The new tokens that an interrupted answer has; usually none."""
+
+    def grow(self, made: Mapping[Tokens, Sequence[int]]) -> None:
+        """Called after each step with the new tokens of a batch."""
+
+
 def generate(
-    forward: SharedForward, prompts: Sequence[Tokens], budget: Budget, *, max_new_tokens: int, rule: StopRule
+    forward: SharedForward,
+    prompts: Sequence[Tokens],
+    budget: Budget,
+    *,
+    max_new_tokens: int,
+    rule: StopRule,
+    progress: Progress | None = None,
 ) -> Iterator[dict[Tokens, list[int]]]:
     """Per batch: prompt to its new tokens, the one that stopped it included.
+
+    A batch of which all is answered is not computed. One that was interrupted in the middle goes on from the tokens
+    it has, whose keys and values are computed in one pass: equal to token by token up to rounding.
 
     Args:
         forward: of the model.
@@ -79,22 +101,43 @@ def generate(
         budget: of a batch; it shrinks when memory runs out.
         max_new_tokens: tokens a prompt may get.
         rule: when it is finished.
+        progress: of earlier runs and of this one; without it all is computed.
 
     Raises:
         torch.OutOfMemoryError: if one prompt alone does not fit.
     """
     for prefix, batch in prompt_batches(prompts, budget.sequences):
+        if progress and all(progress.finished(prompt) is not None for prompt in batch):
+            yield {prompt: progress.finished(prompt) or [] for prompt in batch}
+            continue
         shared = budget.once(partial(forward.prefix_cache, prefix))
 
         def work(members: Sequence[Tokens], prefix: Tokens = prefix, shared: Any = shared) -> dict[Tokens, list[int]]:
+            answers = {prompt: _so_far(prompt, progress) for prompt in members}
+            left = [prompt for prompt, tokens in answers.items() if not _is_whole(tokens, max_new_tokens, rule)]
+            if not left:
+                return answers
             made = decode_greedily(
                 forward.model,
-                [prompt[len(prefix) :] for prompt in members],
+                [prompt[len(prefix) :] for prompt in left],
                 past=len(prefix),
-                cache=expanded(shared, len(members)),
+                cache=expanded(shared, len(left)),
                 max_new_tokens=max_new_tokens,
                 has_stopped=rule.is_met,
+                begun=[answers[prompt] for prompt in left],
+                observe=lambda made: progress.grow(dict(zip(left, made, strict=True))) if progress else None,
             )
-            return dict(zip(members, made, strict=True))
+            return answers | dict(zip(left, made, strict=True))
 
         yield from budget.run(batch, lambda _left: budget.sequences, work)
+
+
+def _so_far(prompt: Tokens, progress: Progress | None) -> list[int]:
+    if progress is None:
+        return []
+    found = progress.finished(prompt)
+    return progress.begun(prompt) if found is None else found
+
+
+def _is_whole(tokens: Sequence[int], max_new_tokens: int, rule: StopRule) -> bool:
+    return bool(tokens) and (len(tokens) >= max_new_tokens or rule.is_met(tokens))

@@ -26,6 +26,7 @@ from glu_lib.scoring.budget import Budget
 from glu_lib.scoring.encoding import Encoded, Encodings
 from glu_lib.scoring.forward import SharedForward
 from glu_lib.scoring.generation import StopRule, generate, is_plain_greedy
+from glu_lib.scoring.kept import KeptScores, KeptTokens
 from glu_lib.scoring.likelihood import LikelihoodPlan, Score
 from glu_lib.scoring.packing import Tokens
 
@@ -158,11 +159,13 @@ class SharedPrefixLM(CountingHFLM):
         self.distinct_tokens += plan.distinct_tokens()
         scores: list[Score] = [(0.0, True)] * len(encoded)
         dtype = self.softmax_dtype or torch.float32
+        kept = KeptScores.of(encoded, self.answers)
         with (
             self._budget() as budget,
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
-            for found in plan.score(self._forward, budget, dtype):
+            for found in plan.score(self._forward, budget, dtype, kept.known):
+                kept.add(found, self._reduced(budget))
                 for index, score in found.items():
                     scores[index] = score
                     if strings is not None:
@@ -186,11 +189,14 @@ class SharedPrefixLM(CountingHFLM):
             self.truncated_prompts += was_cut
             wanted[prompt].append(index)
         answers: list[str] = [""] * len(requests)
+        kept = KeptTokens(self.answers, limit, rule.stops) if self.answers else None
         with (
             self._budget() as budget,
             tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
         ):
-            for made in generate(self._forward, list(wanted), budget, max_new_tokens=limit, rule=rule):
+            for made in generate(self._forward, list(wanted), budget, max_new_tokens=limit, rule=rule, progress=kept):
+                if kept:
+                    kept.add(made, self._reduced(budget))
                 for prompt, tokens in made.items():
                     text = postprocess_generated_text(self.tok_decode(tokens), stop=rule.stops, think_end_token=None)
                     self.cut_generations += len(wanted[prompt]) * (not rule.is_met(tokens))
@@ -221,10 +227,17 @@ class SharedPrefixLM(CountingHFLM):
     def _budget(self) -> Iterator[Budget]:
         """The batch size as a budget; what fitted is the batch size afterwards. `auto` begins at 64."""
         budget = Budget(self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES)
+        if self.answers and self.answers.batch_size:  # what fitted in the run that is resumed
+            budget.sequences = min(budget.sequences, self.answers.batch_size)
         try:
             yield budget
         finally:
             self.batch_size_per_gpu = budget.sequences
+
+    def _reduced(self, budget: Budget) -> int | None:
+        """The batch size if memory has made it smaller than was asked."""
+        asked = self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES
+        return budget.sequences if budget.sequences < asked else None
 
     def _shares_prefixes(self) -> bool:
         """Whether this model gives the same logits on packed trees as on plain sequences; tried out once."""

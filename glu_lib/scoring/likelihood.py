@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ _LOGIT_ROWS = 256  # scored positions per call of the output layer: × vocabular
 
 Score = tuple[float, bool]
 Row = list[Tree]
+NOTHING_KNOWN: Mapping[int, Score] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +57,36 @@ class LikelihoodPlan:
         groups = plan(self._scored, _PLAN_TOKENS)
         return sum(len(group.prefix) + sum(len(tree.tokens) for tree in group.trees) for group in groups)
 
-    def score(self, forward: SharedForward, budget: Budget, softmax_dtype: torch.dtype) -> Iterator[dict[int, Score]]:
+    def score(
+        self,
+        forward: SharedForward,
+        budget: Budget,
+        softmax_dtype: torch.dtype,
+        known: Mapping[int, Score] = NOTHING_KNOWN,
+    ) -> Iterator[dict[int, Score]]:
         """Per batch: request index to (log-probability, whether greedy decoding gives the continuation).
+
+        A batch of which all is known is not computed; every other one is, in full: what an interrupted run left is
+        completed by the same batches, so that the scores are the same to the last digit.
 
         Args:
             forward: of the model.
             budget: of a batch; it shrinks when memory runs out.
             softmax_dtype: in which log-probabilities are computed.
+            known: scores by request index, from an earlier run.
 
         Raises:
             torch.OutOfMemoryError: if one request alone does not fit.
         """
         for group in plan(self._scored, _PLAN_TOKENS):
+            if (scores := self._look_up(known, [group.trees], group.prefix)) is not None:
+                yield scores
+                continue
             cache = budget.once(partial(forward.prefix_cache, group.prefix))
 
             def work(batch: Sequence[Row], group: Group = group, cache: Any = cache) -> dict[int, Score]:
+                if (scores := self._look_up(known, batch, group.prefix)) is not None:
+                    return scores
                 hidden = forward.hidden_states(batch, len(group.prefix), cache)  # (rows, width, hidden)
                 return _read_off(
                     forward, hidden, list(self._places(batch, group.prefix, hidden.shape[1])), softmax_dtype
@@ -77,6 +94,14 @@ class LikelihoodPlan:
 
             for packed in _packings(group, forward.row_tokens):
                 yield from budget.run(packed, partial(_that_fit, budget), work, _halves)
+
+    def _look_up(self, known: Mapping[int, Score], batch: Sequence[Row], prefix: Tokens) -> dict[int, Score] | None:
+        """The scores of a batch's requests if all of them are known."""
+        if not known:
+            return None
+        suffixes = (suffix for row in batch for tree in row for suffix in tree.paths)
+        indices = [index for suffix in suffixes for index in self._wanted[prefix + suffix]]
+        return {index: known[index] for index in indices} if all(index in known for index in indices) else None
 
     def _places(self, batch: Sequence[Row], prefix: Tokens, width: int) -> Iterator[_Scored]:
         """Where in a batch each request's continuation is scored: after the last tokens of its path."""

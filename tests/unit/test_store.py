@@ -1,6 +1,9 @@
+import dataclasses
 import gzip
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,21 +12,24 @@ from hypothesis import strategies as st
 
 from glu_lib.cases import Case, Pruning
 from glu_lib.errors import RecordError
-from glu_lib.store import Status, Store, read_record, write_atomically
+from glu_lib.store import Status, Store, read_record, sealed, write_atomically
 from glu_lib.study import STUDY
 
 CASE = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["sums"])
 KEY = {"schema": 1, "limit": None, "few-shot": 0}
 RECORD = {
     "kind": "architecture",
-    **{name: {"some": "value"} for name in ("case", "pruning", "timing", "environment")},
+    "case": {"id": CASE.id},
+    **{name: {"some": "value"} for name in ("pruning", "timing", "environment")},
     "done_key": KEY,
 }
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "results")
+    store = Store(tmp_path / "results")
+    store.check_writable()
+    return store
 
 
 def test_a_written_case_is_done_and_its_samples_come_back(store):
@@ -31,8 +37,7 @@ def test_a_written_case_is_done_and_its_samples_come_back(store):
         {"doc_id": 0, "exact_match": 1.0, "answers": ["3 2"]},
         {"doc_id": 1, "exact_match": 0.0, "answers": ["é"]},
     ]
-    record = RECORD | {"samples": {"file": store.relative(store.samples_path(CASE, None))}}
-    path = store.write(CASE, None, record, samples)
+    path = store.write(CASE, None, RECORD, samples)
     assert path == store.root / "individual_files/nano/p40/nano-p40-sums.json"
     assert store.state(CASE, KEY).status is Status.DONE
     assert store.read_samples(read_record(path)) == samples
@@ -91,7 +96,7 @@ def test_a_full_disk_leaves_the_old_record_and_no_litter(store, monkeypatch, fau
     monkeypatch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[fault], fail)
     with pytest.raises(RecordError, match="No space left on device.; free space, or choose another --results-dir"):
         store.write(CASE, None, {"done_key": KEY | {"few-shot": 9}}, [])
-    assert read_record(path) == RECORD
+    assert read_record(path) == sealed(RECORD)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -130,25 +135,84 @@ def test_record_paths_are_sorted_and_skip_temporary_files(store):
 def test_a_record_without_its_measurement_or_samples_is_not_done(store):
     whole = {
         "kind": "accuracy",
-        "case": {"id": "x"},
+        "case": {"id": CASE.id},
         "pruning": {"width": 1},
         "timing": {"duration_s": 1},
         "environment": {"device": "cpu"},
         "score": {"headline": {}},
         "energy": {"total_j": 1},
-        "samples": {"count": 1, "file": store.relative(store.samples_path(CASE, None))},
         "done_key": KEY,
     }
     store.write(CASE, None, whole, [{"doc_id": 0}])
     assert store.state(CASE, KEY).status is Status.DONE
-    store.write(CASE, None, whole | {"score": None}, [])
+    store.write(CASE, None, whole | {"score": None}, [{"doc_id": 0}])
     assert store.state(CASE, KEY).reason == "the record lacks score"
     store.write(CASE, None, whole, [])
+    assert store.state(CASE, KEY).reason == "the record lacks samples"
+    store.write(CASE, None, whole, [{"doc_id": 0}])
     store.samples_path(CASE, None).write_bytes(b"")
-    assert store.state(CASE, KEY).reason.startswith("its samples ")
+    assert re.fullmatch("its samples .* are not those that were written with it", store.state(CASE, KEY).reason)
+    store.samples_path(CASE, None).unlink()
+    assert re.fullmatch("its samples .* are missing", store.state(CASE, KEY).reason)
+
+
+def test_a_record_changed_by_hand_is_stale_and_left_out_whatever_its_layout(store):
+    path = store.write(CASE, None, RECORD, [])
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(record.items()))))
+    assert store.state(CASE, KEY).status is Status.DONE
+    path.write_text(json.dumps(record | {"pruning": {"some": "other value"}}))
+    state = store.state(CASE, KEY)
+    assert state.status is Status.STALE
+    assert "was changed after it was written (its sha256 differs)" in state.reason
+    with pytest.raises(RecordError, match="restore it or run the case again"):
+        read_record(path)
+    del record["sha256"]
+    path.write_text(json.dumps(record))
+    assert store.state(CASE, KEY).reason == "the record lacks sha256"
+
+
+def test_a_record_in_the_place_of_another_is_stale(store):
+    other = dataclasses.replace(CASE, subject=STUDY.tasks["facts"])
+    path = store.write(CASE, None, RECORD, [])
+    shutil.copy(path, store.record_path(other, None))
+    assert store.state(other, KEY).reason == "the record is of nano-p40-sums"
+
+
+@pytest.mark.parametrize("name", ["../../secret.jsonl.gz", "/etc/passwd", "samples/../../x", None, 3])
+def test_samples_outside_the_results_folder_are_never_read(store, tmp_path, name):
+    (tmp_path / "secret.jsonl.gz").write_bytes(gzip.compress(b'{"doc_id": 0}\n'))
+    with pytest.raises(RecordError, match="which lie not in this folder"):
+        store.read_samples({"samples": {"file": name}})
+    path = store.write(CASE, None, RECORD, [{"doc_id": 0}])
+    record = json.loads(path.read_text())
+    record["samples"]["file"] = name
+    path.write_text(json.dumps(sealed(record)))
+    assert "which lie not in this folder" in store.state(CASE, KEY).reason
+
+
+def test_samples_of_another_run_are_noticed(store):
+    """A kill between samples and record of a --rerun leaves the old record beside new samples."""
+    path = store.write(CASE, None, RECORD, [{"doc_id": 0}])
+    samples = store.samples_path(CASE, None)
+    data = samples.read_bytes()
+    samples.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(RecordError, match="samples"):
+        store.read_samples(read_record(path))
+    samples.write_bytes(data + data)
+    assert "not those that were written with it" in store.state(CASE, KEY).reason
+
+
+def test_a_results_folder_that_is_gone_is_not_made_anew(store):
+    shutil.rmtree(store.root)
+    with pytest.raises(
+        RecordError, match="the record cannot be written .the results folder .* is gone: mount it again"
+    ):
+        store.write(CASE, None, RECORD, [])
+    assert not store.root.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RecordError, match="--results-dir .* cannot be written .*; choose another folder"):
+    with pytest.raises(RecordError, match="--results-dir .* cannot be written .*; free space or rights, or choose an"):
         Store(tmp_path / "file" / "results").check_writable()

@@ -1,5 +1,4 @@
 import gzip
-import json
 import shutil
 import time
 from collections import Counter
@@ -11,7 +10,9 @@ from glu_lib.analysis import consolidate
 from glu_lib.analysis.degradation import BASELINE, degradation
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.trends import Kind
-from glu_lib.store import Store
+from glu_lib.cases import Case, Pruning
+from glu_lib.store import Store, read_record
+from glu_lib.study import STUDY
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
 
@@ -81,13 +82,13 @@ def test_the_committed_cases_take_seconds(committed):
 
 
 def test_each_samples_file_is_read_once(part, monkeypatch):
-    read, original = Counter(), gzip.open
+    read, original = Counter(), Store.read_samples
 
-    def counting(path, *arguments, **options):
-        read[Path(path).name] += 1
-        return original(path, *arguments, **options)
+    def counting(store, record):
+        read[record["samples"]["file"]] += 1
+        return original(store, record)
 
-    monkeypatch.setattr(gzip, "open", counting)
+    monkeypatch.setattr(Store, "read_samples", counting)
     changes(part)
     assert set(read.values()) == {1}
     assert len(read) == 6
@@ -136,10 +137,11 @@ def test_without_the_baseline_there_is_no_comparison(part):
 
 
 def test_a_baseline_of_other_documents_is_refused(part):
-    path = samples_file(part, "p0", "facts")
-    samples = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    store, case = Store(part), Case(STUDY.models["nano"], Pruning(0), STUDY.tasks["facts"])
+    record = read_record(store.record_path(case, None))
+    samples = store.read_samples(record)
     samples[3]["doc_hash"] = "another"
-    path.write_bytes(gzip.compress("\n".join(map(json.dumps, samples)).encode()))
+    store.write(case, None, record, samples)
     found, trends = changes(part)
     assert "nano-p40-facts: 1 documents differ from those of nano-p0-facts" in found["nano-p40-facts"].reason
     assert trends["facts"].source == "levels"

@@ -1,0 +1,75 @@
+"""Scores and generated tokens that earlier runs of a case left, and those of this run as they come; no torch here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from glu_lib.answers import PROGRESS_S, Answers, request_key
+from glu_lib.scoring.encoding import Encoded
+from glu_lib.scoring.packing import Tokens
+
+Score = tuple[float, bool]
+
+
+@dataclass(slots=True)
+class KeptScores:
+    """Log-likelihoods by the index of their request, `known` those of earlier runs; without `answers` none is kept."""
+
+    answers: Answers | None
+    keys: Sequence[str] = ()
+    known: dict[int, Score] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, requests: Sequence[Encoded], answers: Answers | None) -> KeptScores:
+        """What is known of some requests."""
+        if answers is None:
+            return cls(None)
+        keys = [request_key(request.context, request.continuation) for request in requests]
+        found = {index: answer for index, key in enumerate(keys) if (answer := answers.get(key)) is not None}
+        return cls(answers, keys, {index: (float(value), bool(flag)) for index, (value, flag) in found.items()})
+
+    def add(self, scores: Mapping[int, Score], reduced_batch_size: int | None) -> None:
+        """Keep the scores of a batch; nothing happens where all of them are known."""
+        if self.answers is not None and not scores.keys() <= self.known.keys():
+            found = {self.keys[index]: score for index, score in scores.items()}
+            self.answers.put(found, batch_size=reduced_batch_size)
+
+
+@dataclass(slots=True)
+class KeptTokens:
+    """New tokens by their prompt, as `generate` asks for them; for one limit of tokens and one set of stop strings."""
+
+    answers: Answers
+    limit: int
+    stops: Sequence[str]
+    _keys: dict[Tokens, str] = field(default_factory=dict)
+    _kept_s: float = field(default_factory=time.monotonic)
+
+    def finished(self, prompt: Tokens) -> list[int] | None:
+        """The new tokens of a prompt that is answered."""
+        found = self.answers.get(self._key(prompt))
+        return None if found is None else list(found)
+
+    def begun(self, prompt: Tokens) -> list[int]:
+        """The new tokens that an interrupted answer has; usually none."""
+        return list(self.answers.begun(self._key(prompt)))
+
+    def grow(self, made: Mapping[Tokens, Sequence[int]]) -> None:
+        """Keep what a batch has so far, every PROGRESS_S seconds."""
+        if time.monotonic() - self._kept_s >= PROGRESS_S:
+            self.answers.put_begun({self._key(prompt): tokens for prompt, tokens in made.items()})
+            self._kept_s = time.monotonic()
+
+    def add(self, made: Mapping[Tokens, Sequence[int]], reduced_batch_size: int | None) -> None:
+        """Keep the finished answers of a batch; nothing happens where all of them are known."""
+        if any(self.finished(prompt) is None for prompt in made):
+            found = {self._key(prompt): list(tokens) for prompt, tokens in made.items()}
+            self.answers.put(found, batch_size=reduced_batch_size)
+        self._kept_s = time.monotonic()
+
+    def _key(self, prompt: Tokens) -> str:
+        if prompt not in self._keys:
+            self._keys[prompt] = request_key(prompt, str(self.limit), *self.stops)
+        return self._keys[prompt]
