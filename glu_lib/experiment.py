@@ -201,7 +201,7 @@ class Experiment:
         Raises:
             RecordError: if it cannot be written, or is gone.
         """
-        if self._had_folder and not self.store.root.is_dir():
+        if self._had_folder and not self.store.is_there():
             raise RecordError(f"--results-dir {str(self.store.root)!r} is gone; mount or restore it, then: pytest --lf")
         self.store.check_writable()
         self._had_folder = True
@@ -307,6 +307,7 @@ class Experiment:
         # What fitted: a batch that did not is halved while the task is scored.
         runtime: dict[str, Any] = {"threads": prepared.threads, "batch_size": evaluation.batch_size}
         runtime["scorer"] = str(self.settings.scorer)
+        self.check_folder()
         folder = self.store.lm_eval_folder(case, self.settings.limit)
         name = f"{self.identity(case.model).source}-{case.pruning.key}"
         write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,9 +59,19 @@ class Leases:
 
     def give_back(self, case: Case) -> None:
         """Let others have `case`; nothing happens if this run does not hold it."""
-        lease = self._asked.get(self._path(case))
-        if lease is not None and lease.is_locked:
-            lease.release()
+        if lease := self._asked.get(self._path(case)):
+            _release(lease)
+
+    def give_all_back(self) -> None:
+        """Let others have every case: the run ends, perhaps in the middle of one."""
+        for lease in self._asked.values():
+            _release(lease)
 
     def _path(self, case: Case) -> Path:
         return self.root / FOLDER / f"{case.id}{f'-limit{self.limit}' if self.limit else ''}.lease"
+
+
+def _release(lease: SoftFileLease) -> None:
+    if lease.is_locked:
+        with suppress(OSError):  # the folder is gone: a lease that nobody refreshes ends by itself
+            lease.release()

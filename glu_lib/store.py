@@ -25,6 +25,7 @@ LM_EVAL = "lm_eval"
 UNFINISHED = "unfinished"  # answers of cases that have no record yet
 EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
 SEAL = "sha256"
+_TEMPORARY = ".tmp"
 _PROBE_BYTES = 4096  # a full disk still makes empty files
 
 
@@ -116,13 +117,13 @@ class Store:
         return path
 
     def check_writable(self) -> None:
-        """Make the folder and try to write there, before hours are spent. Nothing else makes the folder.
+        """Make the folder, with that of the records in it, and try to write there, before hours are spent.
 
         Raises:
             RecordError: with the system's reason and the remedy.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as file:
                 file.write(bytes(_PROBE_BYTES))
                 file.flush()
@@ -133,15 +134,20 @@ class Store:
                 "choose another folder"
             ) from error
 
+    def is_there(self) -> bool:
+        """Whether the folder is the one that `check_writable` made or found.
+
+        A drive that was unmounted leaves no folder, or an empty one: what is written there is lost to its user.
+        """
+        return (self.root / RECORDS).is_dir()
+
     def make_room(self, path: Path) -> None:
         """Make the folders between the results folder and `path`; the results folder itself must be there.
-
-        A results folder that is gone (a drive that was unmounted) made anew would hide what is written from its user.
 
         Raises:
             OSError: if it is gone or cannot be written.
         """
-        if not self.root.is_dir():
+        if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, f"the results folder {self.root} is gone: mount it again")
         path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -163,6 +169,7 @@ class Store:
                 record = record | {"samples": self._samples_fields(case, limit, len(lines), data)}
             text = json.dumps(sealed(record), allow_nan=False, ensure_ascii=False, indent=1)
             write_atomically(path, f"{text}\n".encode())
+            _remove_litter(path, self.samples_path(case, limit))
         except OSError as error:
             raise RecordError(
                 f"{path}: the record cannot be written ({error.strerror}); free space, or choose another --results-dir"
@@ -247,6 +254,13 @@ def write_at(path: Path, offset: int, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _remove_litter(*paths: Path) -> None:
+    """Delete the temporary files that killed runs left beside some files."""
+    for path in paths:
+        for temporary in path.parent.glob(f".{path.name}.*{_TEMPORARY}"):
+            temporary.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to a temporary file beside `path`, sync it and rename it: a reader sees all or nothing.
 
@@ -254,7 +268,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         OSError: if the folder cannot be written; no temporary file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from glu_lib.cases import Case, Pruning
-from glu_lib.errors import AccessError, GluError
+from glu_lib.errors import AccessError, GluError, RecordError
 from glu_lib.experiment import Experiment
 from glu_lib.prepared import PreparedModel
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROPERTY, live_bars
-from glu_lib.pytest_plugin.resume import announce
+from glu_lib.pytest_plugin.resume import FOLDER, announce, fail_once
 from glu_lib.report import record_line
 from glu_lib.study import ModelVariant
 
@@ -54,13 +54,16 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
     """Measure a case and write its record; an error that the user can mend is one line, no traceback."""
 
     def run(case: Case, model: PreparedModel | None = None) -> dict[str, Any]:
-        message = ""
+        message, is_unwritable = "", False
         try:
             with live_bars(request.config):
                 record = experiment.run(case, model)
         except GluError as error:
-            message = str(error)
-        if message:  # outside the handler, so that pytest prints the line once and no chain of exceptions
+            message, is_unwritable = str(error), isinstance(error, RecordError)
+        # Outside the handler, so that pytest prints the line once and no chain of exceptions.
+        if is_unwritable:
+            fail_once(request.node, FOLDER, message)
+        if message:
             pytest.fail(message, pytrace=False)
         request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
         request.node.user_properties.append((SECONDS_PROPERTY, record["timing"]["duration_s"]))

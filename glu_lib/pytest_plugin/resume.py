@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from glu_lib.store import CaseState, Status, write_atomically
 
 CASE_PROPERTY = "glu_case"
 PENDING_PROPERTY = "glu_pending"
+FOLDER = "the results folder"
 _ENERGY = "energy workloads"
 _ELSEWHERE = "another run on this results folder"
 _ALONE = (
@@ -29,19 +30,17 @@ _ALONE = (
 
 @dataclass(slots=True)
 class Plan:
-    """State of the selected cases; `blocked` holds the error of each model or (model, level) that has one.
+    """State of the selected cases; `blocked` holds the error of each model, (model, level) or folder that has one.
 
     `announced` are those whose error has been shown: the first case fails with it, the others are
     skipped and stay pending. Keys are `llama1b` for a model, `llama1b-p40` for one level of it.
-    `elsewhere` are the ids of cases that another run on the same results folder works on, `refused` holds the errors of
-    cases whose lease cannot be written.
+    `elsewhere` are the ids of cases that another run on the same results folder works on.
     """
 
     states: dict[str, CaseState] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)
-    refused: dict[str, str] = field(default_factory=dict)
 
     def count(self, status: Status) -> int:
         """Number of selected cases in this status."""
@@ -112,21 +111,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     plan = item.config.stash[PLAN]
     if is_done(item.config, case):
         pytest.skip(f"done: {plan.states[case.id].path}")
-    if case.id in plan.refused:
-        pytest.fail(plan.refused[case.id], pytrace=False)
     if case.id in plan.elsewhere:
         item.user_properties.append((PENDING_PROPERTY, _ELSEWHERE))
         pytest.skip(f"{_ELSEWHERE} works on it; when that has ended: pytest --lf")
     if case.kind is CaseKind.ENERGY and hasattr(item.config, "workerinput"):
         plan.blocked.setdefault(_ENERGY, _ALONE)
-    causes = (_ENERGY, case.model.key, case.group) if case.kind is CaseKind.ENERGY else (case.model.key, case.group)
-    cause = next((key for key in causes if key in plan.blocked), None)
-    if case.kind is CaseKind.ARCHITECTURE or cause is None:
-        return
-    if cause in plan.announced:
+    cause = next((key for key in _causes(case) if key in plan.blocked), None)
+    if cause is not None:
+        fail_once(item, cause, plan.blocked[cause])
+
+
+def fail_once(item: pytest.Item, cause: str, message: str) -> NoReturn:
+    """Fail with what blocks a case; if that was announced before, skip the case, which stays pending."""
+    if cause in item.config.stash[PLAN].announced:
         item.user_properties.append((PENDING_PROPERTY, cause))
-        pytest.skip(f"blocked: {plan.blocked[cause]}")
-    announce(item.config, cause, plan.blocked[cause])
+        pytest.skip(f"blocked: {message}")
+    announce(item.config, cause, message)
+
+
+def _causes(case: Case) -> Iterator[str]:
+    """What can block a case."""
+    yield FOLDER
+    if case.kind is CaseKind.ENERGY:
+        yield _ENERGY
+    if case.kind is not CaseKind.ARCHITECTURE:
+        yield from (case.model.key, case.group)
 
 
 def announce(config: pytest.Config, cause: str, message: str) -> NoReturn:
@@ -146,6 +155,7 @@ class Mirror:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._done: set[str] = set()
+        self.trouble = ""
 
     def start(self, pending: Iterable[pytest.Item], done: Iterable[str]) -> None:
         """Write down what is to be done and what is done before the first case runs."""
@@ -183,5 +193,11 @@ class Mirror:
             "cache/lastfailed": {str(name): True for name in lastfailed},
             "glu/done": sorted(self._done),
         }
-        for key, value in contents.items():
-            write_atomically(self._config.cache._getvaluepath(key), json.dumps(value, indent=1).encode())
+        try:
+            for key, value in contents.items():
+                write_atomically(self._config.cache._getvaluepath(key), json.dumps(value, indent=1).encode())
+        except OSError as error:
+            # The records are what counts: the same selection finds them, only --lf would not know of this run.
+            self.trouble = (
+                f"pytest's cache cannot be written ({error.strerror}): resume by the same selection, not by --lf"
+            )

@@ -13,7 +13,7 @@ from glu_lib.experiment import Experiment
 from glu_lib.leases import PATIENCE_S
 from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.options import EXPERIMENT
-from glu_lib.pytest_plugin.resume import PLAN, is_done, look_up
+from glu_lib.pytest_plugin.resume import FOLDER, PLAN, is_done, look_up
 
 _PUT_OFF = pytest.StashKey[bool]()
 _POLL_S = 1.0
@@ -25,12 +25,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     case = case_of(item)
     if case is None or is_done(item.config, case):
         return None
-    experiment = item.config.stash[EXPERIMENT]
+    experiment, blocked = item.config.stash[EXPERIMENT], item.config.stash[PLAN].blocked
     try:
+        experiment.check_folder()
         is_mine = experiment.leases.take(case)
     except RecordError as error:
-        item.config.stash[PLAN].refused[case.id] = str(error)
+        blocked[FOLDER] = str(error)
         return None
+    blocked.pop(FOLDER, None)  # space was freed, a drive came back
     if is_mine:
         _look_again(item.config, experiment, case)
         return None
@@ -51,6 +53,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "teardown" and (case := case_of(item)) is not None:
         item.config.stash[EXPERIMENT].leases.give_back(case)
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that is stopped in the middle of a case keeps nobody waiting."""
+    session.config.stash[EXPERIMENT].leases.give_all_back()
 
 
 def _look_again(config: pytest.Config, experiment: Experiment, case: Case) -> None:

@@ -12,7 +12,7 @@ from glu_lib.errors import RecordError, ReportError
 from glu_lib.experiment import Experiment
 from glu_lib.pytest_plugin.collection import all_cases, case_of, is_default_selection
 from glu_lib.pytest_plugin.options import EXPERIMENT
-from glu_lib.pytest_plugin.resume import CASE_PROPERTY, PENDING_PROPERTY, PLAN
+from glu_lib.pytest_plugin.resume import CASE_PROPERTY, MIRROR, PENDING_PROPERTY, PLAN
 from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
 from glu_lib.store import Status
 
@@ -104,6 +104,8 @@ def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> 
     """One line per model or level that could not be had: how many cases wait for it, and how to go on."""
     skipped = [dict(getattr(report, "user_properties", ())) for report in reporter.stats.get("skipped", ())]
     waiting = [found.get(PENDING_PROPERTY) for found in skipped]
+    if config.stash[MIRROR].trouble:
+        yield config.stash[MIRROR].trouble
     for cause in sorted(config.stash[PLAN].announced):
         yield f"blocked: {waiting.count(cause) + 1} cases wait for {cause} (its error is above); then: pytest --lf"
 

@@ -69,7 +69,7 @@ def test_a_case_killed_anywhere_ends_with_the_undisturbed_record(level, run, tas
     case = Case(NANO, PRUNING, STUDY.tasks[task])
     run(case)  # the scorer's self-check is done once
     undisturbed, passes = run(case)
-    assert passes > 5
+    assert passes >= 5
     assert undisturbed["resumed"] is None
     assert undisturbed["energy"]["total_j"] > 0
     samples = experiment.store.read_samples(undisturbed)
