@@ -305,9 +305,9 @@ def test_the_lease_of_a_machine_that_died_is_taken_over_and_each_case_is_run_onc
 
 
 def test_a_case_killed_at_random_moments_goes_on_where_it_was(suite):
-    """kill -9 in the middle of one long case, three times; its record is the undisturbed one's, seconds are repeated."""
-    forward_s, kills = 0.05, 3
-    arguments = ("-k", "nano and p40 and (narrative or sums)", "--limit", "96", "--batch-size", "1")
+    """kill -9 in the middle, twice: the record is the undisturbed one's, and at most seconds are repeated."""
+    forward_s, kills = 0.05, 2
+    arguments = ("-k", "nano and p40 and (narrative or sums)", "--limit", "64", "--batch-size", "1")
 
     def passes(name):
         log = suite.path / name
@@ -332,8 +332,9 @@ def test_a_case_killed_at_random_moments_goes_on_where_it_was(suite):
     found, wanted = (Store(suite.path / folder) for folder in ("results", "undisturbed"))
     for path in wanted.record_paths():
         mine, theirs = read_record(found.root / wanted.relative(path)), read_record(path)
-        for part in ("score", "pruning", "done_key", "runtime", "samples"):
+        for part in ("score", "done_key", "runtime", "samples"):
             assert mine[part] == theirs[part]
+        assert mine["pruning"]["kept_neurons"] == theirs["pruning"]["kept_neurons"]
         assert found.read_samples(mine) == wanted.read_samples(theirs)
     assert any(read_record(path)["resumed"] for path in found.record_paths())
     assert not list(found.root.rglob("unfinished/**/*.jsonl"))
