@@ -153,7 +153,7 @@ class Answers:
         except OSError:
             return  # none was begun, or it cannot be read: the case starts anew
         lines = _whole_lines(data)
-        if next(lines, ({}, 0))[0].get("binding") != json.loads(json.dumps(self.binding)):
+        if not _is_binding(next(lines, None), self.binding):
             return
         for line, end in lines:
             self._take(line)
@@ -174,6 +174,19 @@ class Answers:
         for key, (shared, *tokens) in line.get("begun", {}).items():
             self._begun[key] = [*self._begun.get(key, [])[:shared], *tokens]
         self.batch_size = line.get("batch_size", self.batch_size)
+
+
+def is_bound(path: Path, binding: Mapping[str, Any]) -> bool:
+    """Whether the file at `path` holds answers that are bound to `binding`; only its beginning is read."""
+    try:
+        with path.open("rb") as file:
+            return _is_binding(next(_whole_lines(file.readline()), None), binding)
+    except OSError:
+        return False
+
+
+def _is_binding(line: tuple[dict[str, Any], int] | None, binding: Mapping[str, Any]) -> bool:
+    return line is not None and line[0].get("binding") == json.loads(json.dumps(binding))
 
 
 def _line(content: Mapping[str, Any]) -> bytes:

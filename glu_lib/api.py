@@ -105,7 +105,7 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
 
     pending = [case for case in run_order(cases, experiment.settings.seed) if not experiment.is_done(case)]
-    experiment.expect(pending)
+    experiment.expect(pending, [case for case in cases if case not in pending])
     with tqdm(total=len(cases), initial=len(cases) - len(pending), unit="case") as bar:
         for wait_s in (0.0, PATIENCE_S):
             finished: list[Case] = []
@@ -122,6 +122,7 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
 def _run_level(experiment: Experiment, cases: list[Case], bar: Any, wait_s: float) -> list[Case]:
     """Run the cases of one (model, level) whose leases this run can have; returns those that are done then."""
     leases = experiment.leases
+    experiment.check_folder()
     mine = [case for case in cases if leases.take(case, wait_s=wait_s)]
     try:
         # Another run may have finished some meanwhile; those measured in turn with another level still have to be told.

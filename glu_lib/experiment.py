@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from glu_lib.answers import Answers
+from glu_lib.answers import Answers, is_bound
 from glu_lib.calibration import calibration_batches
 from glu_lib.cases import Case, CaseKind, Pruning
 from glu_lib.done_key import done_key
@@ -159,9 +159,24 @@ class Experiment:
         memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}
         return PreparedModel(loaded, result, threads, lm, memory)
 
-    def expect(self, cases: Sequence[Case]) -> None:
-        """Say which cases this run still has to measure, so that energy workloads can take turns over their levels."""
-        self.levels.expect(cases)
+    def expect(self, pending: Sequence[Case], done: Sequence[Case] = ()) -> None:
+        """Say which cases this run still has to measure, so that energy workloads can take turns over their levels.
+
+        What interrupted runs left of cases that are done is deleted.
+        """
+        self.levels.expect(pending)
+        for case in done if self.store.has_unfinished() else ():
+            with suppress(OSError):  # litter in a folder that is only read hurts nobody
+                self.store.unfinished_path(case, self.settings.limit).unlink(missing_ok=True)
+
+    def is_begun(self, case: Case) -> bool:
+        """Whether an interrupted run left answers of `case` with which this run will go on.
+
+        Raises:
+            AccessError: if its model cannot be identified.
+        """
+        path = self.store.unfinished_path(case, self.settings.limit)
+        return not self.settings.rerun and path.exists() and is_bound(path, self._binding(case))
 
     def run(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
         """Measure `case`, check the measurement, write its record and return it.
@@ -271,7 +286,7 @@ class Experiment:
         return Answers(
             self.store,
             self.store.unfinished_path(case, self.settings.limit),
-            binding={"done_key": self.done_key(case), "scorer": str(self.settings.scorer)},
+            binding=self._binding(case),
             run={
                 "started_at": started_at.isoformat(timespec="seconds"),
                 "device": found.gpu or found.cpu,
@@ -280,6 +295,10 @@ class Experiment:
             },
             is_fresh=self.settings.rerun,
         )
+
+    def _binding(self, case: Case) -> dict[str, Any]:
+        """What answers of `case` must have in common to be of one measurement."""
+        return {"done_key": self.done_key(case), "scorer": str(self.settings.scorer)}
 
     def _score(
         self, case: Case, prepared: PreparedModel, answers: Answers

@@ -34,7 +34,8 @@ def check_same_neurons(
             record = read_record(path)
         except RecordError:
             continue  # unreadable records are stale and will be written anew
-        recorded = record["pruning"]["kept_neurons"]
+        found = record.get("pruning")
+        recorded = found.get("kept_neurons") if isinstance(found, dict) else None
         same_model = all(record["done_key"].get(name) == value for name, value in wanted.items())
         if same_model and recorded is not None and recorded != result.kept_neurons:
             raise VerificationError(

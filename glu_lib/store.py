@@ -72,6 +72,10 @@ class Store:
         """File of the answers that a case has before its record is written."""
         return self.root / UNFINISHED / case.model.key / case.pruning.key / f"{_stem(case, limit)}.jsonl"
 
+    def has_unfinished(self) -> bool:
+        """Whether a run was interrupted in the middle of a case here."""
+        return (self.root / UNFINISHED).is_dir()
+
     def state(self, case: Case, key: dict[str, Any]) -> CaseState:
         """Whether `case` is done: a readable, unchanged record of it whose done key equals `key`."""
         path = self.record_path(case, key.get("limit"))

@@ -73,11 +73,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError(RANDOM_ACCURACY)
     if items:
         pending = [item for item, case in items.items() if not is_done(config, case)]
-        done = [case.id for case in items.values() if is_done(config, case)]
+        done = [case for case in items.values() if is_done(config, case)]
         if pending:
             _check_writable(config)
-        config.stash[EXPERIMENT].expect([items[item] for item in pending])
-        config.stash[MIRROR].start(pending, done)
+        config.stash[EXPERIMENT].expect([items[item] for item in pending], done)
+        config.stash[MIRROR].start(pending, [case.id for case in done])
 
 
 def _check_writable(config: pytest.Config) -> None:

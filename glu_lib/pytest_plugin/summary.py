@@ -16,7 +16,7 @@ from glu_lib.pytest_plugin.resume import CASE_PROPERTY, MIRROR, PENDING_PROPERTY
 from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
 from glu_lib.store import Status
 
-_SHOWN_STALE = 5
+_SHOWN = 5
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -42,11 +42,16 @@ def _header(config: pytest.Config, experiment: Experiment, cases: list[Case]) ->
     yield ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     if experiment.settings.limit:
         yield f"a quick look: at most {experiment.settings.limit} samples per task"
+    begun = [case.id for case in cases if case.id in plan.states and experiment.is_begun(case)]
+    for case_id in begun[:_SHOWN]:
+        yield f"interrupted before, will go on where it was: {case_id}"
+    if len(begun) > _SHOWN:
+        yield f"interrupted before, will go on where they were: {len(begun) - _SHOWN} more"
     stale = [(case_id, state.reason) for case_id, state in plan.states.items() if state.status is Status.STALE]
-    for case_id, reason in stale[:_SHOWN_STALE]:
+    for case_id, reason in stale[:_SHOWN]:
         yield f"stale, will run again: {case_id}: {reason}"
-    if len(stale) > _SHOWN_STALE:
-        yield f"stale, will run again: {len(stale) - _SHOWN_STALE} more (python -m glu_lib list --stale)"
+    if len(stale) > _SHOWN:
+        yield f"stale, will run again: {len(stale) - _SHOWN} more (python -m glu_lib list --stale)"
 
 
 def _no_match(config: pytest.Config, keyword: str) -> str:

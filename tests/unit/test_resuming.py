@@ -80,6 +80,7 @@ def test_a_case_killed_anywhere_ends_with_the_undisturbed_record(level, run, tas
             record, again = run(case, kill_after=max(1, place - done))
             assert record is None
             assert path.exists()
+            assert experiment.is_begun(case)
             done += again
         record, again = run(case)
         for part in ("score", "runtime", "pruning", "done_key"):
@@ -87,6 +88,7 @@ def test_a_case_killed_anywhere_ends_with_the_undisturbed_record(level, run, tas
         assert experiment.store.read_samples(record) == samples
         assert done + again <= passes + kills * AGAIN[experiment.settings.scorer]
         assert not path.exists()
+        assert not experiment.is_begun(case)
         assert len(record["resumed"]["runs"]) == kills
         assert record["resumed"]["answers"] + record["resumed"]["continued"] > 0
         assert record["timing"]["duration_s"] > record["resumed"]["seconds"] > 0
