@@ -43,7 +43,7 @@ def check_files(variant: ModelVariant, identity: ModelIdentity) -> None:
     own = config.get("transformers_weights")
     if own is not None and not (isinstance(own, str) and _WEIGHTS.fullmatch(own.removesuffix(".index.json"))):
         raise _refused(variant, f"config.json takes weights from {own!r}; name a *.safetensors beside it")
-    _check_shards(variant, identity, own if str(own).endswith(".index.json") else _INDEX)
+    _check_shards(variant, identity, own if own and own.endswith(".index.json") else _INDEX)
 
 
 def _check_shards(variant: ModelVariant, identity: ModelIdentity, index: str) -> None:

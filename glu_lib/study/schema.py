@@ -12,6 +12,8 @@ from glu_lib.architecture import Architecture
 from glu_lib.errors import StudyError
 
 _KEY = re.compile(r"[a-z0-9_]+")
+# What names of lm-eval's index are made of. Its loader would take a path for a task file, and run the Python it names.
+_LM_EVAL_NAME = re.compile(r"\w[\w.+()-]*", re.ASCII)
 MAX_PERCENT = 95
 # Names that pytest or the suite's own marks already use.
 _RESERVED_MARKS = (
@@ -133,6 +135,11 @@ class Task:
         _check_key("task", self.key)
         if not self.lm_eval_name:
             object.__setattr__(self, "lm_eval_name", self.key)
+        if not _LM_EVAL_NAME.fullmatch(self.lm_eval_name):
+            raise StudyError(
+                f"task {self.key!r}: {self.lm_eval_name!r} is no task name of lm-eval's (no path is read); "
+                "`lm_eval ls tasks` shows what there is"
+            )
         if self.num_fewshot < 0:
             raise StudyError(f"task {self.key!r}: few-shot count {self.num_fewshot} must be 0 or more")
 

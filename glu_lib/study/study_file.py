@@ -133,6 +133,11 @@ def _task(key: str, table: Any, base: Study) -> Task:
     if "task" in table:
         values["lm_eval_name"] = table["task"]
     known = base.tasks.get(key)
+    if known and known.embedded and table.get("task", known.lm_eval_name) != known.lm_eval_name:
+        raise StudyError(
+            f"{place}: task is {table['task']!r}; {key} ships with the package and stays {known.lm_eval_name}: "
+            "give another task a key of its own"
+        )
     if known is None and "metric" not in table:
         raise StudyError(f'{place} lacks metric; a new task needs its headline metric, as "acc_norm"')
     if "metric" in table:
