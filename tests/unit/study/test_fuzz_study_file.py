@@ -18,30 +18,57 @@ from glu_lib.study.schema import Metric
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+def quoted(value):
+    """A text, number or boolean as TOML: as JSON has it, but no halves of characters."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def toml(value):
     """Any value as TOML, tables inline."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml(entry)}" for key, entry in value.items()) + "}"
+        return "{" + ", ".join(f"{quoted(key)} = {toml(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     if isinstance(value, Raw):
         return str(value)
-    return json.dumps(value)
+    return quoted(value)
 
 
 class Raw(str):
     """TOML as it stands."""
 
 
-NAMES = st.sampled_from(
+def often(usual, odd):
+    """One of the usual values, now and then an odd one."""
+    return st.one_of(*[st.sampled_from(usual)] * 8, st.sampled_from(odd))
+
+
+GOOD = [
+    "mine",
+    "own",
+    "qwz",
+    "xx",
+    "a_b",
+    "piqa",
+    "mmlu",
+    "facts",
+    "paper",
+    "quick",
+    "z9",
+    "llama1b",
+    "facts_latency_b1",
+]
+NAMES = often(
+    GOOD,
     [
-        *("mine", "own", "q", "x", "a_b", "nano", "llama1b", "llama", "piqa", "mmlu", "facts", "architecture", "paper"),
-        *("p40", "p", "gp10x", "and", "skip", "star", "_x", "random", "l2", "facts_latency_b1", "quick", "Mine"),
+        *("nano", "llama", "architecture"),
+        *("p40", "p", "gp10x", "and", "skip", "star", "_x", "random", "l2", "Mine", "x"),
         *("../x", "a/b", "..", "", "a\nb", "a\x1b[31m", "ключ", "ａ", "k" * 61, "k" * 300, "\u202ex", "<b>", "a|b"),
-    ]
-) | st.text(max_size=6)
+    ],
+)
+COUNTS = st.integers(1, 9) | st.just(0)
 ODD = st.one_of(
     st.none().map(lambda _: Raw("2026-01-01T00:00:00Z")),
     st.integers(),
@@ -54,60 +81,74 @@ ODD = st.one_of(
 )
 
 
-def table(**fields):
+def table(*required, **fields):
     """A table with some of its fields, now and then with an odd value or an unknown field."""
-    usual = st.fixed_dictionaries({}, optional=fields)
-    return usual | st.builds(
-        lambda found, name, value: found | {name: value}, usual, st.sampled_from([*fields, "other", "a\nb"]), ODD
-    )
+    required = {name: fields.pop(name) for name in required}
+    usual = st.fixed_dictionaries(required, optional=fields)
+    names = st.sampled_from([*required, *fields, "other", "a\nb"])
+    odd = st.builds(lambda found, name, value: found | {name: value}, usual, names, ODD)
+    lacking = st.builds(lambda found, name: {key: found[key] for key in found if key != name}, usual, names)
+    return st.one_of(*[usual] * 8, odd, lacking)
 
 
 LISTS = st.lists(NAMES, max_size=3)
-LEVELS = st.lists(st.sampled_from([0, 1, 5, 10, 20, 40, 50, 95]), max_size=3) | st.lists(st.integers(), max_size=2)
+LEVELS = st.lists(often([0, 10, 20, 40, 95], [1, 4, 5, 96, -1, 2**40]), min_size=1, max_size=3) | st.just([])
 SIZES = {"hidden_size": 64, "intermediate_size": 256, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
 SHAPE = SIZES | {"head_dim": 16, "vocab_size": 100, "max_positions": 64, "tied_embeddings": True, "rope_theta": 1e4}
 SHAPES = st.builds(lambda name, value: SHAPE | {name: value}, st.sampled_from([*SHAPE, "rms_norm_eps"]), ODD) | st.just(
     SHAPE
 )
 MODELS = table(
-    source=st.sampled_from(["org/name", "embedded", "/no/such", "", " ", "a\nb"]),
-    kind=st.sampled_from(["base", "instruct", "chat"]),
+    *("source", "kind", "levels"),
+    source=often(["org/name", "embedded", "/no/such"], ["", " ", "a\nb"]),
+    kind=often(["base", "instruct"], ["chat"]),
     levels=LEVELS,
-    revision=st.sampled_from(["main", "", "\x1b[2J"]),
-    suites=st.lists(st.sampled_from(["paper", "core", "carbon", "alignment", "embedded", "none"]), max_size=3),
+    revision=often(["main"], ["", "\x1b[2J"]),
+    suites=st.lists(often(["paper", "core", "carbon", "alignment", "embedded"], ["none"]), max_size=3),
     architecture=SHAPES,
 )
 TASKS = table(
-    task=st.sampled_from(["piqa", "nano_facts", "/tmp/evil.yaml", "../evil", "evil.yaml", "", "a b", "x(y)"]),
-    metric=st.sampled_from(["acc", "acc_norm", "exact_match,strict", ",", "", "a|b", "a\nb", "<b>", "acc,\x1b[1m"]),
-    num_fewshot=st.integers(-1, 5),
+    "metric",
+    task=often(["piqa", "nano_facts", "evil.yaml", "x(y)"], ["/tmp/evil.yaml", "../evil", "", "a b"]),
+    metric=often(["acc", "acc_norm", "exact_match,strict", "a|b", "<b>"], [",", "", "a\nb", "acc,\x1b[1m"]),
+    num_fewshot=st.integers(0, 5) | st.just(-1),
     higher_is_better=st.booleans(),
-    chance=st.floats(-1, 2),
+    chance=st.floats(0, 1) | st.just(-1.0),
     slow=st.booleans(),
 )
 WORKLOADS = table(
-    prompts=NAMES,
-    num_prompts=st.integers(-1, 9),
-    new_tokens=st.integers(-1, 9),
-    batch_size=st.integers(-1, 9),
+    *("num_prompts", "new_tokens", "batch_size"),
+    prompts=often(["piqa", "facts"], ["nothing"]),
+    num_prompts=COUNTS,
+    new_tokens=COUNTS,
+    batch_size=COUNTS,
     seeds=st.lists(st.integers(), max_size=3),
-    prompt_tokens=st.integers(-1, 9),
+    prompt_tokens=COUNTS,
 )
 SUITES = LISTS | table(
     tasks=LISTS,
     workloads=LISTS,
     models=LISTS,
     description=st.text(max_size=5),
-    divisors=st.lists(st.sampled_from([*DIVISORS, 7])),
+    divisors=st.lists(often(DIVISORS, [7])),
 )
+
+
+def reachable(data):
+    """A file whose tasks and workloads are in a suite, mostly: without, all are refused for the same reason."""
+    names = [key for kind in ("tasks", "workloads") if isinstance(data.get(kind), dict) for key in data[kind]]
+    suites = data.get("suites", {})
+    return data | {"suites": suites | {"all": names}} if names and isinstance(suites, dict) else data
+
+
 FILES = table(
-    models=st.dictionaries(NAMES, MODELS | ODD, max_size=2),
-    tasks=st.dictionaries(NAMES, TASKS | ODD, max_size=2),
-    workloads=st.dictionaries(NAMES, WORKLOADS | ODD, max_size=2),
-    suites=st.dictionaries(NAMES, SUITES | ODD, max_size=3),
-    methods=st.lists(st.sampled_from([*Method, "maw", "magic"]), max_size=3),
-    divisors=st.lists(st.sampled_from([*DIVISORS, 7, 0, -32]), max_size=2),
-)
+    models=st.dictionaries(NAMES, MODELS, max_size=2),
+    tasks=st.dictionaries(NAMES, TASKS, max_size=2),
+    workloads=st.dictionaries(NAMES, WORKLOADS, max_size=2),
+    suites=st.dictionaries(NAMES, SUITES, max_size=3),
+    methods=st.lists(often([*Method, "maw"], ["magic"]), max_size=3),
+    divisors=st.lists(often(DIVISORS, [7, 0, -32]), max_size=2),
+).map(reachable)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +197,7 @@ def assert_safe(study: Study, methods=(Method.PPM,), divisors=(None,)):
 @FUZZ
 def test_a_file_of_pieces_is_a_study_or_one_line(path, data):
     path.write_text(
-        "\n".join(f"{json.dumps(key)} = {toml(value)}" for key, value in data.items()),
+        "\n".join(f"{quoted(key)} = {toml(value)}" for key, value in data.items()),
         encoding="utf-8",
         errors="surrogatepass",
     )
