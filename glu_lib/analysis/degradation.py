@@ -11,6 +11,7 @@ from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
 from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, SEED
 from glu_lib.analysis.significance import Comparison, at_chance, compare, holm
+from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.analysis.trends import Family, Kind, Row, Trend, by_task, families, family_of, trend
 from glu_lib.errors import RecordError
 from glu_lib.store import Store, read_record
@@ -123,8 +124,9 @@ def _items(row: Row, store: Store) -> Items | str:
         return read_items(record, store.read_samples(record))
     except RecordError as error:
         return str(error)
-    except (KeyError, TypeError, AttributeError) as error:
-        return f"{row['case']}: record or samples lack {error}; run the case again with this version"
+    except MALFORMED as error:
+        what = f"lack {error}" if isinstance(error, KeyError) else f"are not as they should be ({error})"
+        return f"{row['case']}: record or samples {what}; run the case again with this version"
 
 
 def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resamples: int, seed: int) -> Change:
