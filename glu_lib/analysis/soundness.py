@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from glu_lib.analysis.alignment import FIGURES
-from glu_lib.analysis.efficiency import efficiencies
+from glu_lib.analysis.efficiency import Efficiency, efficiencies
 from glu_lib.analysis.table import COUNTS, FLAGS, NUMBERS, TEXTS
 from glu_lib.cases import CaseKind
 from glu_lib.done_key import SCHEMA_VERSION
@@ -69,6 +69,21 @@ def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
                 raise RecordError(f"{column} is {_shown(row[column])}, not a count; run the case again")
 
 
+def has_its_types(found: Any) -> bool:
+    """Whether the texts and numbers of a dataclass's fields are such, and possible ones."""
+    for name, expected in type(found).__annotations__.items():
+        value = getattr(found, name)
+        if value is None and "None" in expected:
+            continue
+        if "str" in expected and not isinstance(value, str):
+            return False
+        if "bool" in expected and not isinstance(value, bool):
+            return False
+        if ("float" in expected or "int" in expected) and not _is_possible(value):
+            return False
+    return True
+
+
 def _check_energy(record: Mapping[str, Any]) -> None:
     """All that tables and figures read of a workload's repeats is there."""
     if not record["repeats"]:
@@ -79,11 +94,13 @@ def _check_energy(record: Mapping[str, Any]) -> None:
         for name, (_, read) in FIGURES.items():
             _check_number(name, read(repeat))
     (found,) = (asdict(item) for item in efficiencies([record]))
-    for name, value in found.items():
-        if isinstance(value, str | None):
+    for name, expected in Efficiency.__annotations__.items():
+        if found[name] is None and "None" not in expected:
+            raise RecordError(f"{name} is missing; run the case again")
+        if "str" in expected:
             _check_texts(found, [name])
         else:
-            _check_number(name, value)
+            _check_number(name, found[name])
 
 
 def _check_texts(values: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -98,9 +115,13 @@ def _check_text(name: str, value: Any) -> None:
 
 
 def _check_number(name: str, value: Any) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (is_number and abs(value) <= _LARGEST and math.isfinite(value)):
+    if value is not None and not _is_possible(value):
         raise RecordError(f"{name} is {_shown(value)}, not a finite number; run the case again")
+
+
+def _is_possible(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= _LARGEST and math.isfinite(value)
 
 
 def _shown(value: Any) -> str:

@@ -15,7 +15,7 @@ from glu_lib.store import Store
 from glu_lib.study import STUDY, Kind, Method, ModelVariant, Study, StudyFile, Suite, Task, Workload, load_study
 from glu_lib.study.schema import Metric
 
-FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def quoted(value):
