@@ -20,6 +20,7 @@ MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError
 _LARGEST = 1e60
 _LARGEST_COUNT = 2**62  # tables keep counts in 64 bits
 _LONGEST_TEXT = 500  # characters
+_FORMULA = ("=", "+", "-", "@")
 _REQUIRED = ("case", "kind", "model", "percent", "width", "expansion_ratio", "parameters", "subject", "started_at")
 
 
@@ -112,6 +113,8 @@ def _check_texts(values: Mapping[str, Any], names: Iterable[str]) -> None:
 def _check_text(name: str, value: Any) -> None:
     if not isinstance(value, str) or not value.isprintable() or len(value) > _LONGEST_TEXT:
         raise RecordError(f"{name} is {_shown(value)}, not a text of one line; run the case again")
+    if value.startswith(_FORMULA):
+        raise RecordError(f"{name} is {_shown(value)}, which spreadsheets take for a formula; run the case again")
 
 
 def _check_number(name: str, value: Any) -> None:

@@ -23,6 +23,8 @@ from glu_lib.report import (
     workload_lines,
     write_report,
 )
+from glu_lib.report.figures import figures_of
+from glu_lib.report.files import _write_figures
 from glu_lib.report.optimum import export_records
 from glu_lib.study import STUDY
 
@@ -104,6 +106,24 @@ def test_escape_sequences_and_line_breaks_do_not_reach_a_table(folder, text, pla
     assert main(["consolidate", str(folder)]) == 1
     assert main(["validate", "--results-dir", str(folder), "--model", "nano"]) in (0, 1)
     assert all(printed.isprintable() for printed in capsys.readouterr().err.splitlines())
+
+
+def test_a_figure_of_hostile_names_holds_no_markup_of_theirs(folder):
+    rename(folder, hostile_names)
+    figures = [figure for figure in figures_of(report_data(conclude(folder), STUDY)) if MARKUP[:8] in str(figure.spec)]
+    svg, _ = _write_figures(folder, figures[:1])
+    text = svg.read_text()
+    assert "&lt;script&gt;" in text
+    assert "<script" not in text
+
+
+def test_no_cell_of_the_csv_is_a_formula(folder):
+    path = folder / "individual_files/nano/p40/nano-p40-facts.json"
+    record = json.loads(path.read_text())
+    record["case"]["subject"] = "=HYPERLINK(1)"
+    path.write_text(json.dumps(record))
+    (line,) = [problem for problem in consolidate(folder).problems if path.name in problem]
+    assert "subject is '=HYPERLINK(1)', which spreadsheets take for a formula" in line
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred.json", "a\nb.json", "\udcff.json"])
