@@ -51,19 +51,14 @@ def consolidate(results_dir: Path) -> Consolidation:
     found: dict[tuple[Any, ...], _Entry] = {}
     for path in store.record_paths():
         try:
-            record = read_record(path)
+            entry = _entry(path, read_record(path), store.relative(path))
         except RecordError as error:
-            problems.append(str(error))
-            continue
-        try:
-            entry = _entry(path, record, store.relative(path))
-        except RecordError as error:
-            problems.append(f"{path}: {error}")
+            problems.append(str(error) if str(path) in str(error) else f"{path}: {error}")
         except MALFORMED as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else f"is not as it should be ({error})"
             problems.append(f"{path}: the record {what}; run the case again with this version")
         else:
-            place = (record["case"]["id"], record["done_key"].get("limit"))
+            place = (entry.record["case"]["id"], entry.record["done_key"].get("limit"))
             if place in found:
                 entry, older = _newest(found[place], entry)
                 problems.append(f"{older.path}: an older copy of {entry.path.name}, which counts; delete it")

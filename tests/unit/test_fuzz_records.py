@@ -40,7 +40,12 @@ TEMPLATES = {
     path: json.loads((MEASURED / ("nano" if path.is_relative_to(NANO) else "cpu_alignment") / path).read_text())
     for path in (SCORE, ENERGY, ALIGNED, SHAPE, *OTHERS)
 }
-for template in TEMPLATES.values():  # of one folder, as if both models had their own weights
+for template in TEMPLATES.values():
+    # Without digests: a foreign record may lack them, and with them any change is named before it is read further.
+    template.pop("sha256", None)
+    for name in ("sha256", "bytes"):
+        template.get("samples", {}).pop(name, None)
+    # Of one folder, as if both models had their own weights.
     if "weights" in template:
         template["weights"] = template["done_key"]["weights"] = "real"
 
@@ -337,7 +342,8 @@ def test_the_state_of_a_case_is_told_whatever_its_record_holds(root):
     @settings(FUZZ, max_examples=100)
     def check(record):
         if isinstance(record.get("samples"), dict) and "file" in record["samples"]:
-            record["samples"]["file"] = str(record["samples"]["file"])[:200]  # the system refuses longer names
+            # The system refuses longer names, and such with a zero.
+            record["samples"]["file"] = str(record["samples"]["file"])[:200].replace("\0", "0")
         written(root, SCORE, record)
         assert store.state(case, key).path == root / SCORE
 

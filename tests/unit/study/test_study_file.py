@@ -1,4 +1,5 @@
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -81,6 +82,11 @@ def test_a_new_model_runs_the_suites_of_its_kind(load):
     only = load(STORIES.replace("levels = [0, 20, 40]", 'levels = [0]\nsuites = ["paper"]')).study
     cases = [case for case in build_cases(only) if case.model.key == "stories"]
     assert {suite for case in cases for suite in case.suites} == {"paper", "quick"}
+
+
+def test_the_committed_study_file_is_read():
+    path = Path(__file__).resolve().parents[3] / "results/measured/cpu_alignment/study.toml"
+    assert "quarter" in load_study(path, STUDY).study.models
 
 
 def test_an_empty_file_is_the_built_in_study(load):
