@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from glu_lib.architecture import pruned_width
 from glu_lib.study import Kind, Method, ModelVariant, Study, Suite, Task, Workload
+from glu_lib.study.selection import ARCHITECTURE
 
-ARCHITECTURE = "architecture"
 STAR_RATIO = 2.4
 _STAR_TOLERANCE = 0.05  # 2.4x as printed: 1B at 40 % is 2.4004, 3B at 10 % is 2.4001
 _GPU_PARAMETERS = 500_000_000  # above this a CPU run takes days: the case is marked gpu

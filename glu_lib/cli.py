@@ -16,9 +16,9 @@ from glu_lib.analysis import Conclusions, conclude, conclude_published, headline
 from glu_lib.analysis.comparison import MODEL_KEYS
 from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.cases import Pruning, build_cases
-from glu_lib.errors import GluError, RecordError, StudyError
+from glu_lib.errors import GluError, RecordError, StudyError, one_line
 from glu_lib.experiment import RANDOM_WEIGHTS_FOLDER, Experiment
-from glu_lib.report import markdown_alignment, markdown_table, number, report_data, write_report
+from glu_lib.report import markdown_alignment, markdown_name, markdown_table, number, report_data, write_report
 from glu_lib.report.listings import Listing, beside_listing, restated_listing
 from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.settings import Settings, check_divisor
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except GluError as error:
-        print(error, file=sys.stderr)
+        print(one_line(str(error)), file=sys.stderr)
         return EXIT_USAGE
 
 
@@ -138,7 +138,7 @@ def _list(options: argparse.Namespace) -> int:
     if options.stale:
         for case, found in states.items():
             if found.status is Status.STALE:
-                print(f"{case.id}: {found.reason}")
+                print(one_line(f"{case.id}: {found.reason}"))
         return 0
     _print_table(listing.MATRIX_COLUMNS, listing.matrix_rows(states))
     _print_table(listing.MODEL_COLUMNS, listing.model_rows(experiment.study.models))
@@ -150,9 +150,9 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(one_line, row))
     # A file or another program gets whole cells, whatever the width of the terminal it was started from.
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(drawn)
+    Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False, highlight=False).print(drawn)
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -162,7 +162,8 @@ def _validate(options: argparse.Namespace) -> int:
     is_fine = True
     for finding in findings:
         is_fine &= finding.is_fine
-        print(f"{'ok     ' if finding.is_fine else 'problem'}  {finding.subject}: {finding.text}", flush=True)
+        line = one_line(f"{finding.subject}: {finding.text}")
+        print(f"{'ok     ' if finding.is_fine else 'problem'}  {line}", flush=True)
     return 0 if is_fine else EXIT_PROBLEMS
 
 
@@ -212,7 +213,7 @@ def _write_report(options: argparse.Namespace) -> int:
 def _table(options: argparse.Namespace) -> int:
     found = _concluded(options)
     for table in (*headline_tables(found.rows), *workload_tables(found.rows)):
-        print(f"**{table.title}**\n\n{markdown_table(table)}")
+        print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
     if found.aligned_pairs:
         print(markdown_alignment(found.aligned_pairs))
     return _problems(found.problems)
@@ -225,9 +226,9 @@ def _export(options: argparse.Namespace) -> int:
             records.append(read_record(path))
         except RecordError as error:
             problems.append(str(error))
-    paths = export_records(records, options.results_dir / FOLDER)
+    paths, refused = export_records(records, options.results_dir / FOLDER)
     print(f"{len(paths)} energy records: {options.results_dir / FOLDER}")
-    return _problems(problems)
+    return _problems([*problems, *refused])
 
 
 def _lm_eval(options: argparse.Namespace) -> int:
@@ -259,5 +260,5 @@ def _push(options: argparse.Namespace) -> int:
 
 def _problems(problems: Sequence[str]) -> int:
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        print(f"left out: {one_line(problem)}", file=sys.stderr)
     return EXIT_PROBLEMS if problems else 0

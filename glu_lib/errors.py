@@ -31,3 +31,14 @@ class RecordError(GluError):
 
 class ReportError(GluError):
     """A report cannot be built or written."""
+
+
+def one_line(text: str) -> str:
+    """`text` as a terminal and a log can take it: line breaks, escape sequences and other invisible signs spelled out.
+
+    What a foreign file is called or holds would otherwise move the cursor, colour what follows, or look like a line of
+    ours.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

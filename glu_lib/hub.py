@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from glu_lib.analysis import consolidate, headline_tables, write_tables
 from glu_lib.cases import Pruning
 from glu_lib.errors import AccessError, RecordError
 from glu_lib.experiment import Experiment
-from glu_lib.report import markdown_table
+from glu_lib.report import markdown_name, markdown_table
 from glu_lib.study import ModelVariant
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def push_results(results_dir: Path, repo_id: str) -> str:
         The commit's address.
 
     Raises:
-        RecordError: if there is nothing to upload.
+        RecordError: if there is nothing to upload, or a link would take along what lies elsewhere.
         AccessError: if the hub refuses.
     """
     found = consolidate(results_dir)
@@ -65,7 +65,7 @@ def results_card(rows: Sequence[dict[str, Any]]) -> str:
     from huggingface_hub import DatasetCardData
 
     data = DatasetCardData(pretty_name="GLU width pruning results", tags=["pruning", "glu", "lm-eval", "energy"])
-    tables = "\n".join(f"## {table.title}\n\n{markdown_table(table)}" for table in headline_tables(rows))
+    tables = "\n".join(f"## {markdown_name(table.title)}\n\n{markdown_table(table)}" for table in headline_tables(rows))
     return (
         f"---\n{data.to_yaml()}\n---\n\n# GLU width pruning results\n\n"
         "`results.csv` and `results.json`: one row per case and metric, with its unpruned baseline. "
@@ -99,7 +99,8 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
     ]
     if rows:
         scores = "\n".join(
-            f"| {row['subject']} | {row['metric']} | {_shown(row['baseline'])} | {_shown(row['value'])} |"
+            f"| {' | '.join(map(markdown_name, (row['subject'], row['metric'])))} "
+            f"| {_shown(row['baseline'])} | {_shown(row['value'])} |"
             for row in rows
         )
         lines.append(f"| task | metric | unpruned | pruned |\n|---|---|---|---|\n{scores}")
@@ -154,6 +155,20 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
+def _own_files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """The files of a folder, none of which is a link to something outside: that would be published as well.
+
+    Raises:
+        RecordError: naming such a link.
+    """
+    root = folder.resolve()
+    for path in (path for pattern in patterns for path in sorted(folder.glob(pattern))):
+        if not path.resolve().is_relative_to(root):
+            raise RecordError(f"{path} is a link out of {folder}; only what lies in it is pushed: take the link away")
+        if path.is_file():
+            yield path
+
+
 def _upload(repo_id: str, kind: str, parts: Sequence[tuple[Path, list[str]]]) -> str:
     """One commit with the files of all parts."""
     from huggingface_hub import CommitOperationAdd, HfApi
@@ -162,9 +177,7 @@ def _upload(repo_id: str, kind: str, parts: Sequence[tuple[Path, list[str]]]) ->
     operations = [
         CommitOperationAdd(path.relative_to(folder).as_posix(), path)
         for folder, patterns in parts
-        for pattern in patterns
-        for path in sorted(folder.glob(pattern))
-        if path.is_file()
+        for path in _own_files(folder, patterns)
     ]
     api = HfApi()
     try:

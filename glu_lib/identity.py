@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,7 +90,7 @@ def folder_digest(folder: Path) -> str:
     """SHA-256 over names and contents of the files that define a model (weights, config, tokenizer)."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in {".json", ".safetensors", ".model", ".jinja"}:
+        if path.suffix in {".json", ".safetensors", ".model", ".jinja", ".txt", ".tiktoken"}:
             digest.update(path.name.encode() + b"\0")
             with path.open("rb") as file:
                 while block := file.read(_HASH_BLOCK_BYTES):
@@ -102,15 +102,12 @@ def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelI
     if not (folder / "config.json").is_file():
         raise AccessError(f"model {variant.key}: folder {folder} has no config.json; name a saved transformers model")
 
-    def read(name: str) -> Path | None:
-        return path if (path := folder / name).is_file() else None
-
-    return ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, _chat_template(read))
+    found = ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder)
+    return replace(found, chat_template=_chat_template(variant, found))
 
 
 def _hub_identity(variant: ModelVariant) -> ModelIdentity:
-    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub import HfApi, hf_hub_download
 
     is_offline = False
     try:
@@ -126,16 +123,48 @@ def _hub_identity(variant: ModelVariant) -> ModelIdentity:
             raise AccessError(explain_access(variant, error)) from error
         commit, is_offline = cached, True
 
-    def read(name: str) -> Path | None:
-        if is_offline:
-            cached_file = try_to_load_from_cache(variant.source, name, revision=commit)
-            return Path(cached_file) if isinstance(cached_file, str) else None
-        try:
-            return Path(with_patience(lambda: hf_hub_download(variant.source, name, revision=commit)))
-        except EntryNotFoundError:
-            return None
+    found = ModelIdentity(variant.source, f"commit:{commit}", None, is_offline=is_offline)
+    return replace(found, chat_template=_chat_template(variant, found))
 
-    return ModelIdentity(variant.source, f"commit:{commit}", None, _chat_template(read), is_offline)
+
+def model_file(variant: ModelVariant, identity: ModelIdentity, name: str) -> Path | None:
+    """A small file of a model on disk, fetched at its commit where it is on the hub; None if there is none.
+
+    Raises:
+        AccessError: if the hub does not say whether there is one.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    if identity.folder is not None:
+        return path if (path := identity.folder / name).is_file() else None
+    if identity.is_offline:
+        cached = try_to_load_from_cache(identity.source, name, revision=identity.commit)
+        return Path(cached) if isinstance(cached, str) else None
+    try:
+        return Path(with_patience(lambda: hf_hub_download(identity.source, name, revision=identity.commit)))
+    except (EntryNotFoundError, _transport_error(), OSError, ValueError) as error:
+        # "Local": no server answered, and whether the file exists is not known.
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            return None
+        raise AccessError(explain_access(variant, error)) from error
+
+
+def json_file(variant: ModelVariant, path: Path) -> dict[str, Any]:
+    """The object that a JSON file of a model holds.
+
+    Raises:
+        AccessError: if it holds none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        found = error
+    if not isinstance(found, dict):
+        what = f"cannot be read ({first_line(found)})" if isinstance(found, Exception) else "holds no JSON object"
+        model = f"model {variant.key} ({variant.source})"
+        raise AccessError(f"{model} cannot be loaded: its {path.name} {what}; mend it, or fetch it again")
+    return found
 
 
 def explain_access(variant: ModelVariant, error: Exception) -> str:
@@ -156,8 +185,12 @@ def explain_access(variant: ModelVariant, error: Exception) -> str:
             f"{model} cannot be reached: no connection to {constants.ENDPOINT} and nothing in the local cache; "
             "connect, or name a local folder as its source (the embedded model needs no network: pytest -k nano)"
         )
-    first_line = next(iter(str(error).splitlines()), "")
-    return f"{model} cannot be read: {type(error).__name__}: {first_line}; try again later"
+    return f"{model} cannot be read: {type(error).__name__}: {first_line(error)}; try again later"
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first; its kind where it says nothing."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def with_patience(action: Callable[[], Answer]) -> Answer:
@@ -226,12 +259,12 @@ def applied_template(variant: ModelVariant, identity: ModelIdentity, chosen: boo
     return identity.chat_template
 
 
-def _chat_template(read: Callable[[str], Path | None]) -> str | None:
+def _chat_template(variant: ModelVariant, identity: ModelIdentity) -> str | None:
     """Digest of a tokenizer's chat template, from the file of its own or from the tokenizer's configuration."""
-    if path := read("chat_template.jinja"):
+    if path := model_file(variant, identity, "chat_template.jinja"):
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    if path := read("tokenizer_config.json"):
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if template := config.get("chat_template"):
-            return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
+    if (path := model_file(variant, identity, "tokenizer_config.json")) and (
+        template := json_file(variant, path).get("chat_template")
+    ):
+        return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
     return None

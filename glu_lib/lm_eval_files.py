@@ -8,6 +8,8 @@ from typing import Any
 
 from glu_lib.errors import RecordError
 
+_LONGEST_NAME = 80  # of a model; a sign may take three bytes, of which a folder's name has 255
+
 
 def write_lm_eval_files(
     folder: Path, model_name: str, results: dict[str, Any], samples: dict[str, list[dict[str, Any]]]
@@ -26,6 +28,8 @@ def write_lm_eval_files(
     from lm_eval.loggers import EvaluationTracker
 
     tracker = EvaluationTracker(output_path=str(folder))
+    # lm-eval makes a folder's name of it, slashes replaced; a path may be longer than such a name may be.
+    model_name = model_name[-_LONGEST_NAME:]
     tracker.general_config_tracker.log_experiment_args(
         model_source="hf",
         model_args={"pretrained": model_name},

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.architecture import Architecture
+from glu_lib.checkpoint import check_files
 from glu_lib.embedded import MODEL_DIR
 from glu_lib.environment import Environment
 from glu_lib.errors import AccessError
-from glu_lib.identity import ModelIdentity, with_patience
+from glu_lib.identity import ModelIdentity, first_line, with_patience
 from glu_lib.memory import free_bytes
 from glu_lib.study import ModelVariant
 
@@ -33,24 +34,24 @@ class LoadedModel:
 def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Environment) -> LoadedModel:
     """Load the weights that `identity` names, in the environment's dtype, on its device.
 
-    Only safetensors are read and no code of the repository is run. Random weights come with the embedded model's
-    tokenizer, whose word is a token.
+    Only safetensors are read, nothing but the model's own files is loaded (`check_files`) and no code of the
+    repository is run. Random weights come with the embedded model's tokenizer, whose word is a token.
 
     Raises:
         AccessError: if a file is missing, refused or unreadable.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_memory(variant, environment)
     if identity.is_random:
         return _build_random(variant, environment)
+    check_files(variant, identity)
     source = str(identity.folder) if identity.folder else identity.source
     start_s = time.perf_counter()
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
-        tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, **where))
+        tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
         model = with_patience(
             lambda: AutoModelForCausalLM.from_pretrained(
                 source,
@@ -60,14 +61,14 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
                 **where,
             )
         )
+    except torch.OutOfMemoryError as error:
+        raise AccessError(_does_not_fit(variant, environment)) from error
+    except Exception as error:  # foreign files make transformers raise anything
+        raise AccessError(_cannot_be_loaded(variant, error)) from error
+    try:
         model.to(environment.device).eval()  # type: ignore[arg-type]  # the wrapper hides Module.to's overloads
     except torch.OutOfMemoryError as error:
-        raise AccessError(
-            f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
-            "free memory, choose a 16-bit --dtype, another --device or a smaller model"
-        ) from error
-    except (OSError, ValueError, SafetensorError) as error:
-        raise AccessError(_cannot_be_loaded(variant, error)) from error
+        raise AccessError(_does_not_fit(variant, environment)) from error
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
 
 
@@ -78,19 +79,19 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> PreTrainedM
         AccessError: if a file is missing or unreadable, as far as that shows without reading the weights.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    check_files(variant, identity)
     source = str(identity.folder) if identity.folder else identity.source
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
         config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
-        with_patience(lambda: AutoTokenizer.from_pretrained(source, **where))
+        with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
         if identity.folder:
             _check_headers(identity.folder)
         with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    except (OSError, ValueError, SafetensorError) as error:
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except Exception as error:  # foreign files make transformers raise anything
         raise AccessError(_cannot_be_loaded(variant, error)) from error
     return model
 
@@ -107,10 +108,18 @@ def _check_headers(folder: Path) -> None:
             header.keys()
 
 
-def _cannot_be_loaded(variant: ModelVariant, error: Exception) -> str:
-    first_line = next(iter(str(error).splitlines()), type(error).__name__)
+def _does_not_fit(variant: ModelVariant, environment: Environment) -> str:
     return (
-        f"model {variant.key} ({variant.source}) cannot be loaded: {first_line} "
+        f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
+        "free memory, choose a 16-bit --dtype, another --device or a smaller model"
+    )
+
+
+def _cannot_be_loaded(variant: ModelVariant, error: Exception) -> str:
+    # What transformers words itself says what is wrong; a slip of its own (KeyError: 'x') needs its kind beside it.
+    kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
+    return (
+        f"model {variant.key} ({variant.source}) cannot be loaded: {kind}{first_line(error)} "
         "(a configuration, a tokenizer and weights as safetensors are needed; no code of a repository is run)"
     )
 
@@ -138,7 +147,7 @@ def build_on_meta(shape: Architecture) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(_llama_config(shape))
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(_llama_config(shape), trust_remote_code=False)
     return model
 
 
@@ -153,13 +162,13 @@ def _build_random(variant: ModelVariant, environment: Environment) -> LoadedMode
     config = _llama_config(variant.architecture)
     try:
         with torch.device(environment.device):
-            model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, environment.dtype))
+            model = AutoModelForCausalLM.from_config(
+                config, dtype=getattr(torch, environment.dtype), trust_remote_code=False
+            )
     except torch.OutOfMemoryError as error:
-        raise AccessError(
-            f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
-            "free memory, choose a 16-bit --dtype, another --device or a smaller model"
-        ) from error
-    return LoadedModel(model.eval(), AutoTokenizer.from_pretrained(MODEL_DIR), time.perf_counter() - start_s)
+        raise AccessError(_does_not_fit(variant, environment)) from error
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR, trust_remote_code=False)
+    return LoadedModel(model.eval(), tokenizer, time.perf_counter() - start_s)
 
 
 def _llama_config(shape: Architecture) -> PretrainedConfig:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.cases import CaseKind, build_cases
 from glu_lib.energy import Claim, implausible
 from glu_lib.errors import AccessError, GluError, RecordError
@@ -76,7 +77,7 @@ def _doubts(record: Mapping[str, Any]) -> list[str]:
     try:
         found = [line for claim in record_claims(record) for line in implausible(claim)]
         return found + (list(inconsistencies(record)) if record["kind"] == CaseKind.ENERGY else [])
-    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
+    except MALFORMED as error:
         return [f"the record is not complete ({type(error).__name__}: {error})"]
 
 

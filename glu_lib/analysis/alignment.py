@@ -25,6 +25,9 @@ FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
 }
 
 
+_LARGEST_EXPONENT = 700.0  # of e, in a float: an interval beyond says nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Ratio:
     """Geometric mean of the ratios of two measurements, repeats paired by seed, with its 95 % t-interval.
@@ -144,6 +147,6 @@ def _ratio(figure: str, over: Mapping[str, Any], under: Mapping[str, Any]) -> Ra
         return None
     found = summarize(logarithms)
     low, high = found["interval_low"], found["interval_high"]
-    return Ratio(
-        math.exp(found["mean"]), None if low is None else math.exp(low), None if high is None else math.exp(high)
-    )
+    if low is None or high is None or high > _LARGEST_EXPONENT:
+        return Ratio(math.exp(found["mean"]), None, None)
+    return Ratio(math.exp(found["mean"]), math.exp(low), math.exp(high))

@@ -14,6 +14,7 @@ from glu_lib.analysis.consolidation import Consolidation, consolidate
 from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
 from glu_lib.analysis.trends import Family, Row, Trend, families, level_trends
+from glu_lib.errors import one_line
 from glu_lib.store import Store
 from glu_lib.study import Method
 
@@ -65,9 +66,12 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
     trends_of = {family: [trend for trend in pruned.trends if _is_of(family, trend)] for family in main}
     return Conclusions(
         rows=tuple(rows),
-        problems=(*found.problems, *dict.fromkeys(change.reason for change in pruned.changes if change.is_defect)),
+        problems=(
+            *found.problems,
+            *dict.fromkeys(one_line(change.reason) for change in pruned.changes if change.is_defect),
+        ),
         untested=tuple(
-            change.reason
+            one_line(change.reason)
             for change in pruned.changes
             if change.comparison is None and not change.is_defect and change.reason != BASELINE
         ),

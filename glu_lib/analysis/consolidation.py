@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.analysis.alignment import turns
-from glu_lib.analysis.table import COLUMNS, NUMBERS
-from glu_lib.done_key import SCHEMA_VERSION
-from glu_lib.errors import RecordError
+from glu_lib.analysis.soundness import MALFORMED, check_record, check_rows
+from glu_lib.analysis.table import COLUMNS
+from glu_lib.errors import RecordError, one_line
 from glu_lib.settings import Weights
 from glu_lib.store import Store, read_record
 
@@ -51,24 +51,22 @@ def consolidate(results_dir: Path) -> Consolidation:
     found: dict[tuple[Any, ...], _Entry] = {}
     for path in store.record_paths():
         try:
-            record = read_record(path)
-            _check_record(path, record)
-            rows = list(_rows(record, store.relative(path)))
-            _check_numbers(path, rows)
-            place = (record["case"]["id"], record["done_key"].get("limit"))
-            entry = _Entry(path, record, rows)
+            entry = _entry(path, read_record(path), store.relative(path))
+        except RecordError as error:
+            problems.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+        except MALFORMED as error:
+            what = f"lacks {error}" if isinstance(error, KeyError) else f"is not as it should be ({error})"
+            problems.append(f"{path}: the record {what}; run the case again with this version")
+        else:
+            place = (entry.record["case"]["id"], entry.record["done_key"].get("limit"))
             if place in found:
                 entry, older = _newest(found[place], entry)
                 problems.append(f"{older.path}: an older copy of {entry.path.name}, which counts; delete it")
             found[place] = entry
-        except RecordError as error:
-            problems.append(str(error))
-        except (KeyError, TypeError, AttributeError) as error:
-            problems.append(f"{path}: the record lacks {error}; run the case again with this version")
     entries, mixed = _without_random(list(found.values()))
     return Consolidation(
-        tuple(_with_baselines([(_comparable(entry.record), entry.rows) for entry in entries])),
-        (*problems, *mixed),
+        tuple(_with_baselines([(entry.comparable, entry.rows) for entry in entries])),
+        tuple(map(one_line, (*problems, *mixed))),
         tuple({name: entry.record[name] for name in _HEADER} for entry in entries),
         tuple(entry.record for entry in entries if entry.record["kind"] == "energy"),
     )
@@ -76,11 +74,20 @@ def consolidate(results_dir: Path) -> Consolidation:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A record that can be used, and its rows."""
+    """A record that can be used, its rows, and what it shares with its baseline."""
 
     path: Path
     record: dict[str, Any]
     rows: list[dict[str, Any]]
+    comparable: str
+
+
+def _entry(path: Path, record: dict[str, Any], name: str) -> _Entry:
+    """A record with all that is read of it later, or what is wrong with it."""
+    check_record(record)
+    rows = list(_rows(record, name))
+    check_rows(rows)
+    return _Entry(path, record, rows, _comparable(record))
 
 
 def _newest(first: _Entry, second: _Entry) -> tuple[_Entry, _Entry]:
@@ -97,26 +104,6 @@ def _without_random(entries: list[_Entry]) -> tuple[list[_Entry], list[str]]:
     paths = {entry.path for entry in random}
     lines = [f"{path}: random weights among real ones; move it to a results folder of its own" for path in paths]
     return [entry for entry in entries if entry.path not in paths], sorted(lines)
-
-
-def _check_record(path: Path, record: dict[str, Any]) -> None:
-    schema = record["done_key"].get("schema")
-    if schema != SCHEMA_VERSION:
-        raise RecordError(
-            f"{path}: a record of schema {schema}, this version reads {SCHEMA_VERSION}; run the case again"
-        )
-    if record["kind"] == "energy" and not record["repeats"]:
-        raise RecordError(f"{path}: an energy record without repeats; run the case again")
-
-
-def _check_numbers(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Only finite numbers, as records of this suite hold: a NaN or a text would poison every mean that it enters."""
-    for row in rows:
-        for column in NUMBERS:
-            value = row[column]
-            is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if value is not None and not is_number:
-                raise RecordError(f"{path}: {column} is {value!r}, not a finite number; run the case again")
 
 
 def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
@@ -210,10 +197,11 @@ def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[
             baseline = baselines.get(_place(comparable, row))
             if baseline is not None and row["value"] is not None:
                 delta = row["value"] - baseline
+                relative = delta / baseline if baseline else math.inf
                 row |= {
                     "baseline": baseline,
                     "delta": delta,
-                    "relative_delta": delta / baseline if baseline else None,
+                    "relative_delta": relative if math.isfinite(relative) else None,
                 }
             yield row
 

@@ -11,6 +11,7 @@ from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
 from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, SEED
 from glu_lib.analysis.significance import Comparison, at_chance, compare, holm
+from glu_lib.analysis.soundness import MALFORMED, has_its_types
 from glu_lib.analysis.trends import Family, Kind, Row, Trend, by_task, families, family_of, trend
 from glu_lib.errors import RecordError
 from glu_lib.store import Store, read_record
@@ -66,7 +67,7 @@ def degradation(rows: Iterable[Row], store: Store, *, resamples: int = RESAMPLES
     remembered = Remembered.of(store.root)
     for group in _sharing_a_baseline(scores):
         key = state_of(_files(group, store), resamples, seed, [row["value"] for row in group], _STATISTICS)
-        found = _read(remembered.get(key))
+        found = _read(remembered.get(key), group)
         if found is None:
             found = _degradation_of(group, store, resamples, seed)
             remembered.put(key, asdict(found))
@@ -95,15 +96,22 @@ def _files(group: Sequence[Row], store: Store) -> Iterator[Path]:
         yield store.samples_of(row["record"])
 
 
-def _read(known: Any) -> Degradation | None:
-    """A remembered degradation; None if there is none or it was written by another version."""
+def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
+    """A remembered degradation; None if there is none of these rows as this version writes it.
+
+    The file comes with the folder, which may come from anywhere.
+    """
     try:
         changes = [
             Change(**change | {"comparison": change["comparison"] and Comparison(**change["comparison"])})
             for change in known["changes"]
         ]
         trends = [Trend(**found | {"kind": Kind(found["kind"])}) for found in known["trends"]]
-    except (TypeError, KeyError, ValueError):
+    except MALFORMED:
+        return None
+    comparisons = [change.comparison for change in changes if change.comparison]
+    is_theirs = [change.record for change in changes] == [row["record"] for row in group]
+    if not is_theirs or not all(map(has_its_types, (*changes, *comparisons, *trends))):
         return None
     return Degradation(tuple(changes), tuple(trends))
 
@@ -123,8 +131,9 @@ def _items(row: Row, store: Store) -> Items | str:
         return read_items(record, store.read_samples(record))
     except RecordError as error:
         return str(error)
-    except (KeyError, TypeError, AttributeError) as error:
-        return f"{row['case']}: record or samples lack {error}; run the case again with this version"
+    except MALFORMED as error:
+        what = f"lack {error}" if isinstance(error, KeyError) else f"are not as they should be ({error})"
+        return f"{row['case']}: record or samples {what}; run the case again with this version"
 
 
 def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resamples: int, seed: int) -> Change:

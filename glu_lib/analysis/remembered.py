@@ -27,7 +27,7 @@ class Remembered:
     def of(cls, root: Path) -> Remembered:
         """What is remembered in a results folder; nothing where the file is missing or unreadable."""
         path = root / FILE
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             known = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(known, dict):
                 return cls(path, known)

@@ -61,17 +61,17 @@ COLUMNS = (
     "record",
 )
 
-_TEXT = frozenset(
+TEXTS = frozenset(
     {"case", "kind", "model", "method", "suites", "subject", "task", "metric", "filter", "test", "energy_quality"}
     | {"weights", "dtype", "device", "run", "git_commit", "started_at", "record"}
 )
-_FLAGS = frozenset({"is_headline", "higher_is_better", "is_at_chance"})
-_COUNTS = frozenset(
+FLAGS = frozenset({"is_headline", "higher_is_better", "is_at_chance"})
+COUNTS = frozenset(
     {"percent", "divisor", "width", "parameters", "n", "limit", "pairs"} | {"truncated_prompts", "cut_generations"}
 )
 
 # Columns of numbers: finite ones, or None.
-NUMBERS = tuple(column for column in COLUMNS if column not in _TEXT | _FLAGS)
+NUMBERS = tuple(column for column in COLUMNS if column not in TEXTS | FLAGS)
 
 
 def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Path, ...]:
@@ -112,11 +112,11 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
 
     types = {
         column: pyarrow.string()
-        if column in _TEXT
+        if column in TEXTS
         else pyarrow.bool_()
-        if column in _FLAGS
+        if column in FLAGS
         else pyarrow.int64()
-        if column in _COUNTS
+        if column in COUNTS
         else pyarrow.float64()
         for column in COLUMNS
     }

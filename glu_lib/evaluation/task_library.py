@@ -23,12 +23,17 @@ class TaskLibrary:
     def load(self, task: Task, *, seed: int) -> Any:
         """lm-eval's task dictionary for `task`, with its few-shot count and seed set.
 
+        Only names of lm-eval's index reach its loader, which would read a path as well and run the Python that a task
+        file of its reader's names.
+
         Raises:
+            StudyError: if lm-eval does not have the task, or the task runs code that a model wrote.
             AccessError: if its data cannot be had; one line that names cause and remedy.
         """
         if task.key not in self._loaded:
             import lm_eval.evaluator  # noqa: F401  (seconds: here, outside every energy window)
 
+            self._check_indexed(task)
             try:
                 loaded = self._manager(task.embedded).load([task.lm_eval_name])
             except (OSError, ValueError, KeyError) as error:
@@ -51,18 +56,32 @@ class TaskLibrary:
         """Look `task` and its metric up in lm-eval's index without loading its data.
 
         Raises:
-            StudyError: if lm-eval does not have the task, or the task not the metric.
+            StudyError: if lm-eval does not have the task, or the task not the metric, or it runs code that a model
+                wrote.
         """
-        if task.lm_eval_name not in self._manager(task.embedded).all_tasks:
-            raise StudyError(
-                f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; `lm_eval ls tasks` shows what there is"
-            )
+        self._check_indexed(task)
         lists = ("metric_list", "aggregate_metric_list")
         names = {found["metric"] for config in self._configs(task) for key in lists for found in config.get(key) or ()}
         if names and task.metric.name not in names:
             raise StudyError(
                 f"task {task.key}: lm-eval reports no {task.metric.name}; it has {', '.join(sorted(map(str, names)))}: "
                 "correct the study's metric"
+            )
+
+    def _check_indexed(self, task: Task) -> None:
+        """Let pass only a name of lm-eval's index that is safe to load.
+
+        Tasks marked `unsafe_code` run what the model wrote; some fetch and run code as soon as they are loaded, before
+        lm-eval itself would refuse them.
+        """
+        if task.lm_eval_name not in self._manager(task.embedded).task_index:
+            raise StudyError(
+                f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; `lm_eval ls tasks` shows what there is"
+            )
+        if any(config.get("unsafe_code") for config in self._configs(task)):
+            raise StudyError(
+                f"task {task.key}: lm-eval's {task.lm_eval_name} runs code that the model wrote, and this suite runs "
+                "none; leave it out, or score it with lm-eval itself in a container"
             )
 
     def answer_tokens(self, task: Task, default: int) -> int | None:

@@ -134,7 +134,7 @@ def _conditions(record: Mapping[str, Any]) -> tuple[Any, ...]:
         record["case"]["model"],
         environment["gpu"] or environment["cpu"],
         environment["dtype"],
-        tuple(sorted(environment["versions"].items())),
+        tuple(sorted(environment.get("versions", {}).items())),
         environment["git_commit"],
         record["done_key"].get("limit"),
     )

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.architecture import format_ratio
+from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.alignment import COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment import alignment_tables
+
+_MARKUP = frozenset("|<>[]`*&\\")
 
 
 def markdown_table(table: HeadlineTable) -> str:
@@ -25,7 +28,9 @@ def markdown_table(table: HeadlineTable) -> str:
         ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
     return (
-        "\n".join(lines) + "\n" + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in (*table.legend, *table.notes))
+        "\n".join(lines)
+        + "\n"
+        + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in (*table.legend, *map(markdown_name, table.notes)))
     )
 
 
@@ -33,7 +38,7 @@ def markdown_alignment(pairs: Sequence[AlignedPair]) -> str:
     """Aligned against plain widths, a titled table per workload and figure."""
     lines = []
     for title, rows in alignment_tables(pairs):
-        lines += [f"**{title}**", "", _line(ALIGNMENT_COLUMNS), _line(["---"] * len(ALIGNMENT_COLUMNS))]
+        lines += [f"**{markdown_name(title)}**", "", _line(ALIGNMENT_COLUMNS), _line(["---"] * len(ALIGNMENT_COLUMNS))]
         lines += [*map(_line, rows), ""]
     return "\n".join(lines)
 
@@ -41,8 +46,13 @@ def markdown_alignment(pairs: Sequence[AlignedPair]) -> str:
 def _heading(table: HeadlineTable, task: str) -> str:
     """Task, its metric, and an arrow to the better side."""
     row = next(row for (name, _), row in table.cells.items() if name == task)
-    return f"{task} ({row['metric']} {'↑' if row['higher_is_better'] else '↓'})"
+    return f"{markdown_name(task)} ({markdown_name(row['metric'])} {'↑' if row['higher_is_better'] else '↓'})"
+
+
+def markdown_name(text: str) -> str:
+    """A name that Markdown takes for text: signs that make tables, links, code, emphasis or HTML become entities."""
+    return "".join(f"&#{ord(sign)};" if sign in _MARKUP else sign for sign in one_line(text))
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+    return f"| {' | '.join(cells)} |"

@@ -7,30 +7,65 @@ energy and efficiency, every one with its unit). Energy is converted back to its
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.energy import JOULES_PER_KWH
+from glu_lib.errors import RecordError
 from glu_lib.store import write_atomically
 
 FOLDER = "optimum_benchmark"
+_CASE = re.compile(r"[\w-]{1,200}", re.ASCII)
 _MS_PER_S = 1000.0
 _BYTES_PER_MB = 1e6
 
 
-def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> list[Path]:
-    """Write `<folder>/<case>/benchmark.json` for each energy record; returns the paths."""
-    paths = []
+def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[list[Path], list[str]]:
+    """Write `<folder>/<case>/benchmark.json` for each energy record.
+
+    Returns:
+        The paths, and one line for each record that cannot be exported.
+
+    Raises:
+        RecordError: if the folder cannot be written.
+    """
+    paths, problems = [], []
     for record in records:
-        if record["kind"] == "energy":
-            path = folder / str(record["case"]["id"]) / "benchmark.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, json.dumps(benchmark(record), indent=1).encode() + b"\n")
-            paths.append(path)
-    return paths
+        if record.get("kind") != "energy":
+            continue
+        try:
+            path = folder / _name(record["case"]["id"]) / "benchmark.json"
+            text = json.dumps(benchmark(record), indent=1, allow_nan=False).encode() + b"\n"
+        except MALFORMED as error:
+            problems.append(f"energy record {_shown(record)} is not complete ({type(error).__name__}: {error})")
+            continue
+        try:
+            write_atomically(path, text)
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be written ({error.strerror}); free space or rights") from error
+        paths.append(path)
+    return paths, problems
+
+
+def _name(case: Any) -> str:
+    """A case id as the name of a folder.
+
+    Raises:
+        ValueError: if it is none; records come from elsewhere too, and no path may leave the folder.
+    """
+    if not isinstance(case, str) or not _CASE.fullmatch(case):
+        raise ValueError(f"{case!r} is no case id")
+    return case
+
+
+def _shown(record: Mapping[str, Any]) -> str:
+    case = record.get("case")
+    return repr(case.get("id") if isinstance(case, Mapping) else case)[:80]
 
 
 def benchmark(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,5 +94,6 @@ def _empty(table: HeadlineTable) -> Table:
 
 def _render(drawn: Table, width: int) -> list[str]:
     text = io.StringIO()
-    Console(file=text, width=max(width, 60), color_system=None).print(drawn)
+    # No markup: a name in brackets is a name.
+    Console(file=text, width=max(width, 60), color_system=None, markup=False, emoji=False).print(drawn)
     return [line.rstrip() for line in text.getvalue().strip("\n").splitlines()]

@@ -10,13 +10,29 @@ from itertools import permutations
 
 from glu_lib.architecture import Architecture
 from glu_lib.errors import StudyError
+from glu_lib.study.selection import OPERATORS, clashes
 
-_KEY = re.compile(r"[a-z0-9_]+")
+_LONGEST_KEY = 60  # two of them, a level and a sample limit make a file name of at most 255 bytes
+_KEY = re.compile(r"[a-z0-9][a-z0-9_]*")
+# What names of lm-eval's index are made of. Its loader would take a path for a task file, and run the Python it names.
+_LM_EVAL_NAME = re.compile(r"\w[\w.+()-]*", re.ASCII)
 MAX_PERCENT = 95
 # Names that pytest or the suite's own marks already use.
 _RESERVED_MARKS = (
-    *("and", "or", "not", "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"),
-    *("xdist_group", "cases_of", "star", "gpu", "slow", "speed", "scoring"),
+    *(*OPERATORS, "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"),
+    *(
+        "tryfirst",
+        "trylast",
+        "benchmark",
+        "hypothesis",
+        "xdist_group",
+        "cases_of",
+        "star",
+        "gpu",
+        "slow",
+        "speed",
+        "scoring",
+    ),
 )
 
 
@@ -105,6 +121,10 @@ class Metric:
     def __post_init__(self) -> None:
         if not self.name:
             raise StudyError('metric "" is empty; name lm-eval\'s metric, as "acc_norm"')
+        if not (self.label.isprintable() and self.label.isascii()) or " " in self.label:
+            raise StudyError(
+                f"metric {self.label!r} is no name of lm-eval's; give letters, digits and signs, no blanks"
+            )
         if self.chance is not None and not 0 <= self.chance <= 1:
             raise StudyError(f"metric {self.name!r}: chance {self.chance} must be a share from 0 to 1")
 
@@ -133,6 +153,11 @@ class Task:
         _check_key("task", self.key)
         if not self.lm_eval_name:
             object.__setattr__(self, "lm_eval_name", self.key)
+        if not _LM_EVAL_NAME.fullmatch(self.lm_eval_name):
+            raise StudyError(
+                f"task {self.key!r}: {self.lm_eval_name!r} is no task name of lm-eval's (no path is read); "
+                "`lm_eval ls tasks` shows what there is"
+            )
         if self.num_fewshot < 0:
             raise StudyError(f"task {self.key!r}: few-shot count {self.num_fewshot} must be 0 or more")
 
@@ -195,14 +220,6 @@ class Study:
     suites: Mapping[str, Suite]
 
     def __post_init__(self) -> None:
-        for key, other in permutations(self.models, 2):
-            if key in other:
-                raise StudyError(f"model key {key!r} is part of {other!r}: -k {key} would select both; rename one")
-        for key in self.models:
-            others = [f"p{percent}" for model in self.models.values() for percent in model.levels]
-            for other in (*self.tasks, *self.workloads, *others):
-                if key in other:
-                    raise StudyError(f"model key {key!r} is part of {other!r}: -k {key} would select both; rename it")
         for workload in self.workloads.values():
             if workload.prompts is not None and workload.prompts not in self.tasks:
                 raise StudyError(f"workload {workload.key!r}: {unknown('task', workload.prompts, self.tasks)}")
@@ -215,13 +232,15 @@ class Study:
                 for name in names:
                     if name not in known:
                         raise StudyError(f"suite {suite.key!r}: {unknown(kind, name, known)}")
-
         for key, suite in self.suites.items():
             _check_key("suite", key)
             if not (suite.tasks or suite.instruct_tasks or suite.workloads):
                 raise StudyError(f"suite {key!r} is empty; name at least one task or workload")
             if key in _RESERVED_MARKS or key in self.models:
                 raise StudyError(f"suite key {key!r} has another meaning as a pytest marker; rename it")
+        levels = {key: model.levels for key, model in self.models.items()}
+        for line in clashes(levels, (*self.tasks, *self.workloads), Method, (*self.suites, *_RESERVED_MARKS)):
+            raise StudyError(line)
 
     def model(self, key: str) -> ModelVariant:
         """The model variant called `key`, or a StudyError that lists those there are."""
@@ -248,8 +267,8 @@ def unknown(kind: str, value: object, known: Mapping[str, object]) -> str:
 
 
 def _check_key(kind: str, key: str) -> None:
-    if not _KEY.fullmatch(key):
+    if not _KEY.fullmatch(key) or len(key) > _LONGEST_KEY:
         raise StudyError(
-            f"{kind} key {key!r} must consist of lower-case letters, digits and _ "
-            "(it stands in case ids, file names and -k expressions); rename it"
+            f"{kind} key {key!r} must consist of lower-case letters, digits and _, with no _ at its beginning and at "
+            f"most {_LONGEST_KEY} of them (it stands in case ids, file names and -k expressions); rename it"
         )

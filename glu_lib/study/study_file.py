@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -56,9 +57,10 @@ def load_study(path: Path, base: Study) -> StudyFile:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"study file {path}: cannot be read ({error}); name a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a decode error, an integer of thousands of digits, endless brackets
         raise StudyError(f"study file {path}: not valid TOML ({error}); correct that line") from error
     try:
+        _check_values("top level", data)
         return _build(data, base)
     except StudyError as error:
         raise StudyError(f"study file {path}: {error}") from error
@@ -76,6 +78,23 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
     _check_reachable(study, data)
     methods = tuple(Method.parse(str(name)) for name in data.get("methods", ()))
     return StudyFile(study, methods, _divisors("top level", data))
+
+
+def _check_values(place: str, value: Any) -> None:
+    """Texts and keys fit in one line of a table or a terminal; numbers are finite and fit in TOML's 64 bits."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            _check_values(place, key)
+            _check_values(f"{place}.{key}", entry)
+    elif isinstance(value, list):
+        for entry in value:
+            _check_values(place, entry)
+    elif isinstance(value, str) and not value.isprintable():
+        raise StudyError(f"{place}: text {value!r} holds a line break or an invisible character; leave it out")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise StudyError(f"{place}: a number of {value.bit_length()} bits is too large; TOML's have 64")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise StudyError(f"{place}: {value} is no finite number; give one")
 
 
 def _divisors(place: str, table: Mapping[str, Any]) -> tuple[int, ...]:
@@ -133,6 +152,11 @@ def _task(key: str, table: Any, base: Study) -> Task:
     if "task" in table:
         values["lm_eval_name"] = table["task"]
     known = base.tasks.get(key)
+    if known and known.embedded and table.get("task", known.lm_eval_name) != known.lm_eval_name:
+        raise StudyError(
+            f"{place}: task is {table['task']!r}; {key} ships with the package and stays {known.lm_eval_name}: "
+            "give another task a key of its own"
+        )
     if known is None and "metric" not in table:
         raise StudyError(f'{place} lacks metric; a new task needs its headline metric, as "acc_norm"')
     if "metric" in table:

@@ -9,7 +9,7 @@ from glu_lib.identity import resolve_identity
 from glu_lib.models import load_model
 from glu_lib.record import check_evaluation, task_fields
 from glu_lib.settings import Settings
-from glu_lib.study import STUDY, Task
+from glu_lib.study import STUDY
 from glu_lib.study.schema import Metric
 
 NANO = STUDY.models["nano"]
@@ -69,10 +69,14 @@ def test_a_metric_that_the_task_does_not_report_is_named(lm, library):
         evaluate(lm, library, task)
 
 
-def test_a_task_that_cannot_be_loaded_is_one_line():
+def test_a_task_that_cannot_be_loaded_is_one_line(monkeypatch):
+    def refuse(*_arguments):
+        raise KeyError("no connection\nto the hub")
+
+    monkeypatch.setattr("lm_eval.tasks.TaskManager.load", refuse)
     with pytest.raises(AccessError) as caught:
-        TaskLibrary().load(Task("nowhere", Metric("acc"), embedded=True), seed=0)
-    assert str(caught.value).startswith("task nowhere: its data cannot be loaded (KeyError")
+        TaskLibrary().load(STUDY.tasks["facts"], seed=0)
+    assert str(caught.value).startswith("task facts: its data cannot be loaded (KeyError")
     assert "\n" not in str(caught.value)
 
 

@@ -110,3 +110,66 @@ def test_few_shot_examples_depend_on_the_seed_and_on_nothing_that_ran_before():
     assert prompts(library, 2, 3) != first
     assert prompts(library, 1, 3) == first
     assert prompts(TaskLibrary(), 1, 3) == first
+
+
+@pytest.fixture
+def hostile_file(tmp_path, monkeypatch):
+    """A task file, in the current folder, whose Python writes a file when lm-eval loads it."""
+    (tmp_path / "evil.py").write_text(
+        f"open({str(tmp_path / 'run')!r}, 'w').close()\ndef docs(*args): return args[0]\n"
+    )
+    (tmp_path / "evil.yaml").write_text("task: evil\ndataset_path: json\nprocess_docs: !function evil.docs\n")
+    (tmp_path / "evil").write_text((tmp_path / "evil.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    assert not (tmp_path / "run").exists()
+
+
+def test_lm_evals_loader_runs_the_python_of_a_path(tmp_path):
+    """Why paths are refused: if this fails one day, the refusal is still right."""
+    from lm_eval.tasks import TaskManager
+
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w').close()\ndef docs(*args): return args[0]\n")
+    (tmp_path / "own.yaml").write_text("task: own\ndataset_path: /no/such\nprocess_docs: !function own.docs\n")
+    with pytest.raises(Exception, match="/no/such"):
+        TaskManager(include_path=str(tmp_path), include_defaults=False).load(str(tmp_path / "own.yaml"))
+    assert (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["evil", "evil.yaml"])
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_task_file_of_the_current_folder_is_not_read(library, hostile_file, name, embedded):
+    task = Task("mine", Metric("acc"), lm_eval_name=name, embedded=embedded)
+    for look in (library.check_known, lambda task: library.load(task, seed=1)):
+        with pytest.raises(StudyError, match=f"task mine: lm-eval has no task '{name}'; `lm_eval ls tasks` shows"):
+            look(task)
+
+
+@pytest.mark.parametrize(
+    "name", ["{}/evil.yaml", "{}/evil", "./evil.yaml", "../x", "~/evil.yaml", "mine\n", ".", "a/b", "pi*"]
+)
+def test_no_path_is_a_task_name(hostile_file, name):
+    with pytest.raises(StudyError, match="is no task name of lm-eval's \\(no path is read\\)") as caught:
+        Task("mine", Metric("acc"), lm_eval_name=name.format(hostile_file))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["humaneval", "mbpp", "humaneval_plus", "cruxeval_input", "longproc_countdown_2k"])
+def test_code_that_a_model_wrote_is_not_run(library, monkeypatch, name):
+    import evaluate
+
+    def refuse(*_args, **_options):
+        pytest.fail("code of the hub was asked for")
+
+    monkeypatch.setattr(evaluate, "load", refuse)
+    task = Task("mine", Metric("pass@1"), lm_eval_name=name)
+    for look in (library.check_known, lambda task: library.load(task, seed=1)):
+        with pytest.raises(
+            StudyError, match=f"lm-eval's {name} runs code that the model wrote, and this suite runs none"
+        ):
+            look(task)
+
+
+def test_every_name_of_lm_evals_index_is_a_task_name(library):
+    for name in library._manager(embedded=False).task_index:
+        Task("mine", Metric("acc"), lm_eval_name=name)

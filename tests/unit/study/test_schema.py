@@ -22,7 +22,7 @@ def test_an_unknown_method_is_named_with_the_choices():
     )
 
 
-@pytest.mark.parametrize("key", ["Nano", "nano-1", "", "na no", "../x"])
+@pytest.mark.parametrize("key", ["Nano", "nano-1", "", "na no", "../x", "_x", "x\n", "x" * 61])
 def test_keys_must_be_safe_in_ids_and_file_names(key):
     with pytest.raises(StudyError, match="must consist of lower-case letters, digits and _"):
         ModelVariant(key, "embedded", Kind.BASE, (0,))

@@ -1,4 +1,5 @@
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -83,6 +84,11 @@ def test_a_new_model_runs_the_suites_of_its_kind(load):
     assert {suite for case in cases for suite in case.suites} == {"paper", "quick"}
 
 
+def test_the_committed_study_file_is_read():
+    path = Path(__file__).resolve().parents[3] / "results/measured/cpu_alignment/study.toml"
+    assert "quarter" in load_study(path, STUDY).study.models
+
+
 def test_an_empty_file_is_the_built_in_study(load):
     assert load("").study == STUDY
 
@@ -129,6 +135,16 @@ def test_an_empty_file_is_the_built_in_study(load):
         ("divisors = [7]", "divisors hold 7; choose from 32, 64, 128, 256"),
         ("[tasks.piqa]\nchance = 7.0", "metric 'acc': chance 7.0 must be a share from 0 to 1"),
         ("[tasks]\npiqa = 3", r"\[tasks.piqa\] is 3; it must be a table"),
+        ('[tasks.new]\nmetric = "acc"\ntask = "/tmp/evil.yaml"', "'/tmp/evil.yaml' is no task name of lm-eval's"),
+        ('[tasks.facts]\ntask = "piqa"', "facts ships with the package and stays nano_facts: give another task a key"),
+        (
+            '[tasks.piqa]\nmetric = "a b"',
+            "metric 'a b' is no name of lm-eval's; give letters, digits and signs, no blanks",
+        ),
+        ('[models."a\\nb"]\nlevels = [0]', r"top level.models: text 'a\\nb' holds a line break or an invisible"),
+        ("x = 9223372036854775808", "top level.x: a number of 64 bits is too large; TOML's have 64"),
+        ("[tasks.piqa]\nchance = nan", "top level.tasks.piqa.chance: nan is no finite number; give one"),
+        ("x = " + "[" * 9000, "not valid TOML"),
     ],
 )
 def test_each_mistake_is_one_line_with_the_remedy(load, text, message):

@@ -1,0 +1,136 @@
+"""Whether a record from anywhere can enter the tables: names of one line, possible numbers, and all that is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from glu_lib.analysis.alignment import FIGURES
+from glu_lib.analysis.efficiency import Efficiency, efficiencies
+from glu_lib.analysis.table import COUNTS, FLAGS, NUMBERS, TEXTS
+from glu_lib.cases import CaseKind
+from glu_lib.done_key import SCHEMA_VERSION
+from glu_lib.errors import RecordError, one_line
+
+# What reading a value of another shape raises; a record's text decides which, so all of it is one case.
+MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
+# Beyond this no score or joule lies, and squares of ratios still fit in a float.
+_LARGEST = 1e60
+_LARGEST_COUNT = 2**62  # tables keep counts in 64 bits
+_LONGEST_TEXT = 500  # characters
+_FORMULA = ("=", "+", "-", "@")
+_REQUIRED = ("case", "kind", "model", "percent", "width", "expansion_ratio", "parameters", "subject", "started_at")
+
+
+def check_record(record: Mapping[str, Any]) -> None:
+    """Let pass a record of this schema whose kind and conditions can be read.
+
+    Raises:
+        RecordError: what is wrong, without the record's path.
+    """
+    schema = record["done_key"].get("schema")
+    if schema != SCHEMA_VERSION:
+        raise RecordError(
+            f"a record of schema {_shown(schema)}, this version reads {SCHEMA_VERSION}; run the case again"
+        )
+    if record["kind"] not in list(CaseKind):
+        raise RecordError(f"kind {_shown(record['kind'])} is none of {', '.join(CaseKind)}; run the case again")
+    versions = record["environment"].get("versions", {})
+    for value in (*versions.keys(), *versions.values()):
+        _check_text("version", value)
+    if record["kind"] == CaseKind.ENERGY:
+        _check_energy(record)
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Let pass the rows of a record whose cells are of their columns' types: finite numbers, texts of one line.
+
+    A NaN or a text among numbers would poison every mean that it enters, and a line break or an escape sequence among
+    texts every table.
+
+    Raises:
+        RecordError: naming the column and what it holds.
+    """
+    if not any(row["is_headline"] for row in rows):
+        raise RecordError("it holds no headline figure; run the case again")
+    for row in rows:
+        for column in _REQUIRED:
+            if row[column] is None:
+                raise RecordError(f"{column} is missing; run the case again")
+        _check_texts(row, TEXTS)
+        for column in FLAGS:
+            if not isinstance(row[column], bool | None):
+                raise RecordError(f"{column} is {_shown(row[column])}, not true or false; run the case again")
+        for column in NUMBERS:
+            _check_number(column, row[column])
+        for column in COUNTS:
+            if not isinstance(row[column], int | None) or abs(row[column] or 0) > _LARGEST_COUNT:
+                raise RecordError(f"{column} is {_shown(row[column])}, not a count; run the case again")
+
+
+def has_its_types(found: Any) -> bool:
+    """Whether the texts and numbers of a dataclass's fields are such, and possible ones."""
+    for name, expected in type(found).__annotations__.items():
+        value = getattr(found, name)
+        if value is None and "None" in expected:
+            continue
+        if "str" in expected and not isinstance(value, str):
+            return False
+        if "bool" in expected and not isinstance(value, bool):
+            return False
+        if ("float" in expected or "int" in expected) and not _is_possible(value):
+            return False
+    return True
+
+
+def _check_energy(record: Mapping[str, Any]) -> None:
+    """All that tables and figures read of a workload's repeats is there."""
+    if not record["repeats"]:
+        raise RecordError("an energy record without repeats; run the case again")
+    for repeat in record["repeats"]:
+        if not isinstance(repeat["seed"], int):
+            raise RecordError(f"a repeat's seed is {_shown(repeat['seed'])}, not a number; run the case again")
+        for name, (_, read) in FIGURES.items():
+            _check_number(name, read(repeat))
+    (found,) = (asdict(item) for item in efficiencies([record]))
+    for name, expected in Efficiency.__annotations__.items():
+        if found[name] is None and "None" not in expected:
+            raise RecordError(f"{name} is missing; run the case again")
+        if "str" in expected:
+            _check_texts(found, [name])
+        else:
+            _check_number(name, found[name])
+
+
+def _check_texts(values: Mapping[str, Any], names: Iterable[str]) -> None:
+    for name in names:
+        if values[name] is not None:
+            _check_text(name, values[name])
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value.isprintable() or len(value) > _LONGEST_TEXT:
+        raise RecordError(f"{name} is {_shown(value)}, not a text of one line; run the case again")
+    if value.startswith(_FORMULA):
+        raise RecordError(f"{name} is {_shown(value)}, which spreadsheets take for a formula; run the case again")
+
+
+def _check_number(name: str, value: Any) -> None:
+    if value is not None and not _is_possible(value):
+        raise RecordError(f"{name} is {_shown(value)}, not a finite number; run the case again")
+
+
+def _is_possible(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= _LARGEST and math.isfinite(value)
+
+
+def _shown(value: Any) -> str:
+    """A value of any kind and size in a few printable characters."""
+    try:
+        text = one_line(repr(value))
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or too deep
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= 60 else f"{text[:59]}…"

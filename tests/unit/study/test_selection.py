@@ -1,0 +1,41 @@
+import pytest
+
+from glu_lib.study import STUDY, Method
+from glu_lib.study.selection import clashes
+
+LEVELS = (0, 10, 40)
+
+
+def lines(models, subjects=(), marks=("paper",)):
+    return list(clashes(dict.fromkeys(models, LEVELS), subjects, Method, marks))
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (lines(["mine", "mine2"]), "model key 'mine' is part of 'mine2': -k mine would select both; rename one"),
+        (lines(["qa"], ["piqa"]), "model key 'qa' is part of 'piqa': -k qa would select both; rename it"),
+        (lines(["arch"]), "model key 'arch' is part of 'architecture': -k arch would select both; rename it"),
+        (lines(["vow"]), "model key 'vow' is part of 'vow': -k vow would select both; rename it"),
+        (lines(["mark"]), "model key 'mark' is part of 'benchmarks': -k mark would select both; rename it"),
+        (lines(["pap"]), "model key 'pap' is part of 'paper': -k pap would select both; rename it"),
+        (lines(["mine"], ["vo"]), "task or workload key 'vo' is part of 'vow': -k vo would select both; rename it"),
+        (lines(["mine"], ["4"]), "task or workload key '4' is part of 'p40': -k 4 would select both; rename it"),
+        (lines(["mine"], ["not"]), "key 'not' is a word of -k expressions; rename it"),
+        (
+            lines(["mine"], ["piqa", "piqa"]),
+            "key 'piqa' stands for a task or workload and for something else: ids must",
+        ),
+        (lines(["mine"], ["architecture"]), "key 'architecture' stands for a task or workload and for something else"),
+        (lines(["mine"], ["gp10x"]), "key 'gp10x' has the level p10 in it: -k p10 would select both; rename it"),
+        (lines(["mine"], [], ["grp40"]), "key 'grp40' has the level p40 in it: -k p40 would select both; rename it"),
+    ],
+)
+def test_a_key_that_k_would_mistake_is_named(found, message):
+    assert found[0].startswith(message)
+
+
+def test_the_built_in_study_has_no_clash():
+    levels = {key: model.levels for key, model in STUDY.models.items()}
+    assert list(clashes(levels, (*STUDY.tasks, *STUDY.workloads), Method, STUDY.suites)) == []
+    assert lines(["mine", "quarter"], ["piqa", "mmlu", "mmlu_latency_b1", "rte"]) == []
