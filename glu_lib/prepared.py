@@ -9,7 +9,7 @@ from glu_lib.models import LoadedModel, release_memory
 from glu_lib.pruning import PruningResult
 
 if TYPE_CHECKING:
-    from glu_lib.overflow import CountingHFLM
+    from glu_lib.scoring.kept_hflm import KeepingHFLM
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class PreparedModel:
     loaded: LoadedModel
     pruning: PruningResult
     threads: int | None
-    lm: CountingHFLM
+    lm: KeepingHFLM
     memory: dict[str, Any]
 
     @property

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from glu_lib.answers import Answers
-    from glu_lib.overflow import CountingHFLM
     from glu_lib.scoring.encoding import Encodings
+    from glu_lib.scoring.kept_hflm import KeepingHFLM
 
 BOOTSTRAP_ITERATIONS = 1000
 
@@ -29,7 +29,7 @@ def wrap_model(
     batch_size: int,
     scorer: Scorer = Scorer.FAST,
     encodings: Encodings | None = None,
-) -> CountingHFLM:
+) -> KeepingHFLM:
     """The lm-eval model around a model in memory, on the model's own device; both kinds count what does not fit.
 
     Args:
@@ -43,13 +43,13 @@ def wrap_model(
         from glu_lib.scoring.language_model import SharedPrefixLM
 
         return SharedPrefixLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, encodings=encodings)
-    from glu_lib.overflow import CountingHFLM
+    from glu_lib.scoring.kept_hflm import KeepingHFLM
 
-    return CountingHFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+    return KeepingHFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
 
 
 def evaluate_task(
-    lm: CountingHFLM,
+    lm: KeepingHFLM,
     library: TaskLibrary,
     task: Task,
     *,
@@ -106,7 +106,7 @@ def evaluate_task(
 
 
 def _evaluate_smaller_if_needed(
-    lm: CountingHFLM, task: Task, loaded: Any, seed: int, limit: int | None, chat_template: bool
+    lm: KeepingHFLM, task: Task, loaded: Any, seed: int, limit: int | None, chat_template: bool
 ) -> dict[str, Any]:
     """Run lm-eval; when the batch does not fit into memory, halve it and score the task again.
 
@@ -145,7 +145,7 @@ def _evaluate_smaller_if_needed(
         release_memory()
 
 
-def _check_room(lm: CountingHFLM, task: Task, loaded: Any) -> None:
+def _check_room(lm: KeepingHFLM, task: Task, loaded: Any) -> None:
     """A generation task must leave room for a prompt in the model's context.
 
     Raises:

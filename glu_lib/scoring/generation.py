@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from glu_lib.overflow import is_sampled
 from glu_lib.scoring.budget import Budget
 from glu_lib.scoring.decoding import decode_greedily
 from glu_lib.scoring.forward import SharedForward, expanded
+from glu_lib.scoring.kept_hflm import is_sampled
 from glu_lib.scoring.packing import Tokens, prompt_batches
 
 # What a model's generation configuration may say beside its defaults without changing plain greedy decoding, and the

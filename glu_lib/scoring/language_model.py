@@ -21,12 +21,12 @@ from tqdm.auto import tqdm
 
 from glu_lib.errors import MeasurementError
 from glu_lib.models import end_tokens
-from glu_lib.overflow import CountingHFLM
 from glu_lib.scoring.budget import Budget
 from glu_lib.scoring.encoding import Encoded, Encodings
 from glu_lib.scoring.forward import SharedForward
 from glu_lib.scoring.generation import StopRule, generate, is_plain_greedy
 from glu_lib.scoring.kept import KeptScores, KeptTokens
+from glu_lib.scoring.kept_hflm import KeepingHFLM
 from glu_lib.scoring.likelihood import LikelihoodPlan, Score
 from glu_lib.scoring.packing import Tokens
 
@@ -35,7 +35,7 @@ _AUTO_SEQUENCES = 64
 
 
 @register_model("glu")
-class SharedPrefixLM(CountingHFLM):
+class SharedPrefixLM(KeepingHFLM):
     """`HFLM` that scores at the speed of distinct tokens; arguments as `HFLM`, and `encodings`.
 
     `forwarded_tokens` and `distinct_tokens` count what log-likelihoods computed and what they had to, since the

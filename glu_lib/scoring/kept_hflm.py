@@ -1,0 +1,77 @@
+"""lm-eval's `HFLM`, asked only what an earlier run of the case did not answer, and keeping each batch as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from glu_lib.answers import Answers, request_key
+from glu_lib.overflow import CountingHFLM
+
+
+class KeepingHFLM(CountingHFLM):
+    """Scores and counts as `CountingHFLM`. With `answers`, what they hold is not asked again, and the rest is kept."""
+
+    answers: Answers | None = None
+
+    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
+        """Score requests (strings, context tokens, continuation tokens)."""
+        if (answers := self.answers) is None:
+            return super()._loglikelihood_tokens(requests, *args, **options)
+        keys = [request_key(context, continuation) for _, context, continuation in requests]
+        known = [answers.get(key) is not None for key in keys]
+        self._count_truncated([request for request, is_known in zip(requests, known, strict=True) if is_known])
+        asked = [
+            (key, *tokens) for key, (_, *tokens), is_known in zip(keys, requests, known, strict=True) if not is_known
+        ]
+        with self._kept(lambda key, answer: answers.put({key: answer})):
+            super()._loglikelihood_tokens(asked, *args, **options)
+        return [tuple(answers.get(key) or ()) for key in keys]
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """Answers as `HFLM` gives them; sampled ones are not kept: they depend on what was drawn before."""
+        if (answers := self.answers) is None or any(is_sampled(request.args[1]) for request in requests):
+            return super().generate_until(requests, disable_tqdm)
+
+        def keep(request: tuple[str, Any], text: str) -> None:
+            answers.put({_text_key(*request): [text, self.cut_prompts.popleft(), self.cut_answers.popleft()]})
+
+        keys = [_text_key(*request.args) for request in requests]
+        known = [answers.get(key) for key in keys]
+        asked = [request for request, answer in zip(requests, known, strict=True) if answer is None]
+        for _, prompt_was_cut, answer_was_cut in filter(None, known):
+            self.truncated_prompts += prompt_was_cut
+            self.cut_generations += answer_was_cut
+        with self._kept(keep):
+            super().generate_until(asked, disable_tqdm)
+        return [(answers.get(key) or ("",))[0] for key in keys]
+
+    @contextmanager
+    def _kept(self, keep: Callable[..., None]) -> Iterator[None]:
+        """Hand each answer to `keep` as `HFLM` hands it to lm-eval's own cache, which has no part in it here."""
+        before: Any = self.cache_hook
+        self.cache_hook: Any = _Hook(keep)
+        try:
+            yield
+        finally:
+            self.cache_hook = before
+
+
+def is_sampled(options: Mapping[str, Any]) -> bool:
+    """Whether a generation request asks for chance."""
+    return bool(options.get("do_sample") or options.get("temperature"))
+
+
+def _text_key(context: str, options: Mapping[str, Any]) -> str:
+    return request_key(context, repr(sorted(options.items(), key=str)))
+
+
+class _Hook:
+    """Stands where lm-eval hangs its own cache: called with each answer as it is there."""
+
+    def __init__(self, keep: Callable[..., None]) -> None:
+        self._keep = keep
+
+    def add_partial(self, _attribute: str, request: Any, answer: Any) -> None:
+        self._keep(request, answer)
