@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.architecture import Architecture
+from glu_lib.device_errors import is_out_of_memory
 from glu_lib.embedded import MODEL_DIR
 from glu_lib.environment import Environment
 from glu_lib.errors import AccessError
@@ -61,13 +62,12 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
             )
         )
         model.to(environment.device).eval()  # type: ignore[arg-type]  # the wrapper hides Module.to's overloads
-    except torch.OutOfMemoryError as error:
-        raise AccessError(
-            f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
-            "free memory, choose a 16-bit --dtype, another --device or a smaller model"
-        ) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise AccessError(_cannot_be_loaded(variant, error)) from error
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise AccessError(_does_not_fit(variant, environment)) from error
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
 
 
@@ -115,6 +115,13 @@ def _cannot_be_loaded(variant: ModelVariant, error: Exception) -> str:
     )
 
 
+def _does_not_fit(variant: ModelVariant, environment: Environment) -> str:
+    return (
+        f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
+        "free memory, choose a 16-bit --dtype, another --device or a smaller model"
+    )
+
+
 def check_memory(variant: ModelVariant, environment: Environment) -> None:
     """Refuse a model whose weights alone do not fit, before gigabytes are downloaded and the machine swaps.
 
@@ -154,11 +161,10 @@ def _build_random(variant: ModelVariant, environment: Environment) -> LoadedMode
     try:
         with torch.device(environment.device):
             model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, environment.dtype))
-    except torch.OutOfMemoryError as error:
-        raise AccessError(
-            f"model {variant.key} does not fit on {environment.device} in {environment.dtype}; "
-            "free memory, choose a 16-bit --dtype, another --device or a smaller model"
-        ) from error
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise AccessError(_does_not_fit(variant, environment)) from error
     return LoadedModel(model.eval(), AutoTokenizer.from_pretrained(MODEL_DIR), time.perf_counter() - start_s)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -25,10 +26,12 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     if not cases:
         keyword = config.getoption("keyword")
         return [_no_match(config, keyword)] if keyword and not items else []
-    return list(_header(config, config.stash[EXPERIMENT], cases))
+    return list(header_lines(config, cases))
 
 
-def _header(config: pytest.Config, experiment: Experiment, cases: list[Case]) -> Iterator[str]:
+def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
+    """What will run, on what, and how much of it is done."""
+    experiment: Experiment = config.stash[EXPERIMENT]
     plan, environment = config.stash[PLAN], experiment.environment
     models = ", ".join(dict.fromkeys(case.model.key for case in cases))
     levels = len({case.group for case in cases})  # (model, level) pairs: what is loaded and pruned once each
@@ -65,7 +68,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     experiment = config.stash[EXPERIMENT]
     terminalreporter.section("GLU width pruning")
-    for line in _blocked_lines(terminalreporter, config):
+    for line in _blocked_lines(terminalreporter):
         terminalreporter.write_line(line, yellow=True)
     root = experiment.store.root
     if not root.is_dir():
@@ -100,12 +103,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
 
 
-def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[str]:
-    """One line per model or level that could not be had: how many cases wait for it, and how to go on."""
-    skipped = [dict(getattr(report, "user_properties", ())) for report in reporter.stats.get("skipped", ())]
-    waiting = [found.get(PENDING_PROPERTY) for found in skipped]
-    for cause in sorted(config.stash[PLAN].announced):
-        yield f"blocked: {waiting.count(cause) + 1} cases wait for {cause} (its error is above); then: pytest --lf"
+def _blocked_lines(reporter: pytest.TerminalReporter) -> Iterator[str]:
+    """One line per model, level or GPU that could not be had: how many cases wait for it, and how to go on."""
+    reports = [report for outcome in ("skipped", "failed", "error") for report in reporter.stats.get(outcome, ())]
+    properties = [dict(getattr(report, "user_properties", ())) for report in reports]
+    waiting = Counter(str(found[PENDING_PROPERTY]) for found in properties if PENDING_PROPERTY in found)
+    for cause, count in sorted(waiting.items()):
+        yield f"blocked: {count} cases wait for {cause} (its error is above); then: pytest --lf"
 
 
 def _touched(reporter: pytest.TerminalReporter) -> set[str]:

@@ -81,7 +81,7 @@ def generate(
         rule: when it is finished.
 
     Raises:
-        torch.OutOfMemoryError: if one prompt alone does not fit.
+        RuntimeError: out of memory, if one prompt alone does not fit.
     """
     for prefix, batch in prompt_batches(prompts, budget.sequences):
         shared = budget.once(partial(forward.prefix_cache, prefix))

@@ -64,7 +64,7 @@ class LikelihoodPlan:
             softmax_dtype: in which log-probabilities are computed.
 
         Raises:
-            torch.OutOfMemoryError: if one request alone does not fit.
+            RuntimeError: out of memory, if one request alone does not fit.
         """
         for group in plan(self._scored, _PLAN_TOKENS):
             cache = budget.once(partial(forward.prefix_cache, group.prefix))
