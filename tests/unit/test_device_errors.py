@@ -4,14 +4,15 @@ import torch
 from glu_lib.device_errors import describe_lost_device, is_device_lost, is_out_of_memory
 
 HINT = (
-    "\nSearch for `cudaErrorAssert' in https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html for more "
-    "information.\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below "
+    "\nSearch for `cudaErrorAssert' in https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html for "
+    "more information.\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below "
     "might be incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
 )
 
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError(
-        "CUDA out of memory. Tried to allocate 7.83 GiB. GPU 0 has a total capacity of 14.74 GiB of which 2.12 GiB is free."
+        "CUDA out of memory. Tried to allocate 7.83 GiB. GPU 0 has a total capacity of 14.74 GiB of which "
+        "2.12 GiB is free."
     ),
     torch.AcceleratorError(f"CUDA error: out of memory{HINT}"),
     RuntimeError("CUDA driver error: out of memory"),
@@ -19,12 +20,10 @@ OUT_OF_MEMORY = [
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
-        "8589934592 bytes. Error code 12 (Cannot allocate memory)"
+        "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+        "allocate 8589934592 bytes. Error code 12 (Cannot allocate memory)"
     ),
-    RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:115] data. DefaultCPUAllocator: not enough memory: you tried to allocate"
-    ),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:115] data. DefaultCPUAllocator: not enough memory: you tried"),
     MemoryError("Unable to allocate 7.45 GiB for an array with shape (1000000000,) and data type float64"),
 ]
 
@@ -82,17 +81,13 @@ def test_errors_that_end_one_case_only(error):
 
 
 def test_what_fails_on_the_way_out_is_told_by_its_cause():
-    try:
-        try:
-            raise LOST[0]
-        finally:
-            raise ValueError("the window was not closed")
-    except ValueError as error:
-        assert is_device_lost(error)
-        assert describe_lost_device(error) == (
-            "the GPU failed (CUDA error: device-side assert triggered) and this process can use it no more; what was "
-            "finished is kept, go on in a new process: pytest --lf (in a notebook, restart the kernel and call again)"
-        )
+    error = ValueError("the window was not closed")
+    error.__context__ = LOST[0]
+    assert is_device_lost(error)
+    assert describe_lost_device(error) == (
+        "the GPU failed (CUDA error: device-side assert triggered) and this process can use it no more; what was "
+        "finished is kept, go on in a new process: pytest --lf (in a notebook, restart the kernel and call again)"
+    )
 
 
 def test_the_line_leaves_arguments_of_calls_out():

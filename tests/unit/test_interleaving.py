@@ -110,7 +110,7 @@ def test_what_fits_is_counted_in_bytes(settings, monkeypatch):
     "error",
     [
         torch.OutOfMemoryError(),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
     ],
     ids=["allocator", "cublas"],
 )

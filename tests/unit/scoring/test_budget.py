@@ -3,7 +3,6 @@ import torch
 
 from glu_lib.scoring.budget import Budget
 
-
 FULL = torch.OutOfMemoryError("CUDA out of memory")
 
 
