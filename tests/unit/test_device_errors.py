@@ -5,8 +5,8 @@ from glu_lib.device_errors import describe_lost_device, is_device_lost, is_out_o
 
 HINT = (
     "\nSearch for `cudaErrorAssert' in https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html for "
-    "more information.\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below "
-    "might be incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
+    "more information.\nCUDA kernel errors might be asynchronously reported at some other API call, so the "
+    "stacktrace below might be incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
 )
 
 OUT_OF_MEMORY = [
