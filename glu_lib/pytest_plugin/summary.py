@@ -64,7 +64,7 @@ def _no_match(config: pytest.Config, keyword: str) -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The tables of the models that this run touched, and where everything lies."""
     touched = _touched(terminalreporter)
-    if not touched:
+    if not touched or hasattr(config, "workerinput"):  # a worker of pytest-xdist has a summary too, which nobody sees
         return
     experiment = config.stash[EXPERIMENT]
     terminalreporter.section("GLU width pruning")
