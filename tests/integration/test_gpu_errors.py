@@ -69,9 +69,8 @@ def test_a_gpu_that_fails_for_good_is_one_line_and_the_rest_stays_pending(suite,
     waiting = ["p20-facts", "p20-sums", "p40-facts", "p40-sums"][-(9 - passed) :]
     assert pending(suite) == [f"benchmarks/test_accuracy.py::test_accuracy[nano-{case}]" for case in waiting]
     assert waiting[0] == case
-    if place == "forward":
-        suite.runpytest_subprocess("--lf", *QUICK).assert_outcomes(passed=9 - passed)
-        assert not pending(suite)
+    again = suite.runpytest_subprocess("--lf", "--collect-only", "-q")
+    assert sorted(line for line in again.outlines if "::" in line) == pending(suite)
 
 
 # Bytes of all tensors alive, each storage once; nothing is collected first: what waits for the collector counts.

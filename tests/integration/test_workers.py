@@ -38,11 +38,11 @@ summary.write_report = noted(lambda *_: "report", summary.write_report)
 
 
 def results(folder):
-    """Records and samples by name, without time, energy and the state of the machine."""
+    """Records and samples by name, without time, energy, the state of the machine, and a checksum over all of it."""
     found = {}
     for path in folder.glob("individual_files/*/*/*.json"):
         record = json.loads(path.read_text())
-        for name in ("timing", "energy", "memory"):
+        for name in ("timing", "energy", "memory", "sha256"):
             record.pop(name, None)
         record["pruning"].pop("prune_s")
         found[path.name] = record
