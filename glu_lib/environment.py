@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import logging
 import os
 import platform
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from glu_lib.errors import SettingsError
+from glu_lib.gpus import Gpu, find_gpu
 from glu_lib.settings import DType, Settings
 
 if TYPE_CHECKING:
@@ -44,14 +44,6 @@ class Environment:
     def as_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """An NVIDIA GPU as its driver describes it; `capability` is CUDA's (major, minor)."""
-
-    name: str
-    capability: tuple[int, int]
 
 
 def detect_environment(settings: Settings) -> Environment:
@@ -87,8 +79,8 @@ def setup_environment(settings: Settings | None = None) -> Environment:
         SettingsError: if the device exists but torch cannot use it.
     """
     settings = settings or Settings()
-    environment = detect_environment(settings)
     set_library_defaults()
+    environment = detect_environment(settings)
     import torch
 
     if environment.device.startswith("cuda") and not torch.cuda.is_available():
@@ -107,6 +99,13 @@ def set_library_defaults() -> None:
     os.environ.setdefault("TQDM_DELAY", "5")
     # Forked tokenizer threads deadlock or warn; the suite tokenizes in one process.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # CUDA's own order is fastest first, the driver's (NVML, nvidia-smi) is by slot: an index must mean one GPU to both.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
+
+def count_workers() -> int:
+    """Processes of this run that share the machine: pytest-xdist's workers, or this one alone."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 def seed_everything(seed: int) -> None:
@@ -141,37 +140,6 @@ def default_dtype(device: str, gpu: Gpu | None) -> DType:
     if not device.startswith("cuda") or gpu is None:
         return DType.FLOAT32
     return DType.BFLOAT16 if gpu.capability >= _BFLOAT16_CAPABILITY else DType.FLOAT16
-
-
-def find_gpu() -> Gpu | None:
-    """The first NVIDIA GPU this process may use, asked of its driver; None without one or without CUDA torch."""
-    if not _torch_has_cuda() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return None
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        handle = _first_visible(pynvml)
-        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
-        return Gpu(str(pynvml.nvmlDeviceGetName(handle)), (int(major), int(minor)))
-    except pynvml.NVMLError:
-        return None
-
-
-def _first_visible(pynvml: Any) -> Any:
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    if first.isdigit():
-        return pynvml.nvmlDeviceGetHandleByIndex(int(first))
-    return pynvml.nvmlDeviceGetHandleByUUID(first)
-
-
-def _torch_has_cuda() -> bool:
-    """Whether the installed torch is a CUDA build, read from its version file, not by importing it."""
-    spec = importlib.util.find_spec("torch")
-    if spec is None or spec.origin is None:
-        return False
-    text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-    return re.search(r"^cuda[^=]*= *'", text, re.MULTILINE) is not None
 
 
 def _check_device(device: str, gpu: Gpu | None) -> None:

@@ -17,6 +17,10 @@ class AccessError(GluError):
     """A model cannot be reached or read; the message says what the user has to do."""
 
 
+class DeviceError(GluError):
+    """The GPU failed in a way that only a new process gets over."""
+
+
 class VerificationError(GluError):
     """What pruning produced is not what was asked, or not what an earlier run produced."""
 

@@ -13,17 +13,24 @@ from typing import Any
 from glu_lib.answers import Answers, is_bound
 from glu_lib.calibration import calibration_batches
 from glu_lib.cases import Case, CaseKind, Pruning
+from glu_lib.device_errors import describe_lost_device, is_device_lost
 from glu_lib.done_key import done_key
 from glu_lib.energy import EnergyMeter, IdlePower, country_intensity, incomplete, measure_idle
-from glu_lib.environment import Environment, detect_environment, set_library_defaults, setup_environment
-from glu_lib.errors import AccessError, RecordError, SettingsError, VerificationError
+from glu_lib.environment import (
+    Environment,
+    count_workers,
+    detect_environment,
+    set_library_defaults,
+    setup_environment,
+)
+from glu_lib.errors import AccessError, DeviceError, RecordError, SettingsError, VerificationError
 from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
 from glu_lib.identity import ModelIdentity, applied_template, random_identity, resolve_identity
 from glu_lib.interleaving import Interleaving
 from glu_lib.leases import Leases
 from glu_lib.lm_eval_files import write_lm_eval_files
 from glu_lib.memory import peak_memory
-from glu_lib.models import build_on_meta, check_architecture, load_model
+from glu_lib.models import build_on_meta, check_architecture, load_model, release_memory
 from glu_lib.neurons import check_same_neurons
 from glu_lib.prepared import PreparedModel
 from glu_lib.profiling import WorkloadProfile, profile_workload
@@ -42,7 +49,10 @@ RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select
 
 @dataclass(slots=True)
 class Experiment:
-    """A study, the run's settings and machine, and what is made once and shared by its cases."""
+    """A study, the run's settings and machine, and what is made once and shared by its cases.
+
+    `device_failure` is the line that says why this process can use its GPU no more; None while it can.
+    """
 
     settings: Settings = field(default_factory=Settings)
     study: Study = STUDY
@@ -54,6 +64,7 @@ class Experiment:
     threads: ThreadChoice = field(init=False)
     leases: Leases = field(init=False)
     levels: Interleaving = field(init=False)
+    device_failure: str | None = None
     _measured: dict[str, dict[str, Any]] = field(default_factory=dict)
     _encodings: dict[str, Encodings] = field(default_factory=dict)
     _idle: IdlePower | None = None
@@ -63,7 +74,7 @@ class Experiment:
     def __post_init__(self) -> None:
         set_library_defaults()
         self.environment = detect_environment(self.settings)
-        self.threads = ThreadChoice(self.settings.threads)
+        self.threads = ThreadChoice(self.settings.threads, count_workers())
         # Figures of random weights never stand beside those of real ones.
         folder = self.settings.results_dir
         self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
@@ -127,12 +138,44 @@ class Experiment:
         Raises:
             AccessError: if the weights cannot be had.
             VerificationError: if pruning did not do what was asked, or not what it did before.
+            DeviceError: if the GPU has failed for good.
         """
-        prepared = self.levels.take(f"{variant.key}-{pruning.key}") or self._prepare(variant, pruning)
+        with self.using_device():
+            prepared = self.levels.take(f"{variant.key}-{pruning.key}") or self._prepare(variant, pruning)
         try:
             yield prepared
         finally:
-            prepared.release()
+            self.free(prepared)
+
+    @contextmanager
+    def using_device(self) -> Iterator[None]:
+        """Work on the device; when its GPU fails for good, this work and all that follows get the same one line.
+
+        Raises:
+            DeviceError: if the GPU has failed for good, now or before.
+        """
+        if self.device_failure:
+            raise DeviceError(self.device_failure)
+        try:
+            yield
+        except Exception as error:
+            if not is_device_lost(error):
+                raise
+            self.device_failure = describe_lost_device(error)
+            raise DeviceError(self.device_failure) from None
+
+    def free(self, prepared: PreparedModel | None = None) -> None:
+        """Give memory back: a model's, or only what a failed attempt left behind.
+
+        That the GPU has failed for good may show here first: it is told to whoever wants to use it next.
+        """
+        release = prepared.release if prepared else release_memory
+        try:
+            release()
+        except Exception as error:
+            if not is_device_lost(error):
+                raise
+            self.device_failure = self.device_failure or describe_lost_device(error)
 
     def _prepare(self, variant: ModelVariant, pruning: Pruning) -> PreparedModel:
         self._set_up()
@@ -191,14 +234,21 @@ class Experiment:
         Raises:
             MeasurementError: if the measurement is incomplete or impossible; nothing is recorded.
             RecordError: if the record cannot be written.
+            DeviceError: if the GPU has failed for good.
         """
         if case.id in self._measured:
             return self._measured.pop(case.id)
         self.check_folder()
-        started_at, start_s = datetime.now(UTC), time.perf_counter()
         if prepared is None:
+            started_at, start_s = datetime.now(UTC), time.perf_counter()
             result = self._prune_on_meta(case)
             return self._write(case, result, started_at, time.perf_counter() - start_s)
+        with self.using_device():
+            return self._run_on(case, prepared)
+
+    def _run_on(self, case: Case, prepared: PreparedModel) -> dict[str, Any]:
+        """Measure a case that needs the model."""
+        started_at, start_s = datetime.now(UTC), time.perf_counter()
         if isinstance(case.subject, Workload):
             return self._run_workload(case, prepared, started_at)
         answers = self._answers(case, started_at)

@@ -9,8 +9,9 @@ from typing import Any
 
 from glu_lib.architecture import pruned_width
 from glu_lib.cases import Case, Pruning
-from glu_lib.errors import GluError
+from glu_lib.device_errors import is_device_lost, is_out_of_memory
 from glu_lib.memory import free_bytes
+from glu_lib.models import release_memory
 from glu_lib.prepared import PreparedModel
 from glu_lib.profiling import WorkloadProfile
 from glu_lib.pruning import glu_layers
@@ -77,22 +78,31 @@ class Interleaving:
         Raises:
             GluError: if `case` itself cannot be measured.
         """
-        import torch
-
         place = (case.model.key, case.subject_key)
         others = [other for other in self.expected if _is_companion(case, other)]
         to_load = [other.pruning for other in others if other.group not in self.residents]
         if not others or not fit_together(prepared, to_load):
             reason = DO_NOT_FIT if others else self._reasons.get(place, ALONE)
         else:
-            try:
-                turns = [self._turn(case, prepared), *self._companions(others)]
-                return self._measure(turns, None if len(turns) > 1 else ALONE)
-            except torch.OutOfMemoryError:
-                reason = OUT_OF_MEMORY
-                self.release()
+            measured = self._measure_together(case, prepared, others)
+            if measured is not None:
+                return measured
+            reason = OUT_OF_MEMORY
+            self.release()
         self._reasons[place] = reason  # of the last level as well, for which no other is left
         return self._measure([self._turn(case, prepared)], reason)
+
+    def _measure_together(
+        self, case: Case, prepared: PreparedModel, others: Sequence[Case]
+    ) -> dict[Case, tuple[PreparedModel, dict[str, Any]]] | None:
+        """Measure the cases in turn; None if memory ran out, with nothing left here that holds the other models."""
+        try:
+            turns = [self._turn(case, prepared), *self._companions(others)]
+            return self._measure(turns, None if len(turns) > 1 else ALONE)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
 
     def _turn(self, case: Case, prepared: PreparedModel) -> Turn:
         return Turn(case, prepared, self.profile(case, prepared))
@@ -104,8 +114,12 @@ class Interleaving:
                 if case.group not in self.residents:
                     self.residents[case.group] = self.prepare(case.model, case.pruning)
                 found.append(self._turn(case, self.residents[case.group]))
-            except GluError:
+            except Exception as error:
+                if _concerns_all(error):
+                    raise
+            else:
                 continue
+            release_memory()  # what the failed one left; outside the handler, whose error still holds it
         return found
 
     def _measure(self, turns: list[Turn], reason: str | None) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
@@ -134,10 +148,15 @@ def _take_turn(turn: Turn, seed: int, turns: list[Turn]) -> None:
     """Measure one repeat; a companion that fails leaves the turns, and its own case will say why."""
     try:
         turn.profile.measure(seed)
-    except GluError:
-        if turn is turns[0]:
+    except Exception as error:
+        if turn is turns[0] or _concerns_all(error):
             raise
         turns.remove(turn)
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether a companion's error is none of its own: memory has run out, or the GPU is gone."""
+    return is_out_of_memory(error) or is_device_lost(error)
 
 
 def _is_companion(case: Case, other: Case) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.architecture import Architecture
 from glu_lib.checkpoint import check_files
+from glu_lib.device_errors import is_out_of_memory
 from glu_lib.embedded import MODEL_DIR
 from glu_lib.environment import Environment
 from glu_lib.errors import AccessError
@@ -61,13 +62,14 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
                 **where,
             )
         )
-    except torch.OutOfMemoryError as error:
-        raise AccessError(_does_not_fit(variant, environment)) from error
     except Exception as error:  # foreign files make transformers raise anything
-        raise AccessError(_cannot_be_loaded(variant, error)) from error
+        reason = _does_not_fit(variant, environment) if is_out_of_memory(error) else _cannot_be_loaded(variant, error)
+        raise AccessError(reason) from error
     try:
         model.to(environment.device).eval()  # type: ignore[arg-type]  # the wrapper hides Module.to's overloads
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         raise AccessError(_does_not_fit(variant, environment)) from error
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
 
@@ -165,7 +167,9 @@ def _build_random(variant: ModelVariant, environment: Environment) -> LoadedMode
             model = AutoModelForCausalLM.from_config(
                 config, dtype=getattr(torch, environment.dtype), trust_remote_code=False
             )
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         raise AccessError(_does_not_fit(variant, environment)) from error
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR, trust_remote_code=False)
     return LoadedModel(model.eval(), tokenizer, time.perf_counter() - start_s)

@@ -18,9 +18,10 @@ _BATCH, _LENGTH = 16, 64  # rows and tokens of one probing forward pass
 
 @dataclass(slots=True)
 class ThreadChoice:
-    """The threads of a run: as asked, or measured once per model name."""
+    """The threads of a run: as asked, or measured once per model name, up to a worker's share of the cores."""
 
     asked: int | None = None
+    workers: int = 1
     _measured: dict[str, int] = field(default_factory=dict)
 
     def apply(self, model: PreTrainedModel, environment: Environment, name: str = "") -> int | None:
@@ -30,7 +31,7 @@ class ThreadChoice:
         import torch
 
         if self.asked is None and name not in self._measured:
-            self._measured[name] = choose_threads(model, environment.cores)
+            self._measured[name] = choose_threads(model, max(1, environment.cores // self.workers))
         threads = self._measured[name] if self.asked is None else self.asked
         torch.set_num_threads(threads)
         return threads
@@ -44,7 +45,7 @@ def choose_threads(model: PreTrainedModel, cores: int) -> int:
 
     Args:
         model: the model to run, on CPU.
-        cores: physical cores; candidates are 1, 2, 4, … up to it.
+        cores: physical cores that may be used; candidates are 1, 2, 4, … up to it.
     """
     import torch
 

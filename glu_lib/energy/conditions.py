@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glu_lib.environment import count_workers
 from glu_lib.errors import MeasurementError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _cpu_seconds() -> CpuSeconds:
 
 
 def _others(device: torch.device) -> Iterator[str]:
-    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+    if count_workers() > 1:
         yield "the other workers of this run (leave out -n)"
     if device.type != "cuda":
         return

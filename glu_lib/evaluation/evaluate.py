@@ -113,9 +113,9 @@ def _evaluate_smaller_if_needed(
     The smaller batch stays for the tasks that follow on this model: what did not fit once will not
     fit the next time.
     """
-    import torch
     from lm_eval.evaluator import evaluate
 
+    from glu_lib.device_errors import is_out_of_memory
     from glu_lib.environment import seed_everything
     from glu_lib.models import release_memory
 
@@ -133,7 +133,9 @@ def _evaluate_smaller_if_needed(
                     apply_chat_template=chat_template,
                     fewshot_as_multiturn=chat_template,
                 )
-        except torch.OutOfMemoryError as error:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             if lm.batch_size == 1:
                 raise MeasurementError(
                     f"task {task.key}: out of memory with one sequence at a time; "

@@ -9,6 +9,7 @@ PLUGINS = (
     "glu_lib.pytest_plugin.progress",
     "glu_lib.pytest_plugin.fixtures",
     "glu_lib.pytest_plugin.summary",
+    "glu_lib.pytest_plugin.workers",
 )
 
 __all__ = ["PLUGINS"]

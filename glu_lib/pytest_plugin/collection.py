@@ -9,7 +9,8 @@ from glu_lib.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
 
 DEFAULT_MARKEXPR = "not carbon and not alignment and not speed"  # as in pytest.ini
 CASES = pytest.StashKey[list[Case]]()
-_WORKER_DEFAULT = "glu_default_selection"
+DEFAULT_SELECTION_INPUT = "glu_default_selection"  # an xdist worker only sees resolved paths: the controller tells it
+_CASES_BY_ID = pytest.StashKey[dict[str, Case]]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -44,6 +45,13 @@ def case_of(item: pytest.Item) -> Case | None:
     return found if isinstance(found, Case) else None
 
 
+def case_by_node_id(config: pytest.Config, node_id: str) -> Case | None:
+    """The case that a worker of pytest-xdist has collected under this node id; None for an ordinary test."""
+    if _CASES_BY_ID not in config.stash:
+        config.stash[_CASES_BY_ID] = {case.id: case for case in all_cases(config)}
+    return config.stash[_CASES_BY_ID].get(node_id.partition("[")[2].rpartition("]")[0])
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put cases of one (model, level) together across files; keep only the embedded model by default.
@@ -65,7 +73,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def is_default_selection(config: pytest.Config) -> bool:
     """Whether the user selected nothing: no -k, -m, path, node id, and nothing to resume with --lf."""
     if hasattr(config, "workerinput"):
-        return bool(config.workerinput[_WORKER_DEFAULT])
+        return bool(config.workerinput[DEFAULT_SELECTION_INPUT])
     selected = (
         config.getoption("keyword"),
         config.getoption("markexpr") != DEFAULT_MARKEXPR,
@@ -79,12 +87,6 @@ def has_pending(config: pytest.Config) -> bool:
     """Whether pytest remembers cases that have not passed."""
     plugin = config.pluginmanager.get_plugin("lfplugin")
     return bool(plugin and plugin.lastfailed)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: object) -> None:
-    """Tell an xdist worker what was selected: it only sees resolved paths."""
-    node.workerinput[_WORKER_DEFAULT] = is_default_selection(node.config)  # type: ignore[attr-defined]
 
 
 def _marks(config: pytest.Config, case: Case) -> list[pytest.MarkDecorator]:

@@ -68,7 +68,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"round widths down to a multiple of N ({', '.join(map(str, DIVISORS))}); may be repeated",
     )
     group.addoption("--dtype", metavar="TYPE", help=f"number format: {', '.join(DType)} (default: by device)")
-    group.addoption("--device", metavar="DEVICE", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    group.addoption(
+        "--device",
+        metavar="DEVICE",
+        help="cpu, cuda or cuda:N (default: a GPU if there is one; with -n N --dist loadgroup one for each worker)",
+    )
     group.addoption(
         "--batch-size",
         type=int,

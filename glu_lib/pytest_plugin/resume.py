@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -20,6 +20,7 @@ from glu_lib.store import CaseState, Status, write_atomically
 CASE_PROPERTY = "glu_case"
 PENDING_PROPERTY = "glu_pending"
 FOLDER = "the results folder"
+GPU = "the GPU"  # what the cases of a process wait for whose GPU has failed for good
 _ENERGY = "energy workloads"
 _ELSEWHERE = "another run on this results folder"
 _ALONE = (
@@ -60,24 +61,33 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Look up the state of every selected case and write down what is to be done."""
-    config = session.config
-    if config.getoption("collectonly"):
-        return
-    plan = config.stash[PLAN]
-    items = {item: case for item in session.items if (case := case_of(item))}
-    for case in items.values():
-        look_up(plan, config.stash[EXPERIMENT], case)
-    weights = config.stash[EXPERIMENT].settings.weights
-    if weights is Weights.RANDOM and any(case.kind is CaseKind.ACCURACY for case in items.values()):
-        raise pytest.UsageError(RANDOM_ACCURACY)
-    if items:
-        pending = [item for item, case in items.items() if not is_done(config, case)]
-        done = [case for case in items.values() if is_done(config, case)]
+    """Plan the selected cases, here and in each worker of pytest-xdist."""
+    if not session.config.getoption("collectonly"):
+        begin(session.config, {item.id: case for item in session.items if (case := case_of(item))})
+
+
+def begin(config: pytest.Config, cases: Mapping[Any, Case]) -> None:
+    """Look up the state of every selected case, refuse what cannot be done, write down what is to be done.
+
+    Args:
+        config: of this process; under pytest-xdist its controller checks and writes for all workers.
+        cases: the selected cases by pytest's own node ids.
+
+    Raises:
+        pytest.UsageError: if the selection cannot be run.
+    """
+    for case in cases.values():
+        look_up(config.stash[PLAN], config.stash[EXPERIMENT], case)
+    pending = {node_id: case for node_id, case in cases.items() if not is_done(config, case)}
+    done = [case for case in cases.values() if is_done(config, case)]
+    if cases and not hasattr(config, "workerinput"):
+        weights = config.stash[EXPERIMENT].settings.weights
+        if weights is Weights.RANDOM and any(case.kind is CaseKind.ACCURACY for case in cases.values()):
+            raise pytest.UsageError(RANDOM_ACCURACY)
         if pending:
             _check_writable(config)
-        config.stash[EXPERIMENT].expect([items[item] for item in pending], done)
         config.stash[MIRROR].start(pending, [case.id for case in done])
+    config.stash[EXPERIMENT].expect(list(pending.values()), done)
 
 
 def _check_writable(config: pytest.Config) -> None:
@@ -116,6 +126,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"{_ELSEWHERE} works on it; when that has ended: pytest --lf")
     if case.kind is CaseKind.ENERGY and hasattr(item.config, "workerinput"):
         plan.blocked.setdefault(_ENERGY, _ALONE)
+    if failure := item.config.stash[EXPERIMENT].device_failure:
+        plan.blocked.setdefault(GPU, failure)
     cause = next((key for key in _causes(case) if key in plan.blocked), None)
     if cause is not None:
         fail_once(item, cause, plan.blocked[cause])
@@ -126,7 +138,7 @@ def fail_once(item: pytest.Item, cause: str, message: str) -> NoReturn:
     if cause in item.config.stash[PLAN].announced:
         item.user_properties.append((PENDING_PROPERTY, cause))
         pytest.skip(f"blocked: {message}")
-    announce(item.config, cause, message)
+    announce(item, cause, message)
 
 
 def _causes(case: Case) -> Iterator[str]:
@@ -135,15 +147,23 @@ def _causes(case: Case) -> Iterator[str]:
     if case.kind is CaseKind.ENERGY:
         yield _ENERGY
     if case.kind is not CaseKind.ARCHITECTURE:
-        yield from (case.model.key, case.group)
+        yield from (GPU, case.model.key, case.group)
 
 
-def announce(config: pytest.Config, cause: str, message: str) -> NoReturn:
-    """Fail with the error of a model or of one level; its other cases will be skipped and stay pending."""
-    plan = config.stash[PLAN]
+def announce(item: pytest.Item, cause: str, message: str, details: str = "") -> NoReturn:
+    """Fail with the error of a model, a level or the GPU; the other cases will be skipped and stay pending.
+
+    Args:
+        item: the first case that meets the error.
+        cause: what the others wait for.
+        message: the error in one line, with which they are skipped.
+        details: what this case shows instead, if there is more to see.
+    """
+    plan = item.config.stash[PLAN]
     plan.blocked[cause] = message
     plan.announced.add(cause)
-    pytest.fail(message, pytrace=False)
+    item.user_properties.append((PENDING_PROPERTY, cause))
+    pytest.fail(details or message, pytrace=False)
 
 
 class Mirror:
@@ -157,11 +177,11 @@ class Mirror:
         self._done: set[str] = set()
         self.trouble = ""
 
-    def start(self, pending: Iterable[pytest.Item], done: Iterable[str]) -> None:
-        """Write down what is to be done and what is done before the first case runs."""
+    def start(self, pending: Iterable[Any], done: Iterable[str]) -> None:
+        """Write down what is to be done (node ids) and what is done (case ids) before the first case runs."""
         lastfailed = self._lastfailed()
         if lastfailed is not None:
-            lastfailed.update((item.id, True) for item in pending)
+            lastfailed.update(dict.fromkeys(pending, True))
         self._done = set(done)
         self._write()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -25,10 +26,12 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     if not cases:
         keyword = config.getoption("keyword")
         return [_no_match(config, keyword)] if keyword and not items else []
-    return list(_header(config, config.stash[EXPERIMENT], cases))
+    return list(header_lines(config, cases))
 
 
-def _header(config: pytest.Config, experiment: Experiment, cases: list[Case]) -> Iterator[str]:
+def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
+    """What will run, on what, and how much of it is done."""
+    experiment: Experiment = config.stash[EXPERIMENT]
     plan, environment = config.stash[PLAN], experiment.environment
     models = ", ".join(dict.fromkeys(case.model.key for case in cases))
     levels = len({case.group for case in cases})  # (model, level) pairs: what is loaded and pruned once each
@@ -66,7 +69,7 @@ def _no_match(config: pytest.Config, keyword: str) -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The tables of the models that this run touched, and where everything lies."""
     touched = _touched(terminalreporter)
-    if not touched:
+    if not touched or hasattr(config, "workerinput"):  # a worker of pytest-xdist has a summary too, which nobody sees
         return
     experiment = config.stash[EXPERIMENT]
     terminalreporter.section("GLU width pruning")
@@ -106,13 +109,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[str]:
-    """One line per model or level that could not be had: how many cases wait for it, and how to go on."""
-    skipped = [dict(getattr(report, "user_properties", ())) for report in reporter.stats.get("skipped", ())]
-    waiting = [found.get(PENDING_PROPERTY) for found in skipped]
+    """One line per model, level or GPU that could not be had: how many cases wait for it, and how to go on."""
     if config.stash[MIRROR].trouble:
         yield config.stash[MIRROR].trouble
-    for cause in sorted(config.stash[PLAN].announced):
-        yield f"blocked: {waiting.count(cause) + 1} cases wait for {cause} (its error is above); then: pytest --lf"
+    reports = [report for outcome in ("skipped", "failed", "error") for report in reporter.stats.get(outcome, ())]
+    properties = [dict(getattr(report, "user_properties", ())) for report in reports]
+    waiting = Counter(str(found[PENDING_PROPERTY]) for found in properties if PENDING_PROPERTY in found)
+    for cause, count in sorted(waiting.items()):
+        yield f"blocked: {count} cases wait for {cause} (its error is above); then: pytest --lf"
 
 
 def _touched(reporter: pytest.TerminalReporter) -> set[str]:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-
+from glu_lib.device_errors import is_out_of_memory
 from glu_lib.models import release_memory
 
 _TOKENS_PER_SEQUENCE = 64
@@ -31,17 +30,20 @@ class Budget:
         """Do one piece of work; out of memory, give back what can be given back and try once more.
 
         Raises:
-            torch.OutOfMemoryError: if it does not fit then either; the budget is 1 then.
+            RuntimeError: out of memory, if it does not fit then either; the budget is 1 then.
         """
         try:
             return work()
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             self.sequences = max(1, self.sequences // 2)
         release_memory()
         try:
             return work()
-        except torch.OutOfMemoryError:
-            self.sequences = 1
+        except Exception as error:
+            if is_out_of_memory(error):
+                self.sequences = 1
             raise
 
     def run(
@@ -60,14 +62,16 @@ class Budget:
             split: makes several smaller items of one, if it can.
 
         Raises:
-            torch.OutOfMemoryError: if an item that cannot be split does not fit; the budget is 1 then.
+            RuntimeError: out of memory, if an item that cannot be split does not fit; the budget is 1 then.
         """
         left, most = list(items), len(items)
         while left:
             count = max(1, min(take(left), most, len(left)))
             try:
                 result = work(left[:count])
-            except torch.OutOfMemoryError:
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
                 if count == 1 and len(split(left[0])) == 1:
                     self.sequences = 1
                     raise

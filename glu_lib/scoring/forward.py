@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 
+from glu_lib.device_errors import is_device_lost, is_out_of_memory
 from glu_lib.scoring.packing import Tokens, Tree
 
 _TOLERANCE = 1e-4  # of the self-check, relative to the largest logit; a wrong mask or position is off by more than 0.1
@@ -97,9 +98,9 @@ class SharedForward:
             hidden = self.hidden_states([[chain] for chain in chains], 0, None)
             alone = [self.output(hidden[0]), self.output(hidden[1, :cut])]
             plain = self.model(tokens.to(self.model.device)).logits
-        except torch.OutOfMemoryError:
-            raise
-        except (AttributeError, TypeError, ValueError, RuntimeError, IndexError):
+        except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
+            if is_out_of_memory(error) or is_device_lost(error):
+                raise
             return False
         scale = plain.float().abs().max().clamp(min=torch.finfo(torch.float32).tiny)
         # bfloat16 has 8 bits: its own rounding is the bound there.

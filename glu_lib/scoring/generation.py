@@ -104,7 +104,7 @@ def generate(
         progress: of earlier runs and of this one; without it all is computed.
 
     Raises:
-        torch.OutOfMemoryError: if one prompt alone does not fit.
+        RuntimeError: out of memory, if one prompt alone does not fit.
     """
     for prefix, batch in prompt_batches(prompts, budget.sequences):
         if progress and all(progress.finished(prompt) is not None for prompt in batch):

@@ -76,7 +76,7 @@ class LikelihoodPlan:
             known: scores by request index, from an earlier run.
 
         Raises:
-            torch.OutOfMemoryError: if one request alone does not fit.
+            RuntimeError: out of memory, if one request alone does not fit.
         """
         for group in plan(self._scored, _PLAN_TOKENS):
             if (scores := self._look_up(known, [group.trees], group.prefix)) is not None:

@@ -195,19 +195,6 @@ def test_the_results_folder_can_be_given_by_environment_and_ini(suite, monkeypat
         assert (suite.path / folder / "individual_files/nano/p40/nano-p40-architecture.json").exists()
 
 
-def test_workers_load_each_level_once_and_give_the_serial_records(suite):
-    parallel = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-n", "2", "--dist", "loadgroup", "--results-dir", "two")
-    parallel.assert_outcomes(passed=16)
-    serial = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "--results-dir", "one")
-    serial.assert_outcomes(passed=16, deselected=1012)
-    scores = {}
-    for folder in ("one", "two"):
-        found = [json.loads(path.read_text()) for path in (suite.path / folder).glob("individual_files/*/*/*.json")]
-        scores[folder] = {record["case"]["id"]: record.get("score") for record in found}
-    assert scores["one"] == scores["two"]
-    assert len(scores["one"]) == 16
-
-
 def test_a_folder_given_as_a_word_of_its_own_is_answered_with_the_form_that_works(tmp_path):
     """pytest would take it for its root and never see the project's conftest.py."""
     command = [sys.executable, "-m", "pytest", "--results-dir", str(tmp_path), "--collect-only"]

@@ -1,7 +1,8 @@
 import pytest
+import torch
 
 import glu_lib
-from glu_lib import consolidate_results, run_carbon_analysis, run_evaluation, setup_environment
+from glu_lib import GluError, consolidate_results, run_carbon_analysis, run_evaluation, setup_environment
 from glu_lib.errors import StudyError
 
 
@@ -68,3 +69,25 @@ def test_the_public_names_are_these():
         "setup_environment",
     ]
     assert setup_environment().dtype
+
+
+def test_a_gpu_that_fails_for_good_is_one_line_in_a_notebook_too(settings, monkeypatch):
+    """It fails while the second level is loaded; after that each call fails, that which empties the cache as well."""
+    load, loaded = glu_lib.experiment.load_model, []
+
+    def fail(*_args):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "empty_cache", fail)
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronous")
+
+    def load_once(*args):
+        loaded.append(args)
+        return load(*args) if len(loaded) == 1 else fail()
+
+    monkeypatch.setattr("glu_lib.experiment.load_model", load_once)
+    with pytest.raises(GluError, match=r"^the GPU failed \(CUDA error: unspecified launch failure\) and .*$"):
+        run_evaluation("nano", "embedded", levels=[0, 60], settings=settings)
+    assert len(list(settings.results_dir.glob("individual_files/nano/p0/*.json"))) == 7
+    assert not list(settings.results_dir.glob("leases/*"))
+    monkeypatch.undo()
+    assert len(run_evaluation("nano", "embedded", levels=[0, 60], settings=settings)) == 14

@@ -106,14 +106,22 @@ def test_what_fits_is_counted_in_bytes(settings, monkeypatch):
             assert fit_together(prepared, others) is fits
 
 
-def test_memory_that_runs_out_beside_others_leaves_the_level_alone(settings, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError(),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
+    ],
+    ids=["allocator", "cublas"],
+)
+def test_memory_that_runs_out_beside_others_leaves_the_level_alone(settings, monkeypatch, error):
     from glu_lib.profiling.workload import WorkloadProfile
 
     experiment, measure = Experiment(settings), WorkloadProfile.measure
 
     def full(self, seed):
         if len(experiment.levels.residents) == 2:
-            raise torch.OutOfMemoryError
+            raise error
         measure(self, seed)
 
     monkeypatch.setattr(WorkloadProfile, "measure", full)
@@ -146,6 +154,22 @@ def test_a_companion_that_fails_is_left_out_and_says_why_when_its_case_runs(sett
     with experiment.prepared(NANO, Pruning(40)) as prepared, pytest.raises(MeasurementError, match="impossible"):
         experiment.run(CASES[1], prepared)
     assert order == [(308, 42)]  # the others are done and not measured again
+
+
+def test_a_companion_that_breaks_does_not_take_the_case_with_it(settings, monkeypatch):
+    experiment = Experiment(settings)
+    prepare = experiment.levels.prepare
+
+    def broken(variant, pruning):
+        if pruning.percent == 40:
+            raise KeyError("a defect")
+        return prepare(variant, pruning)
+
+    experiment.levels.prepare = broken
+    experiment.expect(CASES)
+    with experiment.prepared(NANO, Pruning(0)) as prepared:
+        record = experiment.run(CASES[0], prepared)
+    assert [sorted(order) for order in record["schedule"]["orders"]] == [["p0", "p60"]] * 3
 
 
 def test_a_repeat_beside_others_is_measured_again_and_then_refused(settings, monkeypatch):

@@ -25,6 +25,26 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_fetched(monkeypatch):
     check_memory(STUDY.models["llama1b"], dataclasses.replace(ENVIRONMENT, dtype=DType.BFLOAT16))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes."),
+    ],
+    ids=["gpu", "cpu"],
+)
+def test_a_model_that_does_not_fit_when_it_is_loaded_is_one_line(monkeypatch, error):
+    from transformers import AutoModelForCausalLM
+
+    def full(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
+    nano = STUDY.models["nano"]
+    with pytest.raises(AccessError, match="model nano does not fit on cpu in float32; free memory, choose a 16-bit"):
+        load_model(nano, resolve_identity(nano), ENVIRONMENT)
+
+
 def test_only_safetensors_are_read(tmp_path, tiny_llama):
     import torch
 

@@ -50,14 +50,22 @@ def test_a_row_has_stopped_at_the_end_of_text_or_at_a_stop_string(lm):
     assert not lm._has_stopped(answer, ["9"])
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_the_task_goes_on(lm, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes."),
+    ],
+    ids=["gpu", "cpu"],
+)
+def test_a_batch_that_does_not_fit_is_halved_and_the_task_goes_on(lm, monkeypatch, error):
     task, library = STUDY.tasks["facts"], TaskLibrary()
     whole = evaluate_task(lm, library, task, seed=1, limit=8, chat_template=False)
     call = type(lm)._model_call
 
     def tight(self, inps, **options):
         if inps.shape[0] > 1:
-            raise torch.OutOfMemoryError("out of memory")
+            raise error
         return call(self, inps, **options)
 
     monkeypatch.setattr(type(lm), "_model_call", tight)

@@ -1,4 +1,11 @@
-from glu_lib.threads import choose_threads, fastest
+import dataclasses
+
+import pytest
+
+from glu_lib.environment import detect_environment
+from glu_lib.experiment import Experiment
+from glu_lib.settings import Settings
+from glu_lib.threads import ThreadChoice, choose_threads, fastest
 
 
 class Machine:
@@ -43,3 +50,20 @@ def test_the_chosen_count_is_set(tiny_llama):
         assert torch.get_num_threads() == chosen
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("workers", "share"), [(1, 8), (2, 4), (3, 2), (16, 1)])
+def test_workers_share_the_cores(tiny_llama, monkeypatch, workers, share):
+    asked = []
+    monkeypatch.setattr("glu_lib.threads.choose_threads", lambda _model, cores: asked.append(cores) or 1)
+    machine = dataclasses.replace(detect_environment(Settings(device="cpu")), cores=8)
+    ThreadChoice(workers=workers).apply(tiny_llama, machine)
+    assert asked == [share]
+
+
+def test_a_worker_knows_how_many_there_are(tmp_path, monkeypatch):
+    settings = Settings(results_dir=tmp_path)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    assert Experiment(settings).threads.workers == 1
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    assert Experiment(settings).threads.workers == 2

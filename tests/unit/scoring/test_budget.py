@@ -3,11 +3,13 @@ import torch
 
 from glu_lib.scoring.budget import Budget
 
+FULL = torch.OutOfMemoryError("CUDA out of memory")
 
-def worker(room, done):
+
+def worker(room, done, error=FULL):
     def work(items):
         if sum(items) > room:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         done.extend(items)
         return list(items)
 
@@ -19,6 +21,27 @@ def test_a_batch_that_does_not_fit_is_done_smaller_and_nothing_twice():
     found = list(budget.run([1] * 20, lambda _left: budget.sequences, worker(2, done)))
     assert [item for batch in found for item in batch] == done == [1] * 20
     assert budget.sequences == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["cpu", "cublas"],
+)
+def test_memory_may_run_out_in_other_places_than_the_gpus_allocator(error):
+    budget, done = Budget(8), []
+    list(budget.run([1] * 20, lambda _left: budget.sequences, worker(2, done, error)))
+    assert (len(done), budget.sequences) == (20, 2)
+
+
+def test_other_errors_are_not_tried_again():
+    budget, done = Budget(8), []
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(budget.run([1] * 20, lambda _left: budget.sequences, worker(2, done, RuntimeError("shapes differ"))))
+    assert (done, budget.sequences) == ([], 8)
 
 
 def test_what_was_done_before_memory_ran_out_is_kept():

@@ -1,0 +1,126 @@
+"""The NVIDIA GPUs that this process may use, as CUDA reads CUDA_VISIBLE_DEVICES; asked of the driver, without torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """An NVIDIA GPU as its driver describes it; `capability` is CUDA's (major, minor)."""
+
+    name: str
+    capability: tuple[int, int]
+
+
+def find_gpu() -> Gpu | None:
+    """The first NVIDIA GPU this process may use; None without one, without driver or without a CUDA build of torch."""
+    pynvml = _driver()
+    if pynvml is None:
+        return None
+    try:
+        for _, handle in _visible(pynvml):
+            major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(_whole(pynvml, handle))
+            return Gpu(str(pynvml.nvmlDeviceGetName(handle)), (int(major), int(minor)))
+    except pynvml.NVMLError:
+        return None
+    return None
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """UUIDs of all GPUs (or MIG instances) this process may use, in CUDA's order; empty as `find_gpu` is None."""
+    pynvml = _driver()
+    if pynvml is None:
+        return ()
+    try:
+        return tuple(uuid for uuid, _ in _visible(pynvml))
+    except pynvml.NVMLError:
+        return ()
+
+
+def _driver() -> Any:
+    """NVML, ready to be asked; None where CUDA cannot be used anyway."""
+    if not _torch_has_cuda():
+        return None
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return pynvml
+
+
+def _visible(pynvml: Any) -> Iterator[tuple[str, Any]]:
+    """UUID and handle of each visible GPU.
+
+    CUDA takes indices, or UUIDs, or beginnings of UUIDs that fit one GPU; the first entry that names none ends the
+    list, and an entry that comes twice empties it.
+    """
+    text = os.environ.get(VISIBLE)
+    # NVML counts in PCI order, and so does CUDA: set_library_defaults() asks it to.
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    by_uuid = {str(pynvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
+    uuids = list(by_uuid)
+    if text is None:
+        yield from by_uuid.items()
+        return
+    chosen: list[str] = []
+    for entry in (part.strip() for part in text.split(",")):
+        if entry.isdigit():
+            found = uuids[int(entry) : int(entry) + 1]
+        elif entry.startswith("MIG-"):
+            found = [entry]
+        else:
+            found = [uuid for uuid in uuids if entry.startswith("GPU-") and uuid.startswith(entry)]
+        if len(found) != 1:
+            break
+        chosen += found
+    if len(set(chosen)) == len(chosen):
+        for uuid in chosen:
+            yield uuid, by_uuid.get(uuid) or pynvml.nvmlDeviceGetHandleByUUID(uuid)
+
+
+def _whole(pynvml: Any, handle: Any) -> Any:
+    """The GPU that a MIG instance is a part of; a whole GPU itself. Only whole ones have a compute capability."""
+    try:
+        return pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
+    except pynvml.NVMLError:
+        return handle
+
+
+def _torch_has_cuda() -> bool:
+    """Whether the installed torch is a CUDA build, read from its version file, not by importing it."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return False
+    text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
+    return re.search(r"^cuda[^=]*= *'", text, re.MULTILINE) is not None
+
+
+@dataclass(slots=True)
+class GpuPool:
+    """GPUs for several processes, one each, by UUID; the one given back last is taken first."""
+
+    free: list[str]
+    taken: dict[str, str] = field(default_factory=dict)
+
+    def take(self, worker: str) -> str | None:
+        """The GPU of a new worker; None if all are taken."""
+        if not self.free:
+            return None
+        self.taken[worker] = self.free.pop(0)
+        return self.taken[worker]
+
+    def give_back(self, worker: str) -> None:
+        """Let the next worker have this one's GPU."""
+        if worker in self.taken:
+            self.free.insert(0, self.taken.pop(worker))
