@@ -238,7 +238,9 @@ class Experiment:
         """
         if case.id in self._measured:
             return self._measured.pop(case.id)
-        self.check_folder()
+        if not self._had_folder:
+            self.check_folder()
+        self._check_there()
         if prepared is None:
             started_at, start_s = datetime.now(UTC), time.perf_counter()
             result = self._prune_on_meta(case)
@@ -266,10 +268,14 @@ class Experiment:
         Raises:
             RecordError: if it cannot be written, or is gone.
         """
-        if self._had_folder and not self.store.is_there():
-            raise RecordError(f"--results-dir {str(self.store.root)!r} is gone; mount or restore it, then: pytest --lf")
+        if self._had_folder:
+            self._check_there()
         self.store.check_writable()
         self._had_folder = True
+
+    def _check_there(self) -> None:
+        if not self.store.is_there():
+            raise RecordError(f"--results-dir {str(self.store.root)!r} is gone; mount or restore it, then: pytest --lf")
 
     def has_measured(self, case: Case) -> bool:
         """Whether `case` was measured in turn with another level and only waits to be returned by `run`."""
@@ -376,7 +382,7 @@ class Experiment:
         # What fitted: a batch that did not is halved while the task is scored.
         runtime: dict[str, Any] = {"threads": prepared.threads, "batch_size": evaluation.batch_size}
         runtime["scorer"] = str(self.settings.scorer)
-        self.check_folder()
+        self._check_there()
         folder = self.store.lm_eval_folder(case, self.settings.limit)
         name = f"{self.identity(case.model).source}-{case.pruning.key}"
         write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)

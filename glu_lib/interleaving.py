@@ -10,6 +10,7 @@ from typing import Any
 from glu_lib.architecture import pruned_width
 from glu_lib.cases import Case, Pruning
 from glu_lib.device_errors import is_device_lost, is_out_of_memory
+from glu_lib.errors import MeasurementError
 from glu_lib.memory import free_bytes
 from glu_lib.models import release_memory
 from glu_lib.prepared import PreparedModel
@@ -90,7 +91,22 @@ class Interleaving:
             reason = OUT_OF_MEMORY
             self.release()
         self._reasons[place] = reason  # of the last level as well, for which no other is left
-        return self._measure([self._turn(case, prepared)], reason)
+        return self._measure_alone(case, prepared, reason)
+
+    def _measure_alone(
+        self, case: Case, prepared: PreparedModel, reason: str
+    ) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
+        """Measure one case; its batch belongs to what is measured, so that out of memory it is not made smaller."""
+        try:
+            return self._measure([self._turn(case, prepared)], reason)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        assert isinstance(case.subject, Workload)
+        raise MeasurementError(
+            f"workload {case.subject_key}: out of memory with its batch of {case.subject.batch_size}; choose a GPU "
+            "with more memory or a 16-bit --dtype, or leave it out"
+        )
 
     def _measure_together(
         self, case: Case, prepared: PreparedModel, others: Sequence[Case]
