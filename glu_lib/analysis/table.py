@@ -120,6 +120,9 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
         else pyarrow.float64()
         for column in COLUMNS
     }
+    # JSON's integers have no size: one in a column of floats becomes a float here, where Arrow would refuse it.
+    floats = [column for column in NUMBERS if column not in COUNTS]
+    rows = [row | {column: float(row[column]) for column in floats if isinstance(row[column], int)} for row in rows]
     buffer = io.BytesIO()
     schema = pyarrow.schema(list(types.items()))
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), buffer)

@@ -100,6 +100,14 @@ def test_csv_and_json_hold_the_same_columns_and_numbers(results):
     assert values[0]["limit"] is None
 
 
+@pytest.mark.parametrize("value", [1, 2**53 + 1, 2**63, 10**40])
+def test_integers_of_any_size_fit_in_columns_of_floats(results, value):
+    root = results(record(0, value))
+    _, json_path, parquet_path = write_tables(root, consolidate(root).rows)
+    assert json.loads(json_path.read_text())[0]["value"] == value
+    assert list(pandas.read_parquet(parquet_path)["value"]) == [float(value)]
+
+
 def test_no_folder_is_one_line(tmp_path):
     with pytest.raises(RecordError, match="is no folder; name the results folder of a run"):
         consolidate(tmp_path / "nothing")
