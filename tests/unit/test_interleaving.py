@@ -207,3 +207,19 @@ def test_what_another_run_finished_meanwhile_is_not_measured_again(settings, mon
         record = first.run(CASES[0], prepared)
     assert {width for width, _ in order} == {512, 308}
     assert [sorted(levels) for levels in record["schedule"]["orders"]] == [["p0", "p40"]] * 3
+
+
+def test_a_workload_that_does_not_fit_alone_is_one_line(settings, monkeypatch):
+    """Its batch belongs to what is measured: it is not made smaller."""
+    from glu_lib.profiling.workload import WorkloadProfile
+
+    def full(*_args):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(WorkloadProfile, "measure", full)
+    experiment = Experiment(settings)
+    experiment.expect(CASES)
+    with experiment.prepared(NANO, Pruning(0)) as prepared:
+        with pytest.raises(MeasurementError, match="out of memory with its batch of 1; choose a GPU with more memory"):
+            experiment.run(CASES[0], prepared)
+        assert not experiment.levels.residents

@@ -118,6 +118,7 @@ def test_missing_samples_have_a_reason_and_the_others_are_compared(part):
         gzip.compress(b"[]\n" * 500),
         gzip.compress(b"{}\n" * 500)[:30],
     ],
+    ids=["empty", "foreign", "incomplete", "lists", "torn"],
 )
 def test_corrupt_samples_of_the_baseline_have_a_reason_at_each_level(part, data):
     samples_file(part, "p0", "facts").write_bytes(data)
