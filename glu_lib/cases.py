@@ -145,6 +145,8 @@ def _prunings(model: ModelVariant, methods: Sequence[Method], divisors: Sequence
             continue
         for method in dict.fromkeys(methods):
             for divisor in dict.fromkeys(divisors):
+                if model.architecture is not None:
+                    pruned_width(model.architecture.intermediate_size, percent, divisor)  # refuses to leave no neuron
                 yield Pruning(percent, method, divisor)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from glu_lib import calibration
 from glu_lib.cases import Case, CaseKind
 from glu_lib.environment import Environment
+from glu_lib.errors import one_line
 from glu_lib.evaluation import BOOTSTRAP_ITERATIONS, task_data_digest
 from glu_lib.identity import ModelIdentity, applied_template
 from glu_lib.settings import Settings, Weights
@@ -45,7 +46,7 @@ def differences(recorded: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Fields in which a record's key differs from the one wanted, as `few-shot 0 -> 5`."""
     names = [*wanted, *(name for name in recorded if name not in wanted)]
     return [
-        f"{name} {_shown(recorded.get(name, _ABSENT))} -> {_shown(wanted.get(name, _ABSENT))}"
+        f"{one_line(name)} {_shown(recorded.get(name, _ABSENT))} -> {_shown(wanted.get(name, _ABSENT))}"
         for name in names
         if recorded.get(name, _ABSENT) != wanted.get(name, _ABSENT)
     ]
@@ -101,5 +102,5 @@ def _workload_fields(workload: Workload, settings: Settings, environment: Enviro
 
 
 def _shown(value: Any) -> str:
-    text = "none" if value is None else str(value)
+    text = "none" if value is None else one_line(str(value))
     return text if len(text) <= 40 else f"{text[:37]}…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -26,6 +27,8 @@ UNFINISHED = "unfinished"  # answers of cases that have no record yet
 EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
 SEAL = "sha256"
 _TEMPORARY = ".tmp"
+_MOST_SAMPLES_BYTES = 1 << 30  # the whole of MMLU is a hundredth of it; a few kilobytes from elsewhere may hold more
+_LONGEST_NAME = 500  # characters of a path below the results folder
 _PROBE_BYTES = 4096  # a full disk still makes empty files
 
 
@@ -116,9 +119,19 @@ class Store:
         samples = record.get("samples")
         name = samples.get("file") if isinstance(samples, dict) else None
         path = self.root / str(name)
-        if not isinstance(name, str) or not path.resolve().is_relative_to(self.root.resolve()):
-            raise RecordError(f"{self.root}: a record names samples {name!r}, which lie not in this folder; delete it")
+        try:
+            is_name = isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_NAME
+            is_inside = is_name and self._is_inside(path)
+        except (OSError, ValueError):  # no name of a file at all
+            is_inside = False
+        if not is_inside:
+            shown = repr(name)[:80]
+            raise RecordError(f"{self.root}: a record names samples {shown}, which lie not in this folder; delete it")
         return path
+
+    def _is_inside(self, path: Path) -> bool:
+        """Whether `path` lies in the results folder when links are followed."""
+        return path.resolve().is_relative_to(self.root.resolve())
 
     def check_writable(self) -> None:
         """Make the folder, with that of the records in it, and try to write there, before hours are spent.
@@ -128,6 +141,9 @@ class Store:
         """
         try:
             (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
+            # A folder from elsewhere may hold links: what is written would land, and be deleted, where they lead.
+            for path in filter(lambda path: not self._is_inside(path), self.root.iterdir()):
+                raise RecordError(f"{path} is a link out of the results folder; put a folder in its place")
             with tempfile.TemporaryFile(dir=self.root) as file:
                 file.write(bytes(_PROBE_BYTES))
                 file.flush()
@@ -153,6 +169,8 @@ class Store:
         """
         if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, f"the results folder {self.root} is gone: mount it again")
+        if not self._is_inside(path.parent):
+            raise PermissionError(errno.EPERM, f"a link leads out of the results folder to {path.parent.resolve()}")
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, case: Case, limit: int | None, record: dict[str, Any], samples: Iterable[dict[str, Any]]) -> Path:
@@ -189,8 +207,12 @@ class Store:
         path = self.samples_named_by(record)
         try:
             data = path.read_bytes()
+            with gzip.open(io.BytesIO(data)) as file:
+                text = file.read(_MOST_SAMPLES_BYTES + 1)
+            if len(text) > _MOST_SAMPLES_BYTES:
+                raise RecordError(f"{path}: more than {_MOST_SAMPLES_BYTES} bytes of samples; delete it")
             # Not splitlines: texts may hold separators that only Unicode takes for ends of lines.
-            samples = [json.loads(line) for line in gzip.decompress(data).decode().split("\n") if line]
+            samples = [json.loads(line) for line in text.decode().split("\n") if line]
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise RecordError(f"{path}: samples cannot be read ({error}); run the case again with --rerun") from error
         if record["samples"].get(SEAL, digest := hashlib.sha256(data).hexdigest()) != digest:
@@ -226,7 +248,11 @@ def read_record(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
     if not isinstance(record, dict) or not isinstance(record.get("done_key"), dict):
         raise RecordError(f"{path}: not a record of this suite (no done_key); delete it or move it elsewhere")
-    if SEAL in record and sealed(record)[SEAL] != record[SEAL]:
+    try:
+        is_changed = SEAL in record and sealed(record)[SEAL] != record[SEAL]
+    except (ValueError, RecursionError) as error:  # 1e999 is a number to JSON's reader
+        raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
+    if is_changed:
         raise RecordError(
             f"{path}: was changed after it was written (its {SEAL} differs); restore it or run the case again"
         )

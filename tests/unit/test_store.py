@@ -179,7 +179,9 @@ def test_a_record_in_the_place_of_another_is_stale(store):
     assert store.state(other, KEY).reason == "the record is of nano-p40-sums"
 
 
-@pytest.mark.parametrize("name", ["../../secret.jsonl.gz", "/etc/passwd", "samples/../../x", None, 3])
+@pytest.mark.parametrize(
+    "name", ["../../secret.jsonl.gz", "/etc/passwd", "samples/../../x", "a\0b", "x" * 5000, None, 3]
+)
 def test_samples_outside_the_results_folder_are_never_read(store, tmp_path, name):
     (tmp_path / "secret.jsonl.gz").write_bytes(gzip.compress(b'{"doc_id": 0}\n'))
     with pytest.raises(RecordError, match="which lie not in this folder"):
@@ -189,6 +191,38 @@ def test_samples_outside_the_results_folder_are_never_read(store, tmp_path, name
     record["samples"]["file"] = name
     path.write_text(json.dumps(sealed(record)))
     assert "which lie not in this folder" in store.state(CASE, KEY).reason
+
+
+def test_a_sealed_record_without_a_number_is_unreadable(store):
+    path = store.write(CASE, None, RECORD | {"value": 1.5}, [])
+    path.write_text(path.read_text().replace("1.5", "1e999"))
+    assert "not a readable record" in store.state(CASE, KEY).reason
+
+
+def test_a_few_bytes_that_unpack_to_very_many_are_refused(store, monkeypatch):
+    monkeypatch.setattr("glu_lib.store._MOST_SAMPLES_BYTES", 1000)
+    record = read_record(store.write(CASE, None, RECORD, [{"doc_id": 0}] * 100))
+    with pytest.raises(RecordError, match="more than 1000 bytes of samples; delete it"):
+        store.read_samples(record)
+
+
+def test_links_out_of_a_folder_from_elsewhere_are_never_written_through(store, tmp_path):
+    target = tmp_path / "private"
+    target.mkdir()
+    (store.root / "individual_files/nano").symlink_to(target)
+    with pytest.raises(RecordError, match="a link leads out of the results folder to"):
+        store.write(CASE, None, RECORD, [])
+    (store.root / "samples").symlink_to(target)
+    with pytest.raises(RecordError, match="samples is a link out of the results folder; put a folder in its place"):
+        store.check_writable()
+    assert list(target.iterdir()) == []
+
+
+def test_reasons_from_a_foreign_record_are_one_line_without_escape_sequences(store):
+    store.write(CASE, None, RECORD | {"done_key": KEY | {"few-shot": "\x1b[31m\n5", "x\ny": 1}}, [])
+    reason = store.state(CASE, KEY).reason
+    assert reason.isprintable()
+    assert "few-shot \\x1b[31m\\n5 -> 0" in reason
 
 
 def test_samples_of_another_run_are_noticed(store):
