@@ -13,7 +13,7 @@ test: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n auto --dist worksteal
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

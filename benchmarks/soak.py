@@ -26,10 +26,10 @@ from glu_lib.store import Store, read_record
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("facts", "sums", "instructions", "lastword", "narrative")
-MODELS = ("first", "second", "third", "fourth")
+MODELS = ("alder", "birch", "cedar", "dogwood")
 # kill -9 most of the time; what batch systems and closed terminals send as well.
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
-_START_S = 6.0  # until the first case of a run
+_LATER_S = 0.5  # a signal comes at a random moment of at most so long after a random record
 _GIVE_UP_S = 3600.0
 
 
@@ -77,19 +77,18 @@ def soak(folder: Path, levels: int, kills: int, limit: int, chance: random.Rando
 def _storm(
     folder: Path, results: str, cases: int, kills: int, limit: int, chance: random.Random, sent: Counter[str]
 ) -> None:
-    """Keep two runs going, end one of them at a random moment, until all is done; then one run in peace."""
+    """Keep two runs going and end one of them at random moments, until all is done; then one run in peace."""
+    store, end_s = Store(folder / results), time.monotonic() + _GIVE_UP_S
     runs: list[subprocess.Popen[bytes] | None] = [None, None]
-    end_s = time.monotonic() + _GIVE_UP_S
-    while sum(sent.values()) < kills and time.monotonic() < end_s:
-        if len(list(Store(folder / results).record_paths())) >= cases:
-            break  # nothing is left to be killed in
-        for slot, run in enumerate(runs):
-            if run is None or run.poll() is not None:
-                runs[slot] = _start(folder, results, limit, f"cache{slot}")
-        time.sleep(chance.uniform(_START_S / 2, 2 * _START_S))
-        victim = chance.choice([run for run in runs if run is not None])
-        number = chance.choice(SIGNALS)
-        if victim.poll() is None:
+    for moment in sorted(chance.sample(range(cases - 1), kills)):
+        while len(list(store.record_paths())) <= moment and time.monotonic() < end_s:
+            for slot, run in enumerate(runs):
+                if run is None or run.poll() is not None:
+                    runs[slot] = _start(folder, results, limit, f"cache{slot}")
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0, _LATER_S))
+        if alive := [run for run in runs if run is not None and run.poll() is None]:
+            victim, number = chance.choice(alive), chance.choice(SIGNALS)
             victim.send_signal(number)
             sent[number.name] += 1
             if number is not signal.SIGKILL and chance.random() < 0.5:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from glu_lib.settings import Settings
+
+# Before torch is imported: on tiny models a second thread only waits, and beside another worker for very long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# These tests may run in workers of pytest-xdist; what they test then does not.
+for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+    del os.environ[name]
 
 
 @pytest.fixture

@@ -71,6 +71,8 @@ def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
             value = row[column]
             if value is not None and not _is_possible(value):
                 raise RecordError(f"{column} is {_shown(value)}, not a finite number; run the case again")
+        if row["chance"] is not None and not 0 <= row["chance"] <= 1:
+            raise RecordError(f"chance is {_shown(row['chance'])}, not a share from 0 to 1; run the case again")
         for column in COUNTS:
             value = row[column]
             if value is not None and not (type(value) is int and -_LARGEST_COUNT <= value <= _LARGEST_COUNT):

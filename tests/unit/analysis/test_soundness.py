@@ -18,6 +18,7 @@ ENERGY = MEASURED / "cpu_alignment/individual_files/quarter/p40/quarter-p40-deco
         (SCORE, ("case", "model"), "a\nb", "model is 'a\\nb', not a text of one line; run the case again"),
         (SCORE, ("case", "model"), None, "model is missing; run the case again"),
         (SCORE, ("case", "percent"), 40.5, "percent is 40.5, not a count; run the case again"),
+        (SCORE, ("score", "headline", "chance"), -1, "chance is -1, not a share from 0 to 1; run the case again"),
         (SCORE, ("case", "percent"), 2**63, "percent is 9223372036854775808, not a count; run the case again"),
         (SCORE, ("pruning", "width"), 10**400, f"width is 1{'0' * 58}…, not a finite number; run the case"),
         (SCORE, ("score", "metrics"), [], "it holds no headline figure; run the case again"),
