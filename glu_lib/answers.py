@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import RecordError
-from glu_lib.store import Store, write_at
+from glu_lib.results_folder import ResultsFolder
+from glu_lib.writing import write_at
 
 FLUSH_S = 2.0  # what was answered reaches the disk so often: a kill costs no more, and the batch at hand
 PROGRESS_S = 2.0  # a batch of generations that takes longer is kept so often as well
@@ -42,7 +43,7 @@ class Answers:
     `batch_size` is what fitted into memory when it was less than was asked.
     """
 
-    store: Store
+    folder: ResultsFolder
     path: Path
     binding: Mapping[str, Any]
     run: Mapping[str, Any]
@@ -127,7 +128,7 @@ class Answers:
             lines.insert(0, {"binding": self.binding})
         data = b"".join(map(_line, lines))
         try:
-            self.store.make_room(self.path)
+            self.folder.make_room(self.path)
             write_at(self.path, self._written_bytes, data)
         except OSError as error:
             raise RecordError(

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from glu_lib.accuracy import score_case
 from glu_lib.answers import Answers, is_bound
 from glu_lib.calibration import calibration_batches
 from glu_lib.cases import Case, CaseKind, Pruning
-from glu_lib.device_errors import describe_lost_device, is_device_lost
+from glu_lib.device_guard import DeviceGuard
 from glu_lib.done_key import done_key
-from glu_lib.energy import EnergyMeter, IdlePower, country_intensity, incomplete, measure_idle
+from glu_lib.energy import EnergyMeter, IdlePower, country_intensity, measure_idle
 from glu_lib.environment import (
     Environment,
     count_workers,
@@ -23,19 +24,19 @@ from glu_lib.environment import (
     set_library_defaults,
     setup_environment,
 )
-from glu_lib.errors import AccessError, DeviceError, RecordError, SettingsError, VerificationError
-from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
+from glu_lib.errors import AccessError, RecordError, SettingsError, VerificationError
+from glu_lib.evaluation import TaskLibrary, wrap_model
 from glu_lib.identity import ModelIdentity, applied_template, random_identity, resolve_identity
 from glu_lib.interleaving import Interleaving
 from glu_lib.leases import Leases
 from glu_lib.lm_eval_files import write_lm_eval_files
 from glu_lib.memory import peak_memory
-from glu_lib.models import build_on_meta, check_architecture, load_model, release_memory
+from glu_lib.models import build_on_meta, check_architecture, load_model
 from glu_lib.neurons import check_same_neurons
 from glu_lib.prepared import PreparedModel
 from glu_lib.profiling import WorkloadProfile, profile_workload
 from glu_lib.pruning import PruningResult, prune
-from glu_lib.record import build_record, check_energy, check_evaluation, task_fields
+from glu_lib.record import build_record
 from glu_lib.scoring.encoding import Encodings
 from glu_lib.settings import Settings, Weights
 from glu_lib.store import EMISSIONS, CaseState, Status, Store, read_record
@@ -43,16 +44,12 @@ from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
 from glu_lib.threads import ThreadChoice
 
 RANDOM_WEIGHTS_FOLDER = "random_weights"
-_RESUMED = "the case was interrupted: this window holds only what was left of it"
 RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select workloads only: -m carbon"
 
 
 @dataclass(slots=True)
 class Experiment:
-    """A study, the run's settings and machine, and what is made once and shared by its cases.
-
-    `device_failure` is the line that says why this process can use its GPU no more; None while it can.
-    """
+    """A study, the run's settings and machine, and what is made once and shared by its cases."""
 
     settings: Settings = field(default_factory=Settings)
     study: Study = STUDY
@@ -64,7 +61,7 @@ class Experiment:
     threads: ThreadChoice = field(init=False)
     leases: Leases = field(init=False)
     levels: Interleaving = field(init=False)
-    device_failure: str | None = None
+    guard: DeviceGuard = field(default_factory=DeviceGuard)
     _measured: dict[str, dict[str, Any]] = field(default_factory=dict)
     _encodings: dict[str, Encodings] = field(default_factory=dict)
     _idle: IdlePower | None = None
@@ -140,42 +137,12 @@ class Experiment:
             VerificationError: if pruning did not do what was asked, or not what it did before.
             DeviceError: if the GPU has failed for good.
         """
-        with self.using_device():
+        with self.guard.using():
             prepared = self.levels.take(f"{variant.key}-{pruning.key}") or self._prepare(variant, pruning)
         try:
             yield prepared
         finally:
-            self.free(prepared)
-
-    @contextmanager
-    def using_device(self) -> Iterator[None]:
-        """Work on the device; when its GPU fails for good, this work and all that follows get the same one line.
-
-        Raises:
-            DeviceError: if the GPU has failed for good, now or before.
-        """
-        if self.device_failure:
-            raise DeviceError(self.device_failure)
-        try:
-            yield
-        except Exception as error:
-            if not is_device_lost(error):
-                raise
-            self.device_failure = describe_lost_device(error)
-            raise DeviceError(self.device_failure) from None
-
-    def free(self, prepared: PreparedModel | None = None) -> None:
-        """Give memory back: a model's, or only what a failed attempt left behind.
-
-        That the GPU has failed for good may show here first: it is told to whoever wants to use it next.
-        """
-        release = prepared.release if prepared else release_memory
-        try:
-            release()
-        except Exception as error:
-            if not is_device_lost(error):
-                raise
-            self.device_failure = self.device_failure or describe_lost_device(error)
+            self.guard.free(prepared)
 
     def _prepare(self, variant: ModelVariant, pruning: Pruning) -> PreparedModel:
         self._set_up()
@@ -245,7 +212,7 @@ class Experiment:
             started_at, start_s = datetime.now(UTC), time.perf_counter()
             result = self._prune_on_meta(case)
             return self._write(case, result, started_at, time.perf_counter() - start_s)
-        with self.using_device():
+        with self.guard.using():
             return self._run_on(case, prepared)
 
     def _run_on(self, case: Case, prepared: PreparedModel) -> dict[str, Any]:
@@ -253,12 +220,27 @@ class Experiment:
         started_at, start_s = datetime.now(UTC), time.perf_counter()
         if isinstance(case.subject, Workload):
             return self._run_workload(case, prepared, started_at)
+        assert isinstance(case.subject, Task)
+        if self._is_random:
+            raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
         answers = self._answers(case, started_at)
-        parts, samples = self._score(case, prepared, answers)
+        parts, evaluation = score_case(
+            case.subject,
+            prepared,
+            answers,
+            self.meter,
+            self.library,
+            self.settings,
+            chat_template=self._applies_template(case.model),
+        )
+        self._check_there()
+        folder = self.store.lm_eval_folder(case, self.settings.limit)
+        name = f"{self.identity(case.model).source}-{case.pruning.key}"
+        write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)
         parts["timing"] = {"load_s": prepared.loaded.load_s}
         parts["memory"] = prepared.memory
         duration_s = time.perf_counter() - start_s + (parts["resumed"]["seconds"] if parts["resumed"] else 0.0)
-        record = self._write(case, prepared.pruning, started_at, duration_s, parts, samples)
+        record = self._write(case, prepared.pruning, started_at, duration_s, parts, evaluation.samples)
         answers.remove()
         return record
 
@@ -355,44 +337,6 @@ class Experiment:
     def _binding(self, case: Case) -> dict[str, Any]:
         """What answers of `case` must have in common to be of one measurement."""
         return {"done_key": self.done_key(case), "scorer": str(self.settings.scorer)}
-
-    def _score(
-        self, case: Case, prepared: PreparedModel, answers: Answers
-    ) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
-        """The measured parts of an accuracy case's record, and its samples."""
-        assert isinstance(case.subject, Task)
-        if self._is_random:
-            raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
-        # Loading data and libraries is not the case's work: it stays outside the window.
-        self.library.load(case.subject, seed=self.settings.seed)
-        with self.meter.window(prepared.loaded.model.device) as window:
-            evaluation = evaluate_task(
-                prepared.lm,
-                self.library,
-                case.subject,
-                seed=self.settings.seed,
-                limit=self.settings.limit,
-                chat_template=self._applies_template(case.model),
-                answers=answers,
-            )
-        check_evaluation(case.subject, evaluation, self.settings.limit)
-        resumed = answers.resumed()
-        energy = (incomplete(window.result(), _RESUMED) if resumed else window.result()).as_dict()
-        check_energy(energy)
-        # What fitted: a batch that did not is halved while the task is scored.
-        runtime: dict[str, Any] = {"threads": prepared.threads, "batch_size": evaluation.batch_size}
-        runtime["scorer"] = str(self.settings.scorer)
-        self._check_there()
-        folder = self.store.lm_eval_folder(case, self.settings.limit)
-        name = f"{self.identity(case.model).source}-{case.pruning.key}"
-        write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)
-        parts = {
-            "score": task_fields(case.subject, evaluation),
-            "energy": energy,
-            "runtime": runtime,
-            "resumed": resumed,
-        }
-        return parts, evaluation.samples
 
     def _applies_template(self, variant: ModelVariant) -> bool:
         return applied_template(variant, self.identity(variant), self.settings.chat_template) is not None

@@ -1,14 +1,11 @@
-"""Where records and samples lie, how they are written so that a kill loses nothing, and what counts as done."""
+"""Where records and samples lie, what was done to them since they were written, and what counts as done."""
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,17 +16,16 @@ from typing import Any
 from glu_lib.cases import Case
 from glu_lib.done_key import differences
 from glu_lib.errors import RecordError
+from glu_lib.results_folder import RECORDS, ResultsFolder
+from glu_lib.writing import remove_litter, write_atomically
 
-RECORDS = "individual_files"
 SAMPLES = "samples"
 LM_EVAL = "lm_eval"
 UNFINISHED = "unfinished"  # answers of cases that have no record yet
 EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
 SEAL = "sha256"
-_TEMPORARY = ".tmp"
 _MOST_SAMPLES_BYTES = 1 << 30  # the whole of MMLU is a hundredth of it; a few kilobytes from elsewhere may hold more
 _LONGEST_NAME = 500  # characters of a path below the results folder
-_PROBE_BYTES = 4096  # a full disk still makes empty files
 
 
 class Status(StrEnum):
@@ -49,11 +45,10 @@ class CaseState:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(ResultsFolder):
     """A results folder: `individual_files/<model>/<level>/<case>.json` and the samples beside it."""
 
-    root: Path
+    __slots__ = ()
 
     def record_path(self, case: Case, limit: int | None) -> Path:
         """File of a case's record; a limited run has its own, so that a quick look replaces no full result."""
@@ -121,57 +116,13 @@ class Store:
         path = self.root / str(name)
         try:
             is_name = isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_NAME
-            is_inside = is_name and self._is_inside(path)
+            is_inside = is_name and self.is_inside(path)
         except (OSError, ValueError):  # no name of a file at all
             is_inside = False
         if not is_inside:
             shown = repr(name)[:80]
             raise RecordError(f"{self.root}: a record names samples {shown}, which lie not in this folder; delete it")
         return path
-
-    def _is_inside(self, path: Path) -> bool:
-        """Whether `path` lies in the results folder when links are followed."""
-        return path.resolve().is_relative_to(self.root.resolve())
-
-    def check_writable(self) -> None:
-        """Make the folder, with that of the records in it, and try to write there, before hours are spent.
-
-        Raises:
-            RecordError: with the system's reason and the remedy.
-        """
-        try:
-            (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
-            # A folder from elsewhere may hold links: what is written would land, and be deleted, where they lead.
-            for path in filter(lambda path: not self._is_inside(path), self.root.iterdir()):
-                raise RecordError(f"{path} is a link out of the results folder; put a folder in its place")
-            with tempfile.TemporaryFile(dir=self.root) as file:
-                file.write(bytes(_PROBE_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RecordError(
-                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); free space or rights, or "
-                "choose another folder"
-            ) from error
-
-    def is_there(self) -> bool:
-        """Whether the folder is the one that `check_writable` made or found.
-
-        A drive that was unmounted leaves no folder, or an empty one: what is written there is lost to its user.
-        """
-        return (self.root / RECORDS).is_dir()
-
-    def make_room(self, path: Path) -> None:
-        """Make the folders between the results folder and `path`; the results folder itself must be there.
-
-        Raises:
-            OSError: if it is gone or cannot be written.
-        """
-        if not self.is_there():
-            raise FileNotFoundError(errno.ENOENT, f"the results folder {self.root} is gone: mount it again")
-        if not self._is_inside(path.parent):
-            raise PermissionError(errno.EPERM, f"a link leads out of the results folder to {path.parent.resolve()}")
-        path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, case: Case, limit: int | None, record: dict[str, Any], samples: Iterable[dict[str, Any]]) -> Path:
         """Write samples, then the record: only the record makes a case done.
@@ -191,7 +142,7 @@ class Store:
                 record = record | {"samples": self._samples_fields(case, limit, len(lines), data)}
             text = json.dumps(sealed(record), allow_nan=False, ensure_ascii=False, indent=1)
             write_atomically(path, f"{text}\n".encode())
-            _remove_litter(path, self.samples_path(case, limit))
+            remove_litter(path, self.samples_path(case, limit))
         except OSError as error:
             raise RecordError(
                 f"{path}: the record cannot be written ({error.strerror}); free space, or choose another --results-dir"
@@ -231,10 +182,6 @@ class Store:
         """Record files of one (model, level), in a fixed order."""
         yield from sorted((self.root / RECORDS / model / level).glob("*.json"))
 
-    def relative(self, path: Path) -> str:
-        """`path` below the results folder, with forward slashes, as records name it."""
-        return path.relative_to(self.root).as_posix()
-
 
 def read_record(path: Path) -> dict[str, Any]:
     """A record as a dictionary.
@@ -268,63 +215,6 @@ def sealed(record: dict[str, Any]) -> dict[str, Any]:
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number of a record")
-
-
-def write_at(path: Path, offset: int, data: bytes) -> None:
-    """Write `data` at `offset` of a file that may not exist yet, drop what stood behind it, and sync.
-
-    Raises:
-        OSError: if it cannot be written; what stands before `offset` stays.
-    """
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
-        file.truncate(offset)
-        file.seek(offset)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _remove_litter(*paths: Path) -> None:
-    """Delete the temporary files that killed runs left beside some files."""
-    for path in paths:
-        for temporary in path.parent.glob(f".{path.name}.*{_TEMPORARY}"):
-            temporary.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary file beside `path`, sync it and rename it: a reader sees all or nothing.
-
-    Raises:
-        OSError: if the folder cannot be written; no temporary file stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; records are meant to be shared.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where the file system lets a folder be opened."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        return
-    finally:
-        os.close(descriptor)
 
 
 def _stem(case: Case, limit: int | None) -> str:

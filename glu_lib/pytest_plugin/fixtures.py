@@ -43,7 +43,7 @@ def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator
     except Exception as error:
         failure = _explain(error, variant, pruning)
     if failure:  # outside the handler: pytest prints it once, without a chain, and keeps words instead of frames
-        experiment.free()
+        experiment.guard.free()
         announce(request._pyfuncitem, *failure)
     try:
         yield model
@@ -114,7 +114,7 @@ def time_passes(request: pytest.FixtureRequest, benchmark: Any, experiment: Expe
         benchmark.extra_info["energy_quality"] = record["repeats"][0]["energy"]["quality"]
         message = ""
         try:
-            with experiment.using_device():
+            with experiment.guard.using():
                 passes = experiment.passes(case, model)
                 benchmark.pedantic(
                     lambda run_pass: run_pass(), setup=lambda: ((next(passes),), {}), rounds=len(record["repeats"])

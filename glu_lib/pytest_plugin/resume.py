@@ -15,7 +15,8 @@ from glu_lib.experiment import RANDOM_ACCURACY, Experiment
 from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.settings import Weights
-from glu_lib.store import CaseState, Status, write_atomically
+from glu_lib.store import CaseState, Status
+from glu_lib.writing import write_atomically
 
 CASE_PROPERTY = "glu_case"
 PENDING_PROPERTY = "glu_pending"
@@ -126,7 +127,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"{_ELSEWHERE} works on it; when that has ended: pytest --lf")
     if case.kind is CaseKind.ENERGY and hasattr(item.config, "workerinput"):
         plan.blocked.setdefault(_ENERGY, _ALONE)
-    if failure := item.config.stash[EXPERIMENT].device_failure:
+    if failure := item.config.stash[EXPERIMENT].guard.failure:
         plan.blocked.setdefault(GPU, failure)
     cause = next((key for key in _causes(case) if key in plan.blocked), None)
     if cause is not None:

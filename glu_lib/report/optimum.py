@@ -17,7 +17,7 @@ import numpy as np
 from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.energy import JOULES_PER_KWH
 from glu_lib.errors import RecordError
-from glu_lib.store import write_atomically
+from glu_lib.writing import write_atomically
 
 FOLDER = "optimum_benchmark"
 _CASE = re.compile(r"[\w-]{1,200}", re.ASCII)

@@ -143,7 +143,7 @@ def test_a_full_disk_is_one_line_and_what_waits_is_written_later(reopen, monkeyp
 
 def test_a_results_folder_that_is_gone_is_not_made_anew(reopen):
     answers = reopen()
-    shutil.rmtree(answers.store.root)
+    shutil.rmtree(answers.folder.root)
     with pytest.raises(RecordError, match="the results folder .* is gone"):
         answers.put({"a": [1.0, True]})
-    assert not answers.store.root.exists()
+    assert not answers.folder.root.exists()

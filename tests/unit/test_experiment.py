@@ -79,7 +79,7 @@ def test_a_refused_measurement_records_nothing(settings, monkeypatch):
     def refuse(*_args):
         raise MeasurementError("incomplete")
 
-    monkeypatch.setattr("glu_lib.experiment.check_evaluation", refuse)
+    monkeypatch.setattr("glu_lib.accuracy.check_evaluation", refuse)
     experiment = Experiment(settings)
     with pytest.raises(MeasurementError):
         run(experiment)

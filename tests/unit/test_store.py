@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from glu_lib.cases import Case, Pruning
 from glu_lib.errors import RecordError
-from glu_lib.store import Status, Store, read_record, sealed, write_atomically
+from glu_lib.store import Status, Store, read_record, sealed
 from glu_lib.study import STUDY
+from glu_lib.writing import write_atomically
 
 CASE = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["sums"])
 KEY = {"schema": 1, "limit": None, "few-shot": 0}

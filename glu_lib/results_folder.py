@@ -1,0 +1,69 @@
+"""The folder that results go to: whether it is there, can be written, and holds what is written into it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from glu_lib.errors import RecordError
+
+RECORDS = "individual_files"
+_PROBE_BYTES = 4096  # a full disk still makes empty files
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsFolder:
+    """A results folder; nothing is written outside it, and nothing makes it anew once it was there."""
+
+    root: Path
+
+    def is_inside(self, path: Path) -> bool:
+        """Whether `path` lies in the results folder when links are followed."""
+        return path.resolve().is_relative_to(self.root.resolve())
+
+    def check_writable(self) -> None:
+        """Make the folder, with that of the records in it, and try to write there, before hours are spent.
+
+        Raises:
+            RecordError: with the system's reason and the remedy.
+        """
+        try:
+            (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
+            # A folder from elsewhere may hold links: what is written would land, and be deleted, where they lead.
+            for path in filter(lambda path: not self.is_inside(path), self.root.iterdir()):
+                raise RecordError(f"{path} is a link out of the results folder; put a folder in its place")
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(bytes(_PROBE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RecordError(
+                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); free space or rights, or "
+                "choose another folder"
+            ) from error
+
+    def is_there(self) -> bool:
+        """Whether the folder is the one that `check_writable` made or found.
+
+        A drive that was unmounted leaves no folder, or an empty one: what is written there is lost to its user.
+        """
+        return (self.root / RECORDS).is_dir()
+
+    def make_room(self, path: Path) -> None:
+        """Make the folders between the results folder and `path`; the results folder itself must be there.
+
+        Raises:
+            OSError: if it is gone or cannot be written.
+        """
+        if not self.is_there():
+            raise FileNotFoundError(errno.ENOENT, f"the results folder {self.root} is gone: mount it again")
+        if not self.is_inside(path.parent):
+            raise PermissionError(errno.EPERM, f"a link leads out of the results folder to {path.parent.resolve()}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def relative(self, path: Path) -> str:
+        """`path` below the results folder, with forward slashes, as records name it."""
+        return path.relative_to(self.root).as_posix()

@@ -1,0 +1,66 @@
+"""Writing files so that a kill or a full disk loses nothing that was there: all or nothing, synced, no litter."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+_TEMPORARY = ".tmp"
+
+
+def write_at(path: Path, offset: int, data: bytes) -> None:
+    """Write `data` at `offset` of a file that may not exist yet, drop what stood behind it, and sync.
+
+    Raises:
+        OSError: if it cannot be written; what stands before `offset` stays.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+        file.truncate(offset)
+        file.seek(offset)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def remove_litter(*paths: Path) -> None:
+    """Delete the temporary files that killed runs left beside some files."""
+    for path in paths:
+        for temporary in path.parent.glob(f".{path.name}.*{_TEMPORARY}"):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary file beside `path`, sync it and rename it: a reader sees all or nothing.
+
+    Raises:
+        OSError: if the folder cannot be written; no temporary file stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files private; records are meant to be shared.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut, where the file system lets a folder be opened."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
