@@ -271,6 +271,13 @@ def test_a_folder_where_no_lease_can_be_written_is_said_once(suite):
     assert "cannot be written (File exists); free space or rights, or choose another folder" in output
 
 
+def test_a_cache_that_cannot_be_written_costs_only_lf(suite):
+    code, output, counts = run(suite, "-k", "nano and p0 and architecture", "-o", "cache_dir=pytest.ini/cache")
+    assert (code, counts["passed"]) == (0, 1), output
+    assert "pytest's cache cannot be written (Not a directory): resume by the same selection, not by --lf" in output
+    assert len(records(suite)) == 1
+
+
 def test_a_kill_during_a_slow_rename_leaves_no_half_record(suite):
     process = start(suite, *SELECTION, env={"SLOW_RENAME_S": "0.3"})
     wait_for(suite, 3, process)
