@@ -7,6 +7,7 @@ import time
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -157,7 +158,8 @@ class Answers:
         if not _is_binding(next(lines, None), self.binding):
             return
         for line, end in lines:
-            self._take(line)
+            with suppress(LookupError, TypeError, ValueError, AttributeError):  # a whole line, but not one of ours
+                self._take(line)
             self._written_bytes = end
         self._continued = len(self._begun.keys() - self._known.keys())
 
@@ -168,13 +170,16 @@ class Answers:
             return
         if not self.earlier:  # its run's line was damaged
             self.earlier.append({"seconds": 0.0, "answers": 0})
-        answers = line.get("answers", {})
-        self.earlier[-1]["seconds"] = line["seconds"]
-        self.earlier[-1]["answers"] += len(answers)
+        answers = dict(line.get("answers", {}))
+        begun = {
+            key: [*self._begun.get(key, [])[:shared], *map(int, tokens)]
+            for key, (shared, *tokens) in line.get("begun", {}).items()
+        }
+        self.earlier[-1]["seconds"] = float(line["seconds"])
+        self.earlier[-1]["answers"] += len(answers.keys() - self._known.keys())
         self._known.update(answers)
-        for key, (shared, *tokens) in line.get("begun", {}).items():
-            self._begun[key] = [*self._begun.get(key, [])[:shared], *tokens]
-        self.batch_size = line.get("batch_size", self.batch_size)
+        self._begun.update(begun)
+        self.batch_size = int(line["batch_size"]) if "batch_size" in line else self.batch_size
 
 
 def is_bound(path: Path, binding: Mapping[str, Any]) -> bool:
@@ -202,4 +207,6 @@ def _whole_lines(data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
         checksum, _, text = data[start:stop].partition(b" ")
         start = stop + 1
         if checksum == b"%08x" % zlib.crc32(text):
-            yield json.loads(text), start
+            with suppress(ValueError, RecursionError):
+                if isinstance(line := json.loads(text), dict):
+                    yield line, start

@@ -5,12 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from glu_lib.answers import PROGRESS_S, Answers, request_key
 from glu_lib.scoring.encoding import Encoded
 from glu_lib.scoring.packing import Tokens
 
 Score = tuple[float, bool]
+
+
+def as_score(answer: Any) -> Score | None:
+    """A kept answer as a score; None if it is none: the file may come from anywhere."""
+    if isinstance(answer, list | tuple) and list(map(type, answer)) == [float, bool]:
+        return answer[0], answer[1]
+    return None
+
+
+def as_tokens(answer: Any) -> list[int] | None:
+    """A kept answer as token ids; None if it is none."""
+    is_tokens = isinstance(answer, list) and all(type(token) is int for token in answer)
+    return list(answer) if is_tokens else None
 
 
 @dataclass(slots=True)
@@ -27,8 +41,8 @@ class KeptScores:
         if answers is None:
             return cls(None)
         keys = [request_key(request.context, request.continuation) for request in requests]
-        found = {index: answer for index, key in enumerate(keys) if (answer := answers.get(key)) is not None}
-        return cls(answers, keys, {index: (float(value), bool(flag)) for index, (value, flag) in found.items()})
+        found = {index: score for index, key in enumerate(keys) if (score := as_score(answers.get(key))) is not None}
+        return cls(answers, keys, found)
 
     def add(self, scores: Mapping[int, Score], reduced_batch_size: int | None) -> None:
         """Keep the scores of a batch; nothing happens where all of them are known."""
@@ -49,8 +63,7 @@ class KeptTokens:
 
     def finished(self, prompt: Tokens) -> list[int] | None:
         """The new tokens of a prompt that is answered."""
-        found = self.answers.get(self._key(prompt))
-        return None if found is None else list(found)
+        return as_tokens(self.answers.get(self._key(prompt)))
 
     def begun(self, prompt: Tokens) -> list[int]:
         """The new tokens that an interrupted answer has; usually none."""

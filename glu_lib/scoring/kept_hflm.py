@@ -8,6 +8,7 @@ from typing import Any
 
 from glu_lib.answers import Answers, request_key
 from glu_lib.overflow import CountingHFLM
+from glu_lib.scoring.kept import as_score
 
 
 class KeepingHFLM(CountingHFLM):
@@ -20,14 +21,14 @@ class KeepingHFLM(CountingHFLM):
         if (answers := self.answers) is None:
             return super()._loglikelihood_tokens(requests, *args, **options)
         keys = [request_key(context, continuation) for _, context, continuation in requests]
-        known = [answers.get(key) is not None for key in keys]
+        known = [as_score(answers.get(key)) is not None for key in keys]
         self._count_truncated([request for request, is_known in zip(requests, known, strict=True) if is_known])
         asked = [
             (key, *tokens) for key, (_, *tokens), is_known in zip(keys, requests, known, strict=True) if not is_known
         ]
         with self._kept(lambda key, answer: answers.put({key: answer})):
             super()._loglikelihood_tokens(asked, *args, **options)
-        return [tuple(answers.get(key) or ()) for key in keys]
+        return [as_score(answers.get(key)) for key in keys]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Answers as `HFLM` gives them; sampled ones are not kept: they depend on what was drawn before."""
@@ -38,14 +39,14 @@ class KeepingHFLM(CountingHFLM):
             answers.put({_text_key(*request): [text, self.cut_prompts.popleft(), self.cut_answers.popleft()]})
 
         keys = [_text_key(*request.args) for request in requests]
-        known = [answers.get(key) for key in keys]
+        known = [_as_text(answers.get(key)) for key in keys]
         asked = [request for request, answer in zip(requests, known, strict=True) if answer is None]
         for _, prompt_was_cut, answer_was_cut in filter(None, known):
             self.truncated_prompts += prompt_was_cut
             self.cut_generations += answer_was_cut
         with self._kept(keep):
             super().generate_until(asked, disable_tqdm)
-        return [(answers.get(key) or ("",))[0] for key in keys]
+        return [text for text, _, _ in filter(None, (_as_text(answers.get(key)) for key in keys))]
 
     @contextmanager
     def _kept(self, keep: Callable[..., None]) -> Iterator[None]:
@@ -61,6 +62,13 @@ class KeepingHFLM(CountingHFLM):
 def is_sampled(options: Mapping[str, Any]) -> bool:
     """Whether a generation request asks for chance."""
     return bool(options.get("do_sample") or options.get("temperature"))
+
+
+def _as_text(answer: Any) -> tuple[str, bool, bool] | None:
+    """A kept answer as its text, whether the prompt was cut and whether the text was; None if it is none."""
+    if isinstance(answer, list) and list(map(type, answer)) == [str, bool, bool]:
+        return answer[0], answer[1], answer[2]
+    return None
 
 
 def _text_key(context: str, options: Mapping[str, Any]) -> str:

@@ -1,11 +1,13 @@
 import json
 import random
 import shutil
+import zlib
 
 import pytest
 
 from glu_lib.answers import Answers, request_key
 from glu_lib.errors import RecordError
+from glu_lib.scoring.kept import as_score, as_tokens
 from glu_lib.store import Store
 
 BINDING = {"done_key": {"few-shot": 0, "divisor": None}, "scorer": "fast"}
@@ -111,6 +113,37 @@ def test_damage_in_the_middle_costs_only_its_line(reopen):
         first.path.write_bytes(b"".join(damaged))
         again = reopen()
         assert sum(again.get(str(number)) is not None for number in range(40)) == 39
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [1, 2],
+        {"answers": [1]},
+        {"answers": {"a": [1, True]}, "seconds": "long"},
+        {"begun": {"a": 3}, "seconds": 1},
+        {"begun": {"a": ["x", "y"]}, "seconds": 1},
+        {"run": 3},
+        {"seconds": 1, "batch_size": None},
+    ],
+)
+def test_whole_lines_of_somebody_elses_are_passed_over(reopen, content):
+    first = reopen()
+    first.put({"mine": [1.0, True]})
+    text = json.dumps(content).encode()
+    with first.path.open("ab") as file:
+        file.write(b"%08x %s\n" % (zlib.crc32(text), text))
+    again = reopen()
+    assert again.get("mine") == [1.0, True]
+    assert again.get("a") is None
+    again.put({"more": [2.0, True]})
+    assert reopen().get("more") == [2.0, True]
+
+
+@pytest.mark.parametrize("answer", [None, 3, "text", [1, True], [1.0], [1.0, 1], {"a": 1}, [[1.0], True], ["1", True]])
+def test_what_is_no_answer_is_asked_again(answer):
+    assert as_score(answer) is None
+    assert as_tokens([answer]) is None or answer == 3
 
 
 def test_a_short_case_does_not_touch_the_disk(tmp_path):
