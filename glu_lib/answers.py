@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import zlib
 from array import array
@@ -13,13 +14,15 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from glu_lib.errors import RecordError
+from glu_lib.errors import RecordError, one_line
 from glu_lib.results_folder import ResultsFolder
 from glu_lib.writing import write_at
 
 FLUSH_S = 2.0  # what was answered reaches the disk so often: a kill costs no more, and the batch at hand
 PROGRESS_S = 2.0  # a batch of generations that takes longer is kept so often as well
 _KEY_BYTES = 16
+_LONGEST_TEXT = 200  # characters of what an earlier run tells of itself
+_LONGEST_LINE = 1 << 20  # bytes of a binding
 
 
 def request_key(*parts: Iterable[int] | str) -> str:
@@ -54,7 +57,7 @@ class Answers:
     _known: dict[str, Any] = field(default_factory=dict)
     _begun: dict[str, list[int]] = field(default_factory=dict)
     _waiting: list[dict[str, Any]] = field(default_factory=list)
-    _continued: int = 0
+    _interrupted: set[str] = field(default_factory=set)  # requests whose answer is made of two runs' tokens
     _written_bytes: int = 0  # of whole lines that belong to this binding
     _is_announced: bool = False
     _start_s: float = field(default_factory=time.monotonic)
@@ -73,7 +76,7 @@ class Answers:
             return None
         return {
             "answers": sum(run["answers"] for run in self.earlier),
-            "continued": self._continued,
+            "continued": len(self._interrupted),
             "seconds": sum(run["seconds"] for run in self.earlier),
             "runs": self.earlier,
         }
@@ -98,6 +101,12 @@ class Answers:
         """
         self._known.update(answers)
         self._add({"answers": dict(answers), **({} if batch_size is None else {"batch_size": batch_size})})
+        self.flush_if_due()
+
+    def hold(self, key: str, answer: Any) -> None:
+        """Keep one answer of a batch whose end is not known here: whoever begins the next one calls `flush_if_due`."""
+        self._known[key] = answer
+        self._add({"answers": {key: answer}})
 
     def put_begun(self, tokens: Mapping[str, Sequence[int]]) -> None:
         """Keep the tokens that generations have so far, all of them; only what is new is written.
@@ -110,9 +119,11 @@ class Answers:
             known = self.begun(key)
             shared = len(known) if list(found[: len(known)]) == known else 0
             if len(found) > shared or not shared:
-                news[key] = [shared, *found[shared:]]
+                # What comes before is told by its digest: a line that was lost must not leave a hole.
+                news[key] = [shared, request_key(found[:shared]), *found[shared:]]
                 self._begun[key] = list(found)
         self._add({"begun": news})
+        self.flush_if_due()
 
     def flush(self) -> None:
         """Write what is waiting.
@@ -139,15 +150,24 @@ class Answers:
         self._written_bytes += len(data)
         self._waiting, self._is_announced, self._flushed_s = [], True, time.monotonic()
 
+    def flush_if_due(self) -> None:
+        """Write what is waiting if FLUSH_S seconds have passed since the last time.
+
+        Raises:
+            RecordError: if it cannot be written; it goes on waiting.
+        """
+        if time.monotonic() - self._flushed_s >= FLUSH_S:
+            self.flush()
+
     def remove(self) -> None:
         """Delete the file: the case has its record now."""
         self._waiting = []
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # one that is left is deleted when the case is seen to be done
+            self.folder.check_inside(self.path)
+            self.path.unlink(missing_ok=True)
 
     def _add(self, line: dict[str, Any]) -> None:
         self._waiting.append(line | {"seconds": round(time.monotonic() - self._start_s, 3)})
-        if time.monotonic() - self._flushed_s >= FLUSH_S:
-            self.flush()
 
     def _read(self) -> None:
         try:
@@ -161,21 +181,26 @@ class Answers:
             with suppress(LookupError, TypeError, ValueError, AttributeError):  # a whole line, but not one of ours
                 self._take(line)
             self._written_bytes = end
-        self._continued = len(self._begun.keys() - self._known.keys())
+        self._interrupted |= {key for key, tokens in self._begun.items() if tokens and key not in self._known}
 
     def _take(self, line: dict[str, Any]) -> None:
         """One line of an earlier run."""
         if "run" in line:
-            self.earlier.append(line["run"] | {"seconds": 0.0, "answers": 0})
+            self._interrupted |= self._begun.keys() - self._known.keys()
+            told = {name: one_line(str(line["run"].get(name)))[:_LONGEST_TEXT] for name in self.run}
+            self.earlier.append(told | {"seconds": 0.0, "answers": 0})
             return
         if not self.earlier:  # its run's line was damaged
             self.earlier.append({"seconds": 0.0, "answers": 0})
         answers = dict(line.get("answers", {}))
-        begun = {
-            key: [*self._begun.get(key, [])[:shared], *map(int, tokens)]
-            for key, (shared, *tokens) in line.get("begun", {}).items()
-        }
-        self.earlier[-1]["seconds"] = float(line["seconds"])
+        begun = {}
+        for key, (shared, digest, *tokens) in line.get("begun", {}).items():
+            before = self._begun.get(key, [])[:shared]
+            begun[key] = [*before, *map(int, tokens)] if request_key(before) == digest else []
+        seconds = float(line["seconds"])
+        if not 0 <= seconds < math.inf:
+            raise ValueError(seconds)
+        self.earlier[-1]["seconds"] = seconds
         self.earlier[-1]["answers"] += len(answers.keys() - self._known.keys())
         self._known.update(answers)
         self._begun.update(begun)
@@ -186,7 +211,7 @@ def is_bound(path: Path, binding: Mapping[str, Any]) -> bool:
     """Whether the file at `path` holds answers that are bound to `binding`; only its beginning is read."""
     try:
         with path.open("rb") as file:
-            return _is_binding(next(_whole_lines(file.readline()), None), binding)
+            return _is_binding(next(_whole_lines(file.readline(_LONGEST_LINE)), None), binding)
     except OSError:
         return False
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.cases import Case, CaseKind, build_cases, run_order
-from glu_lib.errors import RecordError, StudyError
+from glu_lib.errors import MeasurementError, RecordError, StudyError
 from glu_lib.experiment import Experiment
 from glu_lib.leases import PATIENCE_S
 from glu_lib.settings import Settings
@@ -106,12 +106,16 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
 
     pending = [case for case in run_order(cases, experiment.settings.seed) if not experiment.is_done(case)]
     experiment.expect(pending, [case for case in cases if case not in pending])
+    failures: list[MeasurementError] = []
     with tqdm(total=len(cases), initial=len(cases) - len(pending), unit="case") as bar:
         for wait_s in (0.0, PATIENCE_S):
             finished: list[Case] = []
             for _, members in groupby(pending, key=lambda case: case.group):
-                finished += _run_level(experiment, list(members), bar, wait_s)
+                finished += _run_level(experiment, list(members), bar, wait_s, failures)
             pending = [case for case in pending if case not in finished]
+    if failures:
+        more = f" ({len(failures) - 1} more cases failed; call again to try them)" if len(failures) > 1 else ""
+        raise MeasurementError(f"{failures[0]}{more}")
     if pending:
         raise RecordError(
             f"{pending[0].id}: another run on this results folder works on it; call again when it has ended"
@@ -119,8 +123,13 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
     return [read_record(experiment.state(case).path) for case in cases]
 
 
-def _run_level(experiment: Experiment, cases: list[Case], bar: Any, wait_s: float) -> list[Case]:
-    """Run the cases of one (model, level) whose leases this run can have; returns those that are done then."""
+def _run_level(
+    experiment: Experiment, cases: list[Case], bar: Any, wait_s: float, failures: list[MeasurementError]
+) -> list[Case]:
+    """Run the cases of one (model, level) whose leases this run can have; returns those that it is through with.
+
+    A case that fails does not take the others down: its error is told when they are done.
+    """
     leases = experiment.leases
     experiment.check_folder()
     mine = [case for case in cases if leases.take(case, wait_s=wait_s)]
@@ -131,7 +140,10 @@ def _run_level(experiment: Experiment, cases: list[Case], bar: Any, wait_s: floa
             with experiment.prepared(to_run[0].model, to_run[0].pruning) as prepared:
                 for case in to_run:
                     bar.set_description(case.id)
-                    experiment.run(case, prepared)
+                    try:
+                        experiment.run(case, prepared)
+                    except MeasurementError as error:
+                        failures.append(MeasurementError(f"{case.id}: {error}"))
         bar.update(len(mine))
     finally:
         for case in mine:

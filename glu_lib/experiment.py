@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from glu_lib.accuracy import score_case
@@ -176,8 +177,10 @@ class Experiment:
         """
         self.levels.expect(pending)
         for case in done if self.store.has_unfinished() else ():
+            path = self.store.unfinished_path(case, self.settings.limit)
             with suppress(OSError):  # litter in a folder that is only read hurts nobody
-                self.store.unfinished_path(case, self.settings.limit).unlink(missing_ok=True)
+                self.store.check_inside(path)
+                path.unlink(missing_ok=True)
 
     def is_begun(self, case: Case) -> bool:
         """Whether an interrupted run left answers of `case` with which this run will go on.
@@ -233,8 +236,8 @@ class Experiment:
             self.settings,
             chat_template=self._applies_template(case.model),
         )
-        self._check_there()
         folder = self.store.lm_eval_folder(case, self.settings.limit)
+        self._make_room(folder)
         name = f"{self.identity(case.model).source}-{case.pruning.key}"
         write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)
         parts["timing"] = {"load_s": prepared.loaded.load_s}
@@ -254,6 +257,12 @@ class Experiment:
             self._check_there()
         self.store.check_writable()
         self._had_folder = True
+
+    def _make_room(self, path: Path) -> None:
+        try:
+            self.store.make_room(path)
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be written ({error.strerror}); free space or rights") from error
 
     def _check_there(self) -> None:
         if not self.store.is_there():
@@ -290,6 +299,7 @@ class Experiment:
 
     def _profile(self, case: Case, prepared: PreparedModel) -> WorkloadProfile:
         assert isinstance(case.subject, Workload)
+        self._make_room(self.store.root / EMISSIONS / "emissions.csv")
         return profile_workload(
             prepared.loaded,
             case.subject,

@@ -30,9 +30,10 @@ class ResultsFolder:
         Raises:
             RecordError: with the system's reason and the remedy.
         """
+        if self.root.is_symlink() and not self.root.exists():
+            raise RecordError(f"--results-dir {str(self.root)!r} is a link to nothing; mount or make what it leads to")
         try:
             (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
-            # A folder from elsewhere may hold links: what is written would land, and be deleted, where they lead.
             for path in filter(lambda path: not self.is_inside(path), self.root.iterdir()):
                 raise RecordError(f"{path} is a link out of the results folder; put a folder in its place")
             with tempfile.TemporaryFile(dir=self.root) as file:
@@ -60,9 +61,17 @@ class ResultsFolder:
         """
         if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, f"the results folder {self.root} is gone: mount it again")
-        if not self.is_inside(path.parent):
-            raise PermissionError(errno.EPERM, f"a link leads out of the results folder to {path.parent.resolve()}")
+        self.check_inside(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+
+    def check_inside(self, path: Path) -> None:
+        """See that what is written or deleted at `path` lies in the folder: one from elsewhere may hold links.
+
+        Raises:
+            PermissionError: naming where a link leads.
+        """
+        if path.is_symlink() or not self.is_inside(path):
+            raise PermissionError(errno.EPERM, f"{path} is a link, or behind one, to {path.resolve()}: remove the link")
 
     def relative(self, path: Path) -> str:
         """`path` below the results folder, with forward slashes, as records name it."""

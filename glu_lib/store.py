@@ -13,9 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from glu_lib.cases import Case
+from glu_lib.cases import Case, CaseKind
 from glu_lib.done_key import differences
-from glu_lib.errors import RecordError
+from glu_lib.errors import RecordError, one_line
 from glu_lib.results_folder import RECORDS, ResultsFolder
 from glu_lib.writing import remove_litter, write_atomically
 
@@ -43,6 +43,14 @@ class CaseState:
     status: Status
     path: Path
     reason: str = ""
+
+
+# What a record of each kind holds beside what all hold.
+_PARTS: dict[CaseKind, dict[str, type]] = {
+    CaseKind.ACCURACY: dict.fromkeys(("score", "energy", "samples"), dict),
+    CaseKind.ENERGY: {"repeats": list, "profile": dict},
+    CaseKind.ARCHITECTURE: {},
+}
 
 
 class Store(ResultsFolder):
@@ -77,24 +85,26 @@ class Store(ResultsFolder):
     def state(self, case: Case, key: dict[str, Any]) -> CaseState:
         """Whether `case` is done: a readable, unchanged record of it whose done key equals `key`."""
         path = self.record_path(case, key.get("limit"))
-        if not path.exists():
+        if not path.exists() and not path.is_symlink():
             return CaseState(Status.PENDING, path)
         try:
             record = read_record(path)
         except RecordError as error:
-            return CaseState(Status.STALE, path, str(error))
+            return CaseState(Status.STALE, path, one_line(str(error)))
         reasons = differences(record["done_key"], key) or list(self._missing(case, record))
-        return CaseState(Status.STALE if reasons else Status.DONE, path, ", ".join(reasons))
+        return CaseState(Status.STALE if reasons else Status.DONE, path, one_line(", ".join(reasons)))
 
     def _missing(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
         """What a record of `case` must hold and this one does not."""
-        wanted = {"accuracy": ("score", "energy", "samples"), "energy": ("repeats", "profile")}
-        for name in ("case", "pruning", "timing", "environment", SEAL, *wanted.get(str(record.get("kind")), ())):
-            if not record.get(name):
+        types = dict.fromkeys(("case", "pruning", "timing", "environment"), dict) | {SEAL: str} | _PARTS[case.kind]
+        for name, expected in types.items():
+            if not record.get(name) or not isinstance(record[name], expected):
                 yield f"the record lacks {name}"
         said = record.get("case")
         if isinstance(said, dict) and said.get("id") != case.id:
             yield f"the record is of {said.get('id')}"
+        if record.get("kind") != case.kind:
+            yield f"the record is of kind {record.get('kind')}"
         if samples := record.get("samples"):
             try:
                 path = self.samples_named_by(record)
@@ -138,11 +148,13 @@ class Store(ResultsFolder):
             if lines := [json.dumps(sample, allow_nan=False, ensure_ascii=False) for sample in samples]:
                 # mtime 0: the same samples give the same bytes.
                 data = gzip.compress("\n".join([*lines, ""]).encode(), mtime=0)
+                self.make_room(self.samples_path(case, limit))
                 write_atomically(self.samples_path(case, limit), data)
+                remove_litter(self.samples_path(case, limit))
                 record = record | {"samples": self._samples_fields(case, limit, len(lines), data)}
             text = json.dumps(sealed(record), allow_nan=False, ensure_ascii=False, indent=1)
             write_atomically(path, f"{text}\n".encode())
-            remove_litter(path, self.samples_path(case, limit))
+            remove_litter(path)
         except OSError as error:
             raise RecordError(
                 f"{path}: the record cannot be written ({error.strerror}); free space, or choose another --results-dir"
@@ -189,6 +201,8 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         RecordError: if the file is no complete record, or was changed after it was written.
     """
+    if path.is_symlink() or not path.is_file():
+        raise RecordError(f"{path}: not a file of its own (a link, a pipe, a folder); put the record itself there")
     try:
         record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 _TEMPORARY = ".tmp"
+_LITTER_S = 3600.0  # nobody writes one file for so long
 
 
 def write_at(path: Path, offset: int, data: bytes) -> None:
@@ -15,7 +18,9 @@ def write_at(path: Path, offset: int, data: bytes) -> None:
     Raises:
         OSError: if it cannot be written; what stands before `offset` stays.
     """
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+    # A link in its place is refused, not followed.
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(path, flags, 0o644), "wb") as file:
         file.truncate(offset)
         file.seek(offset)
         file.write(data)
@@ -23,11 +28,17 @@ def write_at(path: Path, offset: int, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def remove_litter(*paths: Path) -> None:
-    """Delete the temporary files that killed runs left beside some files."""
-    for path in paths:
-        for temporary in path.parent.glob(f".{path.name}.*{_TEMPORARY}"):
-            temporary.unlink(missing_ok=True)
+def remove_litter(path: Path, older_s: float = 0.0) -> None:
+    """Delete the temporary files that killed runs left beside `path`.
+
+    Args:
+        path: a file that was just written.
+        older_s: only those that are older than it by so many seconds, where others may be writing it now.
+    """
+    with suppress(OSError):  # litter hurts nobody
+        for temporary in path.parent.glob(f".{escape(path.name)}.*{_TEMPORARY}"):
+            if path.stat().st_mtime - temporary.stat().st_mtime >= older_s:
+                temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -50,6 +61,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+    remove_litter(path, _LITTER_S)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from glu_lib.cases import Case, CaseKind, build_cases, run_order
@@ -11,6 +13,13 @@ DEFAULT_MARKEXPR = "not carbon and not alignment and not speed"  # as in pytest.
 CASES = pytest.StashKey[list[Case]]()
 DEFAULT_SELECTION_INPUT = "glu_default_selection"  # an xdist worker only sees resolved paths: the controller tells it
 _CASES_BY_ID = pytest.StashKey[dict[str, Case]]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """With --lf the list of what is left is the selection: energy cases on it were asked for when it was made."""
+    if is_resuming(config) and config.getoption("markexpr") == DEFAULT_MARKEXPR:
+        config.option.markexpr = ""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -58,6 +67,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Last, so that only what -k and -m selected decides whether energy is measured and levels are drawn by lot.
     """
+    if is_resuming(config) and not any(item.id in _lastfailed(config) for item in items):
+        # pytest would run all of them: the list is of a run with another study, other methods or divisors.
+        config.hook.pytest_deselected(items=items[:])
+        items.clear()
     selected = {case.id for item in items if (case := case_of(item))}
     cases = [case for case in all_cases(config) if case.id in selected]
     order = {case.id: place for place, case in enumerate(run_order(cases, config.stash[EXPERIMENT].settings.seed))}
@@ -78,15 +91,19 @@ def is_default_selection(config: pytest.Config) -> bool:
         config.getoption("keyword"),
         config.getoption("markexpr") != DEFAULT_MARKEXPR,
         config.args_source is pytest.Config.ArgsSource.ARGS,
-        config.getoption("lf", default=False) and has_pending(config),
+        is_resuming(config),
     )
     return not any(selected)
 
 
-def has_pending(config: pytest.Config) -> bool:
-    """Whether pytest remembers cases that have not passed."""
+def is_resuming(config: pytest.Config) -> bool:
+    """Whether --lf was asked for and pytest remembers cases that have not passed."""
+    return bool(config.getoption("lf", default=False) and _lastfailed(config))
+
+
+def _lastfailed(config: pytest.Config) -> dict[Any, bool]:
     plugin = config.pluginmanager.get_plugin("lfplugin")
-    return bool(plugin and plugin.lastfailed)
+    return plugin.lastfailed if plugin else {}
 
 
 def _marks(config: pytest.Config, case: Case) -> list[pytest.MarkDecorator]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
+from collections.abc import Iterator, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
+import psutil
 import pytest
 
-from glu_lib.pytest_plugin.collection import case_of
-from glu_lib.pytest_plugin.resume import is_done
+from glu_lib.pytest_plugin.resume import MIRROR
 
 # Ctrl-C; what batch systems, containers and notebook servers send before they kill; what a closed terminal sends.
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_SELECTING = ("-k", "-m")  # pytest's options, each with a word behind it, that --lf stands for
 
 
 class Stopped(KeyboardInterrupt):
@@ -43,22 +46,31 @@ def _stop(session: pytest.Session, before: Any, number: int, _frame: FrameType |
     _restore(number, before)
     # An exception that is raised while an object is being deleted is lost: then the run ends after the case at hand.
     session.shouldstop = name
+    if session.config.pluginmanager.hasplugin("dsession"):
+        # pytest-xdist would wait for the cases that its workers are at.
+        for worker in psutil.Process().children():
+            worker.send_signal(signal.SIGINT)
     raise Stopped(name)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """After a stop: how many cases are left, and the command that goes on with them."""
-    session = terminalreporter._session
-    if exitstatus != pytest.ExitCode.INTERRUPTED or session is None:
-        return
-    called = {
-        report.nodeid
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if isinstance(report, pytest.TestReport) and report.when == "call"
-    }
-    cases = [(item, case) for item in session.items if (case := case_of(item)) is not None]
-    left = sum(item.nodeid not in called and not is_done(config, case) for item, case in cases)
-    if left:
-        terminalreporter.write_line(f"stopped: {left} cases had not finished; go on with: pytest --lf", yellow=True)
+    if exitstatus == pytest.ExitCode.INTERRUPTED and (left := config.stash[MIRROR].left):
+        command = shlex.join(["pytest", "--lf", *_other_words(config.invocation_params.args, config.args)])
+        terminalreporter.write_line(f"stopped: {left} cases had not finished; go on with: {command}", yellow=True)
+
+
+def _other_words(words: Sequence[object], places: Sequence[str]) -> Iterator[str]:
+    """The words of a command line without those that select cases: what is left decides what a case means.
+
+    Args:
+        words: of the command line.
+        places: the paths and node ids among them.
+    """
+    rest = iter(map(str, words))
+    for word in rest:
+        if word in _SELECTING:
+            next(rest, None)
+        elif word[:2] not in _SELECTING and word not in ("--lf", "--last-failed", *places):
+            yield word

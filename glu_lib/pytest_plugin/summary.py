@@ -11,13 +11,17 @@ from glu_lib.analysis import conclude, headline_tables, workload_tables, write_t
 from glu_lib.cases import Case, CaseKind
 from glu_lib.errors import RecordError, ReportError
 from glu_lib.experiment import Experiment
-from glu_lib.pytest_plugin.collection import all_cases, case_of, is_default_selection
+from glu_lib.pytest_plugin.collection import all_cases, case_of, is_default_selection, is_resuming
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY, MIRROR, PENDING_PROPERTY, PLAN
 from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
 from glu_lib.store import Status
 
 _SHOWN = 5
+_NOT_HERE = (
+    "none of the cases that --lf knows of is in this selection; give the options of that run again (--study, --method, "
+    "--divisor), or select cases with -k or -m"
+)
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -25,6 +29,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     cases = [case for item in items if (case := case_of(item))]
     if not cases:
         keyword = config.getoption("keyword")
+        if not items and is_resuming(config):
+            return [_NOT_HERE]
         return [_no_match(config, keyword)] if keyword and not items else []
     return list(header_lines(config, cases))
 

@@ -26,7 +26,7 @@ class KeepingHFLM(CountingHFLM):
         asked = [
             (key, *tokens) for key, (_, *tokens), is_known in zip(keys, requests, known, strict=True) if not is_known
         ]
-        with self._kept(lambda key, answer: answers.put({key: answer})):
+        with self._kept(answers.hold):
             super()._loglikelihood_tokens(asked, *args, **options)
         return [as_score(answers.get(key)) for key in keys]
 
@@ -36,7 +36,7 @@ class KeepingHFLM(CountingHFLM):
             return super().generate_until(requests, disable_tqdm)
 
         def keep(request: tuple[str, Any], text: str) -> None:
-            answers.put({_text_key(*request): [text, self.cut_prompts.popleft(), self.cut_answers.popleft()]})
+            answers.hold(_text_key(*request), [text, self.cut_prompts.popleft(), self.cut_answers.popleft()])
 
         keys = [_text_key(*request.args) for request in requests]
         known = [_as_text(answers.get(key)) for key in keys]
@@ -47,6 +47,20 @@ class KeepingHFLM(CountingHFLM):
         with self._kept(keep):
             super().generate_until(asked, disable_tqdm)
         return [text for text, _, _ in filter(None, (_as_text(answers.get(key)) for key in keys))]
+
+    def _model_call(self, *args: Any, **options: Any) -> Any:
+        """The forward pass of a batch; the answers of the batches before it are complete now."""
+        self._flush_if_due()
+        return super()._model_call(*args, **options)
+
+    def _model_generate(self, *args: Any, **options: Any) -> Any:
+        """Generate a batch; the answers of the batches before it are complete now."""
+        self._flush_if_due()
+        return super()._model_generate(*args, **options)
+
+    def _flush_if_due(self) -> None:
+        if self.answers is not None:
+            self.answers.flush_if_due()
 
     @contextmanager
     def _kept(self, keep: Callable[..., None]) -> Iterator[None]:

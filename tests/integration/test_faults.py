@@ -160,7 +160,9 @@ def test_a_signal_stops_a_run_as_ctrl_c_does_and_it_says_how_to_go_on(suite, num
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
-    left = int(re.search(r"stopped: (\d+) cases had not finished; go on with: pytest --lf", output)[1])
+    said = re.search(r"stopped: (\d+) cases had not finished; go on with: (pytest --lf .*)", output)
+    left = int(said[1])
+    assert said[2] == "pytest --lf -p faults --limit 4 --threads 1"  # what was chosen, without the selection
     assert left == len(pending(suite))
     assert CASES - len(records(suite)) <= left <= CASES - len(records(suite)) + 1
     assert not list(suite.path.glob("results/leases/*"))

@@ -57,14 +57,47 @@ def test_generations_go_on_from_the_tokens_they_had(reopen):
     first.put_begun({"a": [1, 2], "b": [9]})
     first.put_begun({"a": [1, 2, 3, 4], "b": [9]})
     written = first.path.read_text().splitlines()
-    assert json.loads(written[-1].split(" ", 1)[1])["begun"] == {"a": [2, 3, 4]}  # only what is new
+    news = json.loads(written[-1].split(" ", 1)[1])["begun"]
+    assert news == {"a": [2, request_key([1, 2]), 3, 4]}  # only what is new, and after what
     second = reopen()
     assert (second.begun("a"), second.begun("b"), second.begun("c")) == ([1, 2, 3, 4], [9], [])
     assert second.resumed()["continued"] == 2
     second.put_begun({"a": [1, 5]})  # begun again, in a smaller batch
     assert reopen().begun("a") == [1, 5]
     second.put({"a": [1, 5, 6]})
-    assert reopen().resumed()["continued"] == 1
+    assert reopen().resumed()["continued"] == 2  # made by two runs, answered or not
+
+
+def test_a_lost_line_of_a_generation_leaves_no_hole(reopen):
+    """What is new is told after what was there: without that, the tokens that follow are no continuation."""
+    first = reopen()
+    for count in (3, 5, 7):
+        first.put_begun({"a": list(range(count)), "b": [9] * count})
+    lines = first.path.read_bytes().splitlines(keepends=True)
+    for lost in range(2, 5):
+        damaged = [b"x" + line[1:] if place == lost else line for place, line in enumerate(lines)]
+        first.path.write_bytes(b"".join(damaged))
+        found = reopen().begun("a")
+        assert found == list(range(len(found)))
+        assert len(found) == {2: 0, 3: 0, 4: 5}[lost]
+
+
+def test_a_generation_that_two_runs_made_is_counted_in_the_runs_after_them(reopen):
+    reopen().put_begun({"a": [1, 2]})
+    second = reopen()
+    second.put({"a": [1, 2, 3], "b": [4]})
+    assert second.resumed()["continued"] == 1
+    third = reopen()
+    assert (third.resumed()["continued"], third.resumed()["answers"]) == (1, 2)
+
+
+def test_what_earlier_runs_tell_of_themselves_is_text_of_known_names(reopen):
+    first = reopen()
+    text = json.dumps({"run": {"device": "\x1b[31m", "evil": "x"}}).encode()
+    first.put({"a": [1.0, True]})
+    with first.path.open("ab") as file:
+        file.write(b"%08x %s\n" % (zlib.crc32(text), text))
+    assert reopen().resumed()["runs"][1] == {"started_at": "None", "device": "\\x1b[31m", "seconds": 0.0, "answers": 0}
 
 
 def test_answers_to_another_question_are_not_taken_and_are_replaced(reopen):
@@ -124,6 +157,8 @@ def test_damage_in_the_middle_costs_only_its_line(reopen):
         {"begun": {"a": 3}, "seconds": 1},
         {"begun": {"a": ["x", "y"]}, "seconds": 1},
         {"run": 3},
+        {"answers": {"a": [1.0, True]}, "seconds": -5},
+        {"answers": {"a": [1.0, True]}, "seconds": 1e400},
         {"seconds": 1, "batch_size": None},
     ],
 )

@@ -3,7 +3,7 @@ import torch
 
 import glu_lib
 from glu_lib import GluError, consolidate_results, run_carbon_analysis, run_evaluation, setup_environment
-from glu_lib.errors import StudyError
+from glu_lib.errors import MeasurementError, StudyError
 
 
 def test_a_notebook_runs_a_suite_and_finds_it_done_the_next_time(settings, monkeypatch):
@@ -21,6 +21,21 @@ def test_a_notebook_measures_energy(settings):
     (record,) = run_carbon_analysis("nano", "facts_latency_b1", levels=[60], settings=settings)
     assert record["kind"] == "energy"
     assert record["profile"]["energy_per_token_j"]["mean"] > 0
+
+
+def test_a_case_that_fails_takes_no_other_down_in_a_notebook(settings, monkeypatch):
+    from glu_lib.accuracy import score_case
+
+    def refuse_sums(task, *args, **options):
+        if task.key == "sums":
+            raise MeasurementError("incomplete")
+        return score_case(task, *args, **options)
+
+    monkeypatch.setattr("glu_lib.experiment.score_case", refuse_sums)
+    with pytest.raises(MeasurementError, match="nano-p0-sums: incomplete .1 more cases failed; call again to try them"):
+        run_evaluation("nano", "embedded", levels=[0, 60], settings=settings)
+    assert len(list(settings.results_dir.glob("individual_files/*/*/*.json"))) == 12
+    assert not list(settings.results_dir.glob("leases/*"))
 
 
 def test_a_broken_record_is_a_warning_in_a_notebook(tmp_path):

@@ -14,14 +14,14 @@ from glu_lib.cases import Case, Pruning
 from glu_lib.errors import RecordError
 from glu_lib.store import Status, Store, read_record, sealed
 from glu_lib.study import STUDY
-from glu_lib.writing import write_atomically
+from glu_lib.writing import write_at, write_atomically
 
 CASE = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["sums"])
 KEY = {"schema": 1, "limit": None, "few-shot": 0}
 RECORD = {
-    "kind": "architecture",
+    "kind": "accuracy",
     "case": {"id": CASE.id},
-    **{name: {"some": "value"} for name in ("pruning", "timing", "environment")},
+    **{name: {"some": "value"} for name in ("pruning", "timing", "environment", "score", "energy")},
     "done_key": KEY,
 }
 
@@ -158,7 +158,7 @@ def test_a_record_without_its_measurement_or_samples_is_not_done(store):
 
 
 def test_a_record_changed_by_hand_is_stale_and_left_out_whatever_its_layout(store):
-    path = store.write(CASE, None, RECORD, [])
+    path = store.write(CASE, None, RECORD, [{"doc_id": 0}])
     record = json.loads(path.read_text())
     path.write_text(json.dumps(dict(reversed(record.items()))))
     assert store.state(CASE, KEY).status is Status.DONE
@@ -175,7 +175,7 @@ def test_a_record_changed_by_hand_is_stale_and_left_out_whatever_its_layout(stor
 
 def test_a_record_in_the_place_of_another_is_stale(store):
     other = dataclasses.replace(CASE, subject=STUDY.tasks["facts"])
-    path = store.write(CASE, None, RECORD, [])
+    path = store.write(CASE, None, RECORD, [{"doc_id": 0}])
     shutil.copy(path, store.record_path(other, None))
     assert store.state(other, KEY).reason == "the record is of nano-p40-sums"
 
@@ -211,12 +211,84 @@ def test_links_out_of_a_folder_from_elsewhere_are_never_written_through(store, t
     target = tmp_path / "private"
     target.mkdir()
     (store.root / "individual_files/nano").symlink_to(target)
-    with pytest.raises(RecordError, match="a link leads out of the results folder to"):
+    with pytest.raises(RecordError, match="is a link, or behind one, to .*private.*: remove the link"):
         store.write(CASE, None, RECORD, [])
     (store.root / "samples").symlink_to(target)
     with pytest.raises(RecordError, match="samples is a link out of the results folder; put a folder in its place"):
         store.check_writable()
     assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["samples/nano", "samples/nano/p40", "unfinished/nano", "lm_eval/nano/p40"])
+def test_links_deeper_in_a_folder_are_not_followed_either(store, tmp_path, place):
+    target = tmp_path / "private"
+    (target / "p40").mkdir(parents=True)
+    (store.root / place).parent.mkdir(parents=True, exist_ok=True)
+    (store.root / place).symlink_to(target)
+    paths = (store.samples_path(CASE, None), store.unfinished_path(CASE, None), store.lm_eval_folder(CASE, None))
+    (path,) = (path for path in paths if path.is_relative_to(store.root / place))
+    with pytest.raises(PermissionError, match="is a link, or behind one, to .*private.*: remove the link"):
+        store.make_room(path)
+    if place.startswith("samples"):
+        with pytest.raises(RecordError, match="remove the link"):
+            store.write(CASE, None, RECORD, [{"doc_id": 0}])
+    assert [*target.rglob("*")] == [target / "p40"]
+
+
+def test_a_link_in_the_place_of_a_file_is_not_written_through(store, tmp_path):
+    outside = tmp_path / "precious"
+    outside.write_text("mine")
+    path = store.unfinished_path(CASE, None)
+    path.parent.mkdir(parents=True)
+    path.symlink_to(outside)
+    with pytest.raises(PermissionError, match="remove the link"):
+        store.make_room(path)
+    with pytest.raises(OSError, match="symbolic links"):
+        write_at(path, 0, b"x")
+    assert outside.read_text() == "mine"
+
+
+def test_what_is_no_file_of_its_own_is_no_record(store, tmp_path):
+    path = store.record_path(CASE, None)
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)  # reading it would wait for ever
+    assert "not a file of its own" in store.state(CASE, KEY).reason
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    assert "not a file of its own" in store.state(CASE, KEY).reason
+    path.unlink()
+    path.symlink_to(tmp_path / "nothing")
+    assert store.state(CASE, KEY).status is Status.STALE
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "reason"),
+    [
+        ("case", [1], "the record lacks case"),
+        ("timing", 3, "the record lacks timing"),
+        ("kind", "architecture", "the record is of kind architecture"),
+        ("case", {"id": "x\n\x1b[31m"}, "the record is of x\\n\\x1b[31m"),
+    ],
+)
+def test_a_sealed_record_of_another_shape_is_not_done(store, part, value, reason):
+    store.write(CASE, None, RECORD | {part: value}, [{"doc_id": 0}])
+    assert store.state(CASE, KEY).reason == reason
+
+
+def test_litter_is_removed_from_beside_what_others_may_be_writing_when_it_is_old(tmp_path):
+    path = tmp_path / "results.csv"
+    old, new = tmp_path / ".results.csv.a.tmp", tmp_path / ".results.csv.b.tmp"
+    for litter in (old, new):
+        litter.write_text("half")
+    os.utime(old, (1e9, 1e9))
+    write_atomically(path, b"whole")
+    assert sorted(found.name for found in tmp_path.iterdir()) == [".results.csv.b.tmp", "results.csv"]
+
+
+def test_a_results_folder_that_is_a_link_to_nothing_is_named(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    with pytest.raises(RecordError, match="is a link to nothing; mount or make what it leads to"):
+        Store(tmp_path / "link").check_writable()
 
 
 def test_reasons_from_a_foreign_record_are_one_line_without_escape_sequences(store):
