@@ -170,6 +170,18 @@ def test_a_signal_stops_a_run_as_ctrl_c_does_and_it_says_how_to_go_on(suite, num
     finish(suite, *resume)
 
 
+def test_workers_are_stopped_with_their_controller(suite):
+    process = start(suite, *SELECTION, "-n2", "--dist=loadgroup", env={"SLOW_RENAME_S": "0.3"})
+    wait_for(suite, 3, process)
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    said = re.search(r"stopped: (\d+) cases had not finished; go on with: (pytest --lf .*)", output)
+    assert said[2].endswith("-n2 --dist=loadgroup")
+    assert CASES - len(records(suite)) <= int(said[1]) == len(pending(suite)) < CASES
+    finish(suite, "--lf")
+
+
 def test_a_lost_terminal_loses_nothing(suite):
     master, slave = os.openpty()
 

@@ -134,6 +134,27 @@ def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
     suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=972)
 
 
+def remember(suite, *names):
+    path = suite.path / ".pytest_cache/v/cache/lastfailed"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(dict.fromkeys(names, True)))
+
+
+def test_lf_goes_on_with_energy_cases_without_their_mark(suite):
+    name = "benchmarks/test_carbon.py::test_carbon[nano-p40-facts_latency_b1]"
+    remember(suite, name)
+    result = suite.runpytest_subprocess("--lf", "--collect-only", "-q", "-p", "no_torch")
+    assert [line for line in result.outlines if "::" in line] == [name]
+
+
+def test_lf_runs_nothing_where_it_knows_none_of_the_cases(suite):
+    """They are of another study or method: to run all cases instead would cost days."""
+    remember(suite, "benchmarks/test_accuracy.py::test_accuracy[mine-p40-piqa]")
+    result = suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["none of the cases that --lf knows of is in this selection; give the options of *"])
+
+
 def test_a_model_that_cannot_be_reached_is_one_clear_error(suite):
     result = suite.runpytest_subprocess("-k", "llama1b and p40 and (boolq or piqa or wikitext)", "-p", "no_torch")
     result.assert_outcomes(errors=1, skipped=2, deselected=1025)
