@@ -6,12 +6,14 @@ from typing import Any
 
 from glu_lib.answers import Answers
 from glu_lib.energy import EnergyMeter, incomplete
+from glu_lib.environment import count_workers
 from glu_lib.evaluation import Evaluation, TaskLibrary, evaluate_task
 from glu_lib.prepared import PreparedModel
 from glu_lib.record import check_energy, check_evaluation, task_fields
 from glu_lib.settings import Settings
 from glu_lib.study import Task
 
+_SHARED = "other workers of this run were at work on the machine"
 _RESUMED = "the case was interrupted: this window holds only what was left of it"
 
 
@@ -38,7 +40,7 @@ def score_case(
 
     Returns:
         The parts of a record (`score`, `energy`, `runtime`, `resumed`), and all that scoring gave. A resumed case has
-        no energy, with the reason: its window holds only a part of the work.
+        no energy, with the reason: its window holds only a part of the work; nor has one beside other workers.
 
     Raises:
         AccessError: if the task's data cannot be had.
@@ -59,7 +61,8 @@ def score_case(
         )
     check_evaluation(task, evaluation, settings.limit)
     resumed = answers.resumed()
-    energy = (incomplete(window.result(), _RESUMED) if resumed else window.result()).as_dict()
+    reason = _RESUMED if resumed else _SHARED if count_workers() > 1 else ""
+    energy = (incomplete(window.result(), reason) if reason else window.result()).as_dict()
     check_energy(energy)
     parts = {
         "score": task_fields(task, evaluation),

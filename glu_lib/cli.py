@@ -17,10 +17,11 @@ from glu_lib.analysis.comparison import MODEL_KEYS
 from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, RecordError, StudyError, one_line
-from glu_lib.experiment import RANDOM_WEIGHTS_FOLDER, Experiment
+from glu_lib.experiment import Experiment
 from glu_lib.report import markdown_alignment, markdown_name, markdown_table, number, report_data, write_report
 from glu_lib.report.listings import Listing, beside_listing, restated_listing
 from glu_lib.report.optimum import FOLDER, export_records
+from glu_lib.results_folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.settings import Settings, check_divisor
 from glu_lib.store import Status, Store, read_record
 from glu_lib.study import STUDY, Method, StudyFile, load_study

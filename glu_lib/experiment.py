@@ -38,13 +38,13 @@ from glu_lib.prepared import PreparedModel
 from glu_lib.profiling import WorkloadProfile, profile_workload
 from glu_lib.pruning import PruningResult, prune
 from glu_lib.record import build_record
+from glu_lib.results_folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.scoring.encoding import Encodings
 from glu_lib.settings import Settings, Weights
 from glu_lib.store import EMISSIONS, CaseState, Status, Store, read_record
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
 from glu_lib.threads import ThreadChoice
 
-RANDOM_WEIGHTS_FOLDER = "random_weights"
 RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select workloads only: -m carbon"
 
 
@@ -73,7 +73,6 @@ class Experiment:
         set_library_defaults()
         self.environment = detect_environment(self.settings)
         self.threads = ThreadChoice(self.settings.threads, count_workers())
-        # Figures of random weights never stand beside those of real ones.
         folder = self.settings.results_dir
         self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
         self.leases = Leases(self.store.root, self.settings.limit)
@@ -158,7 +157,9 @@ class Experiment:
             )
             result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
         if not self.settings.rerun:
-            wanted = {"model version": identity.version, "dtype": str(self.environment.dtype)}
+            wanted: dict[str, Any] = {"model version": identity.version, "dtype": str(self.environment.dtype)}
+            # A record that was copied into this level's place is none of this level.
+            wanted |= {"percent": pruning.percent, "method": str(pruning.method), "divisor": pruning.divisor}
             check_same_neurons(self.store, variant, pruning, wanted, result)
         lm = wrap_model(
             loaded.model,

@@ -11,6 +11,7 @@ from pathlib import Path
 from glu_lib.errors import RecordError
 
 RECORDS = "individual_files"
+RANDOM_WEIGHTS_FOLDER = "random_weights"  # figures of random weights never stand beside those of real ones
 _PROBE_BYTES = 4096  # a full disk still makes empty files
 
 
@@ -32,6 +33,11 @@ class ResultsFolder:
         """
         if self.root.is_symlink() and not self.root.exists():
             raise RecordError(f"--results-dir {str(self.root)!r} is a link to nothing; mount or make what it leads to")
+        above = self.root.parent.parent if self.root.name == RANDOM_WEIGHTS_FOLDER else self.root.parent
+        if not above.is_dir():
+            raise RecordError(
+                f"--results-dir {str(self.root)!r}: there is no folder {above}; mount the drive, or make it (mkdir -p)"
+            )
         try:
             (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
             for path in filter(lambda path: not self.is_inside(path), self.root.iterdir()):

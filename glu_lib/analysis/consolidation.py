@@ -60,8 +60,8 @@ def consolidate(results_dir: Path) -> Consolidation:
         else:
             place = (entry.record["case"]["id"], entry.record["done_key"].get("limit"))
             if place in found:
-                entry, older = _newest(found[place], entry)
-                problems.append(f"{older.path}: an older copy of {entry.path.name}, which counts; delete it")
+                entry, other = _preferred(found[place], entry)
+                problems.append(f"{other.path}: another copy of {entry.path}, which counts; delete it")
             found[place] = entry
     entries, mixed = _without_random(list(found.values()))
     return Consolidation(
@@ -81,6 +81,12 @@ class _Entry:
     rows: list[dict[str, Any]]
     comparable: str
 
+    @property
+    def is_at_home(self) -> bool:
+        """Whether the file lies where records of its case do, or is a copy beside it."""
+        case = self.record["case"]
+        return self.path.parent.name == case["level"] and self.path.name.startswith(str(case["id"]))
+
 
 def _entry(path: Path, record: dict[str, Any], name: str) -> _Entry:
     """A record with all that is read of it later, or what is wrong with it."""
@@ -90,10 +96,14 @@ def _entry(path: Path, record: dict[str, Any], name: str) -> _Entry:
     return _Entry(path, record, rows, _comparable(record))
 
 
-def _newest(first: _Entry, second: _Entry) -> tuple[_Entry, _Entry]:
-    """The newer and the older of two records of one case."""
-    older, newer = sorted((first, second), key=lambda entry: str(entry.record["timing"]["started_at"]))
-    return newer, older
+def _preferred(first: _Entry, second: _Entry) -> tuple[_Entry, _Entry]:
+    """Of two records of one case the one that counts, and the other: the newer, but none in another case's place."""
+
+    def rank(entry: _Entry) -> tuple[bool, str]:
+        return entry.is_at_home, str(entry.record["timing"]["started_at"])
+
+    other, better = sorted((first, second), key=rank)
+    return better, other
 
 
 def _without_random(entries: list[_Entry]) -> tuple[list[_Entry], list[str]]:

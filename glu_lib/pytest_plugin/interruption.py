@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -18,10 +21,6 @@ from glu_lib.pytest_plugin.resume import MIRROR
 # Ctrl-C; what batch systems, containers and notebook servers send before they kill; what a closed terminal sends.
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SELECTING = ("-k", "-m")  # pytest's options, each with a word behind it, that --lf stands for
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asked the run to stop."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -50,7 +49,21 @@ def _stop(session: pytest.Session, before: Any, number: int, _frame: FrameType |
         # pytest-xdist would wait for the cases that its workers are at.
         for worker in psutil.Process().children():
             worker.send_signal(signal.SIGINT)
-    raise Stopped(name)
+    if name == "SIGHUP":
+        # The terminal says it more than once; and a word to it that is gone would end the run before its tables.
+        signal.signal(number, signal.SIG_IGN)
+        _mute_terminal()
+    raise KeyboardInterrupt(name)
+
+
+def _mute_terminal() -> None:
+    """Let what is still written to a terminal that is gone go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):  # no such folder outside Linux
+        for path in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                if str(path.readlink()).startswith(("/dev/pts/", "/dev/tty", "/dev/console")):
+                    os.dup2(nowhere, int(path.name))
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,7 +71,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     """After a stop: how many cases are left, and the command that goes on with them."""
     if exitstatus == pytest.ExitCode.INTERRUPTED and (left := config.stash[MIRROR].left):
         command = shlex.join(["pytest", "--lf", *_other_words(config.invocation_params.args, config.args)])
-        terminalreporter.write_line(f"stopped: {left} cases had not finished; go on with: {command}", yellow=True)
+        cases = f"{left} case{'s' * (left > 1)}"
+        terminalreporter.write_line(f"stopped: {cases} had not finished; go on with: {command}", yellow=True)
 
 
 def _other_words(words: Sequence[object], places: Sequence[str]) -> Iterator[str]:

@@ -6,11 +6,12 @@ import contextlib
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import pytest
 
+from glu_lib.cases import Case
 from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY
 from glu_lib.report import number
@@ -50,7 +51,11 @@ class Progress:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which subjects are to come, to know the time left."""
-        self._left = {case.id: case.subject_key for item in session.items if (case := case_of(item))}
+        self.expect([case for item in session.items if (case := case_of(item))])
+
+    def expect(self, cases: Sequence[Case]) -> None:
+        """Say which cases are to come; the controller of pytest-xdist collects none itself."""
+        self._left = {case.id: case.subject_key for case in cases}
         self._total = len(self._left)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if self._left and reporter is not None and self._config.get_verbosity() == 0:

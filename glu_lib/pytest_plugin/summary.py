@@ -83,7 +83,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line, yellow=True)
     root = experiment.store.root
     if not root.is_dir():
-        terminalreporter.write_line("no record was written")
+        terminalreporter.write_line(f"no tables: there is no folder {root}")
         return
     found = conclude(root)
     try:

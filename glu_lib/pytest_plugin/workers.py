@@ -101,6 +101,8 @@ def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[
         reporter.ensure_newline()
         for line in header_lines(config, list(cases.values())):
             reporter.write_line(line)
+    if progress := config.pluginmanager.get_plugin("glu-progress"):
+        progress.expect(list(cases.values()))
 
 
 def refuse_workers(workers: int, dist: str, device: str, gpus: int) -> str:

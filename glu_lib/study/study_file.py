@@ -72,8 +72,8 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
     workloads = dict(base.workloads)
     workloads |= {key: _workload(key, table, base) for key, table in data.get("workloads", {}).items()}
     models = dict(base.models) | {key: _model(key, table, base) for key, table in data.get("models", {}).items()}
-    suites = _join(base.suites, data.get("models", {}), models, base)
-    suites |= {key: _suite(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
+    own = {key: _suite(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
+    suites = _join(dict(base.suites) | own, data.get("models", {}), models, base, own)
     study = Study(models=models, tasks=tasks, workloads=workloads, suites=suites)
     _check_reachable(study, data)
     methods = tuple(Method.parse(str(name)) for name in data.get("methods", ()))
@@ -219,9 +219,16 @@ def _suite(
 
 
 def _join(
-    suites: Mapping[str, Suite], tables: Mapping[str, Any], models: Mapping[str, ModelVariant], base: Study
+    suites: Mapping[str, Suite],
+    tables: Mapping[str, Any],
+    models: Mapping[str, ModelVariant],
+    base: Study,
+    own: Mapping[str, Suite],
 ) -> dict[str, Suite]:
-    """The built-in suites with the file's models added (or taken out) as their tables say."""
+    """The suites with the file's models added (or taken out of built-in ones) as their tables say.
+
+    A suite of the file's own keeps the models that its table gives it.
+    """
     joined = dict(suites)
     for key, table in tables.items():
         if key in base.models and "suites" not in table:
@@ -232,7 +239,8 @@ def _join(
                 raise StudyError(f"[models.{key}] suites: {unknown('suite', name, joined)}")
         for name, suite in joined.items():
             others = tuple(model for model in suite.models if model != key)
-            joined[name] = replace(suite, models=(*others, key) if name in wanted else others)
+            is_in = name in wanted or (name in own and key in suite.models)
+            joined[name] = replace(suite, models=(*others, key) if is_in else others)
     return joined
 
 

@@ -214,8 +214,18 @@ def test_of_copies_of_one_case_the_newest_counts_and_the_others_are_named(result
     found = consolidate(root)
     assert [row["value"] for row in found.rows] == [0.9]
     (line,) = found.problems
-    assert line.endswith("nano-p0-facts.json: an older copy of nano-p0-facts (1).json, which counts; delete it")
+    own, copy = folder / "nano-p0-facts.json", folder / "nano-p0-facts (1).json"
+    assert line == f"{own}: another copy of {copy}, which counts; delete it"
     assert len(list(folder.iterdir())) == 2
+
+
+def test_a_record_in_the_place_of_another_never_counts_against_its_own_place(results):
+    root = results(record(0, 0.8), record(20, 0.7))
+    own, wrong = (root / f"individual_files/nano/p{level}/nano-p{level}-facts.json" for level in (20, 0))
+    wrong.write_bytes(own.read_bytes())
+    found = consolidate(root)
+    assert [row["record"] for row in found.rows] == ["individual_files/nano/p20/nano-p20-facts.json"]
+    assert found.problems == (f"{wrong}: another copy of {own}, which counts; delete it",)
 
 
 def test_a_record_of_another_schema_is_named_and_left_out(results):
