@@ -12,6 +12,7 @@ from glu_lib.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
 DEFAULT_MARKEXPR = "not carbon and not alignment and not speed"  # as in pytest.ini
 CASES = pytest.StashKey[list[Case]]()
 DEFAULT_SELECTION_INPUT = "glu_default_selection"  # an xdist worker only sees resolved paths: the controller tells it
+_NOTHING_LEFT_OPTIONS = ("--lfnf", "--last-failed-no-failures")
 _CASES_BY_ID = pytest.StashKey[dict[str, Case]]()
 
 
@@ -20,6 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """With --lf the list of what is left is the selection: energy cases on it were asked for when it was made."""
     if is_resuming(config) and config.getoption("markexpr") == DEFAULT_MARKEXPR:
         config.option.markexpr = ""
+    words = map(str, config.invocation_params.args)
+    if config.getoption("lf", default=False) and not any(word.startswith(_NOTHING_LEFT_OPTIONS) for word in words):
+        config.option.last_failed_no_failures = "none"  # pytest would run everything when nothing is left
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

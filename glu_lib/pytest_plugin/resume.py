@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import pytest
+from _pytest.nodeid import NodeId  # what pytest's list of failures is keyed by
 
 from glu_lib.cases import Case, CaseKind
 from glu_lib.errors import AccessError, RecordError
 from glu_lib.experiment import RANDOM_ACCURACY, Experiment
-from glu_lib.pytest_plugin.collection import case_of
+from glu_lib.pytest_plugin.collection import case_of, is_resuming
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.settings import Weights
 from glu_lib.store import CaseState, Status
 from glu_lib.writing import write_atomically
 
 CASE_PROPERTY = "glu_case"
+_LASTFAILED = "cache/lastfailed"
 PENDING_PROPERTY = "glu_pending"
 FOLDER = "the results folder"
 GPU = "the GPU"  # what the cases of a process wait for whose GPU has failed for good
@@ -112,6 +114,15 @@ def is_done(config: pytest.Config, case: Case) -> bool:
     return state is not None and state.status is Status.DONE and not config.getoption("rerun")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """That nothing is left to be resumed is a good end, where a run is known at all."""
+    config = session.config
+    is_known = config.cache is not None and config.cache.get("glu/done", None)
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and config.getoption("lf", default=False) and is_known:
+        session.exitstatus = pytest.ExitCode.OK if not is_resuming(config) else exitstatus
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is done before its model is loaded; fail once, then skip, what cannot be reached."""
@@ -177,6 +188,7 @@ class Mirror:
         self._config = config
         self._done: set[str] = set()
         self._open: set[Any] = set()
+        self._own: set[str] = set()
         self.trouble = ""
 
     @property
@@ -187,6 +199,7 @@ class Mirror:
     def start(self, pending: Iterable[Any], done: Iterable[str]) -> None:
         """Write down what is to be done (node ids) and what is done (case ids) before the first case runs."""
         pending, lastfailed = list(pending), self._lastfailed()
+        self._own = set(map(str, pending))
         if lastfailed is not None:
             lastfailed.update(dict.fromkeys(pending, True))
         self._done, self._open = set(done), set(pending)
@@ -208,6 +221,26 @@ class Mirror:
         if report.when == "call" or report.outcome != "passed":
             self._write()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Before pytest writes its own list at the end: what other runs have noted in the file meanwhile is kept."""
+        lastfailed = self._lastfailed()
+        if lastfailed is not None and self._own:
+            self._take_over(lastfailed)
+
+    def _take_over(self, lastfailed: dict[Any, bool]) -> None:
+        """Of cases that are not this run's the file knows more: another run with the same cache may be at work."""
+        try:
+            noted = json.loads(self._config.cache._getvaluepath(_LASTFAILED).read_text(encoding="utf-8"))
+        except (AttributeError, OSError, ValueError):
+            return
+        if not isinstance(noted, dict):
+            return
+        for name in [name for name in lastfailed if str(name) not in self._own and str(name) not in noted]:
+            del lastfailed[name]
+        known = set(map(str, lastfailed))
+        lastfailed.update({NodeId.parse(name): True for name in noted if name not in known and name not in self._own})
+
     def _lastfailed(self) -> dict[Any, bool] | None:
         """The dictionary in which pytest keeps of what has not passed; None with `-p no:cacheprovider`."""
         plugin = self._config.pluginmanager.get_plugin("lfplugin")
@@ -218,8 +251,9 @@ class Mirror:
         lastfailed = self._lastfailed()
         if lastfailed is None or self._config.cache is None or hasattr(self._config, "workerinput"):
             return
+        self._take_over(lastfailed)
         contents = {
-            "cache/lastfailed": {str(name): True for name in lastfailed},
+            _LASTFAILED: {str(name): True for name in lastfailed},
             "glu/done": sorted(self._done),
         }
         try:

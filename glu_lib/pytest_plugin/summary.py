@@ -18,6 +18,10 @@ from glu_lib.report import alignment_lines, report_data, terminal_lines, workloa
 from glu_lib.store import Status
 
 _SHOWN = 5
+_NOTHING_LEFT = (
+    "nothing is left that {folder} knows of; if the run to go on with had another cache (-o cache_dir=...), or it is "
+    "lost, select its cases again with -k or -m: what is done is skipped"
+)
 _NOT_HERE = (
     "none of the cases that --lf knows of is in this selection; give the options of that run again (--study, --method, "
     "--divisor), or select cases with -k or -m"
@@ -31,6 +35,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         keyword = config.getoption("keyword")
         if not items and is_resuming(config):
             return [_NOT_HERE]
+        if not items and config.getoption("lf", default=False):
+            return [_NOTHING_LEFT.format(folder=config.cache._cachedir if config.cache else "pytest's cache")]
         return [_no_match(config, keyword)] if keyword and not items else []
     return list(header_lines(config, cases))
 

@@ -131,7 +131,36 @@ def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
     assert len(records(suite)) == 56
     assert json.loads((suite.path / ".pytest_cache/v/glu/done").read_text())
     assert not (suite.path / ".pytest_cache/v/cache/lastfailed").read_text().count("nano")
-    suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch").assert_outcomes(skipped=56, deselected=972)
+    again = suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch")
+    again.assert_outcomes(deselected=1028)
+    again.stdout.fnmatch_lines(["nothing is left that *.pytest_cache knows of; if the run to go on with had another *"])
+    assert again.ret == pytest.ExitCode.OK
+
+
+def test_lf_without_a_cache_runs_nothing_and_says_what_to_do(suite):
+    result = suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["nothing is left *; if the run to go on with had another cache *, or it is lost, *"])
+
+
+def test_runs_with_one_cache_keep_each_others_list(suite):
+    """What a killed run left must not go when another one with the same cache ends."""
+    other = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-facts]"
+    kept = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-sums]"
+    (suite.path / "noting.py").write_text(f"""
+import json
+from pathlib import Path
+
+def pytest_runtest_teardown(item):
+    path = Path(".pytest_cache/v/cache/lastfailed")
+    noted = json.loads(path.read_text())
+    noted.pop("{other}", None)  # another run has finished one case and begun another
+    path.write_text(json.dumps(noted | {{"{kept}": True}}))
+""")
+    remember(suite, other)
+    result = suite.runpytest_subprocess("-k", "nano and p0 and architecture", "-p", "noting")
+    result.assert_outcomes(passed=1, deselected=1027)
+    assert json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text()) == {kept: True}
 
 
 def remember(suite, *names):

@@ -322,4 +322,8 @@ def test_a_results_folder_that_is_gone_is_not_made_anew(store):
 def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RecordError, match="--results-dir .* cannot be written .*; free space or rights, or choose an"):
-        Store(tmp_path / "file" / "results").check_writable()
+        Store(tmp_path / "file").check_writable()
+    with pytest.raises(RecordError, match="there is no folder .*drive; mount the drive, or make it .mkdir -p."):
+        Store(tmp_path / "drive" / "results").check_writable()
+    assert not (tmp_path / "drive").exists()
+    Store(tmp_path / "results" / "random_weights").check_writable()  # a folder of ours in a new one

@@ -80,12 +80,12 @@ def test_others_at_work_on_the_processor_show_where_the_model_is_on_it(monkeypat
 
 
 def test_our_own_work_is_not_that_of_others():
-    end_s = time.monotonic() + 0.5
+    end_s = time.process_time() + 0.3  # its own seconds: the machine may be busy with others
     before = _cpu_seconds()
-    while time.monotonic() < end_s:
+    while time.process_time() < end_s:
         pass
     after = _cpu_seconds()
-    assert after.own_s - before.own_s > 0.2  # of half a second, on a machine with a processor to itself or not
+    assert after.own_s - before.own_s > 0.2
 
 
 def test_other_workers_of_the_run_share_the_machine(monkeypatch):
