@@ -8,12 +8,12 @@ BIN := .venv/bin
 bench: .venv/ready
 	$(BIN)/pytest $(ARGS)
 
-# Lint, types, tests.
+# Lint, types, tests. On tiny models a second thread only waits, and beside another worker for very long.
 test: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n auto --dist worksteal
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -71,6 +71,10 @@ class Case:
         """The pytest id: `nano-p40-sums`."""
         return f"{self.group}-{self.subject_key}"
 
+    def limited(self, limit: int | None) -> int | None:
+        """The run's sample limit, if it means anything to this case: an architecture has no samples."""
+        return None if self.kind is CaseKind.ARCHITECTURE else limit
+
     @property
     def marks(self) -> tuple[str, ...]:
         """Marker names: its suites, and `star`, `gpu`, `slow` where they apply."""

@@ -68,7 +68,8 @@ class Leases:
             _release(lease)
 
     def _path(self, case: Case) -> Path:
-        return self.root / FOLDER / f"{case.id}{f'-limit{self.limit}' if self.limit else ''}.lease"
+        limit = case.limited(self.limit)
+        return self.root / FOLDER / f"{case.id}{f'-limit{limit}' if limit else ''}.lease"
 
 
 def _release(lease: SoftFileLease) -> None:

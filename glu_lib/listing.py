@@ -19,7 +19,7 @@ MODEL_COLUMNS = ("model", "weights", "download")
 
 def case_state(experiment: Experiment, case: Case) -> CaseState:
     """State of a case; a model is only asked for if a record says that it was once run here."""
-    path = experiment.store.record_path(case, experiment.settings.limit)
+    path = experiment.store.record_path(case, case.limited(experiment.settings.limit))
     if not path.exists():
         return CaseState(Status.PENDING, path)
     try:

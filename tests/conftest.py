@@ -9,11 +9,13 @@ import pytest
 
 from glu_lib.settings import Settings
 
-# Before torch is imported: on tiny models a second thread only waits, and beside another worker for very long.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-# These tests may run in workers of pytest-xdist; what they test then does not.
-for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
-    del os.environ[name]
+
+# A fixture, not code of this module: pytest loads tests/conftest.py for runs of the benchmarks as well.
+@pytest.fixture(scope="session", autouse=True)
+def alone() -> None:
+    """These tests may run in workers of pytest-xdist; what they test then does not."""
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        del os.environ[name]
 
 
 @pytest.fixture

@@ -64,6 +64,10 @@ def test_workers_load_each_level_once_and_give_the_serial_records(suite):
     one, two = results(suite.path / "one"), results(suite.path / "two")
     assert one == two
     assert len(one) == 8 + 6
+    (path,) = suite.path.glob("two/individual_files/nano/p40/nano-p40-facts*.json")
+    energy = json.loads(path.read_text())["energy"]
+    assert energy["total_j"] is None  # one machine's energy, two workers
+    assert "other workers" in energy["cpu"]["reason"]
 
 
 def test_workers_without_groups_are_refused_with_one_line_and_ordinary_tests_are_not(suite):

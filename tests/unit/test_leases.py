@@ -61,6 +61,15 @@ def test_another_limit_is_another_case(tmp_path, holder):
     assert Leases(tmp_path, limit=8).take(CASE)
 
 
+def test_an_architecture_is_the_same_case_whatever_the_limit(tmp_path):
+    case = Case(STUDY.models["nano"], Pruning(40), "architecture")
+    limited, whole = Leases(tmp_path, limit=8), Leases(tmp_path)
+    assert limited.take(case)
+    assert [path.name for path in (tmp_path / "leases").iterdir()] == ["nano-p40-architecture.lease"]
+    limited.give_back(case)
+    assert whole.take(case)
+
+
 def test_the_lease_of_a_killed_process_of_this_machine_is_taken_at_once(tmp_path, holder):
     other = holder()
     other.kill()
