@@ -84,6 +84,14 @@ def test_a_new_model_runs_the_suites_of_its_kind(load):
     assert {suite for case in cases for suite in case.suites} == {"paper", "quick"}
 
 
+@pytest.mark.parametrize("suites", ['quick = ["facts", "sums"]', 'quick = { tasks = ["facts", "sums"], models = [] }'])
+def test_a_model_may_name_a_suite_of_the_same_file(load, suites):
+    study = load(f'{MINE}suites = ["quick"]\n[suites]\n{suites}\n').study
+    assert "mine" in study.suites["quick"].models
+    cases = [case.id for case in build_cases(study) if case.model.key == "mine"]
+    assert cases == ["mine-p0-facts", "mine-p0-sums", "mine-p40-facts", "mine-p40-sums"]
+
+
 def test_the_committed_study_file_is_read():
     path = Path(__file__).resolve().parents[3] / "results/measured/cpu_alignment/study.toml"
     assert "quarter" in load_study(path, STUDY).study.models
