@@ -81,10 +81,12 @@ def _storm(
     store, end_s = Store(folder / results), time.monotonic() + _GIVE_UP_S
     runs: list[subprocess.Popen[bytes] | None] = [None, None]
     for moment in sorted(chance.sample(range(cases - 1), kills)):
-        while len(list(store.record_paths())) <= moment and time.monotonic() < end_s:
+        while True:
             for slot, run in enumerate(runs):
                 if run is None or run.poll() is not None:
                     runs[slot] = _start(folder, results, limit, f"cache{slot}")
+            if len(list(store.record_paths())) > moment or time.monotonic() > end_s:
+                break
             time.sleep(0.05)
         time.sleep(chance.uniform(0, _LATER_S))
         if alive := [run for run in runs if run is not None and run.poll() is None]:
