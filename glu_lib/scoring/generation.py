@@ -107,8 +107,9 @@ def generate(
         RuntimeError: out of memory, if one prompt alone does not fit.
     """
     for prefix, batch in prompt_batches(prompts, budget.sequences):
-        if progress and all(progress.finished(prompt) is not None for prompt in batch):
-            yield {prompt: progress.finished(prompt) or [] for prompt in batch}
+        known = {prompt: tokens for prompt in batch if progress and (tokens := progress.finished(prompt)) is not None}
+        if len(known) == len(batch):  # its prefix is not needed either
+            yield known
             continue
         shared = budget.once(partial(forward.prefix_cache, prefix))
 

@@ -16,7 +16,11 @@ from collections import Counter
 import pytest
 
 from glu_lib.answers import FLUSH_S
+from glu_lib.cases import Case, Pruning
+from glu_lib.experiment import Experiment
+from glu_lib.settings import Settings
 from glu_lib.store import Store, read_record
+from glu_lib.study import STUDY
 
 QUICK = ("--limit", "4", "--threads", "1")
 SELECTION = ("-k", "nano and (p0 or p40)")
@@ -74,6 +78,9 @@ if "HOST" in os.environ:
     socket.gethostname = lambda: os.environ["HOST"]
     glu_lib.leases.LEASE_S = 3.0
     glu_lib.leases.PATIENCE_S = glu_lib.pytest_plugin.sharing.PATIENCE_S = 30.0
+
+if "PATIENCE_S" in os.environ:
+    glu_lib.pytest_plugin.sharing.PATIENCE_S = float(os.environ["PATIENCE_S"])
 
 def pytest_runtest_call(item):
     if os.environ.get("CRASH_IN") in (item.callspec.id if hasattr(item, "callspec") else ""):
@@ -293,6 +300,21 @@ def test_a_cache_that_cannot_be_written_costs_only_lf(suite):
     assert (code, counts["passed"]) == (0, 1), output
     assert "pytest's cache cannot be written (Not a directory): resume by the same selection, not by --lf" in output
     assert len(records(suite)) == 1
+
+
+def test_a_case_that_another_run_is_still_at_is_no_good_end(suite):
+    """Whoever waits for all cases by the exit code must not be told that they are there."""
+    experiment = Experiment(Settings(results_dir=suite.path / "results", limit=4))
+    experiment.check_folder()
+    other = Case(STUDY.models["nano"], Pruning(0), STUDY.tasks["facts"])
+    assert experiment.leases.take(other)
+    code, output, counts = run(suite, "-k", "nano and p0 and (facts or sums)", PATIENCE_S="1")
+    assert (code, counts["passed"], counts["failed"] + counts["error"]) == (1, 1, 1), output
+    assert "another run on this results folder still works on nano-p0-facts; when that has ended: pytest --lf" in output
+    assert len(pending(suite)) == 1
+    experiment.leases.give_back(other)
+    code, output, counts = run(suite, "--lf")
+    assert (code, counts["passed"]) == (0, 1), output
 
 
 def test_a_kill_during_a_slow_rename_leaves_no_half_record(suite):
