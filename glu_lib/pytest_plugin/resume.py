@@ -89,7 +89,7 @@ def begin(config: pytest.Config, cases: Mapping[Any, Case]) -> None:
             raise pytest.UsageError(RANDOM_ACCURACY)
         if pending:
             _check_writable(config)
-        config.stash[MIRROR].start(pending, [case.id for case in done])
+        config.stash[MIRROR].start(cases, pending, [case.id for case in done])
     config.stash[EXPERIMENT].expect(list(pending.values()), done)
 
 
@@ -118,7 +118,8 @@ def is_done(config: pytest.Config, case: Case) -> bool:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """That nothing is left to be resumed is a good end, where a run is known at all."""
     config = session.config
-    is_known = config.cache is not None and config.cache.get("glu/done", None)
+    cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+    is_known = cache is not None and cache.get("glu/done", None)
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and config.getoption("lf", default=False) and is_known:
         session.exitstatus = pytest.ExitCode.OK if not is_resuming(config) else exitstatus
 
@@ -196,10 +197,10 @@ class Mirror:
         """Cases of this run that were to be measured and have not been reported."""
         return len(self._open)
 
-    def start(self, pending: Iterable[Any], done: Iterable[str]) -> None:
-        """Write down what is to be done (node ids) and what is done (case ids) before the first case runs."""
+    def start(self, selected: Iterable[Any], pending: Iterable[Any], done: Iterable[str]) -> None:
+        """Write down what is selected, what of it is to be done (node ids) and what is done (case ids)."""
         pending, lastfailed = list(pending), self._lastfailed()
-        self._own = set(map(str, pending))
+        self._own = set(map(str, selected))
         if lastfailed is not None:
             lastfailed.update(dict.fromkeys(pending, True))
         self._done, self._open = set(done), set(pending)

@@ -143,6 +143,15 @@ def test_lf_without_a_cache_runs_nothing_and_says_what_to_do(suite):
     result.stdout.fnmatch_lines(["nothing is left *; if the run to go on with had another cache *, or it is lost, *"])
 
 
+def test_a_finished_case_that_the_list_still_names_leaves_it(suite):
+    """A kill may fall between a record and its line in the cache."""
+    only = ("-k", "nano and p0 and architecture", "-p", "no:cacheprovider")
+    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=1027)
+    remember(suite, "benchmarks/test_architecture.py::test_architecture[nano-p0-architecture]")
+    suite.runpytest_subprocess("--lf", "-p", "no_torch").assert_outcomes(skipped=1)
+    assert json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text()) == {}
+
+
 def test_runs_with_one_cache_keep_each_others_list(suite):
     """What a killed run left must not go when another one with the same cache ends."""
     other = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-facts]"
