@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from glu_lib.errors import MeasurementError
+from glu_lib.evaluation.collapse import LIMIT, Overflowed, as_recorded, is_unbounded
 from glu_lib.study import Task
 
 _STDERR = "_stderr"
@@ -16,7 +17,10 @@ _STDERR = "_stderr"
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """One number lm-eval reports: of which (sub-)task, metric and filter; stderr None where it has none."""
+    """One number lm-eval reports: of which (sub-)task, metric and filter; stderr None where it has none.
+
+    `is_collapsed`: lower is better, and `value` is infinite or above what tables can hold (see `collapse`).
+    """
 
     task: str
     metric: str
@@ -24,6 +28,11 @@ class MetricValue:
     value: float
     stderr: float | None
     count: int
+    is_collapsed: bool = False
+
+    def recorded(self) -> dict[str, Any]:
+        """What a record holds of it: finite numbers or null; of a collapsed value the logarithm."""
+        return asdict(self) | as_recorded(self.value, self.stderr, is_collapsed=self.is_collapsed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +70,17 @@ def metric_values(results: dict[str, Any]) -> Iterator[MetricValue]:
                 task=name,
                 metric=metric,
                 filter=filter_name,
-                value=float(value),
+                value=value if isinstance(value, Overflowed) else float(value),
                 stderr=float(stderr) if isinstance(stderr, int | float) else None,
                 count=_count(results, name),
+                is_collapsed=value > LIMIT and _lower_is_better(results, name, metric),
             )
+
+
+def _lower_is_better(results: dict[str, Any], name: str, metric: str) -> bool:
+    """lm-eval's word on it; where it has none (parts of a group that differ), by the metric's name."""
+    higher = results.get("higher_is_better", {}).get(name, {}).get(metric)
+    return is_unbounded(metric) if higher is None else not higher
 
 
 def _count(results: dict[str, Any], name: str) -> int:
