@@ -28,7 +28,7 @@ class Overflowed(float):
 
 
 def exp(exponent: float) -> float:
-    """e to the power of `exponent`; where `math.exp` raises OverflowError, infinity that knows its logarithm."""
+    """Python's `math.exp`; where that raises OverflowError, infinity that knows its logarithm."""
     try:
         return math.exp(exponent)
     except OverflowError:

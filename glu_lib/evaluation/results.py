@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -73,7 +74,7 @@ def metric_values(results: dict[str, Any]) -> Iterator[MetricValue]:
                 value=value if isinstance(value, Overflowed) else float(value),
                 stderr=float(stderr) if isinstance(stderr, int | float) else None,
                 count=_count(results, name),
-                is_collapsed=value > LIMIT and _lower_is_better(results, name, metric),
+                is_collapsed=bool(value > LIMIT) and _lower_is_better(results, name, metric),
             )
 
 
@@ -113,12 +114,17 @@ def compact(task: str, sample: dict[str, Any]) -> dict[str, Any]:
     kept = {"task": task, "doc_id": sample["doc_id"], "filter": sample["filter"]}
     kept |= {name: _plain(sample[name]) for name in sample["metrics"]}
     kept["target"] = sample["target"]
-    kept["answers"] = sample["filtered_resps"]
+    kept["answers"] = _plain(sample["filtered_resps"])
     return kept | {name: sample[name] for name in ("doc_hash", "prompt_hash", "target_hash")}
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python's, in pairs and lists too: lm-eval's mcc and f1 hold numpy.int64, which is no JSON."""
+    """A value as JSON has it, in pairs and lists too.
+
+    NumPy's scalars become Python's (lm-eval's mcc and f1 hold numpy.int64), an infinite log-likelihood the text "-inf".
+    """
     if isinstance(value, np.generic):
-        return value.item()
+        return _plain(value.item())
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
