@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -57,11 +58,15 @@ def percentile_interval(values: np.ndarray) -> tuple[float, float]:
     """The two-sided 95 % percentile interval of bootstrap values (resamples,) (Efron and Tibshirani, 1993, chapter 13).
 
     It keeps its meaning under any monotone change of scale, so that it is the same for a perplexity and its logarithm.
-    Where some values have collapsed it ends at one of the values: a mean with a neighbour at the limit is nobody's.
+    Where some values are infinite it ends at one of the values: between a number and infinity there is none.
     """
     tail = (1 - CONFIDENCE) / 2
-    has_collapsed = np.abs(values).max() >= LIMIT
-    low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf" if has_collapsed else "linear")
+    if np.isinf(values).any():
+        ordered = np.sort(values)
+        return float(ordered[math.ceil(tail * len(ordered)) - 1]), float(
+            ordered[math.ceil((1 - tail) * len(ordered)) - 1]
+        )
+    low, high = np.quantile(values, (tail, 1 - tail))
     return float(low), float(high)
 
 

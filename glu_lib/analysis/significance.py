@@ -72,10 +72,17 @@ def compare(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = SEED) -> Co
         low, high = paired_share_interval(gained, lost, count)
         return Comparison(delta, low, high, mcnemar_p(gained, lost), Procedure.MCNEMAR, count)
     scores = resampled_scores(pairs, resamples=resamples, seed=seed)
-    deltas = scores[:, 1] - scores[:, 0]
+    deltas = _deltas(scores)
     low, high = percentile_interval(deltas)
     test = Procedure.CLUSTER if by_clusters(pairs) else Procedure.PAIRED
     return Comparison(delta, _tellable(low), _tellable(high), two_sided_p(deltas), test, count)
+
+
+def _deltas(scores: np.ndarray) -> np.ndarray:
+    """Changes (resamples,) of scores (resamples, 2): infinite to or from a collapsed one, 0 from one to another."""
+    before, after = scores.T
+    deltas = np.where(after >= LIMIT, np.inf, np.where(before >= LIMIT, -np.inf, after - before))
+    return np.where((after >= LIMIT) & (before >= LIMIT), 0.0, deltas)
 
 
 def _tellable(delta: float) -> float | None:

@@ -74,7 +74,7 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     if guessed := _marked(table, "is_at_chance"):
         yield Finding(table.model, f"Not to be told from guessing: {guessed}.")
     if collapsed := _marked(table, "is_collapsed"):
-        yield Finding(table.model, f"Collapsed (perplexity above 1e60 or infinite, which keeps 0 %): {collapsed}.")
+        yield Finding(table.model, f"Collapsed, with a perplexity above 1e60 or infinite: {collapsed}.")
 
 
 def _marked(table: HeadlineTable, flag: str) -> str:

@@ -70,31 +70,43 @@ def log_ticks(found: Iterable[float]) -> list[float]:
     return [step * 10.0**power for power in range(first, last + 1) for step in (1, 2, 5)]
 
 
-def log_axis(finite: Iterable[float], edge: float | None) -> dict[str, Any]:
-    """Ticks and labels of a logarithmic axis; with `edge` one tick more, for what has collapsed."""
-    ticks = log_ticks(finite)
-    if edge is None:
-        return {"values": ticks}
-    below = [tick for tick in ticks if tick < 0.9 * edge]
-    return {"values": [*below, edge], "labelExpr": f"datum.value > {0.95 * edge:.6g} ? 'collapsed' : datum.label"}
-
-
-def edge(found: Iterable[float]) -> float:
+def edge(finite: Iterable[float]) -> float:
     """Where collapsed values stand on a logarithmic axis: above all others, by a tenth of what these reach over."""
-    known = list(found)
+    known = list(finite)
     decades = math.log10(max(known) / min(known))
-    return float(max(known) * 10.0 ** max(_GAP, decades / 10))
+    return float(f"{max(known) * 10.0 ** max(_GAP, decades / 10):.0e}")
 
 
-def collapsed_marks(base: Any, drawn: Sequence[dict[str, Any]], **place: Any) -> list[Any]:
+def log_y(name: str, finite: Sequence[float], *, title: str, edge: float | None) -> alt.Y:
+    """A logarithmic axis with ticks around the finite values; with `edge` a tick more for what has collapsed."""
+    import altair as alt
+
+    height, ticks = alt.Y(f"{name}:Q", title=title), log_ticks(finite)
+    if edge is None:
+        return height.scale(type="log", nice=False).axis(values=ticks)
+    above = edge * (edge / max(finite)) ** 0.7  # room for the crosses
+    labels = f"datum.value > {0.9 * edge:.3g} ? 'collapsed' : datum.label"
+    return height.scale(type="log", nice=False, domainMax=above).axis(
+        values=[*(tick for tick in ticks if tick < max(finite)), edge], labelExpr=labels
+    )
+
+
+def collapsed_marks(
+    base: Any, drawn: Sequence[dict[str, Any]], told: dict[str, str], *, numbers: Iterable[str], **place: Any
+) -> list[Any]:
     """A cross over each point of a collapsed value, for `layered`; nothing where there is none.
 
-    `place` is the channel (x or y) on which the points stand, where `base` does not say it.
+    Args:
+        base: the chart.
+        drawn: its points, with `is_collapsed`.
+        told: what a cross tells, as `with_tooltip` takes it.
+        numbers: those of it that are numbers.
+        place: the channel (x or y) on which the points stand, where `base` does not say it.
     """
     if not any(point["is_collapsed"] for point in drawn):
         return []
     crosses = base.transform_filter("datum.is_collapsed").mark_point(style="collapsed", shape=_CROSS, size=260)
-    return [crosses.encode(**place)]
+    return [with_tooltip(crosses.encode(**place), told, numbers=numbers)]
 
 
 def zero_layer(value: float = 0) -> Any:

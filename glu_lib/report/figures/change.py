@@ -105,7 +105,8 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     marks = base.mark_point().encode(y=height, color=color, shape=axes.shape("task", tasks))
     marks = axes.with_tooltip(marks, TOLD, numbers=NUMBERS)
     series = axes.highlighted(pick, *_bars(base, drawn, color), lines, marks)
-    layers = [axes.zero_layer(), *axes.star_layers(ratios), *series, *axes.collapsed_marks(base, drawn, y=height)]
+    crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=NUMBERS, y=height)
+    layers = [axes.zero_layer(), *axes.star_layers(ratios), *series, *crosses]
     chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
     return Figure(
         id=figure_id("change", *_variant(found)),
@@ -140,22 +141,20 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
     finite = [row["value"] for row in rows if row["value"]]
     if not finite:
         return []
-    edge = axes.edge(finite)
+    edge, has_collapsed = axes.edge(finite), any(row.get("is_collapsed") for row in rows)
     places = [(row, edge if row.get("is_collapsed") else row["value"]) for row in rows]
     drawn = [_point(row) | {"height": place} for row, place in places if place]
     tasks, ratios = _distinct(drawn, "task"), [point["expansion_ratio"] for point in drawn]
     pick, opacity = axes.highlight("task")
-    height = alt.Y("height:Q", title="perplexity, logarithmic").scale(type="log", nice=False)
-    height = height.axis(**axes.log_axis(finite, edge if any(point["is_collapsed"] for point in drawn) else None))
     base = alt.Chart(axes.values(drawn)).encode(
         x=axes.ratio_x(ratios),
-        y=height,
+        y=axes.log_y("height", finite, title="perplexity, logarithmic", edge=edge if has_collapsed else None),
         color=axes.color("task", tasks),
         opacity=opacity,
     )
     marks = axes.with_tooltip(base.mark_point().encode(shape=axes.shape("task", tasks)), TOLD, numbers=NUMBERS)
     lines = base.mark_line().encode(strokeDash=axes.dash("task", tasks))
-    crosses = axes.collapsed_marks(base, drawn)
+    crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=NUMBERS)
     chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks), *crosses)
     return [
         Figure(
@@ -185,9 +184,11 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
         opacity=opacity,
     )
     marks = base.mark_point(size=28).encode(shape=axes.shape("model", models))
-    marks = axes.with_tooltip(marks, {"model": "model", **TOLD}, numbers=NUMBERS)
+    told = {"model": "model", **TOLD}
+    marks = axes.with_tooltip(marks, told, numbers=NUMBERS)
     lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("model", models))
-    series = [*axes.highlighted(pick, lines, marks), *axes.collapsed_marks(base, drawn)]
+    crosses = axes.collapsed_marks(base, drawn, told, numbers=NUMBERS)
+    series = [*axes.highlighted(pick, lines, marks), *crosses]
     layers = axes.layered(*axes.star_layers(ratios)[:1], *series, data=axes.values(drawn))
     panels = layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT).facet(
         facet=alt.Facet("task:N", title=None, sort=tasks), columns=4

@@ -55,7 +55,7 @@ def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
     marks = base.mark_point(size=46).encode(x=across, shape=axes.shape("method", methods))
     marks = axes.with_tooltip(marks, _TOLD, numbers=_NUMBERS)
     zero = alt.Chart(axes.values([{"change": 0}])).mark_rule(style="zero-rule").encode(x="change:Q")
-    crosses = axes.collapsed_marks(base, drawn, x=across)
+    crosses = axes.collapsed_marks(base, drawn, _TOLD, numbers=_NUMBERS, x=across)
     chart = axes.layered(zero, *axes.highlighted(pick, *bars, marks), *crosses)
     return Figure(
         id=figure_id("methods", model, level),
