@@ -86,7 +86,7 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
         pipeline_tag="text-generation",
         tags=["pruning", "glu", "width-pruning", "optipfair"],
         model_name=repo_id.rpartition("/")[2],
-        eval_results=[_eval_result(row) for row in rows if not row["is_collapsed"]] or None,  # metadata hold numbers
+        eval_results=[_eval_result(row) for row in rows if row["value"] is not None] or None,  # metadata hold numbers
     )
     lines = [
         f"---\n{data.to_yaml()}\n---",
@@ -100,7 +100,7 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
     if rows:
         scores = "\n".join(
             f"| {' | '.join(map(markdown_name, (row['subject'], row['metric'])))} "
-            f"| {_shown(row['baseline'])} | {number.score(row) if row['is_collapsed'] else _shown(row['value'])} |"
+            f"| {_shown(row['baseline'])} | {number.score(row) if row.get('is_collapsed') else _shown(row['value'])} |"
             for row in rows
         )
         lines.append(f"| task | metric | unpruned | pruned |\n|---|---|---|---|\n{scores}")

@@ -42,7 +42,7 @@ class Evaluation:
 
     `count` is the number of samples scored, `expected` the number asked for. `truncated_prompts` and
     `cut_generations` are requests that did not fit, `batch_size` is what fitted into memory. `results`
-    and `raw_samples` are lm-eval's own, for its own files.
+    and `raw_samples` are lm-eval's own, for its own files (`json_value`).
     """
 
     headline: MetricValue
@@ -112,19 +112,22 @@ def headline(task: Task, metrics: tuple[MetricValue, ...]) -> MetricValue:
 def compact(task: str, sample: dict[str, Any]) -> dict[str, Any]:
     """What pairing and auditing need of a sample; the prompt is named by its hash."""
     kept = {"task": task, "doc_id": sample["doc_id"], "filter": sample["filter"]}
-    kept |= {name: _plain(sample[name]) for name in sample["metrics"]}
+    kept |= {name: json_value(sample[name]) for name in sample["metrics"]}
     kept["target"] = sample["target"]
-    kept["answers"] = _plain(sample["filtered_resps"])
+    kept["answers"] = json_value(sample["filtered_resps"])
     return kept | {name: sample[name] for name in ("doc_hash", "prompt_hash", "target_hash")}
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it, in pairs and lists too.
+def json_value(value: Any) -> Any:
+    """A value of lm-eval's as JSON has it, in lists and dictionaries too; what is neither stays as it is.
 
-    NumPy's scalars become Python's (lm-eval's mcc and f1 hold numpy.int64), an infinite log-likelihood the text "-inf".
+    NumPy's scalars become Python's (mcc and f1 hold numpy.int64); an infinite number, which JSON does not have, becomes
+    the text "-inf" or "inf".
     """
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return json_value(value.item())
     if isinstance(value, float) and math.isinf(value):
-        return str(value)
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return str(float(value))
+    if isinstance(value, dict):
+        return {name: json_value(item) for name, item in value.items()}
+    return [json_value(item) for item in value] if isinstance(value, list | tuple) else value
