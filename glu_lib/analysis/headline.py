@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from glu_lib.analysis.significance import ALPHA, is_significant
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
 AT_CHANCE = "° cannot be told from guessing"
-HAS_COLLAPSED = "collapsed: above 1e60, or infinite (∞); worse than every finite score"
+HAS_COLLAPSED = f"collapsed: above {LIMIT_TEXT}, or infinite (∞); worse than every finite score"
 # A workload's figures as they are printed: what it is, and its unit.
 WORKLOAD_FIGURES = {
     "energy_per_token_j": ("joules per token, gross", "J"),

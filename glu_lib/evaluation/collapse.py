@@ -8,6 +8,7 @@ from typing import Any
 
 # Beyond this no score lies that a table, a figure or a mean can hold: squares of ratios still fit in a float.
 LIMIT = 1e60
+LIMIT_TEXT = f"1e{math.log10(LIMIT):.0f}"
 # What a log-likelihood of -inf counts as where sums are resampled: 0 · -inf is no number, and exp(1e300) is beyond all.
 LOWEST_LOG_LIKELIHOOD = -1e300
 _UNBOUNDED = ("perplexity", "bits_per_byte")  # ends of lm-eval's names of metrics that have no upper end

@@ -16,6 +16,7 @@ from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.trends import FEWEST_LEVELS, Source, Trend
 from glu_lib.architecture import format_ratio
 from glu_lib.cases import STAR_RATIO
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.change import score_change
@@ -74,7 +75,7 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     if guessed := _marked(table, "is_at_chance"):
         yield Finding(table.model, f"Not to be told from guessing: {guessed}.")
     if collapsed := _marked(table, "is_collapsed"):
-        yield Finding(table.model, f"Collapsed, with a perplexity above 1e60 or infinite: {collapsed}.")
+        yield Finding(table.model, f"Collapsed, with a perplexity above {LIMIT_TEXT} or infinite: {collapsed}.")
 
 
 def _marked(table: HeadlineTable, flag: str) -> str:

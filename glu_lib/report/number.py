@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from glu_lib.analysis.significance import is_significant
-from glu_lib.evaluation.collapse import LIMIT
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 
 COLLAPSED = "collapsed"  # in the place of a change
-BEYOND = f"> 1e{math.log10(LIMIT):.0f}"
+BEYOND = f"> {LIMIT_TEXT}"
 _MANY_DIGITS = 1e6  # per cent from here on, and other figures from 1e15 on, are told by their power of ten
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.architecture import format_ratio
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.report import number
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
@@ -63,7 +64,7 @@ def score_interval(row: dict[str, Any]) -> tuple[float | None, float | None]:
 
 def collapse_note(drawn: Iterable[dict[str, Any]], place: str) -> str:
     """A sentence for the caption of a figure that shows collapsed values; empty without any."""
-    text = f" Crosses {place}: the perplexity has collapsed (above 1e60, or infinite)."
+    text = f" Crosses {place}: the perplexity has collapsed (above {LIMIT_TEXT}, or infinite)."
     return text if any(point["is_collapsed"] for point in drawn) else ""
 
 
