@@ -29,6 +29,10 @@ class MeasurementError(GluError):
     """A measurement is incomplete or impossible; nothing is recorded for it."""
 
 
+class NotFiniteError(MeasurementError):
+    """A model gave no numbers (NaN, infinity): what it was asked has no answer, and nothing of the case is kept."""
+
+
 class RecordError(GluError):
     """A record cannot be read or written."""
 

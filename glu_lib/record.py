@@ -78,7 +78,7 @@ def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> N
     if not math.isfinite(evaluation.headline.value):
         raise MeasurementError(
             f"task {task.key}: {task.metric.label} is {evaluation.headline.value}; "
-            "the model's outputs overflow in this dtype: try --dtype float32"
+            "lm-eval's aggregation of these samples is no number; score more of them, or choose another metric"
         )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import MeasurementError, RecordError
+import numpy as np
+
+from glu_lib.errors import MeasurementError, NotFiniteError, RecordError
 from glu_lib.evaluation.results import Evaluation, compact, headline, metric_values
+from glu_lib.evaluation.sample_checks import check_samples
 from glu_lib.evaluation.shortcuts import lm_eval_shortcuts
 from glu_lib.evaluation.task_library import TaskLibrary
 from glu_lib.settings import Scorer
@@ -73,6 +76,7 @@ def evaluate_task(
     Raises:
         AccessError: if the task's data cannot be had.
         MeasurementError: if lm-eval reports no headline metric.
+        NotFiniteError: if the model gives no numbers, or none that an answer can be chosen by; no answer is kept.
         RecordError: if answers cannot be kept.
     """
     loaded = library.load(task, seed=seed)
@@ -80,6 +84,10 @@ def evaluate_task(
     lm.answers = answers
     try:
         results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit, chat_template)
+    except NotFiniteError:
+        if answers is not None:
+            answers.remove()
+        raise
     except BaseException:
         if answers is not None:
             with suppress(RecordError):  # what ended the case is the error to tell
@@ -123,7 +131,8 @@ def _evaluate_smaller_if_needed(
         seed_everything(seed)
         lm.reset_counts()
         try:
-            with lm_eval_shortcuts():
+            # lm-eval's softmax over options warns where all are -inf; samples are checked for that behind it.
+            with lm_eval_shortcuts(), np.errstate(invalid="ignore"):
                 results: dict[str, Any] = evaluate(
                     lm=lm,
                     task_dict=loaded,
@@ -133,6 +142,9 @@ def _evaluate_smaller_if_needed(
                     apply_chat_template=chat_template,
                     fewshot_as_multiturn=chat_template,
                 )
+            check_samples(results["samples"])
+        except MeasurementError as error:
+            raise type(error)(f"task {task.key}: {error}") from error
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

@@ -23,6 +23,7 @@ from glu_lib.errors import MeasurementError
 from glu_lib.models import end_tokens
 from glu_lib.scoring.budget import Budget
 from glu_lib.scoring.encoding import Encoded, Encodings, check_sizes
+from glu_lib.scoring.finite import check_scores
 from glu_lib.scoring.forward import SharedForward
 from glu_lib.scoring.generation import StopRule, generate, is_plain_greedy
 from glu_lib.scoring.kept import KeptScores, KeptTokens
@@ -71,6 +72,7 @@ class SharedPrefixLM(KeepingHFLM):
         Raises:
             MeasurementError: if a continuation is empty, longer than the model's context, or shares a token with its
                 context.
+            NotFiniteError: if a log-probability is no number.
         """
         if not self._shares_prefixes():
             fallback: list[Score] = super().loglikelihood(requests, disable_tqdm)
@@ -160,6 +162,7 @@ class SharedPrefixLM(KeepingHFLM):
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
             for found in plan.score(self._forward, budget, dtype, kept.known):
+                check_scores([logprob for logprob, _ in found.values()], self.model)
                 kept.add(found, self._reduced(budget))
                 for index, score in found.items():
                     scores[index] = score

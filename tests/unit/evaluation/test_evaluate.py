@@ -93,7 +93,7 @@ def test_the_digest_of_an_embedded_task_covers_its_items():
         ({"count": 12, "expected": 12}, "12 samples were scored, --limit 6 was asked"),
         (
             {"headline": MetricValue("nano_facts", "acc", "none", float("nan"), None, 6)},
-            "acc is nan; the model's outputs overflow in this dtype: try --dtype float32",
+            "acc is nan; lm-eval's aggregation of these samples is no number; score more of them, or choose another",
         ),
     ],
 )
