@@ -25,7 +25,7 @@ from glu_lib.environment import (
     set_library_defaults,
     setup_environment,
 )
-from glu_lib.errors import AccessError, MeasurementError, RecordError, SettingsError, VerificationError
+from glu_lib.errors import AccessError, NotFiniteError, RecordError, SettingsError, VerificationError
 from glu_lib.evaluation import TaskLibrary, wrap_model
 from glu_lib.identity import ModelIdentity, applied_template, random_identity, resolve_identity
 from glu_lib.interleaving import Interleaving
@@ -238,8 +238,8 @@ class Experiment:
                 self.settings,
                 chat_template=self._applies_template(case.model),
             )
-        except MeasurementError as error:
-            raise type(error)(f"{case.group}, {error}") from error
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{case.group}, {error}") from error
         folder = self.store.lm_eval_folder(case, self.settings.limit)
         self._make_room(folder)
         name = f"{self.identity(case.model).source}-{case.pruning.key}"
