@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +50,18 @@ def test_a_token_over_the_seam_is_refused_with_the_two_texts():
         r"between them, or leave the task out for this model$",
     ):
         Encodings().pair("x" * 50 + "\na", "bc", letters)
+
+
+def test_blanks_that_a_token_joins_to_the_context_stay_with_it():
+    def encode(text):  # a sign and the line breaks behind it are one token, as Llama 3's tokenizer has them
+        return [sum(map(ord, part)) for part in re.findall(r" ?\w+|:\n*|\s", text)]
+
+    found = Encodings().pair("answer:\n", "yes", encode)
+    assert (list(found.context), list(found.continuation)) == (encode("answer:\n"), encode("yes"))
+    found = Encodings().pair("answer: ", "yes", encode)
+    assert (list(found.context), list(found.continuation)) == (encode("answer:"), encode(" yes"))
+    with pytest.raises(MeasurementError, match=r"context 'answer:\\n' and the answer '\\nyes', so that"):
+        Encodings().pair("answer:\n", "\nyes", encode)
 
 
 def test_each_text_is_encoded_once():
