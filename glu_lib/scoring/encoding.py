@@ -65,7 +65,8 @@ class Encodings:
 
         Both parts are encoded as one text, and what stands behind the context's own tokens is the continuation. That is
         P(continuation | context) only if the whole begins with the context's tokens. Blanks between the parts belong to
-        the continuation; where a token joins the context's last sign to them (a colon and a line break), they stay with it.
+        the continuation; where a token joins them to the context's last sign (a colon and a line break), they stay
+        there.
 
         Where a token reaches over the seam both ways, lm-eval's split drops the beginning of the continuation, or all
         of it (EleutherAI/lm-evaluation-harness, issues 1053 and 1297). None of 14,421 pairs of the built-in suites'
