@@ -174,7 +174,7 @@ def test_a_finished_case_that_the_list_still_names_leaves_it(suite, all_items):
     assert json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text()) == {}
 
 
-def test_runs_with_one_cache_keep_each_others_list(suite):
+def test_runs_with_one_cache_keep_each_others_list(suite, all_items):
     """What a killed run left must not go when another one with the same cache ends."""
     other = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-facts]"
     kept = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-sums]"
@@ -408,7 +408,7 @@ def test_chat_tasks_wait_for_a_template_and_plain_ones_of_the_same_model_run(sui
     result.stdout.fnmatch_lines_random(
         [line, "blocked: 2 cases wait for the chat template of talker (its error is above); then: pytest --lf"]
     )
-    (suite.path / "talker/chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    (suite.path / "talker/chat_template.jinja").write_text("task : {{ messages[0]['content'] }} ")
     again = suite.runpytest_subprocess("--study=study.toml", "-m", "own", *QUICK)
     counts = again.parseoutcomes()
     assert (counts["passed"], counts.get("skipped", 0)) == (3, 0)  # the template is a part of the model
