@@ -10,6 +10,7 @@ from typing import Any
 
 from glu_lib.embedded import TASKS_DIR
 from glu_lib.errors import AccessError, StudyError, one_line
+from glu_lib.evaluation.declared_metric import check_metric
 from glu_lib.evaluation.few_shot import WHOLE_TEXTS, check_few_shot, set_few_shot
 from glu_lib.identity import first_line, is_unreachable, with_patience
 from glu_lib.study import NO_TEMPLATE, Task
@@ -38,7 +39,7 @@ class TaskLibrary:
         if task.key not in self._loaded:
             import lm_eval.evaluator  # noqa: F401  (seconds: here, outside every energy window)
 
-            self._check_indexed(task)
+            self.check_known(task)
             try:
                 loaded = with_patience(lambda: self._manager(task.embedded).load([task.lm_eval_name]))
             except Exception as error:  # loaders, and the code of tasks, raise anything
@@ -61,13 +62,7 @@ class TaskLibrary:
         """
         self._check_indexed(task)
         self.check_few_shot(task)
-        lists = ("metric_list", "aggregate_metric_list")
-        names = {found["metric"] for config in self._configs(task) for key in lists for found in config.get(key) or ()}
-        if names and task.metric.name not in names:
-            raise StudyError(
-                f"task {task.key}: lm-eval reports no {task.metric.name}; it has {', '.join(sorted(map(str, names)))}: "
-                "correct the study's metric"
-            )
+        check_metric(task, self._configs(task))
 
     def check_few_shot(self, task: Task) -> None:
         """Compare the study's prompt format and number of few-shot examples with lm-eval's index.
@@ -89,6 +84,11 @@ class TaskLibrary:
         if task.lm_eval_name not in self._manager(task.embedded).task_index:
             raise StudyError(
                 f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; `lm_eval ls tasks` shows what there is"
+            )
+        if self._manager(task.embedded).task_index[task.lm_eval_name].kind.name == "TAG":
+            raise StudyError(
+                f"task {task.key}: lm-eval's {task.lm_eval_name} is a tag of several tasks, which have no score "
+                "together; name one of them, or a group"
             )
         if any(config.get("unsafe_code") for config in self._configs(task)):
             raise StudyError(
@@ -128,7 +128,7 @@ class TaskLibrary:
                 # A member's own table changes the task that it names.
                 named = found if isinstance(found, str) else str(found.get("task") or found.get("group"))
                 waiting.append((named, found if isinstance(found, dict) and isinstance(found.get("task"), str) else {}))
-            if entry.kind.name == "TAG":
+            if entry.kind.name == "TAG":  # a group may have one as its member
                 waiting += [(other.name, {}) for other in index.values() if name in other.tags]
 
     def _manager(self, embedded: bool) -> Any:

@@ -78,6 +78,27 @@ def test_the_same_template_of_another_level_builds_nothing(task):
         (Task("nowhere", Metric("acc")), "task nowhere: lm-eval has no task 'nowhere'"),
         (Task("piqa", Metric("accuracy")), "task piqa: lm-eval reports no accuracy; it has acc, acc_norm: correct"),
         (Task("mmlu", Metric("f1")), "task mmlu: lm-eval reports no f1; it has acc: correct"),
+        (
+            Task("gsm8k", Metric("exact_match")),
+            "lm-eval reports exact_match through the filters flexible-extract, strict-match, not none; give the metric",
+        ),
+        (Task("piqa", Metric("acc", "first")), "task piqa: lm-eval reports acc through the filters none, not first"),
+        (
+            Task("mine", Metric("word_perplexity"), lm_eval_name="wikitext"),
+            "task mine: a lower word_perplexity is better, as lm-eval has it; set higher_is_better = false",
+        ),
+        (
+            Task("piqa", Metric("acc", higher_is_better=False)),
+            "task piqa: a higher acc is better, as lm-eval has it; set",
+        ),
+        (
+            Task("glue", Metric("acc")),
+            "task glue: lm-eval's glue is a tag of several tasks, which have no score together",
+        ),
+        (
+            Task("mmlu_pro", Metric("acc")),
+            "task mmlu_pro: lm-eval reports no acc; it has exact_match: correct",
+        ),
     ],
 )
 def test_what_lm_eval_does_not_know_shows_without_data(library, task, message):
