@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from lm_eval.models.huggingface import HFLM
-
 from glu_lib.scoring.added_tokens import without_end
+from glu_lib.scoring.chat import ChatHFLM
 from glu_lib.scoring.encoding import Encodings, check_sizes
 
 if TYPE_CHECKING:
     import torch
 
 
-class CountingHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no type information
+class CountingHFLM(ChatHFLM):
     """Scores exactly as `HFLM`; `truncated_prompts` and `cut_generations` count requests since the last reset.
 
     Where `HFLM` would score other tokens than the answer's it does not: tokens that the tokenizer adds behind a text

@@ -112,7 +112,7 @@ def test_both_scorers_ask_as_with_the_tokenizer_that_adds_nothing(loaded, scorer
 def test_facts_are_known_whatever_the_tokenizer_adds_at_the_end(loaded, scorer, name):
     tokenizer = with_processor(loaded, PROCESSORS[name][0])
     lm = wrap_model(loaded.model, tokenizer, batch_size=16, scorer=scorer)
-    found = evaluate_task(lm, TaskLibrary(), STUDY.tasks["facts"], seed=1, limit=20, chat_template=False)
+    found = evaluate_task(lm, TaskLibrary(), STUDY.tasks["facts"], seed=1, limit=20)
     assert found.headline.value == 1.0
 
 

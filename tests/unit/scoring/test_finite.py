@@ -206,12 +206,12 @@ def test_no_other_score_is_taken_up(answer):
 
 def test_an_option_that_cannot_be_is_not_chosen_and_where_none_can_be_nothing_is_recorded(wrap, model, answers):
     lm, task, library = wrap(model), STUDY.tasks["facts"], TaskLibrary()
-    before = evaluate_task(lm, library, task, seed=1, limit=6, chat_template=False)
+    before = evaluate_task(lm, library, task, seed=1, limit=6)
     right = {sample["doc_id"]: int(sample["target"]) for sample in before.samples}
     (part,) = library.load(task, seed=1)["tasks"].values()
     words = {part.eval_docs[number]["choices"][target] for number, target in right.items()}
     never(model, " ".join(words), lm)
-    found = evaluate_task(lm, library, task, seed=1, limit=6, chat_template=False)
+    found = evaluate_task(lm, library, task, seed=1, limit=6)
     assert (before.headline.value, found.headline.value) == (1.0, 0.0)
     every = {choice for number in right for choice in part.eval_docs[number]["choices"]}
     never(model, " ".join(every), lm)
@@ -220,7 +220,7 @@ def test_an_option_that_cannot_be_is_not_chosen_and_where_none_can_be_nothing_is
         match=r"^task facts: all options of 6 of 6 samples have a log-probability of -inf; the model has collapsed "
         r"beyond what this task can tell apart; leave it out at this level$",
     ):
-        evaluate_task(lm, library, task, seed=1, limit=6, chat_template=False, answers=answers)
+        evaluate_task(lm, library, task, seed=1, limit=6, answers=answers)
     assert not answers.path.exists()
 
 
