@@ -68,13 +68,15 @@ def _line(what: str, broken: int, asked: str, model: Any) -> str:
 def _cause(model: Any) -> str:
     """Why a model gives no numbers, as far as its weights and its dtype tell, and the remedy."""
     dtype = str(model.dtype).removeprefix("torch.")
-    names = [name for name, weight in model.named_parameters() if not _is_finite(weight)]
-    where = f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
-    if model.dtype != torch.float32:
-        held = f"the weights hold such values in {dtype} ({where})" if names else f"its activations overflow in {dtype}"
-        return f"{held}: try --dtype float32"
-    if names:
+    broken = {name: weight for name, weight in model.named_parameters() if not _is_finite(weight)}
+    where = f"{next(iter(broken))} and {len(broken) - 1} more" if len(broken) > 1 else "".join(broken)
+    # Casting a checkpoint to float16 makes infinity of large weights, but never NaN.
+    if broken and (model.dtype != torch.float16 or any(bool(weight.isnan().any()) for weight in broken.values())):
         return f"the weights hold such values ({where}): get or make this checkpoint anew"
+    if broken:
+        return f"weights are too large for float16 ({where}): try --dtype float32"
+    if model.dtype != torch.float32:
+        return f"the weights are finite and its activations overflow in {dtype}: try --dtype float32"
     return "the weights are finite and its activations overflow in float32: leave this level or model out"
 
 

@@ -137,12 +137,14 @@ def test_only_some_of_a_batch_and_a_later_step(wrap, model, answers):
             NAN,
             r"the weights hold such values \(0\.weight and 1 more\): get or make this checkpoint anew",
         ),
-        (torch.float16, 1.0, "its activations overflow in float16: try --dtype float32"),
+        (torch.float16, 1.0, "the weights are finite and its activations overflow in float16: try --dtype float32"),
+        (torch.float16, INF, r"weights are too large for float16 \(0\.weight and 1 more\): try --dtype float32"),
         (
-            torch.bfloat16,
-            INF,
-            r"the weights hold such values in bfloat16 \(0\.weight and 1 more\): try --dtype float32",
+            torch.float16,
+            NAN,
+            r"the weights hold such values \(0\.weight and 1 more\): get or make this checkpoint anew",
         ),
+        (torch.bfloat16, INF, r"the weights hold such values \(0\.weight and 1 more\): get or make this checkpoint"),
     ],
 )
 def test_the_remedy_is_true_for_the_dtype_and_the_weights(dtype, value, cause):
