@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from glu_lib.errors import MeasurementError
 from glu_lib.evaluation import TaskLibrary
 from glu_lib.models import LoadedModel
+from glu_lib.scoring.added_tokens import without_end
 from glu_lib.settings import Settings
 from glu_lib.study import Study, Workload
 
@@ -45,7 +46,7 @@ def tokenized_batches(
     """`num_prompts` prompts drawn by `seed`, left-padded into batches on the model's device."""
     count = min(workload.num_prompts, limit or workload.num_prompts)
     chosen = random.Random(seed).sample(prompts, count)
-    tokenizer = loaded.tokenizer
+    tokenizer = without_end(loaded.tokenizer)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
