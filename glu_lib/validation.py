@@ -15,7 +15,7 @@ from glu_lib.errors import AccessError, GluError, RecordError
 from glu_lib.evaluation import answers_do_not_fit
 from glu_lib.experiment import Experiment
 from glu_lib.identity import ModelIdentity, applied_template
-from glu_lib.models import check_memory, inspect_model
+from glu_lib.models import InspectedModel, check_architecture, check_memory, inspect_model
 from glu_lib.profiling import inconsistencies, repeat_claims
 from glu_lib.pruning import glu_layers
 from glu_lib.store import read_record
@@ -45,12 +45,14 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
             continue
         yield Finding(variant.key, True, f"can be read: {identity.source} at {identity.version[:19]}")
         try:
-            model = inspect_model(variant, identity)
-            glu_layers(model)
+            found = inspect_model(variant, identity)
+            check_architecture(variant, found.model)
+            glu_layers(found.model)
         except AccessError as error:
             yield Finding(variant.key, False, str(error))
             continue
-        yield from _answers(experiment, variant, getattr(model.config, "max_position_embeddings", None))
+        yield Finding(variant.key, True, _weights(found))
+        yield from _answers(experiment, variant, getattr(found.model.config, "max_position_embeddings", None))
         yield _disk(variant, identity)
         yield _memory(experiment, variant)
     yield from _tasks(experiment, models)
@@ -104,6 +106,15 @@ def _results_folder(folder: Path) -> Finding:
     except OSError as error:
         return Finding(str(folder), False, f"cannot be written ({error.strerror}); choose another --results-dir")
     return Finding(str(folder), True, f"can be written, {free / 1e9:.1f} GB free")
+
+
+def _weights(found: InspectedModel) -> str:
+    if found.unseen_weights:
+        return (
+            "names and shapes of its weights are only looked at when they are loaded: the hub gives no headers "
+            f"({found.unseen_weights})"
+        )
+    return "names and shapes of its weights are the model's"
 
 
 def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
