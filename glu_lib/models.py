@@ -64,7 +64,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
         # What the checkpoint lacks, or holds in another shape, transformers would draw at random and only report.
         with quiet_report():
-            model, info = with_patience(
+            with_info: Any = with_patience(
                 lambda: AutoModelForCausalLM.from_pretrained(
                     source,
                     dtype=getattr(torch, environment.dtype),
@@ -75,7 +75,8 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
                     **where,
                 )
             )
-        check_loading(variant, info)
+        model: PreTrainedModel = with_info[0]
+        check_loading(variant, with_info[1])
         check_tied(variant, model)
         check_stored(variant, model, stored_tensors(variant, identity))
     except AccessError:

@@ -100,7 +100,7 @@ def load_on_meta(model: PreTrainedModel, stored: Stored) -> dict[str, Any]:
 
     state = {name: torch.empty(tensor.shape, device="meta") for name, tensor in stored.items()}
     with quiet_report():
-        _, info = type(model).from_pretrained(
+        with_info: Any = type(model).from_pretrained(
             None,
             config=model.config,
             state_dict=state,
@@ -108,7 +108,7 @@ def load_on_meta(model: PreTrainedModel, stored: Stored) -> dict[str, Any]:
             output_loading_info=True,
             ignore_mismatched_sizes=True,
         )
-    return dict(info)
+    return dict(with_info[1])
 
 
 @contextmanager
