@@ -18,8 +18,10 @@ from glu_lib.identity import ModelIdentity, applied_template
 from glu_lib.models import InspectedModel, check_architecture, check_memory, inspect_model
 from glu_lib.profiling import inconsistencies, repeat_claims
 from glu_lib.pruning import glu_layers
+from glu_lib.results_folder import ResultsFolder
 from glu_lib.store import read_record
 from glu_lib.study import ModelVariant, Task
+from glu_lib.writing import try_to_write
 
 DEFAULT_ANSWER_TOKENS = 256  # lm-eval's, where a task does not say
 
@@ -35,7 +37,7 @@ class Finding:
 
 def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
     """Look at the results folder and its records, at the tasks of `models`, and at each model; asks the hub."""
-    yield _results_folder(experiment.settings.results_dir)
+    yield _results_folder(experiment.store)
     for variant in models:
         try:
             identity = experiment.identity(variant)
@@ -96,16 +98,15 @@ def record_claims(record: Mapping[str, Any]) -> list[Claim]:
     return [Claim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]
 
 
-def _results_folder(folder: Path) -> Finding:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    probe = existing / ".glu-write-test"
+def _results_folder(folder: ResultsFolder) -> Finding:
+    """The check that a run makes before its first case, less the making of the folder."""
     try:
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        return Finding(str(folder), False, f"cannot be written ({error.strerror}); choose another --results-dir")
-    return Finding(str(folder), True, f"can be written, {free / 1e9:.1f} GB free")
+        folder.check_usable()
+    except RecordError as error:
+        return Finding("results", False, str(error))
+    existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    return Finding(str(folder.root), True, f"can be written, {free / 1e9:.1f} GB free")
 
 
 def _weights(found: InspectedModel) -> str:
@@ -142,6 +143,11 @@ def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
             False,
             f"{missing / 1e9:.1f} GB to download, {free / 1e9:.1f} GB free in {cache}; free space or set HF_HOME",
         )
+    try:
+        if missing:
+            try_to_write(existing)
+    except OSError as error:
+        return Finding(variant.key, False, f"{cache} cannot be written ({error.strerror}); set HF_HOME")
     return Finding(variant.key, True, f"{missing / 1e6:,.1f} MB to download, {free / 1e9:.1f} GB free")
 
 
