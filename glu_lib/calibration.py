@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import AccessError
+from glu_lib.errors import AccessError, CalibrationError
 from glu_lib.evaluation import TaskLibrary
 from glu_lib.study import ModelVariant, Study
 
@@ -34,14 +34,17 @@ def calibration_batches(
     The embedded model sees its own generator's text, other models the training split of wikitext.
 
     Raises:
-        AccessError: if the data set cannot be had or is too short.
+        CalibrationError: if the data set cannot be had or is too short.
     """
     import torch
 
-    texts = _embedded_texts() if variant.is_embedded else _hub_texts(library, study, seed)
+    try:
+        texts = _embedded_texts() if variant.is_embedded else _hub_texts(library, study, seed)
+    except AccessError as error:
+        raise CalibrationError(f"calibration of model {variant.key}, which method hybrid needs: {error}") from error
     ids = list(islice(chain.from_iterable(tokenizer(text)["input_ids"] for text in texts), ROWS * ROW_TOKENS))
     if len(ids) < ROWS * ROW_TOKENS:
-        raise AccessError(
+        raise CalibrationError(
             f"calibration of model {variant.key}: the training split of {_TASK} gives {len(ids)} tokens, "
             f"{ROWS * ROW_TOKENS} are needed; use the whole data set"
         )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from glu_lib.embedded import MODEL_DIR
 from glu_lib.store import sealed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -372,3 +374,31 @@ def test_two_runs_on_one_folder_share_the_cases_out(suite):
     assert sum(measured) == 16
     assert len(list(suite.path.glob("results/individual_files/**/*.json"))) == 16
     assert not list(suite.path.glob("results/leases/*"))
+
+
+def test_only_the_calibrated_method_waits_for_its_text(suite, monkeypatch):
+    """Two levels of it wait for one text, which is asked for once; the other method's are measured."""
+    shutil.copytree(MODEL_DIR, suite.path / "saved")
+    (suite.path / "study.toml").write_text(
+        '[models.mine]\nsource = "saved"\nkind = "base"\nlevels = [40, 60]\nsuites = ["own"]\n'
+        '[suites]\nown = ["facts"]\n'
+    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    options = (
+        "--study=study.toml",
+        "--limit=4",
+        "--threads=1",
+        "--method=hybrid",
+        "--method=random",
+        "-k=mine and facts",
+    )
+    result = suite.runpytest_subprocess(*options)
+    result.assert_outcomes(passed=2, errors=1, skipped=1, deselected=result.parseoutcomes()["deselected"])
+    result.stdout.fnmatch_lines(
+        [
+            "calibration of model mine, which method hybrid needs: task wikitext: its data cannot be loaded *",
+            "blocked: 2 cases wait for the calibration text of mine (its error is above); then: pytest --lf",
+        ]
+    )
+    left = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert sorted(name.partition("[")[2] for name in left) == ["mine-p40-hybrid-facts]", "mine-p60-hybrid-facts]"]
