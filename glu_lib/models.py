@@ -16,6 +16,7 @@ from glu_lib.errors import AccessError
 from glu_lib.identity import ModelIdentity, first_line, with_patience
 from glu_lib.memory import free_bytes
 from glu_lib.study import ModelVariant
+from glu_lib.vocabulary import check_vocabulary, settle_filler
 from glu_lib.weights import check_loading, check_stored, check_tied, load_on_meta, quiet_report, stored_tensors
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         check_loading(variant, with_info[1])
         check_tied(variant, model)
         check_stored(variant, model, stored_tensors(variant, identity))
+        rows = embedding_rows(model)
+        check_vocabulary(variant, tokenizer, rows)
+        settle_filler(tokenizer, rows)
     except AccessError:
         raise
     except Exception as error:  # foreign files make transformers raise anything
@@ -112,6 +116,8 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedMo
         with torch.device("meta"):
             model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         unseen = _inspect_weights(variant, identity, model)
+        check_vocabulary(variant, tokenizer, embedding_rows(model))
+        settle_filler(tokenizer, embedding_rows(model))
     except AccessError:
         raise
     except Exception as error:  # foreign files make transformers raise anything
@@ -220,6 +226,12 @@ def _llama_config(shape: Architecture) -> PretrainedConfig:
 def count_parameters(model: Module) -> int:
     """Parameters of a model, tied ones counted once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def embedding_rows(model: PreTrainedModel) -> int:
+    """Token ids that the model has an embedding for: 0 up to this number."""
+    embedding: Any = model.get_input_embeddings()
+    return int(embedding.weight.shape[0])
 
 
 def end_tokens(model: PreTrainedModel) -> frozenset[int]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from lm_eval.models.huggingface import HFLM
+from glu_lib.scoring.checked_hflm import CheckedHFLM
 
 if TYPE_CHECKING:
     import torch
 
 
-class CountingHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no type information
+class CountingHFLM(CheckedHFLM):
     """Scores exactly as `HFLM`; `truncated_prompts` and `cut_generations` count requests since the last reset.
 
     `cut_prompts` and `cut_answers` tell it of the rows of the last generation batches, in order.

@@ -15,14 +15,16 @@ from glu_lib.errors import AccessError, GluError, RecordError
 from glu_lib.evaluation import answers_do_not_fit
 from glu_lib.experiment import Experiment
 from glu_lib.identity import ModelIdentity, applied_template
-from glu_lib.models import InspectedModel, check_architecture, check_memory, inspect_model
+from glu_lib.models import InspectedModel, check_architecture, check_memory, embedding_rows, inspect_model
 from glu_lib.profiling import inconsistencies, repeat_claims
 from glu_lib.pruning import glu_layers
 from glu_lib.results_folder import ResultsFolder
 from glu_lib.store import read_record
-from glu_lib.study import ModelVariant, Task
+from glu_lib.study import ModelVariant, Task, Workload
+from glu_lib.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
 from glu_lib.writing import try_to_write
 
+_SHOWN_TOKENS = 3
 DEFAULT_ANSWER_TOKENS = 256  # lm-eval's, where a task does not say
 
 
@@ -54,6 +56,7 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
             yield Finding(variant.key, False, str(error))
             continue
         yield Finding(variant.key, True, _weights(found))
+        yield from _tokens(experiment, variant, found)
         yield from _answers(experiment, variant, getattr(found.model.config, "max_position_embeddings", None))
         yield _disk(variant, identity)
         yield _memory(experiment, variant)
@@ -116,6 +119,44 @@ def _weights(found: InspectedModel) -> str:
             f"({found.unseen_weights})"
         )
     return "names and shapes of its weights are the model's"
+
+
+def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel) -> Iterator[Finding]:
+    """What the model's tasks and workloads need of its tokenizer, and what it has only for some texts."""
+    tokenizer, rows = found.tokenizer, embedding_rows(found.model)
+    tasks = _tasks_of(experiment, [variant])
+    batched = [
+        workload.key for workload in _workloads_of(experiment, variant) if workload.prompts and workload.batch_size > 1
+    ]
+    generated = [
+        task.key for task in tasks if experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS) is not None
+    ]
+    problems = []
+    if tasks and tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        problems.append(NO_BEGINNING)
+    elif generated and tokenizer.eos_token_id is None:
+        problems.append(f"{NO_END}: {', '.join(generated)}")
+    if batched and not has_filler(tokenizer, rows):
+        problems.append(f"{NO_FILLER}: {', '.join(batched)}")
+    yield from (Finding(variant.key, False, text) for text in problems)
+    check = TextCheck.of(tokenizer, rows)
+    if check.beyond:
+        yield Finding(
+            variant.key,
+            True,
+            f"the embedding has no row for {', '.join(sorted(check.beyond.values())[:_SHOWN_TOKENS])} of the tokenizer "
+            f"({len(check.beyond)} in all): a case with such a text will fail",
+        )
+    if check.drops_signs:
+        yield Finding(
+            variant.key, True, "the tokenizer has no UNK token and no bytes: a case with a sign it lacks will fail"
+        )
+
+
+def _workloads_of(experiment: Experiment, variant: ModelVariant) -> list[Workload]:
+    """The workloads of the suites of a model, each once."""
+    subjects = dict.fromkeys(case.subject for case in build_cases(experiment.study) if case.model == variant)
+    return [subject for subject in subjects if isinstance(subject, Workload)]
 
 
 def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
