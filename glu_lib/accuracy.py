@@ -24,8 +24,6 @@ def score_case(
     meter: EnergyMeter,
     library: TaskLibrary,
     settings: Settings,
-    *,
-    chat_template: bool,
 ) -> tuple[dict[str, Any], Evaluation]:
     """Score `task` on a model.
 
@@ -36,7 +34,6 @@ def score_case(
         meter: of the energy window.
         library: where loaded tasks are kept.
         settings: seed, limit and scorer.
-        chat_template: apply the tokenizer's template.
 
     Returns:
         The parts of a record (`score`, `energy`, `runtime`, `resumed`), and all that scoring gave. A resumed case has
@@ -56,7 +53,6 @@ def score_case(
             task,
             seed=settings.seed,
             limit=settings.limit,
-            chat_template=chat_template,
             answers=answers,
         )
     check_evaluation(task, evaluation, settings.limit)

@@ -11,7 +11,7 @@ from typing import Any
 from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.cases import CaseKind, build_cases
 from glu_lib.energy import Claim, implausible
-from glu_lib.errors import AccessError, GluError, RecordError
+from glu_lib.errors import AccessError, GluError, RecordError, TemplateError
 from glu_lib.evaluation import answers_do_not_fit
 from glu_lib.experiment import Experiment
 from glu_lib.identity import ModelIdentity, applied_template
@@ -43,7 +43,6 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
     for variant in models:
         try:
             identity = experiment.identity(variant)
-            applied_template(variant, identity, experiment.settings.chat_template)
         except AccessError as error:
             yield Finding(variant.key, False, str(error))
             continue
@@ -57,6 +56,7 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
             continue
         yield Finding(variant.key, True, _weights(found))
         yield from _tokens(experiment, variant, found)
+        yield from _templates(experiment, variant, identity)
         yield from _answers(experiment, variant, getattr(found.model.config, "max_position_embeddings", None))
         yield _disk(variant, identity)
         yield _memory(experiment, variant)
@@ -204,6 +204,16 @@ def _memory(experiment: Experiment, variant: ModelVariant) -> Finding:
     return Finding(
         variant.key, True, f"{needed / 1e9:.2f} GB of weights in {environment.dtype} fit on {environment.device}"
     )
+
+
+def _templates(experiment: Experiment, variant: ModelVariant, identity: ModelIdentity) -> Iterator[Finding]:
+    """Tasks with chat prompts on a model without a chat template, one line for all of them."""
+    for task in _tasks_of(experiment, [variant]):
+        try:
+            applied_template(task, variant, identity)
+        except TemplateError as error:
+            yield Finding(variant.key, False, str(error))
+            return
 
 
 def _answers(experiment: Experiment, variant: ModelVariant, context: int | None) -> Iterator[Finding]:

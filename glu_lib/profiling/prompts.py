@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from glu_lib.errors import MeasurementError
 from glu_lib.evaluation import TaskLibrary
 from glu_lib.models import LoadedModel, embedding_rows
+from glu_lib.scoring.added_tokens import without_end
 from glu_lib.settings import Settings
 from glu_lib.study import Study, Workload
 from glu_lib.vocabulary import NO_FILLER, TextCheck, has_filler
@@ -50,7 +51,7 @@ def tokenized_batches(
     """
     count = min(workload.num_prompts, limit or workload.num_prompts)
     chosen = random.Random(seed).sample(prompts, count)
-    tokenizer = loaded.tokenizer
+    tokenizer = without_end(loaded.tokenizer)
     tokenizer.padding_side = "left"
     rows = embedding_rows(loaded.model)
     if workload.batch_size > 1 and not has_filler(tokenizer, rows):

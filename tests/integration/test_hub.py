@@ -129,7 +129,7 @@ for source in ("karpathy/stories260K", "EN10/babyllama-tok361"):
         if key == "gsm8k" and both[0].max_length <= 256:
             continue
         found = [
-            evaluate_task(lm, library, STUDY.tasks[key], seed=1, limit=4, chat_template=False) for lm in both
+            evaluate_task(lm, library, STUDY.tasks[key], seed=1, limit=4) for lm in both
         ]
         answers = [
             [response[0] for samples in one.raw_samples.values() for sample in samples for response in sample["resps"]]
