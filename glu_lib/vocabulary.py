@@ -33,7 +33,7 @@ _SHOWN = 40  # signs of a token or a text in a message
 
 
 def check_vocabulary(variant: ModelVariant, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
-    """Refuse a tokenizer that is another model's: with words, or a BOS or EOS token, that the embedding has no row for.
+    """Refuse a tokenizer that is another model's: whose words, or BOS of each text, the embedding has no row for.
 
     Tokens that were added to a vocabulary (of images, for one) may lie beyond it: no text need have them. What a text
     has is looked at when it is encoded (`TextCheck`).
@@ -41,12 +41,9 @@ def check_vocabulary(variant: ModelVariant, tokenizer: PreTrainedTokenizerBase, 
     Raises:
         AccessError: naming the first such token.
     """
-    added = tokenizer.added_tokens_decoder
-    needed = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    optional = tokenizer.added_tokens_decoder.keys() - ({tokenizer.bos_token_id} & set(tokenizer.encode("")))
     beyond = [
-        (number, token)
-        for token, number in tokenizer.get_vocab().items()
-        if number >= rows and (number not in added or number in needed)
+        (number, token) for token, number in tokenizer.get_vocab().items() if number >= rows and number not in optional
     ]
     if beyond:
         number, token = min(beyond)

@@ -58,3 +58,13 @@ class CheckedHFLM(ChatHFLM):
         if self._text_check.beyond:
             self._text_check.check_ids(encoded[0].flatten().tolist())
         return encoded
+
+    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
+        """Score requests (strings, context tokens, continuation tokens); a context may be the prefix token alone.
+
+        Raises:
+            MeasurementError: if that is a token that the embedding has not.
+        """
+        for _, context, _ in requests:
+            self._text_check.check_ids(context[:1])
+        return super()._loglikelihood_tokens(requests, *args, **options)

@@ -151,6 +151,7 @@ class SharedPrefixLM(KeepingHFLM):
         """Score requests; `strings` are what lm-eval's own cache knows them by."""
         for request in encoded:
             check_sizes(request.context, request.continuation, self.max_length)
+            self._text_check.check_ids(request.context[:1])  # the prefix token, for one
         self.truncated_prompts += sum(request.size > self.max_length + 1 for request in encoded)
         plan = LikelihoodPlan(encoded, self.max_length)
         self.distinct_tokens += plan.distinct_tokens()

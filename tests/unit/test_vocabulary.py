@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from glu_lib.calibration import calibration_batches
@@ -55,7 +56,7 @@ def load(folder):
 
 def score(loaded, task, scorer):
     lm = wrap_model(loaded.model, loaded.tokenizer, batch_size=4, scorer=scorer)
-    found = evaluate_task(lm, LIBRARY, STUDY.tasks[task], seed=1, limit=4, chat_template=False)
+    found = evaluate_task(lm, LIBRARY, STUDY.tasks[task], seed=1, limit=4)
     return [(value.metric, value.value) for value in found.metrics]
 
 
@@ -137,11 +138,20 @@ def words(**tokens):
     return fast(backend, **tokens)
 
 
-@pytest.mark.parametrize("name", ["bos_token", "eos_token"])
-def test_an_added_token_beyond_the_embedding_is_refused_where_every_text_needs_it(name):
-    check_vocabulary(STUDY.models["nano"], words(pad_token="<image>"), 3)
+def test_a_bos_beyond_the_embedding_is_refused_where_every_text_begins_with_it():
+    tokenizer = words(bos_token="<new>")
+    check_vocabulary(STUDY.models["nano"], tokenizer, 3)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<new> $A", special_tokens=[("<new>", 3)])
     with pytest.raises(AccessError, match=r"the first is '<new>', id 3\); take the tokenizer that belongs to these"):
-        check_vocabulary(STUDY.models["nano"], words(**{name: "<new>"}), 3)
+        check_vocabulary(STUDY.models["nano"], tokenizer, 3)
+
+
+@pytest.mark.parametrize("scorer", Scorer)
+def test_a_bos_beyond_the_embedding_is_refused_where_a_text_has_no_context(saved, scorer):
+    loaded, nano = load(saved(bos_token="<new>", eos_token="<eos>")), load(MODEL_DIR)
+    assert score(loaded, "facts", scorer) == score(nano, "facts", scorer)
+    with pytest.raises(MeasurementError, match=r"a text has the token '<new>' \(id 552\), the embedding has 552 rows"):
+        score(loaded, "narrative", scorer)
 
 
 def test_an_added_token_beyond_the_embedding_is_refused_in_a_text():
