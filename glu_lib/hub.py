@@ -11,7 +11,7 @@ from glu_lib.analysis import consolidate, headline_tables, write_tables
 from glu_lib.cases import Pruning
 from glu_lib.errors import AccessError, RecordError
 from glu_lib.experiment import Experiment
-from glu_lib.report import markdown_name, markdown_table
+from glu_lib.report import markdown_name, markdown_table, number
 from glu_lib.study import ModelVariant
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
         pipeline_tag="text-generation",
         tags=["pruning", "glu", "width-pruning", "optipfair"],
         model_name=repo_id.rpartition("/")[2],
-        eval_results=[_eval_result(row) for row in rows] or None,
+        eval_results=[_eval_result(row) for row in rows if row["value"] is not None] or None,  # metadata hold numbers
     )
     lines = [
         f"---\n{data.to_yaml()}\n---",
@@ -100,7 +100,7 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
     if rows:
         scores = "\n".join(
             f"| {' | '.join(map(markdown_name, (row['subject'], row['metric'])))} "
-            f"| {_shown(row['baseline'])} | {_shown(row['value'])} |"
+            f"| {_shown(row['baseline'])} | {number.score(row) if row.get('is_collapsed') else _shown(row['value'])} |"
             for row in rows
         )
         lines.append(f"| task | metric | unpruned | pruned |\n|---|---|---|---|\n{scores}")
@@ -152,7 +152,7 @@ def _eval_result(row: dict[str, Any]) -> EvalResult:
 
 
 def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _own_files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:

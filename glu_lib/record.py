@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from glu_lib.cases import Case
 from glu_lib.environment import Environment
 from glu_lib.errors import MeasurementError, RecordError
-from glu_lib.evaluation import Evaluation, MetricValue
+from glu_lib.evaluation import Evaluation
 from glu_lib.pruning import PruningResult
 from glu_lib.study import PromptFormat, Task
 
@@ -49,17 +48,19 @@ def build_record(
 
 
 def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
-    """Headline metric with its meaning, and every value lm-eval reported; finite numbers or null."""
-    headline = _finite(evaluation.headline)
+    """Headline metric with its meaning, and every value lm-eval reported; finite numbers or null.
+
+    A collapsed value is null, `is_collapsed` and its logarithm (`log_value`) stand beside it.
+    """
     return {
-        "headline": headline
+        "headline": evaluation.headline.recorded()
         | {
             "label": task.metric.label,
             "higher_is_better": task.metric.higher_is_better,
             "chance": task.metric.chance,
         },
         "num_fewshot": evaluation.num_fewshot,
-        "metrics": [_finite(value) for value in evaluation.metrics],
+        "metrics": [value.recorded() for value in evaluation.metrics],
         "task_versions": evaluation.task_versions,
         "truncated_prompts": evaluation.truncated_prompts,
         "cut_generations": evaluation.cut_generations,
@@ -84,7 +85,7 @@ def prompt_format(record: Mapping[str, Any]) -> PromptFormat:
 
 
 def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> None:
-    """Let pass only a complete and finite measurement.
+    """Let pass only a complete measurement whose headline is finite or has collapsed.
 
     Raises:
         MeasurementError: naming what is missing or impossible.
@@ -95,7 +96,7 @@ def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> N
         )
     if limit is not None and evaluation.count > limit * len(evaluation.task_versions):
         raise MeasurementError(f"task {task.key}: {evaluation.count} samples were scored, --limit {limit} was asked")
-    if not math.isfinite(evaluation.headline.value):
+    if not math.isfinite(evaluation.headline.value) and not evaluation.headline.is_collapsed:
         raise MeasurementError(
             f"task {task.key}: {task.metric.label} is {evaluation.headline.value}; "
             "lm-eval's aggregation of these samples is no number; score more of them, or choose another metric"
@@ -114,10 +115,3 @@ def check_energy(energy: dict[str, Any]) -> None:
             raise MeasurementError(f"energy of {name} is missing without a reason; report this as a bug")
         if part["energy_j"] is not None and not part["energy_j"] > 0:
             raise MeasurementError(f"energy of {name} is {part['energy_j']} J; it must be above 0 or null")
-
-
-def _finite(value: MetricValue) -> dict[str, Any]:
-    return {
-        name: None if isinstance(field, float) and not math.isfinite(field) else field
-        for name, field in asdict(value).items()
-    }

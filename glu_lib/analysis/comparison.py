@@ -11,6 +11,7 @@ from typing import Any
 from glu_lib.analysis.published import PUBLISHED_DIR
 from glu_lib.analysis.table import COLUMNS
 from glu_lib.architecture import format_ratio
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY, Method
 
 ACCURACY_TABLE = "glu_lib/published/accuracy.csv"
@@ -53,19 +54,19 @@ class Beside:
 def beside(rows: Iterable[Row]) -> list[Beside]:
     """Own scores beside the published ones, in the order of `rows`; headline metrics and all others that have one.
 
-    The published levels were pruned by PPM without a divisor: other rows are left out, as are scores of sub-tasks and
-    those that were prompted otherwise (`unlike` names them): the study's prompts were plain text, with the built-in
-    study's numbers of examples.
+    The published levels were pruned by PPM without a divisor: other rows are left out, as are scores of sub-tasks, and
+    those that were prompted otherwise or have collapsed (`unlike` names them): the study's prompts were plain text,
+    with the built-in study's numbers of examples.
     """
-    return [_beside(row, other) for row, other in _counterparts(rows) if not _prompted_otherwise(row, other)]
+    return [_beside(row, other) for row, other in _counterparts(rows) if not _cannot_stand_beside(row, other)]
 
 
 def unlike(rows: Iterable[Row]) -> list[str]:
-    """One line per model and task that was published, but prompted otherwise: its scores are not set side by side."""
+    """One line per model and task that was published, but prompted otherwise, and per level that has collapsed."""
     lines = (
         f"{row['model']}: {row['subject']} is not compared: {how}"
         for row, other in _counterparts(rows)
-        if (how := _prompted_otherwise(row, other))
+        if (how := _cannot_stand_beside(row, other))
     )
     return list(dict.fromkeys(lines))
 
@@ -76,6 +77,14 @@ def _counterparts(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
     for row in filter(_is_comparable, rows):
         if other := published.get(_measured(row)):
             yield row, other
+
+
+def _cannot_stand_beside(row: Row, other: Row) -> str:
+    """Why two scores have no difference that could be told; empty if they have one."""
+    if (how := _prompted_otherwise(row, other)) or not row.get("is_collapsed"):
+        return how
+    value = f"the published {row['metric']} is {other['value']:.4g}"
+    return f"at p{row['percent']} it has collapsed (above {LIMIT_TEXT}, or infinite), {value}"
 
 
 def _prompted_otherwise(row: Row, other: Row) -> str:
@@ -163,7 +172,7 @@ def _measured(row: Row) -> tuple[Any, ...]:
 def _is_comparable(row: Row) -> bool:
     return (
         row["kind"] == "accuracy"
-        and row["value"] is not None
+        and (row["value"] is not None or bool(row.get("is_collapsed")))
         and row["divisor"] is None
         and row["method"] in (None, Method.PPM)
     )

@@ -25,9 +25,9 @@ class Conclusions:
 
     `rows` is the tidy table with its significance, `problems` names records and samples that could not be used,
     `untested` the changes that were not tested for another reason, `unlike` the tasks that were prompted otherwise than
-    the published ones, `headers` are the records' case, done key, environment and timing. Claims over several tasks
-    (`curves`, `correlations`, `trade_offs`) are made per model of the levels pruned by PPM without a divisor, from
-    complete runs where there are any.
+    the published ones and the levels that have collapsed, `headers` are the records' case, done key, environment and
+    timing. Claims over several tasks (`curves`, `correlations`, `trade_offs`) are made per model of the levels pruned
+    by PPM without a divisor, from complete runs where there are any.
     """
 
     rows: tuple[Row, ...]

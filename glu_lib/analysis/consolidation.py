@@ -14,6 +14,7 @@ from glu_lib.analysis.alignment import turns
 from glu_lib.analysis.soundness import MALFORMED, check_record, check_rows
 from glu_lib.analysis.table import COLUMNS
 from glu_lib.errors import RecordError, one_line
+from glu_lib.evaluation.collapse import read_recorded
 from glu_lib.record import prompt_format
 from glu_lib.settings import Weights
 from glu_lib.store import Store, read_record
@@ -168,7 +169,8 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for value in score["metrics"]:
             is_headline = all(value[name] == headline[name] for name in ("task", "metric", "filter"))
             meaning = {name: headline[name] for name in ("higher_is_better", "chance")} if is_headline else {}
-            named = {name: value[name] for name in ("task", "metric", "filter", "value", "stderr")}
+            named = {name: value[name] for name in ("task", "metric", "filter")}
+            named |= read_recorded(value, higher_is_better=meaning.get("higher_is_better"))
             cut = {name: score.get(name) for name in ("truncated_prompts", "cut_generations")}
             yield {**named, **cut, **prompted, "n": value["count"], "is_headline": is_headline, **meaning}
     for name, summary in (record.get("profile") or {}).items():
@@ -201,7 +203,8 @@ def _comparable(record: dict[str, Any]) -> str:
 def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
     """Add to each row the value of its unpruned baseline and the change against it, where there is one.
 
-    delta = value - baseline; relative_delta = delta / baseline (None for a baseline of 0).
+    delta = value - baseline; relative_delta = delta / baseline (None for a baseline of 0). A collapsed value has a
+    baseline, but no change in numbers; a collapsed baseline is none.
     """
     baselines = {
         _place(comparable, row): row["value"] for comparable, rows in groups for row in rows if row["percent"] == 0
@@ -209,7 +212,9 @@ def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[
     for comparable, rows in groups:
         for row in rows:
             baseline = baselines.get(_place(comparable, row))
-            if baseline is not None and row["value"] is not None:
+            if baseline is not None and row["is_collapsed"]:
+                row["baseline"] = baseline
+            elif baseline is not None and row["value"] is not None:
                 delta = row["value"] - baseline
                 relative = delta / baseline if baseline else math.inf
                 row |= {

@@ -17,8 +17,9 @@ from glu_lib.errors import RecordError
 from glu_lib.store import Store, read_record
 
 BASELINE = "this is the baseline"
-_STATISTICS = 2  # raised when a test or an interval is computed otherwise: what is remembered then counts no more
+_STATISTICS = 3  # raised when a test or an interval is computed otherwise: what is remembered then counts no more
 NO_BASELINE = "p0 of the same measurement is missing; run it"
+COLLAPSED_BASELINE = "p0 itself has collapsed, so that there is nothing to compare with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +161,13 @@ def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resam
 
 def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> Items | str:
     """The items of a row's baseline: the p0 of its (model, task, limit), if consolidation found it comparable."""
+    unpruned = [other for other in group if other["percent"] == 0]
     if row["baseline"] is not None:
-        for other in group:
-            if other["percent"] == 0 and other["value"] == row["baseline"]:
+        for other in unpruned:
+            if other["value"] == row["baseline"]:
                 return items[other["record"]]
-    return f"{row['case']}: {NO_BASELINE}"
+    has_collapsed = any(other.get("is_collapsed") for other in unpruned)
+    return f"{row['case']}: {COLLAPSED_BASELINE if has_collapsed else NO_BASELINE}"
 
 
 def _all_levels(items: Sequence[Items | str]) -> Pairs | None:

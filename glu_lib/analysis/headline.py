@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from glu_lib.analysis.significance import ALPHA, is_significant
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
 AT_CHANCE = "° cannot be told from guessing"
+HAS_COLLAPSED = f"collapsed: above {LIMIT_TEXT}, or infinite (∞); worse than every finite score"
 # A workload's figures as they are printed: what it is, and its unit.
 WORKLOAD_FIGURES = {
     "energy_per_token_j": ("joules per token, gross", "J"),
@@ -51,10 +53,11 @@ class HeadlineTable:
 
     @property
     def legend(self) -> list[str]:
-        """What the marks of its cells mean; empty without marks."""
+        """What the marks and words of its cells mean; empty without any."""
         rows = self.cells.values()
         lines = [SIGNIFICANT] if any(map(is_significant, rows)) else []
-        return lines + ([AT_CHANCE] if any(row.get("is_at_chance") for row in rows) else [])
+        lines += [AT_CHANCE] if any(row.get("is_at_chance") for row in rows) else []
+        return lines + ([HAS_COLLAPSED] if any(row.get("is_collapsed") for row in rows) else [])
 
     @property
     def notes(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,8 +12,10 @@ import numpy as np
 
 from glu_lib.errors import RecordError
 from glu_lib.evaluation.bootstrap import f1_scores, matthews_correlations
+from glu_lib.evaluation.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
 
 _TOLERANCE = 1e-6  # of the recorded value: catches another aggregation, lets another order of summation pass
+_MINUS_INFINITY = "-inf"  # how samples write the log-likelihood of a text with a token of probability 0
 _SHOWN = 60  # characters of a foreign value in a message
 
 
@@ -124,7 +126,7 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
         hashes=tuple(sample["doc_hash"] for sample in mine),
         terms=terms,
         subtasks=subtasks,
-        weights=_weights(case, aggregation, terms, subtasks, headline["value"]),
+        weights=_weights(case, aggregation, terms, subtasks, headline),
     )
 
 
@@ -173,8 +175,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
+def _is_log_likelihood(value: Any) -> bool:
+    return _is_number(value) or value == _MINUS_INFINITY
+
+
 def _is_weighted(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[1] > 0
+    is_two = isinstance(value, list) and len(value) == 2
+    return is_two and _is_log_likelihood(value[0]) and _is_number(value[1]) and value[1] > 0
 
 
 def _is_pair(value: Any) -> bool:
@@ -185,6 +192,14 @@ def _is_flags(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(flag, bool) for flag in value)
 
 
+def _log_likelihood(value: float | str) -> float:
+    return LOWEST_LOG_LIKELIHOOD if isinstance(value, str) else max(value, LOWEST_LOG_LIKELIHOOD)
+
+
+def _with_weight(value: list[Any]) -> list[float]:
+    return [_log_likelihood(value[0]), value[1]]
+
+
 def _one_hot(value: list[int]) -> list[float]:
     return [float(place == 2 * value[0] + value[1]) for place in range(4)]
 
@@ -193,27 +208,43 @@ def _one_hot(value: list[int]) -> list[float]:
 _SHAPES: tuple[tuple[Callable[[str, Any], bool], Aggregation, Callable[[Any], Sequence[float]]], ...] = (
     (lambda name, value: name == "mcc" and _is_pair(value), Aggregation.MCC, _one_hot),
     (lambda name, value: name == "f1" and _is_pair(value), Aggregation.F1, _one_hot),
-    (lambda name, value: name == "bits_per_byte" and _is_weighted(value), Aggregation.BITS_PER_BYTE, tuple),
-    (lambda name, value: name.endswith("perplexity") and _is_weighted(value), Aggregation.PERPLEXITY, tuple),
-    (lambda name, value: name == "perplexity" and _is_number(value), Aggregation.PERPLEXITY, lambda value: (value, 1)),
+    (lambda name, value: name == "bits_per_byte" and _is_weighted(value), Aggregation.BITS_PER_BYTE, _with_weight),
+    (lambda name, value: name.endswith("perplexity") and _is_weighted(value), Aggregation.PERPLEXITY, _with_weight),
+    (
+        lambda name, value: name == "perplexity" and _is_log_likelihood(value),
+        Aggregation.PERPLEXITY,
+        lambda value: (_log_likelihood(value), 1),
+    ),
     (lambda _, value: _is_flags(value), Aggregation.RATIO, lambda value: (sum(value), len(value))),
     (lambda _, value: _is_number(value), Aggregation.RATIO, lambda value: (value, 1)),
 )
 
 
 def _weights(
-    case: str, aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, recorded: float
+    case: str, aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, headline: Mapping[str, Any]
 ) -> np.ndarray:
     """Weights of the sub-tasks (sub-tasks,) with which the items give the recorded value."""
     sizes = np.bincount(subtasks).astype(float)
     for weights in (sizes, np.ones_like(sizes)):
         value = _score(aggregation, terms, subtasks, weights)
-        if abs(value - recorded) <= _TOLERANCE * max(1.0, abs(recorded)):
+        if _is_recorded(value, headline):
             return weights
+    said = "a collapse" if headline["value"] is None else f"{headline['value']:.6g}"
     raise RecordError(
-        f"{case}: its items give {_score(aggregation, terms, subtasks, sizes):.6g}, the record says {recorded:.6g}; "
+        f"{case}: its items give {_score(aggregation, terms, subtasks, sizes):.6g}, the record says {said}; "
         "this aggregation cannot be paired: compare the scores alone"
     )
+
+
+def _is_recorded(value: float, headline: Mapping[str, Any]) -> bool:
+    """Whether a score is the one that the record holds; a collapsed one is compared by its logarithm, if it has any."""
+    recorded = headline["value"]
+    if headline.get("is_collapsed"):
+        logarithm = headline["log_value"]
+        if value <= LIMIT or logarithm is None or math.isinf(value):
+            return value > LIMIT
+        value, recorded = math.log(value), logarithm
+    return bool(abs(value - recorded) <= _TOLERANCE * max(1.0, abs(recorded)))
 
 
 def _score(aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, weights: np.ndarray) -> float:

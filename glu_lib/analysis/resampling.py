@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.errors import RecordError
+from glu_lib.evaluation.collapse import LIMIT
 
 RESAMPLES = 10_000
 SEED = 0
@@ -35,8 +37,11 @@ def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = SE
     independent items than there are (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 8;
     Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
 
+    A perplexity that has collapsed, as a whole or in some resamples, counts as `collapse.LIMIT`: worse than all others,
+    and equal to every other one that has.
+
     Raises:
-        RecordError: if there are fewer than `FEWEST_ITEMS` items or a resample has no finite score.
+        RecordError: if there are fewer than `FEWEST_ITEMS` items or a score is not defined for a resample.
     """
     if pairs.terms.shape[1] < FEWEST_ITEMS:
         raise RecordError(
@@ -45,7 +50,7 @@ def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = SE
     rng = np.random.default_rng(seed)
     scores = _cluster_scores(pairs, resamples, rng) if by_clusters(pairs) else _item_scores(pairs, resamples, rng)
     if not np.isfinite(scores).all():
-        raise RecordError(f"{pairs.cases[-1]}: a resample has no finite score; compare the scores alone")
+        raise RecordError(f"{pairs.cases[-1]}: a resample has no score; compare the scores alone")
     return scores
 
 
@@ -53,8 +58,14 @@ def percentile_interval(values: np.ndarray) -> tuple[float, float]:
     """The two-sided 95 % percentile interval of bootstrap values (resamples,) (Efron and Tibshirani, 1993, chapter 13).
 
     It keeps its meaning under any monotone change of scale, so that it is the same for a perplexity and its logarithm.
+    Where some values are infinite it ends at one of the values: between a number and infinity there is none.
     """
     tail = (1 - CONFIDENCE) / 2
+    if np.isinf(values).any():
+        ordered = np.sort(values)
+        return float(ordered[math.ceil(tail * len(ordered)) - 1]), float(
+            ordered[math.ceil((1 - tail) * len(ordered)) - 1]
+        )
     low, high = np.quantile(values, (tail, 1 - tail))
     return float(low), float(high)
 
@@ -78,16 +89,22 @@ def _item_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> np.n
         done = 0
         for sums in _resampled_sums(rows, resamples, rng):
             part = slice(done, done + len(sums))
-            total[part] += weight * pairs.aggregation.score(sums.reshape(-1, models, terms))
+            total[part] += weight * _scored(pairs, sums.reshape(-1, models, terms))
             done += len(sums)
     scores: np.ndarray = total / pairs.weights.sum()
+    return scores
+
+
+def _scored(pairs: Pairs, sums: np.ndarray) -> np.ndarray:
+    """Sums of terms (…, terms) to scores (…), none above the limit of what tables hold."""
+    scores: np.ndarray = np.minimum(pairs.aggregation.score(sums), LIMIT)
     return scores
 
 
 def _cluster_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Scores (resamples, models) of resampled sub-tasks: Σ weight·score / Σ weight over the drawn ones."""
     groups = [pairs.terms[:, pairs.subtasks == number].sum(axis=1) for number in range(len(pairs.weights))]
-    scores = pairs.aggregation.score(np.stack(groups))  # (sub-tasks, models)
+    scores = _scored(pairs, np.stack(groups))  # (sub-tasks, models)
     rows = np.column_stack([pairs.weights[:, None] * scores, pairs.weights])
     sums = np.concatenate(list(_resampled_sums(rows, resamples, rng)))
     means: np.ndarray = sums[:, :-1] / sums[:, -1:]

@@ -20,6 +20,7 @@ from glu_lib.analysis.resampling import (
     resampled_scores,
     two_sided_p,
 )
+from glu_lib.evaluation.collapse import LIMIT
 
 ALPHA = 0.05  # a change with a smaller adjusted p is called one
 
@@ -37,12 +38,13 @@ class Comparison:
     """A level against its baseline on the same items.
 
     `delta` is the level's score minus the baseline's, `delta_low` and `delta_high` its 95 % interval, `p` the
-    two-sided p-value of 'no change', `pairs` the number of items compared.
+    two-sided p-value of 'no change', `pairs` the number of items compared. `delta`, or an end of its interval, is None
+    where a perplexity has collapsed: a change beyond `collapse.LIMIT`.
     """
 
-    delta: float
-    delta_low: float
-    delta_high: float
+    delta: float | None
+    delta_low: float | None
+    delta_high: float | None
     p: float
     test: str
     pairs: int
@@ -52,7 +54,8 @@ def compare(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = SEED) -> Co
     """Compare two models on the same items.
 
     A share of right answers of one task: exact McNemar test, interval of Bonett and Price. Everything else: the
-    bootstrap of `resampled_scores`, with its percentile interval and its p-value, which agree with each other.
+    bootstrap of `resampled_scores`, with its percentile interval and its p-value, which agree with each other. There a
+    perplexity that has collapsed is worse than every one that has not, by how much it does not matter.
 
     Args:
         pairs: the baseline and the level, in this order.
@@ -60,19 +63,31 @@ def compare(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = SEED) -> Co
         seed: of the bootstrap; the same seed gives the same figures.
 
     Raises:
-        RecordError: if there are too few items for a bootstrap, or it meets a score that is not finite.
+        RecordError: if there are too few items for a bootstrap, or it meets a score that is not defined.
     """
-    baseline, value = pairs.scores
-    delta, count = float(value - baseline), pairs.terms.shape[1]
+    baseline, value = map(float, pairs.scores)
+    delta, count = _tellable(value - baseline), pairs.terms.shape[1]
     if pairs.is_binary and not pairs.is_group:
         gained, lost = _discordant(pairs)
         low, high = paired_share_interval(gained, lost, count)
         return Comparison(delta, low, high, mcnemar_p(gained, lost), Procedure.MCNEMAR, count)
     scores = resampled_scores(pairs, resamples=resamples, seed=seed)
-    deltas = scores[:, 1] - scores[:, 0]
+    deltas = _deltas(scores)
     low, high = percentile_interval(deltas)
     test = Procedure.CLUSTER if by_clusters(pairs) else Procedure.PAIRED
-    return Comparison(delta, low, high, two_sided_p(deltas), test, count)
+    return Comparison(delta, _tellable(low), _tellable(high), two_sided_p(deltas), test, count)
+
+
+def _deltas(scores: np.ndarray) -> np.ndarray:
+    """Changes (resamples,) of scores (resamples, 2): infinite to or from a collapsed one, 0 from one to another."""
+    before, after = scores.T
+    deltas = np.where(after >= LIMIT, np.inf, np.where(before >= LIMIT, -np.inf, after - before))
+    return np.where((after >= LIMIT) & (before >= LIMIT), 0.0, deltas)
+
+
+def _tellable(delta: float) -> float | None:
+    """A change that tables can hold, None for one to or from a collapsed value."""
+    return delta if abs(delta) < LIMIT else None
 
 
 def mcnemar_p(gained: int, lost: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,11 +13,10 @@ from glu_lib.analysis.table import COUNTS, FLAGS, NUMBERS, TEXTS
 from glu_lib.cases import CaseKind
 from glu_lib.done_key import SCHEMA_VERSION
 from glu_lib.errors import RecordError, one_line
+from glu_lib.evaluation.collapse import LIMIT
 
 # What reading a value of another shape raises; a record's text decides which, so all of it is one case.
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
-# Beyond this no score or joule lies, and squares of ratios still fit in a float.
-_LARGEST = 1e60
 _LARGEST_COUNT = 2**62  # tables keep counts in 64 bits
 _LONGEST_TEXT = 500  # characters
 _FORMULA = ("=", "+", "-", "@")
@@ -71,12 +71,23 @@ def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
             value = row[column]
             if value is not None and not _is_possible(value):
                 raise RecordError(f"{column} is {_shown(value)}, not a finite number; run the case again")
+        _check_collapse(row)
         if row["chance"] is not None and not 0 <= row["chance"] <= 1:
             raise RecordError(f"chance is {_shown(row['chance'])}, not a share from 0 to 1; run the case again")
         for column in COUNTS:
             value = row[column]
             if value is not None and not (type(value) is int and -_LARGEST_COUNT <= value <= _LARGEST_COUNT):
                 raise RecordError(f"{column} is {_shown(row[column])}, not a count; run the case again")
+
+
+def _check_collapse(row: Mapping[str, Any]) -> None:
+    """A collapsed value is none that tables could hold: it stands as its logarithm, above that of the limit."""
+    logarithm = row["log_value"]
+    if row["is_collapsed"] and (row["value"] is not None or row["higher_is_better"]):
+        told = "a score of which higher is better" if row["higher_is_better"] else f"value {_shown(row['value'])}"
+        raise RecordError(f"is_collapsed is true of {told}; run the case again")
+    if logarithm is not None and not (row["is_collapsed"] and logarithm > math.log(LIMIT)):
+        raise RecordError(f"log_value is {_shown(logarithm)}, not one of a collapsed value; run the case again")
 
 
 def has_its_types(found: Any) -> bool:
@@ -133,7 +144,7 @@ def _check_number(name: str, value: Any) -> None:
 
 def _is_possible(value: Any) -> bool:
     # JSON gives plain types, and NaN lies in no range.
-    return type(value) in _NUMBER and -_LARGEST <= value <= _LARGEST
+    return type(value) in _NUMBER and -LIMIT <= value <= LIMIT
 
 
 def _shown(value: Any) -> str:

@@ -34,6 +34,8 @@ COLUMNS = (
     "higher_is_better",
     "chance",
     "value",
+    "is_collapsed",
+    "log_value",
     "stderr",
     "interval_low",
     "interval_high",
@@ -80,7 +82,7 @@ TEXTS = frozenset(
     }
     | {"weights", "dtype", "device", "run", "git_commit", "started_at", "record"}
 )
-FLAGS = frozenset({"is_headline", "higher_is_better", "is_at_chance"})
+FLAGS = frozenset({"is_headline", "higher_is_better", "is_collapsed", "is_at_chance"})
 COUNTS = frozenset(
     {"percent", "divisor", "width", "parameters", "n", "limit", "pairs"}
     | {"truncated_prompts", "cut_generations", "num_fewshot"}

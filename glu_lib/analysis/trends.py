@@ -12,6 +12,7 @@ import numpy as np
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, SEED, percentile_interval, resampled_scores
 from glu_lib.errors import RecordError
+from glu_lib.evaluation.collapse import LIMIT
 
 # How much of its baseline a task may lose per 1.0x of expansion ratio removed and still be called robust.
 MARGIN = 0.05
@@ -76,9 +77,12 @@ def relative_score(row: Row) -> float | None:
 
     It is not corrected for chance: a choice of four that falls from 0.5 to guessing has 0.5, not 0, and one that
     guessed from the start keeps 1. Correcting would divide by the baseline's distance from chance, which is about 0 for
-    the tasks in question. None where there is no baseline, or it is not above 0.
+    the tasks in question. A collapsed value has 0: baseline / value is below any number that could be told. None where
+    there is no baseline, or it is not above 0.
     """
     value, baseline = row["value"], row["baseline"]
+    if baseline is not None and baseline > 0 and row.get("is_collapsed"):
+        return 0.0
     if value is None or baseline is None or baseline <= 0:
         return None
     if row["higher_is_better"]:
@@ -194,14 +198,14 @@ def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def _item_interval(
     removed: np.ndarray, baseline: Row, pairs: Pairs, resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    """Percentile interval of the slope; None where a resample has no score in units of its own baseline."""
+    """Percentile interval of the slope; None where a resample's own baseline is no unit: not above 0, or collapsed."""
     try:
         scores = resampled_scores(pairs, resamples=resamples, seed=seed)
     except RecordError:
         return None
     first = scores[:, :1]
     unit, value = (first, scores) if baseline["higher_is_better"] else (scores, first)
-    if not (unit > 0).all():
+    if not (unit > 0).all() or (first >= LIMIT).any():
         return None
     return percentile_interval(_slopes(removed, value / unit))
 

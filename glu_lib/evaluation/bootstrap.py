@@ -8,25 +8,35 @@ noise of the replicates: 1 / sqrt(2·iterations), relative.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from glu_lib.evaluation.collapse import exp
 
 _CHUNK = 1 << 22  # numbers drawn at a time
 _SEED = 0
 
 
 def perplexity_stderr(logprobs: np.ndarray, iterations: int) -> float:
-    """Standard error of exp(-mean) over log-probabilities (n,)."""
+    """Standard error of exp(-mean) over log-probabilities (n,); infinite where it is beyond the largest float.
+
+    Computed in units of the largest replicate, exp(m)·sd(exp(log - m)), so that only the result can overflow.
+    """
     rng = np.random.default_rng(_SEED)
     size = len(logprobs)
     step = max(1, _CHUNK // size)
     replicates = [
-        np.exp(-logprobs[rng.integers(size, size=(min(step, iterations - start), size))].mean(axis=1))
+        -logprobs[rng.integers(size, size=(min(step, iterations - start), size))].mean(axis=1)
         for start in range(0, iterations, step)
     ]
-    return float(np.concatenate(replicates).std(ddof=1))
+    logs = np.concatenate(replicates)
+    largest = float(logs.max())
+    if largest == math.inf:  # a token of probability 0
+        return math.inf
+    return exp(largest) * float(np.exp(logs - largest).std(ddof=1))
 
 
 def label_stderr(statistic: Callable[[np.ndarray], np.ndarray], pairs: np.ndarray, iterations: int) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glu_lib.errors import MeasurementError, NotFiniteError, RecordError
-from glu_lib.evaluation.results import Evaluation, compact, headline, metric_values
+from glu_lib.evaluation.results import Evaluation, compact, headline, json_value, metric_values
 from glu_lib.evaluation.sample_checks import check_samples
 from glu_lib.evaluation.shortcuts import lm_eval_shortcuts
 from glu_lib.evaluation.task_library import TaskLibrary
@@ -107,8 +107,8 @@ def evaluate_task(
         truncated_prompts=lm.truncated_prompts,
         cut_generations=lm.cut_generations,
         batch_size=lm.batch_size,
-        results=results,
-        raw_samples=raw_samples,
+        results=json_value(results),
+        raw_samples=json_value(raw_samples),
     )
 
 

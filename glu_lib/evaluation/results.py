@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from glu_lib.errors import MeasurementError
+from glu_lib.evaluation.collapse import LIMIT, Overflowed, as_recorded, is_unbounded
 from glu_lib.study import Task
 
 _STDERR = "_stderr"
@@ -16,7 +18,10 @@ _STDERR = "_stderr"
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """One number lm-eval reports: of which (sub-)task, metric and filter; stderr None where it has none."""
+    """One number lm-eval reports: of which (sub-)task, metric and filter; stderr None where it has none.
+
+    `is_collapsed`: lower is better, and `value` is infinite or above what tables can hold (see `collapse`).
+    """
 
     task: str
     metric: str
@@ -24,6 +29,11 @@ class MetricValue:
     value: float
     stderr: float | None
     count: int
+    is_collapsed: bool = False
+
+    def recorded(self) -> dict[str, Any]:
+        """What a record holds of it: finite numbers or null; of a collapsed value the logarithm."""
+        return asdict(self) | as_recorded(self.value, self.stderr, is_collapsed=self.is_collapsed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ class Evaluation:
     `count` is the number of samples scored, `expected` the number asked for. `num_fewshot` is the number of examples
     that lm-eval's tasks used. `truncated_prompts` and
     `cut_generations` are requests that did not fit, `batch_size` is what fitted into memory. `results`
-    and `raw_samples` are lm-eval's own, for its own files.
+    and `raw_samples` are lm-eval's own, for its own files (`json_value`).
     """
 
     headline: MetricValue
@@ -63,10 +73,17 @@ def metric_values(results: dict[str, Any]) -> Iterator[MetricValue]:
                 task=name,
                 metric=metric,
                 filter=filter_name,
-                value=float(value),
+                value=value if isinstance(value, Overflowed) else float(value),
                 stderr=float(stderr) if isinstance(stderr, int | float) else None,
                 count=_count(results, name),
+                is_collapsed=bool(value > LIMIT) and _lower_is_better(results, name, metric),
             )
+
+
+def _lower_is_better(results: dict[str, Any], name: str, metric: str) -> bool:
+    """lm-eval's word on it; where it has none (parts of a group that differ), by the metric's name."""
+    higher = results.get("higher_is_better", {}).get(name, {}).get(metric)
+    return is_unbounded(metric) if higher is None else not higher
 
 
 def _count(results: dict[str, Any], name: str) -> int:
@@ -97,14 +114,22 @@ def headline(task: Task, metrics: tuple[MetricValue, ...]) -> MetricValue:
 def compact(task: str, sample: dict[str, Any]) -> dict[str, Any]:
     """What pairing and auditing need of a sample; the prompt is named by its hash."""
     kept = {"task": task, "doc_id": sample["doc_id"], "filter": sample["filter"]}
-    kept |= {name: _plain(sample[name]) for name in sample["metrics"]}
+    kept |= {name: json_value(sample[name]) for name in sample["metrics"]}
     kept["target"] = sample["target"]
-    kept["answers"] = sample["filtered_resps"]
+    kept["answers"] = json_value(sample["filtered_resps"])
     return kept | {name: sample[name] for name in ("doc_hash", "prompt_hash", "target_hash")}
 
 
-def _plain(value: Any) -> Any:
-    """NumPy scalars as Python's, in pairs and lists too: lm-eval's mcc and f1 hold numpy.int64, which is no JSON."""
+def json_value(value: Any) -> Any:
+    """A value of lm-eval's as JSON has it, in lists and dictionaries too; what is neither stays as it is.
+
+    NumPy's scalars become Python's (mcc and f1 hold numpy.int64); an infinite number, which JSON does not have, becomes
+    the text "-inf" or "inf".
+    """
     if isinstance(value, np.generic):
-        return value.item()
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return json_value(value.item())
+    if isinstance(value, float) and math.isinf(value):
+        return str(float(value))
+    if isinstance(value, dict):
+        return {name: json_value(item) for name, item in value.items()}
+    return [json_value(item) for item in value] if isinstance(value, list | tuple) else value

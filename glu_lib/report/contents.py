@@ -48,7 +48,7 @@ class ReportData:
         correlations: of pairs of tasks over the levels (`analysis.claims.Correlation`).
         trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
         beside: own scores beside the published ones (`analysis.comparison.Beside`).
-        unlike: one line per task that was prompted otherwise than the published one.
+        unlike: one line per task that was prompted otherwise than the published one, and per level that has collapsed.
         efficiencies: joules, throughput and times per level and workload (`analysis.efficiency.Efficiency`).
         correct_answers: joules per correct answer (`analysis.efficiency.CorrectAnswers`).
         aligned_pairs: plain against rounded widths (`analysis.alignment.AlignedPair`).

@@ -16,9 +16,10 @@ from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.trends import FEWEST_LEVELS, Source, Trend
 from glu_lib.architecture import format_ratio
 from glu_lib.cases import STAR_RATIO
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
-from glu_lib.report.figures.change import change_percent
+from glu_lib.report.figures.change import score_change
 from glu_lib.report.figures.efficiency import FIGURES, settings_of
 from glu_lib.report.figures.theme import KIND_COLORS
 from glu_lib.report.wide import cells_at, levels_of_interest
@@ -47,10 +48,10 @@ def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]
 
 def _scores(table: HeadlineTable) -> Iterator[Finding]:
     percent = levels_of_interest(table, STAR_RATIO)
-    rows = [row for row in cells_at(table, percent) if change_percent(row, row["delta"]) is not None]
+    rows = [row for row in cells_at(table, percent) if score_change(row) is not None]
     if not percent or not rows:
         return
-    changes = sorted((change_percent(row, row["delta"]) or 0.0, str(row["subject"])) for row in rows)
+    changes = sorted((score_change(row) or 0.0, str(row["subject"])) for row in rows)
     mean = statistics.fmean(change for change, _ in changes)
     (worst, worst_task), (best, best_task) = changes[0], changes[-1]
     look = f"Quick look, {table.limit} samples per task: at" if table.limit else "At"
@@ -71,18 +72,23 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
         many = f"{certain} of {len(tested)} changes {_are(certain)}"
         text += f" {one if len(tested) == 1 else many} significant after Holm's correction."
     yield Finding(table.model, text)
-    guessed = {
-        task: [f"p{percent}" for percent, _ in table.levels if _is_at_chance(table, task, percent)]
-        for task in table.tasks
+    if guessed := _marked(table, "is_at_chance"):
+        yield Finding(table.model, f"Not to be told from guessing: {guessed}.")
+    if collapsed := _marked(table, "is_collapsed"):
+        yield Finding(table.model, f"Collapsed, with a perplexity above {LIMIT_TEXT} or infinite: {collapsed}.")
+
+
+def _marked(table: HeadlineTable, flag: str) -> str:
+    """The tasks with the levels that have a mark: `facts (p40, p50) and sums (p60)`; empty without any."""
+    levels = {
+        task: [f"p{percent}" for percent, _ in table.levels if _has(table, task, percent, flag)] for task in table.tasks
     }
-    if any(guessed.values()):
-        told = [f"{task} ({', '.join(levels)})" for task, levels in guessed.items() if levels]
-        yield Finding(table.model, f"Not to be told from guessing: {_listed(told)}.")
+    return _listed([f"{task} ({', '.join(found)})" for task, found in levels.items() if found])
 
 
-def _is_at_chance(table: HeadlineTable, task: str, percent: int) -> bool:
+def _has(table: HeadlineTable, task: str, percent: int, flag: str) -> bool:
     row = table.cells.get((task, percent))
-    return row is not None and bool(row.get("is_at_chance"))
+    return row is not None and bool(row.get(flag))
 
 
 def _fewer(table: HeadlineTable, row: dict[str, Any]) -> str:
@@ -97,7 +103,7 @@ def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
     mine = [trend for trend in trends if _is_of(table, trend) and trend.levels >= FEWEST_LEVELS]
     groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
     for trend in mine:
-        guesses = " (guesses from p0 on)" if _is_at_chance(table, trend.task, 0) else ""
+        guesses = " (guesses from p0 on)" if _has(table, trend.task, 0, "is_at_chance") else ""
         groups.setdefault(str(trend.kind), []).append(f"{trend.task}{guesses}")
     told = [f"{kind.capitalize()}: {_listed(tasks)}." for kind, tasks in groups.items() if tasks]
     by_levels = [trend for trend in mine if trend.source == Source.LEVELS]

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from glu_lib.analysis.significance import is_significant
+from glu_lib.evaluation.collapse import LIMIT_TEXT
+
+COLLAPSED = "collapsed"  # in the place of a change
+BEYOND = f"> {LIMIT_TEXT}"
+_MANY_DIGITS = 1e6  # per cent from here on, and other figures from 1e15 on, are told by their power of ten
 
 
-def score(row: dict[str, Any] | None) -> str:
-    """A headline value, three decimals below 10, two above, with its spread over repeats; `–` where there is none."""
+def score(row: Mapping[str, Any] | None) -> str:
+    """A headline value, three decimals below 10, two above, with its spread over repeats; `–` where there is none.
+
+    A collapsed one is `> 1e60`, or `∞` where it is infinite.
+    """
+    if row is not None and row.get("is_collapsed"):
+        return "∞" if row["log_value"] is None else BEYOND
     if row is None or row["value"] is None:
         return "–"
     return f"{_score(row['value'])}{_spread(row)}"
@@ -18,22 +29,28 @@ def _score(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"
 
 
-def _spread(row: dict[str, Any]) -> str:
+def _spread(row: Mapping[str, Any]) -> str:
     """Half of the interval over repeats, which only workloads have: ` ±0.012`."""
     low, high = row.get("interval_low"), row.get("interval_high")
     return "" if low is None or high is None else f" ±{(high - low) / 2:.2g}"
 
 
 def change(row: dict[str, Any] | None) -> str:
-    """Change against p0 in per cent with its sign; empty for p0 itself and without a baseline."""
+    """Change against p0 in per cent with its sign; empty for p0 itself and without a baseline.
+
+    Of a collapsed value there is no change in numbers: that word stands in its place, at p0 as well.
+    """
+    if row is not None and row.get("is_collapsed"):
+        return COLLAPSED
     if row is None or row["percent"] == 0 or row["relative_delta"] is None:
         return ""
     return percent(row["relative_delta"] * 100)
 
 
 def percent(value: float) -> str:
-    """A change in per cent, without decimals, with its sign: `+3 %`, `−12 %`."""
-    return f"{value:+.0f} %".replace("-", "−")
+    """A change in per cent, without decimals, with its sign: `+3 %`, `−12 %`, from a million on `+6.7e+13 %`."""
+    text = f"{value:+.0f}" if abs(value) < _MANY_DIGITS else f"{value:+.2g}"
+    return f"{text} %".replace("-", "−")
 
 
 def plain(value: str | float | bool | None) -> str:
@@ -44,7 +61,8 @@ def plain(value: str | float | bool | None) -> str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
-    text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1e15 else f"{value:.4g}"
+    is_short = abs(value) < 1e15
+    text = f"{value:,}" if is_short and isinstance(value, int) else f"{value:,.4g}" if is_short else f"{value:.4g}"
     return text.replace("-", "−")
 
 
@@ -77,4 +95,4 @@ def significant(value: float | None) -> str:
     """Three significant digits, thousands in full; `–` where there is no figure."""
     if value is None:
         return "–"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"

@@ -10,6 +10,7 @@ from typing import Any
 from glu_lib.analysis import headline_tables, workload_tables
 from glu_lib.analysis.headline import main_tables
 from glu_lib.analysis.significance import ALPHA
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures import Figure, Section, figures_of
@@ -58,6 +59,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "data": data,
         "findings": _by_model(findings(data, tables)),
         "tables": [wide_table(table, is_main=table in main) for table in tables],
+        "has_collapsed": any(row.get("is_collapsed") and row["is_headline"] for row in data.rows),
         "has_chance": any(row.get("is_at_chance") is not None for row in data.rows),
         "workloads": [wide_table(table) for table in workload_tables(data.rows)],
         "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},
@@ -70,6 +72,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "qualities": sorted({row["energy_quality"] for row in data.rows if row.get("energy_quality")}),
         "is_limited": any(row.get("limit") for row in data.rows),
         "alpha": ALPHA,
+        "limit": LIMIT_TEXT,
     }
 
 

@@ -51,7 +51,9 @@ def alignment_lines(pairs: Sequence[AlignedPair], width: int) -> list[str]:
 def record_line(record: dict[str, Any]) -> str:
     """What a record found, in a few words: its headline metric, its throughput, or its size."""
     if score := record.get("score"):
-        return f"{score['headline']['label']} {score['headline']['value']:.3f}"
+        headline = score["headline"]
+        collapsed = f" ({number.COLLAPSED})" if headline.get("is_collapsed") else ""
+        return f"{headline['label']} {number.score(headline)}{collapsed}"
     if profile := record.get("profile"):
         return f"{profile['tokens_per_s']['mean']:.1f} tokens/s"
     pruning = record["pruning"]

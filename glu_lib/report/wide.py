@@ -10,7 +10,7 @@ from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.significance import is_significant
 from glu_lib.architecture import format_ratio
 from glu_lib.report import number
-from glu_lib.report.figures.change import change_percent
+from glu_lib.report.figures.change import score_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ def levels_of_interest(found: HeadlineTable, ratio: float) -> int:
 
 
 def cells_at(found: HeadlineTable, percent: int) -> Sequence[dict[str, Any]]:
-    """The rows of one level that have a value, in the order of the tasks."""
+    """The rows of one level that have a value, or have collapsed, in the order of the tasks."""
     rows = [found.cells.get((task, percent)) for task in found.tasks]
-    return [row for row in rows if row is not None and row["value"] is not None]
+    return [row for row in rows if row is not None and (row["value"] is not None or row.get("is_collapsed"))]
 
 
 def _heading(found: HeadlineTable, task: str) -> Heading:
@@ -96,7 +96,7 @@ def _heading(found: HeadlineTable, task: str) -> Heading:
 def _cell(row: dict[str, Any] | None) -> WideCell:
     if row is None:
         return WideCell("–", "", False, False, 0.0, "no record")
-    change = None if row["percent"] == 0 else change_percent(row, row["delta"])
+    change = None if row["percent"] == 0 else score_change(row)
     return WideCell(
         score=number.score(row),
         change=number.change(row),
@@ -109,9 +109,16 @@ def _cell(row: dict[str, Any] | None) -> WideCell:
 
 def _detail(row: dict[str, Any]) -> str:
     parts = []
-    if row.get("delta_low") is not None:
-        low, high = number.plain(row["delta_low"]), number.plain(row["delta_high"])
-        parts.append(f"change {number.plain(row['delta'])}, 95 % interval {low} to {high}")
+    if row.get("is_collapsed") and row["log_value"] is not None:
+        parts.append(f"its natural logarithm is {number.plain(row['log_value'])}")
+    if row.get("p") is not None:
+        change, low, high = (_or_beyond(row[name]) for name in ("delta", "delta_low", "delta_high"))
+        parts.append(f"change {change}, 95 % interval {low} to {high}")
     if row.get("p_holm") is not None:
         parts.append(f"p = {row['p_holm']:.2g} after Holm ({row['test']}, {row['pairs']} items)")
     return "; ".join(parts)
+
+
+def _or_beyond(delta: float | None) -> str:
+    """A tested change, or an end of its interval; none in numbers is one to a collapsed value."""
+    return number.BEYOND if delta is None else number.plain(delta)

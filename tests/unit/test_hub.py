@@ -41,3 +41,14 @@ def test_the_model_card_carries_pruning_widths_and_scores_as_metadata(settings):
     assert "| expansion ratio | 4.0000 | 2.4062 |" in text
     assert "| sums | exact_match | 1.0000 | 0.5000 |" in text
     assert "its MLP pruned by 40 % (method PPM)" in text
+
+
+def test_a_collapsed_score_stands_in_the_model_card_but_not_in_its_metadata(settings):
+    row = {"subject": "narrative", "task": "nano_narrative", "metric": "word_perplexity", "baseline": 1.5}
+    rows = [row | {"value": None, "is_collapsed": True, "log_value": 921.0}, row | {"value": 1.5e12}]
+    with Experiment(settings).prepared(NANO, Pruning(40)) as prepared:
+        text = hub.model_card(NANO, prepared, rows, "me/nano-p40")
+    assert [result.metric_value for result in ModelCard(text).data.eval_results] == [1.5e12]
+    assert (
+        "| narrative | word_perplexity | 1.5000 | > 1e60 |\n| narrative | word_perplexity | 1.5000 | 1.5e+12 |" in text
+    )

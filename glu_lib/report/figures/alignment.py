@@ -54,9 +54,8 @@ def _figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> Figure:
         opacity=opacity,
     )
     lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("kind", kinds))
-    marks = base.mark_point(size=34).encode(
-        shape=axes.shape("kind", kinds), tooltip=axes.tooltips(columns, numbers=("value",))
-    )
+    marks = base.mark_point(size=34).encode(shape=axes.shape("kind", kinds))
+    marks = axes.with_tooltip(marks, columns, numbers=("value",))
     layers = axes.layered(*axes.highlighted(pick, lines, marks), data=axes.values(drawn))
     panels = (
         layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)

@@ -19,6 +19,10 @@ PANEL_WIDTH = 180  # of one panel among several; the page fits it to its own wid
 RATIO_TITLE = "expansion ratio (intermediate / hidden size)"
 _LABEL = "format(datum.value, '.1f') + 'x'"
 COMMON_RATIOS = (4.0, 3.2, 2.4, 1.6, 0.8)  # ticks where models have different ratios
+_TEXT = "_text"  # ends the names of numbers as tooltips tell them
+_MOST_DECADES = 6
+_GAP = 0.4  # decades from the largest finite value to the edge, at least
+_CROSS = "M-1,-1L1,1M-1,1L1,-1"
 _PADDING = 0.12  # of an expansion ratio, so that no point sits on the frame
 
 
@@ -58,10 +62,51 @@ def star_layers(ratios: Iterable[float]) -> list[Any]:
 
 
 def log_ticks(found: Iterable[float]) -> list[float]:
-    """1, 2 and 5 times the powers of ten around positive values."""
+    """1, 2 and 5 times the powers of ten around positive values; over many decades some of the powers alone."""
     known = list(found)
-    powers = range(math.floor(math.log10(min(known))), math.ceil(math.log10(max(known))) + 1)
-    return [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    first, last = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    if last - first > _MOST_DECADES:
+        return [10.0**power for power in range(first, last + 1, math.ceil((last - first) / _MOST_DECADES))]
+    return [step * 10.0**power for power in range(first, last + 1) for step in (1, 2, 5)]
+
+
+def edge(finite: Iterable[float]) -> float:
+    """Where collapsed values stand on a logarithmic axis: above all others, by a tenth of what these reach over."""
+    known = list(finite)
+    decades = math.log10(max(known) / min(known))
+    return float(f"{max(known) * 10.0 ** max(_GAP, decades / 10):.0e}")
+
+
+def log_y(name: str, finite: Sequence[float], *, title: str, edge: float | None) -> alt.Y:
+    """A logarithmic axis with ticks around the finite values; with `edge` a tick more for what has collapsed."""
+    import altair as alt
+
+    height, ticks = alt.Y(f"{name}:Q", title=title), log_ticks(finite)
+    if edge is None:
+        return height.scale(type="log", nice=False).axis(values=ticks)
+    above = edge * (edge / max(finite)) ** 0.7  # room for the crosses
+    labels = f"datum.value > {0.9 * edge:.3g} ? 'collapsed' : datum.label"
+    return height.scale(type="log", nice=False, domainMax=above).axis(
+        values=[*(tick for tick in ticks if tick < max(finite)), edge], labelExpr=labels
+    )
+
+
+def collapsed_marks(
+    base: Any, drawn: Sequence[dict[str, Any]], told: dict[str, str], *, numbers: Iterable[str], **place: Any
+) -> list[Any]:
+    """A cross over each point of a collapsed value, for `layered`; nothing where there is none.
+
+    Args:
+        base: the chart.
+        drawn: its points, with `is_collapsed`.
+        told: what a cross tells, as `with_tooltip` takes it.
+        numbers: those of it that are numbers.
+        place: the channel (x or y) on which the points stand, where `base` does not say it.
+    """
+    if not any(point["is_collapsed"] for point in drawn):
+        return []
+    crosses = base.transform_filter("datum.is_collapsed").mark_point(style="collapsed", shape=_CROSS, size=260)
+    return [with_tooltip(crosses.encode(**place), told, numbers=numbers)]
 
 
 def zero_layer(value: float = 0) -> Any:
@@ -125,17 +170,20 @@ def highlighted(pick: Any, *layers: Any) -> list[Any]:
     return [first.add_params(pick), *others]
 
 
-def tooltips(columns: dict[str, str], *, numbers: Iterable[str] = ()) -> list[Any]:
-    """Tooltip lines: `columns` maps a value's name to its heading; `numbers` have three significant digits."""
+def with_tooltip(marks: Any, columns: dict[str, str], *, numbers: Iterable[str] = ()) -> Any:
+    """Marks that tell their values: `columns` maps a value's name to its heading, `numbers` have three digits.
+
+    A number that is not known is told as a dash: formatting null would give 0.
+    """
     import altair as alt
 
     numeric = set(numbers)
-    return [
-        alt.Tooltip(f"{name}:Q", title=title, format=".3~g")
-        if name in numeric
-        else alt.Tooltip(f"{name}:N", title=title)
+    texts = {f"{name}{_TEXT}": f"isValid(datum.{name}) ? format(datum.{name}, '.3~g') : '–'" for name in numeric}
+    lines = [
+        alt.Tooltip(f"{name}{_TEXT}:N" if name in numeric else f"{name}:N", title=title)
         for name, title in columns.items()
     ]
+    return (marks.transform_calculate(**texts) if texts else marks).encode(tooltip=lines)
 
 
 def specification(chart: Any) -> dict[str, Any]:

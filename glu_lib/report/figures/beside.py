@@ -69,8 +69,8 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
         y=alt.Y("own:Q", title="own score", scale=share).axis(values=_TICKS),
         color=color,
         shape=_shape(drawn),
-        tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
+    marks = axes.with_tooltip(marks, _COLUMNS, numbers=_NUMBERS)
     return Figure(
         id=figure_id("published", model),
         title=f"{model}: own scores against the published ones",
@@ -100,8 +100,8 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
     marks = base.mark_point(size=36).encode(
         x=alt.X(f"{unit}:Q", title=f"difference, {_UNITS[unit]}").axis(grid=True),
         shape=_shape(drawn),
-        tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
     )
+    marks = axes.with_tooltip(marks, _COLUMNS, numbers=_NUMBERS)
     zero = alt.Chart(axes.values([{unit: 0}])).mark_rule(style="zero-rule").encode(x=f"{unit}:Q")
     height = max(_ROW_HEIGHT * len(levels), 24) * len(rows)
     return Figure(

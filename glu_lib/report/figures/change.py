@@ -7,6 +7,7 @@ from typing import Any
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.architecture import format_ratio
+from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.report import number
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
@@ -22,10 +23,13 @@ COLUMNS = {
     "high": "to, %",
     "p_holm": "p, Holm-adjusted",
 }
+# What a point tells: its score as text, which may be a collapsed one.
+TOLD = {"score" if name == "value" else name: title for name, title in COLUMNS.items()}
 _FEWEST_LEVELS = 3  # fewer make no course; `methods` compares single levels
-_NUMBERS = ("value", "change", "low", "high", "p_holm")
+NUMBERS = ("change", "low", "high", "p_holm")
 _CHANGE = "change against the unpruned model, %"
 _MEANING = "Perplexities enter as baseline / value, so that down is worse for every task"
+_ALL_LOST = -100.0  # what is left of a collapsed score: baseline / value is 0
 
 
 def change_percent(row: dict[str, Any], delta: float | None) -> float | None:
@@ -40,6 +44,28 @@ def change_percent(row: dict[str, Any], delta: float | None) -> float | None:
     if row["higher_is_better"]:
         return float(100 * delta / baseline)
     return float(100 * (baseline / (baseline + delta) - 1)) if baseline + delta > 0 else None
+
+
+def score_change(row: dict[str, Any]) -> float | None:
+    """`change_percent` of a row's own change; -100 for a collapsed value, whose change is no number."""
+    has_baseline = row["baseline"] is not None and row["baseline"] > 0
+    return _ALL_LOST if row.get("is_collapsed") and has_baseline else change_percent(row, row["delta"])
+
+
+def score_interval(row: dict[str, Any]) -> tuple[float | None, float | None]:
+    """`change_percent` of the ends of a change's interval, the lower first; -100 for an end that has collapsed."""
+    low, high = (
+        _ALL_LOST if row.get(name) is None and row.get("p") is not None else change_percent(row, row.get(name))
+        for name in ("delta_low", "delta_high")
+    )
+    # Where lower is better, the lower end of delta is the upper end of the score.
+    return (low, high) if row["higher_is_better"] else (high, low)
+
+
+def collapse_note(drawn: Iterable[dict[str, Any]], place: str) -> str:
+    """A sentence for the caption of a figure that shows collapsed values; empty without any."""
+    text = f" Crosses {place}: the perplexity has collapsed (above {LIMIT_TEXT}, or infinite)."
+    return text if any(point["is_collapsed"] for point in drawn) else ""
 
 
 def points(found: HeadlineTable) -> list[dict[str, Any]]:
@@ -77,19 +103,17 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     height = alt.Y("change:Q", title=_CHANGE)
     color = axes.color("task", tasks)
     lines = base.mark_line().encode(y=height, color=color, strokeDash=axes.dash("task", tasks))
-    marks = base.mark_point().encode(
-        y=height,
-        color=color,
-        shape=axes.shape("task", tasks),
-        tooltip=axes.tooltips(COLUMNS, numbers=_NUMBERS),
-    )
+    marks = base.mark_point().encode(y=height, color=color, shape=axes.shape("task", tasks))
+    marks = axes.with_tooltip(marks, TOLD, numbers=NUMBERS)
     series = axes.highlighted(pick, *_bars(base, drawn, color), lines, marks)
-    layers = [axes.zero_layer(), *axes.star_layers(ratios), *series]
+    crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=NUMBERS, y=height)
+    layers = [axes.zero_layer(), *axes.star_layers(ratios), *series, *crosses]
     chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
     return Figure(
         id=figure_id("change", *_variant(found)),
         title=f"{found.title}: what each task loses",
-        caption=f"Change of each headline score against p0 over the expansion ratio; {_interval(drawn)}. {_MEANING}.",
+        caption=f"Change of each headline score against p0 over the expansion ratio; {_interval(drawn)}. {_MEANING}."
+        f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"Line chart of {len(tasks)} tasks over {len(set(ratios))} expansion ratios. {_extremes(drawn)}",
         section=Section.PRUNING,
         spec=axes.specification(chart),
@@ -107,31 +131,39 @@ def _bars(base: Any, drawn: list[dict[str, Any]], color: Any) -> list[Any]:
 
 
 def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
-    """Perplexities as they are: they grow by orders of magnitude, which the relative score hides."""
+    """Perplexities as they are: they grow by orders of magnitude, which the relative score hides.
+
+    Collapsed ones stand at the upper edge, above all others.
+    """
     import altair as alt
 
-    rows = [found.cells.get((task, percent)) for task in found.tasks for percent, _ in found.levels]
-    drawn = [_point(row) for row in rows if row is not None and not row["higher_is_better"] and row["value"]]
-    if not drawn:
+    cells = [found.cells.get((task, percent)) for task in found.tasks for percent, _ in found.levels]
+    rows = [row for row in cells if row is not None and not row["higher_is_better"]]
+    finite = [row["value"] for row in rows if row["value"]]
+    if not finite:
         return []
+    edge, has_collapsed = axes.edge(finite), any(row.get("is_collapsed") for row in rows)
+    places = [(row, edge if row.get("is_collapsed") else row["value"]) for row in rows]
+    drawn = [_point(row) | {"height": place} for row, place in places if place]
     tasks, ratios = _distinct(drawn, "task"), [point["expansion_ratio"] for point in drawn]
-    ticks = axes.log_ticks(point["value"] for point in drawn)
     pick, opacity = axes.highlight("task")
     base = alt.Chart(axes.values(drawn)).encode(
         x=axes.ratio_x(ratios),
-        y=alt.Y("value:Q", title="perplexity, logarithmic").scale(type="log", nice=False).axis(values=ticks),
+        y=axes.log_y("height", finite, title="perplexity, logarithmic", edge=edge if has_collapsed else None),
         color=axes.color("task", tasks),
         opacity=opacity,
     )
-    marks = base.mark_point().encode(shape=axes.shape("task", tasks), tooltip=axes.tooltips(COLUMNS, numbers=_NUMBERS))
+    marks = axes.with_tooltip(base.mark_point().encode(shape=axes.shape("task", tasks)), TOLD, numbers=NUMBERS)
     lines = base.mark_line().encode(strokeDash=axes.dash("task", tasks))
-    chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks))
+    crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=NUMBERS)
+    chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks), *crosses)
     return [
         Figure(
             id=figure_id("perplexity", *_variant(found)),
             title=f"{found.title}: perplexity",
-            caption="Perplexity over the expansion ratio on a logarithmic scale; lower is better.",
-            alt=f"Line chart of the perplexity of {', '.join(tasks)}: from {drawn[0]['value']:.3g} unpruned.",
+            caption="Perplexity over the expansion ratio on a logarithmic scale; lower is better."
+            + collapse_note(drawn, "at the upper edge"),
+            alt=f"Line chart of the perplexity of {', '.join(tasks)}: from {drawn[0]['score']} unpruned.",
             section=Section.PRUNING,
             spec=axes.specification(chart.properties(width="container", height=220)),
             **table(drawn, COLUMNS),
@@ -152,11 +184,12 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
         color=axes.color("model", models),
         opacity=opacity,
     )
-    marks = base.mark_point(size=28).encode(
-        shape=axes.shape("model", models), tooltip=axes.tooltips(columns, numbers=_NUMBERS)
-    )
+    marks = base.mark_point(size=28).encode(shape=axes.shape("model", models))
+    told = {"model": "model", **TOLD}
+    marks = axes.with_tooltip(marks, told, numbers=NUMBERS)
     lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("model", models))
-    series = axes.highlighted(pick, lines, marks)
+    crosses = axes.collapsed_marks(base, drawn, told, numbers=NUMBERS)
+    series = [*axes.highlighted(pick, lines, marks), *crosses]
     layers = axes.layered(*axes.star_layers(ratios)[:1], *series, data=axes.values(drawn))
     panels = layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT).facet(
         facet=alt.Facet("task:N", title=None, sort=tasks), columns=4
@@ -164,7 +197,8 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
     return Figure(
         id=figure_id("models"),
         title="Models laid over each other",
-        caption=f"{_CHANGE.capitalize()}, over the expansion ratio, a panel per task; dotted: 2.4x. {_MEANING}.",
+        caption=f"{_CHANGE.capitalize()}, over the expansion ratio, a panel per task; dotted: 2.4x. {_MEANING}."
+        f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"{len(tasks)} small line charts, one per task, each with the models {', '.join(models)}.",
         section=Section.PRUNING,
         spec=axes.specification(panels),
@@ -173,16 +207,17 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
 
 
 def _point(row: dict[str, Any]) -> dict[str, Any]:
-    # Where lower is better, the lower end of delta is the upper end of the score.
-    ends = [change_percent(row, row.get(name)) for name in ("delta_low", "delta_high")]
-    low, high = ends if row["higher_is_better"] else reversed(ends)
+    low, high = score_interval(row)
+    is_collapsed = bool(row.get("is_collapsed"))
     return {
         "task": row["subject"],
         "metric": row["metric"],
         "level": f"p{row['percent']}",
         "expansion_ratio": row["expansion_ratio"],
-        "value": row["value"],
-        "change": change_percent(row, row["delta"]),
+        "value": number.score(row) if is_collapsed else row["value"],
+        "score": number.score(row),
+        "is_collapsed": is_collapsed,
+        "change": score_change(row),
         "low": low,
         "high": high,
         "p_holm": row.get("p_holm"),

@@ -101,9 +101,9 @@ def _energy_figure(setting: Setting, items: Sequence[Efficiency]) -> list[Figure
                 type="ordinal", domain=series, range=solid
             ),
             order=alt.Order("place:O"),
-            tooltip=axes.tooltips(_ENERGY, numbers=("joules",)),
         )
     )
+    marks = axes.with_tooltip(marks, _ENERGY, numbers=("joules",))
     panels = (
         marks.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)
         .facet(facet=alt.Facet("workload:N", title=None, sort=workload_order(items)), columns=3)
@@ -164,9 +164,8 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> 
         opacity=opacity,
     )
     lines = base.mark_line().encode(strokeDash=axes.dash("workload", workloads))
-    marks = base.mark_point().encode(
-        shape=axes.shape("workload", workloads), tooltip=axes.tooltips(columns, numbers=("value",))
-    )
+    marks = base.mark_point().encode(shape=axes.shape("workload", workloads))
+    marks = axes.with_tooltip(marks, columns, numbers=("value",))
     chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks))
     return [
         Figure(

@@ -61,9 +61,8 @@ def _curves(model: str, curves: Sequence[GroupCurve]) -> Figure:
     ]
     height = alt.Y("score:Q", title="mean relative score, % of unpruned").scale(zero=False)
     lines = base.mark_line().encode(y=height, strokeDash=_dash(kinds))
-    marks = base.mark_point(size=60).encode(
-        y=height, shape=_shape(kinds), tooltip=axes.tooltips(_POINT, numbers=("score", "low", "high"))
-    )
+    marks = base.mark_point(size=60).encode(y=height, shape=_shape(kinds))
+    marks = axes.with_tooltip(marks, _POINT, numbers=("score", "low", "high"))
     chart = axes.layered(axes.zero_layer(100), *axes.star_layers(ratios), *band, lines, marks)
     return Figure(
         id=figure_id("kinds", model),
@@ -103,9 +102,8 @@ def _slopes(family: tuple[Any, ...], trends: Sequence[Any]) -> Figure:
         known.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q")
         for known in axes.with_interval(base, drawn, "low", "high")
     ]
-    marks = base.mark_point(size=90).encode(
-        x=across, shape=_shape(kinds), tooltip=axes.tooltips(_SLOPE, numbers=("slope", "low", "high"))
-    )
+    marks = base.mark_point(size=90).encode(x=across, shape=_shape(kinds))
+    marks = axes.with_tooltip(marks, _SLOPE, numbers=("slope", "low", "high"))
     zero = alt.Chart(axes.values([{"slope": 0}])).mark_rule(style="zero-rule").encode(x="slope:Q")
     chart = axes.layered(zero, *bars, marks).properties(width="container", height=_ROW_HEIGHT * len(tasks))
     return Figure(

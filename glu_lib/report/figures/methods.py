@@ -7,19 +7,19 @@ from typing import Any
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.change import points
+from glu_lib.report.figures.change import COLUMNS, TOLD, collapse_note, points
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
 
-_COLUMNS = {
-    "method": "method",
-    "task": "task",
-    "metric": "metric",
-    "value": "score",
-    "change": "change, %",
-    "low": "95 % from, %",
-    "high": "to, %",
-}
-_NUMBERS = ("value", "change", "low", "high")
+_LEFT_OUT = ("level", "expansion_ratio", "p_holm")
+
+
+def _with_method(columns: dict[str, str]) -> dict[str, str]:
+    """The columns of a change of one level, the method first."""
+    return {"method": "method"} | {name: title for name, title in columns.items() if name not in _LEFT_OUT}
+
+
+_COLUMNS, _TOLD = _with_method(COLUMNS), _with_method(TOLD)
+_NUMBERS = ("change", "low", "high")
 _ROW_HEIGHT = 34
 
 
@@ -51,18 +51,18 @@ def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
         known.mark_rule(strokeWidth=1.25).encode(x=alt.X("low:Q"), x2="high:Q")
         for known in axes.with_interval(base, drawn, "low", "high")
     ]
-    marks = base.mark_point(size=46).encode(
-        x=alt.X("change:Q", title="change, % of unpruned").axis(grid=True),
-        shape=axes.shape("method", methods),
-        tooltip=axes.tooltips(_COLUMNS, numbers=_NUMBERS),
-    )
+    across = alt.X("change:Q", title="change, % of unpruned").axis(grid=True)
+    marks = base.mark_point(size=46).encode(x=across, shape=axes.shape("method", methods))
+    marks = axes.with_tooltip(marks, _TOLD, numbers=_NUMBERS)
     zero = alt.Chart(axes.values([{"change": 0}])).mark_rule(style="zero-rule").encode(x="change:Q")
-    chart = axes.layered(zero, *axes.highlighted(pick, *bars, marks))
+    crosses = axes.collapsed_marks(base, drawn, _TOLD, numbers=_NUMBERS, x=across)
+    chart = axes.layered(zero, *axes.highlighted(pick, *bars, marks), *crosses)
     return Figure(
         id=figure_id("methods", model, level),
         title=f"{model}: pruning methods at {level}",
         caption=f"Change of each headline score against p0 at {level} by the score that chooses the neurons; bars, "
-        "where there are any, are 95 % intervals. Perplexities enter as baseline / value.",
+        "where there are any, are 95 % intervals. Perplexities enter as baseline / value."
+        f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"Dot plot of {len(tasks)} tasks comparing the methods {', '.join(methods)}.",
         section=Section.PRUNING,
         spec=axes.specification(chart.properties(width="container", height=_ROW_HEIGHT * len(tasks))),

@@ -79,6 +79,7 @@ def theme(ink: Ink) -> dict[str, Any]:
             "note-rule": {"color": ink.muted, "strokeDash": [3, 3], "strokeWidth": 1},
             "note-text": {"color": ink.muted, "fontSize": 12},
             "zero-rule": {"color": ink.muted, "strokeWidth": 1},
+            "collapsed": {"color": ink.text, "strokeWidth": 1.75, "filled": False},
             "front": {"color": ink.muted, "strokeWidth": 1.5},
             "point-label": {"color": ink.muted, "fontSize": 11},
         },

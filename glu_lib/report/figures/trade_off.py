@@ -56,8 +56,8 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
     marks = base.mark_point(size=90).encode(
         color=alt.Color("standing:N", title=None).scale(domain=present, range=list(colors)),
         shape=alt.Shape("standing:N", title=None).scale(domain=present, range=list(shapes)),
-        tooltip=axes.tooltips(_COLUMNS, numbers=("score", "energy_per_token_j", "tokens_per_s")),
     )
+    marks = axes.with_tooltip(marks, _COLUMNS, numbers=("score", "energy_per_token_j", "tokens_per_s"))
     labels = base.mark_text(style="point-label", align="left", baseline="top", dx=7, dy=5).encode(text="label:N")
     chart = axes.layered(front, marks, labels).properties(width="container", height=axes.HEIGHT)
     best = [point["label"] for point in drawn if point["is_best"]]

@@ -148,6 +148,16 @@ def test_only_what_was_prompted_alike_is_compared_and_the_rest_is_named(publishe
     ]
 
 
+def test_a_level_that_has_collapsed_is_named_and_not_compared(published):
+    found = own(published, task="wikitext", metric="word_perplexity")
+    collapsed = found | {"value": None, "is_collapsed": True, "log_value": 921.0}
+    assert beside([collapsed]) == []
+    assert unlike([found, collapsed]) == [
+        f"llama1b: wikitext is not compared: at p{found['percent']} it has collapsed (above 1e60, or infinite), the "
+        f"published word_perplexity is {find(published, 'llama1b', found['percent'], 'wikitext')['value']:.4g}"
+    ]
+
+
 def test_the_published_prompts_were_plain(published):
     assert {row["prompt_format"] for row in published} == {"plain"}
     assert {row["num_fewshot"] for row in published if row["subject"] in ("mmlu", "gsm8k")} == {5}

@@ -21,14 +21,20 @@ from glu_lib.study import STUDY
 NANO = Path(__file__).resolve().parents[3] / "results" / "measured" / "nano"
 HOSTILE = "</script><script>window.hacked=true</script><img src=x onerror=window.hacked=true>"
 
+COLLAPSED = {"value": None, "is_collapsed": True, "log_value": 300.0, "delta": None, "relative_delta": None}
+
 
 def own_llamas() -> list[dict[str, Any]]:
-    """Tidy rows of llama1b and llama3b: the published ones, a little beside, as if scored on 1,000 items."""
+    """Tidy rows of llama1b and llama3b: the published ones, a little beside, as if scored on 1,000 items.
+
+    At its narrowest level llama3b has collapsed on WikiText.
+    """
     rows = [row for row in published_rows() if row["model"] in ("llama1b", "llama3b") and row["is_headline"]]
     return [
         row
         | {"value": row["value"] * (1 + ((place * 7) % 11 - 5) / 200), "stderr": 0.015, "n": 1000}
         | {"is_at_chance": row["chance"] is not None and row["value"] < row["chance"] + 0.02}
+        | (COLLAPSED if (row["model"], row["subject"], row["percent"]) == ("llama3b", "wikitext", 60) else {})
         for place, row in enumerate(rows)
     ]
 

@@ -174,6 +174,19 @@ def test_a_point_says_what_it_is(desktop):
     assert "95 % from" in tooltip.inner_text()
 
 
+def test_a_cross_at_the_edge_says_that_a_score_has_collapsed(desktop):
+    page = desktop
+    plot = page.locator("[data-figure=perplexity-llama3b-ppm]")
+    assert plot.get_by_text("collapsed", exact=True).count() == 1
+    plot.locator("g.role-mark.mark-symbol path").last.hover()
+    tooltip = page.locator("#vg-tooltip-element")
+    tooltip.wait_for(state="visible")
+    text = tooltip.inner_text()
+    assert "wikitext" in text
+    assert "> 1e60" in text
+    assert text.endswith("–")  # no p is known
+
+
 @pytest.mark.parametrize(("button", "beginning"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
 def test_a_figure_can_be_saved(desktop, button, beginning):
     page = desktop
