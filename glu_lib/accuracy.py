@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from glu_lib.answers import Answers
-from glu_lib.energy import EnergyMeter, incomplete
+from glu_lib.energy import EnergyMeter, without_figures
 from glu_lib.environment import count_workers
 from glu_lib.evaluation import Evaluation, TaskLibrary, evaluate_task
 from glu_lib.prepared import PreparedModel
@@ -62,7 +62,7 @@ def score_case(
     check_evaluation(task, evaluation, settings.limit)
     resumed = answers.resumed()
     reason = _RESUMED if resumed else _SHARED if count_workers() > 1 else ""
-    energy = (incomplete(window.result(), reason) if reason else window.result()).as_dict()
+    energy = (without_figures(window.result().window_s, reason) if reason else window.result()).as_dict()
     check_energy(energy)
     parts = {
         "score": task_fields(task, evaluation),

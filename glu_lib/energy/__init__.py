@@ -3,23 +3,24 @@
 from glu_lib.energy.conditions import check_exclusive, gpu_state, observed_conditions
 from glu_lib.energy.idle import ATTEMPTS, IdlePower, busy_machine, idle_power, measure_idle
 from glu_lib.energy.plausibility import Claim, implausible, padded
-from glu_lib.energy.window import (
+from glu_lib.energy.reading import (
     JOULES_PER_KWH,
+    PARTS,
     Component,
-    EnergyMeter,
     EnergyReading,
     Quality,
-    Window,
-    country_intensity,
-    incomplete,
     read_components,
     resolution_s,
-    sources,
+    summed,
+    without_figures,
 )
+from glu_lib.energy.tracker import country_intensity, sources
+from glu_lib.energy.window import EnergyMeter, Window
 
 __all__ = [
     "ATTEMPTS",
     "JOULES_PER_KWH",
+    "PARTS",
     "Claim",
     "Component",
     "EnergyMeter",
@@ -33,11 +34,12 @@ __all__ = [
     "gpu_state",
     "idle_power",
     "implausible",
-    "incomplete",
     "measure_idle",
     "observed_conditions",
     "padded",
     "read_components",
     "resolution_s",
     "sources",
+    "summed",
+    "without_figures",
 ]
