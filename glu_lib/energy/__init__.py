@@ -13,7 +13,9 @@ from glu_lib.energy.reading import (
     resolution_s,
     summed,
     without_figures,
+    worst_quality,
 )
+from glu_lib.energy.recorded import wrong_energies
 from glu_lib.energy.tracker import country_intensity, sources
 from glu_lib.energy.window import EnergyMeter, Window
 
@@ -42,4 +44,6 @@ __all__ = [
     "sources",
     "summed",
     "without_figures",
+    "worst_quality",
+    "wrong_energies",
 ]

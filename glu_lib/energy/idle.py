@@ -52,6 +52,7 @@ def measure_idle(meter: EnergyMeter, device: torch.device, seconds: float, *, al
     Raises:
         MeasurementError: if the machine did not rest, at any of several attempts, and sharing is not allowed.
     """
+    meter.start(device)
     for _ in range(ATTEMPTS):
         with observed_conditions(device, allow_shared=allow_shared) as conditions, meter.window(device) as window:
             time.sleep(seconds)

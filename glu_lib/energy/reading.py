@@ -109,7 +109,7 @@ def summed(readings: Sequence[EnergyReading]) -> EnergyReading:
         cpu=parts["cpu"],
         ram=parts["ram"],
         total_j=sum(reading.total_j or 0.0 for reading in readings) if is_whole else None,
-        quality=_worst([reading.quality for reading in readings]) if is_whole else None,
+        quality=worst_quality([reading.quality for reading in readings]) if is_whole else None,
         co2e_kg=sum(co2e_kg) if is_whole and len(co2e_kg) == len(readings) else None,
         is_short=any(reading.is_short for reading in readings),
         total_reason=reason,
@@ -120,6 +120,13 @@ def without_figures(window_s: float, reason: str) -> EnergyReading:
     """A reading of windows whose energy is not that of the work: no energies, for that reason."""
     nothing = Component(None, None, None, reason)
     return EnergyReading(window_s, nothing, nothing, nothing, None, None, total_reason=reason)
+
+
+def worst_quality(qualities: Sequence[str | None]) -> Quality | None:
+    """Measured if all of several figures are; None where one of them is not there."""
+    if not qualities or None in qualities:
+        return None
+    return Quality.MEASURED if set(qualities) == {Quality.MEASURED} else Quality.ESTIMATED
 
 
 def resolution_s(source: str) -> float:
@@ -142,7 +149,7 @@ def _reading(
         cpu=parts["cpu"],
         ram=parts["ram"],
         total_j=total_j,
-        quality=None if lacking else _worst([parts[name].quality for name in expected]),
+        quality=None if lacking else worst_quality([parts[name].quality for name in expected]),
         co2e_kg=None if total_j is None or carbon_intensity is None else _co2e_kg(total_j, carbon_intensity),
         is_short=is_short,
         total_reason="; ".join(f"{name.upper()}: {parts[name].reason}" for name in lacking) or None,
@@ -155,10 +162,6 @@ def _co2e_kg(total_j: float, carbon_intensity: float) -> float:
 
 def _is_short(window_s: float, parts: Mapping[str, Component]) -> bool:
     return any(window_s < resolution_s(part.source) for part in parts.values() if part.source is not None)
-
-
-def _worst(qualities: Sequence[Quality | None]) -> Quality:
-    return Quality.MEASURED if all(quality is Quality.MEASURED for quality in qualities) else Quality.ESTIMATED
 
 
 def _component(name: str, energy_kwh: float, sources: Mapping[str, tuple[str, Quality]]) -> Component:
