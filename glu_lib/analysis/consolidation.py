@@ -19,6 +19,7 @@ from glu_lib.errors import RecordError, one_line
 from glu_lib.settings import Weights
 from glu_lib.store import Store, read_record
 
+_LONGEST_REASON = 200  # characters
 _HEADER = ("case", "done_key", "environment", "timing")
 # Done-key fields in which a level may differ from its baseline; all others must be equal.
 _PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration"})
@@ -128,6 +129,7 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
     repeats = record.get("repeats")
     wrong = wrong_energies(record)  # an energy that is not what it says enters no table; the score does
     energy = {} if wrong else record.get("energy") or {}
+    reason = wrong[0] if wrong else energy.get("total_reason")
     quality = energy_quality(repeats) if repeats else energy.get("quality")
     shared = {
         "case": case["id"],
@@ -153,7 +155,9 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "git_commit": environment["git_commit"],
         "started_at": record["timing"]["started_at"],
         "record": path,
-        "turns": turns(record),  # for notes below tables; no column of the tidy table
+        # For notes below tables; no columns of the tidy table.
+        "turns": turns(record),
+        "energy_reason": one_line(str(reason))[:_LONGEST_REASON] if reason else None,
     }
     for values in _values(record):
         yield {**dict.fromkeys(COLUMNS), **shared, **values}

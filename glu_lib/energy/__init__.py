@@ -18,6 +18,7 @@ from glu_lib.energy.reading import (
 from glu_lib.energy.recorded import wrong_energies
 from glu_lib.energy.tracker import country_intensity, sources
 from glu_lib.energy.window import EnergyMeter, Window
+from glu_lib.energy.work import WorkWindows
 
 __all__ = [
     "ATTEMPTS",
@@ -30,6 +31,7 @@ __all__ = [
     "IdlePower",
     "Quality",
     "Window",
+    "WorkWindows",
     "busy_machine",
     "check_exclusive",
     "country_intensity",

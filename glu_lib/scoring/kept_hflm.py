@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from glu_lib.answers import Answers, request_key
-from glu_lib.overflow import CountingHFLM
 from glu_lib.scoring.kept import as_score
+from glu_lib.scoring.work_window import MeasuredHFLM
 
 
-class KeepingHFLM(CountingHFLM):
+class KeepingHFLM(MeasuredHFLM):
     """Scores and counts as `CountingHFLM`. With `answers`, what they hold is not asked again, and the rest is kept."""
 
     answers: Answers | None = None
