@@ -14,7 +14,7 @@ from glu_lib.analysis.alignment import turns
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.analysis.soundness import MALFORMED, check_record, check_rows
 from glu_lib.analysis.table import COLUMNS
-from glu_lib.energy import wrong_energies
+from glu_lib.energy import unlike_windows, wrong_energies
 from glu_lib.errors import RecordError, one_line
 from glu_lib.settings import Weights
 from glu_lib.store import Store, read_record
@@ -127,9 +127,10 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
     """The tidy rows of one record, without baseline."""
     case, pruning, environment = record["case"], record["pruning"], record["environment"]
     repeats = record.get("repeats")
-    wrong = wrong_energies(record)  # an energy that is not what it says enters no table; the score does
-    energy = {} if wrong else record.get("energy") or {}
-    reason = wrong[0] if wrong else energy.get("total_reason")
+    # An energy that is not what it says, or not that of the work alone, enters no table; the score does.
+    unfit = next(iter(wrong_energies(record)), None) or unlike_windows(record)
+    energy = {} if unfit else record.get("energy") or {}
+    reason = unfit or energy.get("total_reason")
     quality = energy_quality(repeats) if repeats else energy.get("quality")
     shared = {
         "case": case["id"],

@@ -51,9 +51,9 @@ class Efficiency:
 
 @dataclass(frozen=True, slots=True)
 class CorrectAnswers:
-    """Joules per correct answer of an accuracy case: energy of its window / (score × items); None without either.
+    """Joules per correct answer of an accuracy case: energy of its work / (score × items); None without either.
 
-    The window holds the whole task: a wrong answer costs as much as a right one, so fewer right ones make each dearer.
+    The work is the whole task's: a wrong answer costs as much as a right one, so fewer right ones make each dearer.
     """
 
     model: str

@@ -15,7 +15,7 @@ from glu_lib.energy.reading import (
     without_figures,
     worst_quality,
 )
-from glu_lib.energy.recorded import wrong_energies
+from glu_lib.energy.recorded import unlike_windows, wrong_energies
 from glu_lib.energy.tracker import country_intensity, sources
 from glu_lib.energy.window import EnergyMeter, Window
 from glu_lib.energy.work import WorkWindows
@@ -45,6 +45,7 @@ __all__ = [
     "resolution_s",
     "sources",
     "summed",
+    "unlike_windows",
     "without_figures",
     "worst_quality",
     "wrong_energies",

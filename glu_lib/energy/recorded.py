@@ -24,6 +24,17 @@ def wrong_energies(record: Mapping[str, Any]) -> list[str]:
         return []
 
 
+def unlike_windows(record: Mapping[str, Any]) -> str | None:
+    """Why the energy of an accuracy case cannot stand beside that of other levels; None if it can.
+
+    Windows of earlier versions, which say nothing of `conditions`, also held the making of requests: of the first level
+    of a run only.
+    """
+    if record["kind"] != "accuracy" or "conditions" in record:
+        return None
+    return "its window also held the making of requests, as an earlier version measured it; --rerun measures it again"
+
+
 def _wrong(record: Mapping[str, Any]) -> Iterator[str]:
     environment = record["environment"]
     on_gpu = str(environment.get("device", "")).startswith("cuda")

@@ -95,13 +95,13 @@ def make_tracker(device: torch.device) -> Any:
         tracker = OfflineEmissionsTracker(**wanted)
     taken = getattr(tracker, "_conf", {})
     different = sorted(name for name, value in wanted.items() if name not in taken or taken[name] != value)
-    if different or not hasattr(tracker, "_hardware"):
+    if not different:
+        tracker.start_task("warm-up")
+    if different or tracker.stop_task("warm-up") is None:
         raise MeasurementError(
-            f"CodeCarbon could not be made ready ({', '.join(different) or 'no hardware'}); energy cannot be measured "
-            "with this version of it: install the one of constraints.txt"
+            f"CodeCarbon could not be made ready ({', '.join(different) or 'no window'}); energy cannot be measured with "
+            "this version of it: install the one of constraints.txt"
         )
-    tracker.start_task("warm-up")
-    tracker.stop_task("warm-up")
     return tracker
 
 

@@ -28,6 +28,7 @@ def record(percent, value, *, limit=None, task="facts", model="nano", few_shot=0
         "pruning": {"width": 512 - percent, "expansion_ratio": (512 - percent) / 128, "parameters": 1000 - percent},
         "score": {"headline": metric | {"higher_is_better": True, "chance": 0.25, "label": "acc"}, "metrics": [metric]},
         "energy": {"total_j": 12.5, "quality": "estimated", "window_s": 2.0},
+        "conditions": {"exclusive": True},
         "timing": {"started_at": "2026-01-01T00:00:00+00:00"},
         "environment": {"dtype": "float32", "gpu": None, "cpu": "some cpu", "git_commit": None},
     }
@@ -324,3 +325,12 @@ def test_joules_of_other_sources_are_no_baseline_and_times_are(results):
 def test_the_time_of_a_resumed_case_is_not_that_of_its_last_window(results):
     (row,) = consolidate(results(record(0, 0.8) | {"resumed": {"answers": 3, "seconds": 9.0}})).rows
     assert row["window_s"] is None
+
+
+def test_windows_that_held_more_than_the_models_work_stand_beside_no_others(results):
+    old = record(0, 0.8)
+    del old["conditions"]
+    found = {row["percent"]: row for row in consolidate(results(old, record(40, 0.6))).rows}
+    assert (found[0]["energy_j"], found[0]["window_s"], found[0]["value"]) == (None, None, 0.8)
+    assert found[0]["energy_reason"].startswith("its window also held the making of requests")
+    assert (found[40]["energy_j"], found[40]["energy_reason"]) == (12.5, None)

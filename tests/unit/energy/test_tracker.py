@@ -138,3 +138,9 @@ def test_the_gpu_that_counts_is_the_models_own(two_gpus):
 
 def test_beside_work_on_the_cpu_all_gpus_of_the_machine_count(two_gpus):
     assert make_tracker(CPU)._conf["gpu_ids"] == [0, 1]
+
+
+def test_a_tracker_that_measures_nothing_is_one_line(monkeypatch):
+    monkeypatch.setattr("codecarbon.OfflineEmissionsTracker.stop_task", lambda *_: None)
+    with pytest.raises(MeasurementError, match=r"CodeCarbon could not be made ready \(no window\); energy cannot be"):
+        make_tracker(CPU)
