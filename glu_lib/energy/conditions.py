@@ -157,15 +157,14 @@ def _cpu_seconds() -> CpuSeconds:
 def _others(device: torch.device) -> Iterator[str]:
     if count_workers() > 1:
         yield "the other workers of this run (leave out -n)"
-    if device.type != "cuda":
-        return
     import pynvml
 
     try:
-        running = pynvml.nvmlDeviceGetComputeRunningProcesses(_handle(pynvml, device))
+        handles = [_handle(pynvml, device)] if device.type == "cuda" else _all_handles(pynvml)
+        running = [pynvml.nvmlDeviceGetComputeRunningProcesses(handle) for handle in handles]
     except pynvml.NVMLError:
         return
-    others = sorted(process.pid for process in running if process.pid != os.getpid())
+    others = sorted({process.pid for processes in running for process in processes} - {os.getpid()})
     if others:
         yield f"the other processes on the GPU (pid {', '.join(map(str, others))})"
 
@@ -176,3 +175,9 @@ def _handle(pynvml: Any, device: torch.device) -> Any:
 
     pynvml.nvmlInit()
     return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+
+
+def _all_handles(pynvml: Any) -> list[Any]:
+    """All GPUs of the machine: beside work on the CPU the energy of each of them counts."""
+    pynvml.nvmlInit()
+    return [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]

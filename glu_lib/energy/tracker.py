@@ -99,8 +99,8 @@ def make_tracker(device: torch.device) -> Any:
         tracker.start_task("warm-up")
     if different or tracker.stop_task("warm-up") is None:
         raise MeasurementError(
-            f"CodeCarbon could not be made ready ({', '.join(different) or 'no window'}); energy cannot be measured with "
-            "this version of it: install the one of constraints.txt"
+            f"CodeCarbon could not be made ready ({', '.join(different) or 'no window'}); energy cannot be measured "
+            "with this version of it: install the one of constraints.txt"
         )
     return tracker
 
