@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 
 from glu_lib.evaluation import TaskLibrary
 from glu_lib.evaluation.shortcuts import lm_eval_shortcuts
+from glu_lib.scoring.added_tokens import without_end
 from glu_lib.scoring.encoding import Encodings
 from glu_lib.scoring.likelihood import LikelihoodPlan
 from glu_lib.settings import SEED
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", required=True, help="hub id or folder")
     parser.add_argument("--tasks", required=True, help="tasks of the study, separated by commas")
     options = parser.parse_args()
-    tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
+    tokenizer = without_end(AutoTokenizer.from_pretrained(options.tokenizer))
     library = TaskLibrary()
     for name in options.tasks.split(","):
         print(json.dumps(count(STUDY.tasks[name], tokenizer, library)), flush=True)

@@ -24,8 +24,6 @@ def score_case(
     meter: EnergyMeter,
     library: TaskLibrary,
     settings: Settings,
-    *,
-    chat_template: bool,
 ) -> tuple[dict[str, Any], Evaluation]:
     """Score `task` on a model.
 
@@ -36,7 +34,6 @@ def score_case(
         meter: of the energy windows.
         library: where loaded tasks are kept.
         settings: seed, limit and scorer.
-        chat_template: apply the tokenizer's template.
 
     Returns:
         The parts of a record (`score`, `energy`, `conditions`, `runtime`, `resumed`), and all that scoring gave. The
@@ -54,9 +51,7 @@ def score_case(
     windows, batch_size = WorkWindows(meter, prepared.loaded.model.device), lm.batch_size
     lm.work_window = windows.open
     try:
-        evaluation = evaluate_task(
-            lm, library, task, seed=settings.seed, limit=settings.limit, chat_template=chat_template, answers=answers
-        )
+        evaluation = evaluate_task(lm, library, task, seed=settings.seed, limit=settings.limit, answers=answers)
     finally:
         lm.work_window = nullcontext
     check_evaluation(task, evaluation, settings.limit)

@@ -93,7 +93,7 @@ class Answers:
         """Keep the answers of a batch (JSON values).
 
         Args:
-            answers: by `request_key`.
+            answers: by `request_key`; all numbers finite.
             batch_size: sequences per batch, if memory made it smaller than was asked.
 
         Raises:
@@ -221,7 +221,7 @@ def _is_binding(line: tuple[dict[str, Any], int] | None, binding: Mapping[str, A
 
 
 def _line(content: Mapping[str, Any]) -> bytes:
-    text = json.dumps(content, separators=(",", ":")).encode()
+    text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
@@ -233,5 +233,9 @@ def _whole_lines(data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
         start = stop + 1
         if checksum == b"%08x" % zlib.crc32(text):
             with suppress(ValueError, RecursionError):
-                if isinstance(line := json.loads(text), dict):
+                if isinstance(line := json.loads(text, parse_constant=_no_answer), dict):
                     yield line, start
+
+
+def _no_answer(name: str) -> float:
+    raise ValueError(f"{name} is no answer")  # older versions kept NaN

@@ -61,7 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("validate", help="check access, download, disk, memory and tasks before a long run")
     _add_run_options(command)
     command.add_argument("--model", action="append", metavar="KEY", help="only this model; may be repeated")
-    command.add_argument("--chat-template", choices=["on", "off"], help="as the run would have it")
     command.set_defaults(command=_validate)
 
     command = commands.add_parser("consolidate", help="write results.csv, .json and .parquet from the records")
@@ -125,8 +124,7 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
 
 def _experiment(options: argparse.Namespace) -> Experiment:
     study = load_study(options.study, STUDY).study if options.study else STUDY
-    template = {"on": True, "off": False}.get(str(getattr(options, "chat_template", None)))
-    return Experiment(Settings(options.results_dir, options.limit, chat_template=template), study)
+    return Experiment(Settings(options.results_dir, options.limit), study)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -193,6 +191,8 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         models = ", ".join(MODEL_KEYS.values())
         print(f"{options.results_dir}: no score has a published counterpart; the study published {models}, PPM")
+    for line in found.unlike:
+        print(one_line(line))
     _print_listing(restated_listing([row for table in ENERGY_TABLES for row in energy_restated(table)]))
     return _problems(found.problems)
 

@@ -11,7 +11,7 @@ from glu_lib.errors import one_line
 from glu_lib.evaluation import BOOTSTRAP_ITERATIONS, task_data_digest
 from glu_lib.identity import ModelIdentity, applied_template
 from glu_lib.settings import Settings, Weights
-from glu_lib.study import Method, Task, Workload
+from glu_lib.study import CHAT_DATE, Method, Task, Workload
 
 SCHEMA_VERSION = 1
 _ABSENT = "absent"
@@ -24,6 +24,9 @@ def done_key(
 
     `identity` is None for architecture cases, which need no weights. Batch size, device and threads are
     recorded but do not make a record stale; for energy cases the hardware does.
+
+    Raises:
+        TemplateError: if the task needs a chat template and the model has none.
     """
     key: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
@@ -36,7 +39,7 @@ def done_key(
         return key | {"transformers": environment.versions["transformers"]}
     key |= {"dtype": str(environment.dtype), "limit": settings.limit, "seed": settings.seed}
     if isinstance(case.subject, Task):
-        return key | _task_fields(case, case.subject, identity, settings, environment)
+        return key | _task_fields(case, case.subject, identity, environment)
     if isinstance(case.subject, Workload):
         return key | _workload_fields(case.subject, settings, environment)
     return key
@@ -67,16 +70,15 @@ def _pruning_fields(case: Case, settings: Settings, environment: Environment) ->
     return fields | ({"selection seed": settings.seed} if case.pruning.method is Method.RANDOM else {})
 
 
-def _task_fields(
-    case: Case, task: Task, identity: ModelIdentity | None, settings: Settings, environment: Environment
-) -> dict[str, Any]:
+def _task_fields(case: Case, task: Task, identity: ModelIdentity | None, environment: Environment) -> dict[str, Any]:
     return {
         "task": task.lm_eval_name,
         "task data": task_data_digest(task),
         "lm-eval": environment.versions["lm_eval"],
         "few-shot": task.num_fewshot,
         "bootstrap iterations": BOOTSTRAP_ITERATIONS,
-        "chat template": applied_template(case.model, identity, settings.chat_template) if identity else None,
+        "chat template": applied_template(task, case.model, identity) if identity else None,
+        **({"chat date": CHAT_DATE.isoformat()} if task.is_chat else {}),
     }
 
 

@@ -17,6 +17,14 @@ class AccessError(GluError):
     """A model cannot be reached or read; the message says what the user has to do."""
 
 
+class CalibrationError(AccessError):
+    """The text that a method is calibrated on cannot be had; the model itself, and its other methods, can."""
+
+
+class TemplateError(GluError):
+    """A task needs a chat template and the model's tokenizer has none; its other tasks can be scored."""
+
+
 class DeviceError(GluError):
     """The GPU failed in a way that only a new process gets over."""
 
@@ -27,6 +35,10 @@ class VerificationError(GluError):
 
 class MeasurementError(GluError):
     """A measurement is incomplete or impossible; nothing is recorded for it."""
+
+
+class NotFiniteError(MeasurementError):
+    """A model gave no numbers (NaN, infinity): what it was asked has no answer, and nothing of the case is kept."""
 
 
 class RecordError(GluError):

@@ -25,12 +25,12 @@ from glu_lib.environment import (
     set_library_defaults,
     setup_environment,
 )
-from glu_lib.errors import AccessError, RecordError, SettingsError, VerificationError
-from glu_lib.evaluation import TaskLibrary, wrap_model
-from glu_lib.identity import ModelIdentity, applied_template, random_identity, resolve_identity
+from glu_lib.errors import AccessError, NotFiniteError, RecordError, SettingsError, StudyError, VerificationError
+from glu_lib.evaluation import Evaluation, TaskLibrary, wrap_model
+from glu_lib.identity import ModelIdentity, random_identity, resolve_identity
 from glu_lib.interleaving import Interleaving
 from glu_lib.leases import Leases
-from glu_lib.lm_eval_files import write_lm_eval_files
+from glu_lib.lm_eval_files import run_fields, write_lm_eval_files
 from glu_lib.memory import peak_memory
 from glu_lib.models import build_on_meta, check_architecture, load_model
 from glu_lib.neurons import check_same_neurons
@@ -107,6 +107,7 @@ class Experiment:
 
         Raises:
             AccessError: if its model cannot be identified.
+            TemplateError: if its task needs a chat template and the model has none.
         """
         needs_weights = case.kind is not CaseKind.ARCHITECTURE
         identity = self.identity(case.model) if needs_weights else None
@@ -118,7 +119,17 @@ class Experiment:
         Raises:
             AccessError: if its model cannot be identified.
         """
-        return self.store.state(case, self.done_key(case))
+        return self.store.state(case, self.done_key(case), partial(self._doubts, case))
+
+    def _doubts(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
+        """What speaks against a record whose done key matches."""
+        task, score = case.subject, record.get("score", {})
+        if isinstance(task, Task) and task.num_fewshot and "num_fewshot" not in score:
+            # Early versions noted the number of examples that was asked, not the one that was used.
+            try:
+                self.library.check_few_shot(task)
+            except StudyError as error:
+                yield str(error)
 
     def is_done(self, case: Case) -> bool:
         """Whether `case` needs no run: its record matches and `--rerun` was not asked.
@@ -133,7 +144,7 @@ class Experiment:
         """Load `variant` and prune it; its memory is given back when the block ends.
 
         Raises:
-            AccessError: if the weights cannot be had.
+            AccessError: if the weights cannot be had, or (CalibrationError) the text that the method needs.
             VerificationError: if pruning did not do what was asked, or not what it did before.
             DeviceError: if the GPU has failed for good.
         """
@@ -228,25 +239,28 @@ class Experiment:
         if self._is_random:
             raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
         answers = self._answers(case, started_at)
-        parts, evaluation = score_case(
-            case.subject,
-            prepared,
-            answers,
-            self.meter,
-            self.library,
-            self.settings,
-            chat_template=self._applies_template(case.model),
-        )
-        folder = self.store.lm_eval_folder(case, self.settings.limit)
-        self._make_room(folder)
-        name = f"{self.identity(case.model).source}-{case.pruning.key}"
-        write_lm_eval_files(folder, name, evaluation.results, evaluation.raw_samples)
+        try:
+            parts, evaluation = score_case(case.subject, prepared, answers, self.meter, self.library, self.settings)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{case.group}, {error}") from error
+        self._write_lm_eval_files(case, prepared, evaluation, started_at)
         parts["timing"] = {"load_s": prepared.loaded.load_s}
         parts["memory"] = prepared.memory
         duration_s = time.perf_counter() - start_s + (parts["resumed"]["seconds"] if parts["resumed"] else 0.0)
         record = self._write(case, prepared.pruning, started_at, duration_s, parts, evaluation.samples)
         answers.remove()
         return record
+
+    def _write_lm_eval_files(
+        self, case: Case, prepared: PreparedModel, evaluation: Evaluation, started_at: datetime
+    ) -> None:
+        assert isinstance(case.subject, Task)
+        folder, identity = self.store.lm_eval_folder(case, self.settings.limit), self.identity(case.model)
+        self._make_room(folder)
+        fields = run_fields(identity, prepared, self.environment, self.settings, started_at)
+        write_lm_eval_files(
+            folder, f"{identity.source}-{case.pruning.key}", case.subject, evaluation, prepared.lm, fields
+        )
 
     def check_folder(self) -> None:
         """See that the results folder can be written before a case costs time; it is made once, and must then stay.
@@ -348,9 +362,6 @@ class Experiment:
     def _binding(self, case: Case) -> dict[str, Any]:
         """What answers of `case` must have in common to be of one measurement."""
         return {"done_key": self.done_key(case), "scorer": str(self.settings.scorer)}
-
-    def _applies_template(self, variant: ModelVariant) -> bool:
-        return applied_template(variant, self.identity(variant), self.settings.chat_template) is not None
 
     def _idle_power(self, prepared: PreparedModel) -> IdlePower | None:
         """What the machine draws at rest with a model resident; measured once per run, None if that was not asked."""

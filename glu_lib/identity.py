@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from glu_lib.embedded import MODEL_DIR
-from glu_lib.errors import AccessError
-from glu_lib.study import Kind, ModelVariant
+from glu_lib.errors import AccessError, TemplateError
+from glu_lib.study import ModelVariant, Task
 
 _HASH_BLOCK_BYTES = 1 << 20
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
@@ -217,6 +217,12 @@ def _is_busy(error: BaseException | None) -> bool:
     return False
 
 
+def is_unreachable(error: Exception) -> bool:
+    """Whether `error` may mean that a server or a cache could not be reached, or was too busy to answer."""
+    # Without network, datasets raises ValueError for what its cache does not hold.
+    return isinstance(error, (OSError, ValueError, _transport_error())) or _is_busy(error)
+
+
 def _is_offline(error: Exception) -> bool:
     """Whether `error` means that no server answered (rather than that one refused)."""
     from huggingface_hub.errors import HfHubHTTPError
@@ -241,20 +247,18 @@ def _cached_commit(variant: ModelVariant) -> str | None:
     return Path(path).parent.name if isinstance(path, str) else None
 
 
-def applied_template(variant: ModelVariant, identity: ModelIdentity, chosen: bool | None) -> str | None:
-    """Digest of the chat template that `variant` is scored with; None where it is scored without.
-
-    `chosen` is the user's word; without one, instruct variants get their template and base variants none.
+def applied_template(task: Task, variant: ModelVariant, identity: ModelIdentity) -> str | None:
+    """Digest of the chat template that `task` is scored with on `variant`; None where its prompts are plain text.
 
     Raises:
-        AccessError: if a template is to be applied and the tokenizer has none.
+        TemplateError: if the task needs a template and the tokenizer has none.
     """
-    if not (variant.kind is Kind.INSTRUCT if chosen is None else chosen):
+    if not task.is_chat:
         return None
     if identity.chat_template is None:
-        raise AccessError(
-            f"model {variant.key} ({variant.source}) has no chat template to apply; "
-            'choose --chat-template off, declare it as kind = "base", or add a template to its tokenizer'
+        raise TemplateError(
+            f"model {variant.key} ({variant.source}) has no chat template, which {task.key} needs; leave such tasks "
+            'out (-k "not chat", or the model\'s suites in a study file), or add a template to its tokenizer'
         )
     return identity.chat_template
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from glu_lib.cases import Case
-from glu_lib.errors import AccessError
+from glu_lib.errors import AccessError, TemplateError
 from glu_lib.experiment import Experiment
 from glu_lib.store import CaseState, Status
 from glu_lib.study import ModelVariant
@@ -24,7 +24,7 @@ def case_state(experiment: Experiment, case: Case) -> CaseState:
         return CaseState(Status.PENDING, path)
     try:
         return experiment.state(case)
-    except AccessError as error:
+    except (AccessError, TemplateError) as error:
         return CaseState(Status.STALE, path, f"cannot be checked: {error}")
 
 

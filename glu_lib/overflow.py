@@ -1,28 +1,35 @@
-"""lm-eval's `HFLM`, counting what did not fit: prompts cut on the left, generations cut by the token limit."""
+"""lm-eval's `HFLM`, counting what did not fit (prompts, generations) and refusing what it would split wrongly."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from lm_eval.models.huggingface import HFLM
+from glu_lib.scoring.added_tokens import without_end
+from glu_lib.scoring.checked_hflm import CheckedHFLM
+from glu_lib.scoring.encoding import Encodings, check_sizes
 
 if TYPE_CHECKING:
     import torch
 
 
-class CountingHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no type information
+class CountingHFLM(CheckedHFLM):
     """Scores exactly as `HFLM`; `truncated_prompts` and `cut_generations` count requests since the last reset.
+
+    Where `HFLM` would score other tokens than the answer's it does not: tokens that the tokenizer adds behind a text
+    are left off, and a pair that it cannot split is refused.
 
     `cut_prompts` and `cut_answers` tell it of the rows of the last generation batches, in order.
     """
 
+    tokenizer: Any
     truncated_prompts: int = 0
     cut_generations: int = 0
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """As `HFLM`."""
         super().__init__(*args, **options)
+        self.tokenizer = without_end(self.tokenizer)
         self.cut_prompts: deque[bool] = deque()
         self.cut_answers: deque[bool] = deque()
 
@@ -30,8 +37,19 @@ class CountingHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no type informa
         """Start counting anew, for the next task."""
         self.truncated_prompts = self.cut_generations = 0
 
+    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Tokens of both parts.
+
+        Raises:
+            MeasurementError: if a token reaches over the seam.
+        """
+        found = Encodings().pair(context, continuation, self.tok_encode)
+        return found.context.tolist(), list(found.continuation)
+
     def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
-        """Count requests (strings, context tokens, continuation tokens) of more than max_length + 1 tokens."""
+        """Check requests (strings, context tokens, continuation tokens), count those of more than max_length + 1."""
+        for _, context, continuation in requests:
+            check_sizes(context, continuation, self.max_length)
         self._count_truncated(requests)
         return super()._loglikelihood_tokens(requests, *args, **options)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from glu_lib.cases import Case
 from glu_lib.environment import Environment
-from glu_lib.errors import MeasurementError
+from glu_lib.errors import MeasurementError, RecordError
 from glu_lib.evaluation import Evaluation, MetricValue
 from glu_lib.pruning import PruningResult
-from glu_lib.study import Task
+from glu_lib.study import PromptFormat, Task
 
 
 def case_fields(case: Case) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def case_fields(case: Case) -> dict[str, Any]:
         "method": str(case.pruning.method) if case.pruning.percent else None,
         "divisor": case.pruning.divisor,
         "subject": case.subject_key,
+        **({"prompt_format": str(case.subject.prompt_format)} if isinstance(case.subject, Task) else {}),
         "suites": list(case.suites),
     }
 
@@ -56,11 +58,29 @@ def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
             "higher_is_better": task.metric.higher_is_better,
             "chance": task.metric.chance,
         },
+        "num_fewshot": evaluation.num_fewshot,
         "metrics": [_finite(value) for value in evaluation.metrics],
         "task_versions": evaluation.task_versions,
         "truncated_prompts": evaluation.truncated_prompts,
         "cut_generations": evaluation.cut_generations,
     }
+
+
+def prompt_format(record: Mapping[str, Any]) -> PromptFormat:
+    """How the prompts of an accuracy record reached the model.
+
+    Records of early versions do not say it: their instruct variants had the chat template on every task.
+
+    Raises:
+        RecordError: if a chat template was applied to a task whose prompts are plain.
+    """
+    found = PromptFormat(record["case"].get("prompt_format", PromptFormat.PLAIN))
+    if found is PromptFormat.PLAIN and record["done_key"].get("chat template") is not None:
+        raise RecordError(
+            f"{record['case']['id']}: scored with the chat template, which its name does not say; run the case again "
+            "(plain prompts), or the task's chat variant"
+        )
+    return found
 
 
 def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> None:
@@ -78,7 +98,7 @@ def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> N
     if not math.isfinite(evaluation.headline.value):
         raise MeasurementError(
             f"task {task.key}: {task.metric.label} is {evaluation.headline.value}; "
-            "the model's outputs overflow in this dtype: try --dtype float32"
+            "lm-eval's aggregation of these samples is no number; score more of them, or choose another metric"
         )
 
 

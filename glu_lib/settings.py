@@ -51,8 +51,7 @@ class Settings:
 
     `limit` is samples per task (or prompts per workload), `batch_size` requests per forward pass,
     `threads` CPU threads of torch, `min_window_s` the shortest energy window of a workload and
-    `idle_s` the rest before workloads, in seconds; `carbon_intensity` is in g CO2e/kWh; without
-    `chat_template` the template is applied to instruct variants only.
+    `idle_s` the rest before workloads, in seconds; `carbon_intensity` is in g CO2e/kWh.
 
     Raises:
         SettingsError: one line naming value, rule and remedy.
@@ -64,7 +63,6 @@ class Settings:
     dtype: DType | None = None
     device: str | None = None
     batch_size: int = DEFAULT_BATCH_SIZE
-    chat_template: bool | None = None
     scorer: Scorer = Scorer.FAST
     threads: int | None = None
     seed: int = SEED

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +27,9 @@ EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
 SEAL = "sha256"
 _MOST_SAMPLES_BYTES = 1 << 30  # the whole of MMLU is a hundredth of it; a few kilobytes from elsewhere may hold more
 _LONGEST_NAME = 500  # characters of a path below the results folder
+
+
+Doubts = Callable[[dict[str, Any]], Iterable[str]]
 
 
 class Status(StrEnum):
@@ -83,8 +86,14 @@ class Store(ResultsFolder):
         """Whether a run was interrupted in the middle of a case here."""
         return (self.root / UNFINISHED).is_dir()
 
-    def state(self, case: Case, key: dict[str, Any]) -> CaseState:
-        """Whether `case` is done: a readable, unchanged record of it whose done key equals `key`."""
+    def state(self, case: Case, key: dict[str, Any], doubts: Doubts = lambda _record: ()) -> CaseState:
+        """Whether `case` is done: a readable, unchanged record of it whose done key equals `key`.
+
+        Args:
+            case: what to look for.
+            key: its done key in this run.
+            doubts: what else speaks against a record, a line each; asked only where nothing else does.
+        """
         path = self.record_path(case, key.get("limit"))
         if not path.exists() and not path.is_symlink():
             return CaseState(Status.PENDING, path)
@@ -92,7 +101,7 @@ class Store(ResultsFolder):
             record = read_record(path)
         except RecordError as error:
             return CaseState(Status.STALE, path, one_line(str(error)))
-        reasons = differences(record["done_key"], key) or list(self._missing(case, record))
+        reasons = differences(record["done_key"], key) or list(self._missing(case, record)) or list(doubts(record))
         return CaseState(Status.STALE if reasons else Status.DONE, path, one_line(", ".join(reasons)))
 
     def _missing(self, case: Case, record: dict[str, Any]) -> Iterator[str]:

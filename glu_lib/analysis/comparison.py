@@ -53,15 +53,38 @@ class Beside:
 def beside(rows: Iterable[Row]) -> list[Beside]:
     """Own scores beside the published ones, in the order of `rows`; headline metrics and all others that have one.
 
-    The published levels were pruned by PPM without a divisor: other rows are left out, as are scores of sub-tasks.
+    The published levels were pruned by PPM without a divisor: other rows are left out, as are scores of sub-tasks and
+    those that were prompted otherwise (`unlike` names them): the study's prompts were plain text, with the built-in
+    study's numbers of examples.
     """
-    published = {_place(row): row for row in published_rows()}
-    found = []
-    for row in rows:
-        other = published.get(_place(row)) if _is_comparable(row) else None
-        if other is not None:
-            found.append(_beside(row, other))
-    return found
+    return [_beside(row, other) for row, other in _counterparts(rows) if not _prompted_otherwise(row, other)]
+
+
+def unlike(rows: Iterable[Row]) -> list[str]:
+    """One line per model and task that was published, but prompted otherwise: its scores are not set side by side."""
+    lines = (
+        f"{row['model']}: {row['subject']} is not compared: {how}"
+        for row, other in _counterparts(rows)
+        if (how := _prompted_otherwise(row, other))
+    )
+    return list(dict.fromkeys(lines))
+
+
+def _counterparts(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
+    """Own rows, each with the published row of the same model, level, lm-eval task and metric."""
+    published = {_measured(row): row for row in published_rows()}
+    for row in filter(_is_comparable, rows):
+        if other := published.get(_measured(row)):
+            yield row, other
+
+
+def _prompted_otherwise(row: Row, other: Row) -> str:
+    """How the own prompts differ from the published ones; empty if they do not."""
+    own, published = ((found["prompt_format"], found["num_fewshot"]) for found in (row, other))
+    if own == published:
+        return ""
+    formats = [f"{prompts} prompts with {shots} examples" for prompts, shots in (own, published)]
+    return f"{formats[0]}, the published {other['subject']} has {formats[1]}"
 
 
 def published_rows() -> list[Row]:
@@ -105,6 +128,8 @@ def _tidy(row: dict[str, str], shapes: dict[tuple[str, str], dict[str, str]], er
         "task": task.lm_eval_name,
         "metric": metric,
         "filter": filter_name or "none",
+        "prompt_format": str(task.prompt_format),
+        "num_fewshot": task.num_fewshot,
         "is_headline": is_headline,
         "higher_is_better": task.metric.higher_is_better if is_headline else None,
         "chance": task.metric.chance if is_headline else None,
@@ -128,6 +153,11 @@ def _change(row: Row, baseline: float | None) -> Row:
 
 def _place(row: Row) -> tuple[Any, ...]:
     return (row["model"], row["percent"], row["subject"], row["task"], row["metric"], row["filter"])
+
+
+def _measured(row: Row) -> tuple[Any, ...]:
+    """What a row measures, whatever its task is called in the study."""
+    return (row["model"], row["percent"], row["task"], row["metric"], row["filter"])
 
 
 def _is_comparable(row: Row) -> bool:

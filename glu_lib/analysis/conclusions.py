@@ -9,7 +9,7 @@ from typing import Any
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
-from glu_lib.analysis.comparison import ACCURACY_TABLE, Beside, beside, published_rows
+from glu_lib.analysis.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.consolidation import Consolidation, consolidate
 from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
@@ -24,9 +24,10 @@ class Conclusions:
     """What the records of a results folder say; a sequence is empty where there is nothing to say.
 
     `rows` is the tidy table with its significance, `problems` names records and samples that could not be used,
-    `untested` the changes that were not tested for another reason, `headers` are the records' case, done key,
-    environment and timing. Claims over several tasks (`curves`, `correlations`, `trade_offs`) are made
-    per model of the levels pruned by PPM without a divisor, from complete runs where there are any.
+    `untested` the changes that were not tested for another reason, `unlike` the tasks that were prompted otherwise than
+    the published ones, `headers` are the records' case, done key, environment and timing. Claims over several tasks
+    (`curves`, `correlations`, `trade_offs`) are made per model of the levels pruned by PPM without a divisor, from
+    complete runs where there are any.
     """
 
     rows: tuple[Row, ...]
@@ -42,6 +43,7 @@ class Conclusions:
     correct_answers: tuple[CorrectAnswers, ...]
     aligned_pairs: tuple[AlignedPair, ...]
     beside: tuple[Beside, ...]
+    unlike: tuple[str, ...]
 
 
 def conclude(results_dir: Path) -> Conclusions:
@@ -63,6 +65,7 @@ def conclude_published() -> Conclusions:
 
 def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> Conclusions:
     main = main_families(rows)
+    own = [row for row in rows if row["record"] != ACCURACY_TABLE]
     trends_of = {family: [trend for trend in pruned.trends if _is_of(family, trend)] for family in main}
     return Conclusions(
         rows=tuple(rows),
@@ -86,7 +89,8 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
         efficiencies=tuple(efficiencies(found.energy_records)),
         correct_answers=tuple(correct_answers(rows)),
         aligned_pairs=tuple(aligned_pairs(found.energy_records)),
-        beside=tuple(beside(row for row in rows if row["record"] != ACCURACY_TABLE)),
+        beside=tuple(beside(own)),
+        unlike=tuple(unlike(own)),
     )
 
 

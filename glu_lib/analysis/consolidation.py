@@ -16,6 +16,7 @@ from glu_lib.analysis.soundness import MALFORMED, check_record, check_rows
 from glu_lib.analysis.table import COLUMNS
 from glu_lib.energy import unlike_windows, wrong_energies
 from glu_lib.errors import RecordError, one_line
+from glu_lib.record import prompt_format
 from glu_lib.settings import Weights
 from glu_lib.store import Store, read_record
 
@@ -174,12 +175,15 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if record["kind"] == "accuracy":
         score = record["score"]
         headline = score["headline"]
+        # Records of early versions only have the number that was asked.
+        shots = score.get("num_fewshot", record["done_key"].get("few-shot"))
+        prompted = {"prompt_format": str(prompt_format(record)), "num_fewshot": shots}
         for value in score["metrics"]:
             is_headline = all(value[name] == headline[name] for name in ("task", "metric", "filter"))
             meaning = {name: headline[name] for name in ("higher_is_better", "chance")} if is_headline else {}
             named = {name: value[name] for name in ("task", "metric", "filter", "value", "stderr")}
             cut = {name: score.get(name) for name in ("truncated_prompts", "cut_generations")}
-            yield {**named, **cut, "n": value["count"], "is_headline": is_headline, **meaning}
+            yield {**named, **cut, **prompted, "n": value["count"], "is_headline": is_headline, **meaning}
     for name, summary in (record.get("profile") or {}).items():
         better = {"higher_is_better": name == "tokens_per_s"}
         interval = {side: summary.get(side) for side in ("interval_low", "interval_high")}

@@ -28,6 +28,8 @@ COLUMNS = (
     "task",
     "metric",
     "filter",
+    "prompt_format",
+    "num_fewshot",
     "is_headline",
     "higher_is_better",
     "chance",
@@ -62,12 +64,26 @@ COLUMNS = (
 )
 
 TEXTS = frozenset(
-    {"case", "kind", "model", "method", "suites", "subject", "task", "metric", "filter", "test", "energy_quality"}
+    {
+        "case",
+        "kind",
+        "model",
+        "method",
+        "suites",
+        "subject",
+        "task",
+        "metric",
+        "filter",
+        "test",
+        "prompt_format",
+        "energy_quality",
+    }
     | {"weights", "dtype", "device", "run", "git_commit", "started_at", "record"}
 )
 FLAGS = frozenset({"is_headline", "higher_is_better", "is_at_chance"})
 COUNTS = frozenset(
-    {"percent", "divisor", "width", "parameters", "n", "limit", "pairs"} | {"truncated_prompts", "cut_generations"}
+    {"percent", "divisor", "width", "parameters", "n", "limit", "pairs"}
+    | {"truncated_prompts", "cut_generations", "num_fewshot"}
 )
 
 # Columns of numbers: finite ones, or None.

@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import MeasurementError, RecordError
+import numpy as np
+
+from glu_lib.errors import MeasurementError, NotFiniteError, RecordError
 from glu_lib.evaluation.results import Evaluation, compact, headline, metric_values
+from glu_lib.evaluation.sample_checks import check_samples
 from glu_lib.evaluation.shortcuts import lm_eval_shortcuts
 from glu_lib.evaluation.task_library import TaskLibrary
 from glu_lib.settings import Scorer
@@ -55,7 +58,6 @@ def evaluate_task(
     *,
     seed: int,
     limit: int | None,
-    chat_template: bool,
     answers: Answers | None = None,
 ) -> Evaluation:
     """Score `task` with lm-eval and keep all it reports.
@@ -67,19 +69,23 @@ def evaluate_task(
         seed: of few-shot sampling, and of Python, NumPy and torch, set anew for each task so that a
             result does not depend on what ran before.
         limit: samples per (sub-)task, None for all.
-        chat_template: apply the tokenizer's template, few-shot examples as turns.
         answers: what earlier runs left of the case, and where this run's answers are kept; without it none is.
 
     Raises:
         AccessError: if the task's data cannot be had.
         MeasurementError: if lm-eval reports no headline metric.
+        NotFiniteError: if the model gives no numbers, or none that an answer can be chosen by; no answer is kept.
         RecordError: if answers cannot be kept.
     """
     loaded = library.load(task, seed=seed)
     _check_room(lm, task, loaded)
     lm.answers = answers
     try:
-        results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit, chat_template)
+        results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit)
+    except NotFiniteError:
+        if answers is not None:
+            answers.remove()
+        raise
     except BaseException:
         if answers is not None:
             with suppress(RecordError):  # what ended the case is the error to tell
@@ -96,6 +102,7 @@ def evaluate_task(
         samples=samples,
         count=len({(sample["task"], sample["doc_id"]) for sample in samples}),
         expected=sum(counts["effective"] for counts in results["n-samples"].values()),
+        num_fewshot=_used_few_shot(loaded),
         task_versions={name: str(version) for name, version in results["versions"].items()},
         truncated_prompts=lm.truncated_prompts,
         cut_generations=lm.cut_generations,
@@ -106,7 +113,7 @@ def evaluate_task(
 
 
 def _evaluate_smaller_if_needed(
-    lm: KeepingHFLM, task: Task, loaded: Any, seed: int, limit: int | None, chat_template: bool
+    lm: KeepingHFLM, task: Task, loaded: Any, seed: int, limit: int | None
 ) -> dict[str, Any]:
     """Run lm-eval; when the batch does not fit into memory, halve it and score the task again.
 
@@ -123,16 +130,20 @@ def _evaluate_smaller_if_needed(
         seed_everything(seed)
         lm.reset_counts()
         try:
-            with lm_eval_shortcuts():
+            # lm-eval's softmax over options warns where all are -inf; samples are checked for that behind it.
+            with lm_eval_shortcuts(), np.errstate(invalid="ignore"):
                 results: dict[str, Any] = evaluate(
                     lm=lm,
                     task_dict=loaded,
                     limit=limit,
                     bootstrap_iters=BOOTSTRAP_ITERATIONS,
                     log_samples=True,
-                    apply_chat_template=chat_template,
-                    fewshot_as_multiturn=chat_template,
+                    apply_chat_template=task.is_chat,
+                    fewshot_as_multiturn=task.is_chat,
                 )
+            check_samples(results["samples"])
+        except MeasurementError as error:
+            raise type(error)(f"task {task.key}: {error}") from error
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -145,6 +156,12 @@ def _evaluate_smaller_if_needed(
             return results
         lm.batch_size_per_gpu = lm.batch_size // 2
         release_memory()
+
+
+def _used_few_shot(loaded: Any) -> int:
+    """The number of examples that lm-eval's tasks used, by their own word; `TaskLibrary.load` saw that it is one."""
+    (count,) = {int(lm_eval_task.get_config("num_fewshot") or 0) for lm_eval_task in loaded["tasks"].values()}
+    return count
 
 
 def _check_room(lm: KeepingHFLM, task: Task, loaded: Any) -> None:

@@ -30,7 +30,8 @@ class MetricValue:
 class Evaluation:
     """All that one task gave: the headline value, every value, every sample.
 
-    `count` is the number of samples scored, `expected` the number asked for. `truncated_prompts` and
+    `count` is the number of samples scored, `expected` the number asked for. `num_fewshot` is the number of examples
+    that lm-eval's tasks used. `truncated_prompts` and
     `cut_generations` are requests that did not fit, `batch_size` is what fitted into memory. `results`
     and `raw_samples` are lm-eval's own, for its own files.
     """
@@ -40,6 +41,7 @@ class Evaluation:
     samples: tuple[dict[str, Any], ...]
     count: int
     expected: int
+    num_fewshot: int
     task_versions: dict[str, str]
     truncated_prompts: int
     cut_generations: int

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.embedded import TASKS_DIR
-from glu_lib.errors import AccessError, StudyError
-from glu_lib.study import Task
+from glu_lib.errors import AccessError, StudyError, one_line
+from glu_lib.evaluation.declared_metric import check_metric
+from glu_lib.evaluation.few_shot import WHOLE_TEXTS, check_few_shot, set_few_shot
+from glu_lib.identity import first_line, is_unreachable, with_patience
+from glu_lib.study import NO_TEMPLATE, Task
+
+_CONTINUATIONS = ("loglikelihood", WHOLE_TEXTS)
 
 
 @dataclass(slots=True)
@@ -27,25 +32,21 @@ class TaskLibrary:
         file of its reader's names.
 
         Raises:
-            StudyError: if lm-eval does not have the task, or the task runs code that a model wrote.
+            StudyError: if lm-eval does not have the task, or cannot prompt it as the study says, or the task runs code
+                that a model wrote.
             AccessError: if its data cannot be had; one line that names cause and remedy.
         """
         if task.key not in self._loaded:
             import lm_eval.evaluator  # noqa: F401  (seconds: here, outside every energy window)
 
-            self._check_indexed(task)
+            self.check_known(task)
             try:
-                loaded = self._manager(task.embedded).load([task.lm_eval_name])
-            except (OSError, ValueError, KeyError) as error:
-                first_line = next(iter(str(error).splitlines()), "")
-                raise AccessError(
-                    f"task {task.key}: its data cannot be loaded ({type(error).__name__}: {first_line}); "
-                    "check the connection, or load it once where there is one and keep the data set cache"
-                ) from error
+                loaded = with_patience(lambda: self._manager(task.embedded).load([task.lm_eval_name]))
+            except Exception as error:  # loaders, and the code of tasks, raise anything
+                raise AccessError(_cannot_be_loaded(task, error)) from error
             for lm_eval_task in loaded["tasks"].values():
-                # A task whose own configuration says 0 stays at 0: lm-eval's rule.
-                if lm_eval_task.get_config("num_fewshot") != 0:
-                    lm_eval_task.set_config(key="num_fewshot", value=task.num_fewshot)
+                check_prompt_format(task, lm_eval_task.get_config("output_type"))
+                set_few_shot(task, lm_eval_task)
                 lm_eval_task.build_all_requests = _BuildOnce(lm_eval_task)
             self._loaded[task.key] = loaded
         for lm_eval_task in self._loaded[task.key]["tasks"].values():
@@ -56,17 +57,23 @@ class TaskLibrary:
         """Look `task` and its metric up in lm-eval's index without loading its data.
 
         Raises:
-            StudyError: if lm-eval does not have the task, or the task not the metric, or it runs code that a model
-                wrote.
+            StudyError: if lm-eval does not have the task, or the task not the metric, or cannot be prompted as the
+                study says, or it runs code that a model wrote.
         """
         self._check_indexed(task)
-        lists = ("metric_list", "aggregate_metric_list")
-        names = {found["metric"] for config in self._configs(task) for key in lists for found in config.get(key) or ()}
-        if names and task.metric.name not in names:
-            raise StudyError(
-                f"task {task.key}: lm-eval reports no {task.metric.name}; it has {', '.join(sorted(map(str, names)))}: "
-                "correct the study's metric"
-            )
+        self.check_few_shot(task)
+        check_metric(task, self._configs(task))
+
+    def check_few_shot(self, task: Task) -> None:
+        """Compare the study's prompt format and number of few-shot examples with lm-eval's index.
+
+        Raises:
+            StudyError: if lm-eval would use another number of examples, or cannot apply the prompt format.
+        """
+        for config in self._configs(task):
+            check_prompt_format(task, config.get("output_type"))
+            name = str(config.get("task") if isinstance(config.get("task"), str) else config.get("group"))
+            check_few_shot(task, name, config.get("num_fewshot"), config.get("output_type"))
 
     def _check_indexed(self, task: Task) -> None:
         """Let pass only a name of lm-eval's index that is safe to load.
@@ -77,6 +84,11 @@ class TaskLibrary:
         if task.lm_eval_name not in self._manager(task.embedded).task_index:
             raise StudyError(
                 f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; `lm_eval ls tasks` shows what there is"
+            )
+        if self._manager(task.embedded).task_index[task.lm_eval_name].kind.name == "TAG":
+            raise StudyError(
+                f"task {task.key}: lm-eval's {task.lm_eval_name} is a tag of several tasks, which have no score "
+                "together; name one of them, or a group"
             )
         if any(config.get("unsafe_code") for config in self._configs(task)):
             raise StudyError(
@@ -101,21 +113,23 @@ class TaskLibrary:
     def _configs(self, task: Task) -> Iterator[dict[str, Any]]:
         """The configurations of a task or group and of all its members, as far as the index has them."""
         index = self._manager(task.embedded).task_index
-        names, seen = [task.lm_eval_name], set()
-        while names:
-            entry = index.get(name := names.pop())
+        waiting: list[tuple[str, dict[str, Any]]] = [(task.lm_eval_name, {})]
+        seen = set()
+        while waiting:
+            name, changes = waiting.pop()
+            entry = index.get(name)
             if entry is None or name in seen:
                 continue
             seen.add(name)
-            config = entry.cfg or {}
+            config = (entry.cfg or {}) | changes
             yield config
             members = config.get("task")
-            members = members if isinstance(members, list) else []
-            names += [
-                found if isinstance(found, str) else str(found.get("task") or found.get("group")) for found in members
-            ]
-            if entry.kind.name == "TAG":
-                names += [other.name for other in index.values() if name in other.tags]
+            for found in members if isinstance(members, list) else []:
+                # A member's own table changes the task that it names.
+                named = found if isinstance(found, str) else str(found.get("task") or found.get("group"))
+                waiting.append((named, found if isinstance(found, dict) and isinstance(found.get("task"), str) else {}))
+            if entry.kind.name == "TAG":  # a group may have one as its member
+                waiting += [(other.name, {}) for other in index.values() if name in other.tags]
 
     def _manager(self, embedded: bool) -> Any:
         """lm-eval's index: of the package's own tasks in milliseconds, of all its own in seconds."""
@@ -126,6 +140,26 @@ class TaskLibrary:
                 TaskManager(include_path=str(TASKS_DIR), include_defaults=False) if embedded else TaskManager()
             )
         return self._managers[embedded]
+
+
+def check_prompt_format(task: Task, output_type: str | None) -> None:
+    """Only tasks that ask and expect an answer can be prompted as a chat.
+
+    Raises:
+        StudyError: if `task` has chat prompts and continues a text (lm-eval's output types of log-likelihoods).
+    """
+    if task.is_chat and output_type in _CONTINUATIONS:
+        raise StudyError(f"task {task.key}: {NO_TEMPLATE}")
+
+
+def _cannot_be_loaded(task: Task, error: Exception) -> str:
+    """One line: what could not be loaded, why, and what helps."""
+    what = f"task {task.key}: its data cannot be loaded ({type(error).__name__}: {one_line(first_line(error))})"
+    if isinstance(error, ImportError):
+        return f"{what}; install the package that it names, or leave the task out"
+    if is_unreachable(error):
+        return f"{what}; check the connection, or load it once where there is one and keep the data set cache"
+    return f"{what}; the task does not work with these versions of lm-eval and datasets: leave it out"
 
 
 class _BuildOnce:
@@ -167,4 +201,4 @@ def task_data_digest(task: Task) -> str | None:
 
 def _embedded_files(task: Task) -> Iterator[Path]:
     yield TASKS_DIR / f"{task.lm_eval_name}.yaml"
-    yield TASKS_DIR / f"{task.key}.jsonl"
+    yield TASKS_DIR / f"{task.lm_eval_name.removeprefix('nano_')}.jsonl"

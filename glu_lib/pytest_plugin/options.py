@@ -87,11 +87,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="fast: each distinct prefix is computed once (default); hf: lm-eval's own HFLM, for comparison",
     )
     group.addoption(
-        "--chat-template",
-        choices=["on", "off"],
-        help="apply the tokenizer's chat template to every model, or to none (default: to instruct variants)",
-    )
-    group.addoption(
         "--min-window",
         type=float,
         default=DEFAULT_MIN_WINDOW_S,
@@ -175,7 +170,6 @@ def settings_from(config: pytest.Config) -> Settings:
         dtype=parse_dtype(dtype) if dtype else None,
         device=config.getoption("device"),
         batch_size=config.getoption("batch_size"),
-        chat_template={"on": True, "off": False}.get(config.getoption("chat_template")),
         scorer=Scorer(config.getoption("scorer")),
         threads=config.getoption("threads"),
         min_window_s=config.getoption("min_window"),

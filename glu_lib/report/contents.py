@@ -48,6 +48,7 @@ class ReportData:
         correlations: of pairs of tasks over the levels (`analysis.claims.Correlation`).
         trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
         beside: own scores beside the published ones (`analysis.comparison.Beside`).
+        unlike: one line per task that was prompted otherwise than the published one.
         efficiencies: joules, throughput and times per level and workload (`analysis.efficiency.Efficiency`).
         correct_answers: joules per correct answer (`analysis.efficiency.CorrectAnswers`).
         aligned_pairs: plain against rounded widths (`analysis.alignment.AlignedPair`).
@@ -65,6 +66,7 @@ class ReportData:
     correlations: Sequence[Correlation] = ()
     trade_offs: Sequence[TradeOff] = ()
     beside: Sequence[Beside] = ()
+    unlike: Sequence[str] = ()
     efficiencies: Sequence[Efficiency] = ()
     correct_answers: Sequence[CorrectAnswers] = ()
     aligned_pairs: Sequence[AlignedPair] = ()
@@ -90,6 +92,7 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         correlations=found.correlations,
         trade_offs=found.trade_offs,
         beside=found.beside,
+        unlike=found.unlike,
         efficiencies=found.efficiencies,
         correct_answers=found.correct_answers,
         aligned_pairs=found.aligned_pairs,

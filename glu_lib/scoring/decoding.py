@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from glu_lib.scoring.cache import grow_in_place
+from glu_lib.scoring.finite import check_choice
 
 _SHRINK_AT = 0.75  # rows leave once at least a quarter has finished: each time copies the cache
 
@@ -38,6 +39,9 @@ def decode_greedily(
 
     Returns:
         The new tokens of each row, the one that stopped it included.
+
+    Raises:
+        NotFiniteError: if a row's logits are no numbers.
     """
     device = model.device
     cache = grow_in_place(cache)
@@ -64,7 +68,9 @@ def decode_greedily(
             logits_to_keep=1,
         )
         cache = output.past_key_values if output.past_key_values is cache else grow_in_place(output.past_key_values)
-        chosen = output.logits[:, -1].argmax(dim=-1)  # (rows,)
+        logits = output.logits[:, -1]  # (rows, vocabulary)
+        chosen = logits.argmax(dim=-1)  # (rows,)
+        check_choice(logits, chosen, model)
         for row, token in zip(alive, chosen.tolist(), strict=True):
             if row not in finished:
                 made[row].append(token)

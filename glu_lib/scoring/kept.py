@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +13,22 @@ from glu_lib.scoring.encoding import Encoded
 from glu_lib.scoring.packing import Tokens
 
 Score = tuple[float, bool]
+_MINUS_INFINITY = "-inf"  # JSON has no number for it
 
 
 def as_score(answer: Any) -> Score | None:
     """A kept answer as a score; None if it is none: the file may come from anywhere."""
-    if isinstance(answer, list | tuple) and list(map(type, answer)) == [float, bool]:
-        return answer[0], answer[1]
-    return None
+    if not isinstance(answer, list | tuple) or len(answer) != 2 or type(answer[1]) is not bool:
+        return None
+    logprob, is_greedy = answer
+    if type(logprob) is str and logprob == _MINUS_INFINITY:
+        return -math.inf, is_greedy
+    return (logprob, is_greedy) if type(logprob) is float and math.isfinite(logprob) else None
+
+
+def kept_score(score: Score) -> tuple[float | str, bool]:
+    """A score as JSON can hold it."""
+    return (score[0] if math.isfinite(score[0]) else _MINUS_INFINITY, score[1])
 
 
 def as_tokens(answer: Any) -> list[int] | None:
@@ -47,7 +57,7 @@ class KeptScores:
     def add(self, scores: Mapping[int, Score], reduced_batch_size: int | None) -> None:
         """Keep the scores of a batch; nothing happens where all of them are known."""
         if self.answers is not None and not scores.keys() <= self.known.keys():
-            found = {self.keys[index]: score for index, score in scores.items()}
+            found = {self.keys[index]: kept_score(score) for index, score in scores.items()}
             self.answers.put(found, batch_size=reduced_batch_size)
 
 

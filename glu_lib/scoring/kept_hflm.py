@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from glu_lib.answers import Answers, request_key
-from glu_lib.scoring.kept import as_score
+from glu_lib.scoring.finite import check_scores, checked_logits
+from glu_lib.scoring.kept import Score, as_score, kept_score
 from glu_lib.scoring.work_window import MeasuredHFLM
 
 
@@ -16,18 +17,31 @@ class KeepingHFLM(MeasuredHFLM):
 
     answers: Answers | None = None
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """As `HFLM`."""
+        super().__init__(*args, **options)
+        self._batch: dict[str, Score] = {}  # scores of the batch at hand, by the request's key
+
     def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
-        """Score requests (strings, context tokens, continuation tokens)."""
+        """Score requests (strings, context tokens, continuation tokens).
+
+        Raises:
+            NotFiniteError: if a log-probability is no number.
+        """
         if (answers := self.answers) is None:
-            return super()._loglikelihood_tokens(requests, *args, **options)
+            scores: list[Score] = super()._loglikelihood_tokens(requests, *args, **options)
+            check_scores([logprob for logprob, _ in scores], self.model)
+            return scores
         keys = [request_key(context, continuation) for _, context, continuation in requests]
         known = [as_score(answers.get(key)) is not None for key in keys]
         self._count_truncated([request for request, is_known in zip(requests, known, strict=True) if is_known])
         asked = [
             (key, *tokens) for key, (_, *tokens), is_known in zip(keys, requests, known, strict=True) if not is_known
         ]
-        with self._kept(answers.hold):
+        self._batch = {}
+        with self._kept(self._batch.__setitem__):
             super()._loglikelihood_tokens(asked, *args, **options)
+            self._keep_batch()
         return [as_score(answers.get(key)) for key in keys]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
@@ -50,13 +64,28 @@ class KeepingHFLM(MeasuredHFLM):
 
     def _model_call(self, *args: Any, **options: Any) -> Any:
         """The forward pass of a batch; the answers of the batches before it are complete now."""
+        self._keep_batch()
         self._flush_if_due()
         return super()._model_call(*args, **options)
 
     def _model_generate(self, *args: Any, **options: Any) -> Any:
-        """Generate a batch; the answers of the batches before it are complete now."""
+        """Generate a batch; the answers of the batches before it are complete now.
+
+        Raises:
+            NotFiniteError: if logits are no numbers.
+        """
         self._flush_if_due()
-        return super()._model_generate(*args, **options)
+        with checked_logits(self.model):
+            return super()._model_generate(*args, **options)
+
+    def _keep_batch(self) -> None:
+        """Keep the scores of a batch that is complete, if all of them are numbers."""
+        if self.answers is None or not self._batch:
+            return
+        check_scores([logprob for logprob, _ in self._batch.values()], self.model)
+        for key, score in self._batch.items():
+            self.answers.hold(key, kept_score(score))
+        self._batch.clear()
 
     def _flush_if_due(self) -> None:
         if self.answers is not None:

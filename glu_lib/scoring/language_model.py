@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from lm_eval.api.registry import register_model
-from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm.auto import tqdm
@@ -22,7 +21,9 @@ from tqdm.auto import tqdm
 from glu_lib.errors import MeasurementError
 from glu_lib.models import end_tokens
 from glu_lib.scoring.budget import Budget
-from glu_lib.scoring.encoding import Encoded, Encodings
+from glu_lib.scoring.checked_hflm import CheckedHFLM
+from glu_lib.scoring.encoding import Encoded, Encodings, check_sizes
+from glu_lib.scoring.finite import check_scores
 from glu_lib.scoring.forward import SharedForward
 from glu_lib.scoring.generation import StopRule, generate, is_plain_greedy
 from glu_lib.scoring.kept import KeptScores, KeptTokens
@@ -69,7 +70,9 @@ class SharedPrefixLM(KeepingHFLM):
             disable_tqdm: draw no progress bar.
 
         Raises:
-            MeasurementError: if a continuation is empty or longer than the model's context.
+            MeasurementError: if a continuation is empty, longer than the model's context, or shares a token with its
+                context.
+            NotFiniteError: if a log-probability is no number.
         """
         if not self._shares_prefixes():
             fallback: list[Score] = super().loglikelihood(requests, disable_tqdm)
@@ -147,13 +150,7 @@ class SharedPrefixLM(KeepingHFLM):
     def _score(self, encoded: Sequence[Encoded], strings: Sequence[Any] | None, disable_tqdm: bool) -> list[Score]:
         """Score requests; `strings` are what lm-eval's own cache knows them by."""
         for request in encoded:
-            if not request.context:
-                raise MeasurementError("an empty context without a token to begin with; give the tokenizer a BOS token")
-            if not 0 < len(request.continuation) <= self.max_length:
-                raise MeasurementError(
-                    f"a continuation of {len(request.continuation)} tokens: the model's context takes 1 to "
-                    f"{self.max_length}; leave the task out for this model"
-                )
+            check_sizes(request.context, request.continuation, self.max_length)
         self.truncated_prompts += sum(request.size > self.max_length + 1 for request in encoded)
         plan = LikelihoodPlan(encoded, self.max_length)
         self.distinct_tokens += plan.distinct_tokens()
@@ -166,6 +163,7 @@ class SharedPrefixLM(KeepingHFLM):
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
             for found in plan.score(self._forward, budget, dtype, kept.known):
+                check_scores([logprob for logprob, _ in found.values()], self.model)
                 kept.add(found, self._reduced(budget))
                 for index, score in found.items():
                     scores[index] = score
@@ -210,7 +208,7 @@ class SharedPrefixLM(KeepingHFLM):
 
     def _encode_prompt(self, text: str, room: int) -> tuple[Tokens, bool]:
         """One prompt at a time gives its own tokens, special ones as in `HFLM`, without padding."""
-        tokens = tuple(HFLM.tok_batch_encode(self, [text])[0][0].tolist())
+        tokens = tuple(CheckedHFLM.tok_batch_encode(self, [text])[0][0].tolist())
         return tokens[-room:], len(tokens) > room
 
     def _stop_rule(self, until: Any) -> StopRule:

@@ -1,15 +1,30 @@
 """The study: which models, levels, tasks, workloads and suites there are."""
 
 from glu_lib.study.builtin import STUDY
-from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, Study, Suite, Task, Workload
+from glu_lib.study.schema import (
+    CHAT_DATE,
+    NO_TEMPLATE,
+    Kind,
+    Method,
+    Metric,
+    ModelVariant,
+    PromptFormat,
+    Study,
+    Suite,
+    Task,
+    Workload,
+)
 from glu_lib.study.study_file import StudyFile, load_study
 
 __all__ = [
+    "CHAT_DATE",
+    "NO_TEMPLATE",
     "STUDY",
     "Kind",
     "Method",
     "Metric",
     "ModelVariant",
+    "PromptFormat",
     "Study",
     "StudyFile",
     "Suite",

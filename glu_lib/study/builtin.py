@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glu_lib.architecture import Architecture
-from glu_lib.study.schema import Kind, Metric, ModelVariant, Study, Suite, Task, Workload
+from glu_lib.study.schema import Kind, Metric, ModelVariant, PromptFormat, Study, Suite, Task, Workload
 
 LEVELS = (0, 10, 20, 30, 40, 50, 60)
 
@@ -74,7 +74,11 @@ _WORD_PERPLEXITY = Metric("word_perplexity", higher_is_better=False)
 _PERPLEXITY = Metric("perplexity", higher_is_better=False)
 _EXACT_MATCH = Metric("exact_match", chance=0.0)
 
-# Headline metrics of the published study's tables; tasks that it does not print use lm-eval's own headline.
+_GSM8K_METRIC = Metric("exact_match", "flexible-extract", chance=0.0)
+_IFEVAL_METRIC = Metric("prompt_level_strict_acc")
+
+# Headline metrics of the published study's tables; tasks that it does not print use lm-eval's own headline. Its prompts
+# were plain text, for instruct variants too; chat variants are tasks of their own.
 _TASKS = (
     Task("facts", _choice(4), lm_eval_name="nano_facts", embedded=True),
     Task("sums", _EXACT_MATCH, lm_eval_name="nano_sums", embedded=True),
@@ -93,8 +97,8 @@ _TASKS = (
     Task("piqa", _choice(2)),
     Task("truthfulqa_mc1", _ACC),  # 2–13 options per question: no fixed chance level
     Task("truthfulqa_mc2", _ACC),  # probability mass on true answers: no fixed chance level
-    Task("gsm8k", Metric("exact_match", "flexible-extract", chance=0.0), num_fewshot=5, slow=True),
-    Task("ifeval", Metric("prompt_level_strict_acc"), slow=True),
+    Task("gsm8k", _GSM8K_METRIC, num_fewshot=5, slow=True),
+    Task("ifeval", _IFEVAL_METRIC, slow=True),
     Task("leaderboard_musr", Metric("acc_norm"), slow=True),  # 2, 3 and 5 options in its three parts
     Task("arc_easy", _choice(4, "acc_norm")),
     Task("openbookqa", _choice(4, "acc_norm")),
@@ -106,6 +110,15 @@ _TASKS = (
     Task("rte", _choice(2)),
     Task("sst2", _choice(2)),
     Task("wnli", _choice(2)),
+    Task(
+        "gsm8k_chat",
+        _GSM8K_METRIC,
+        num_fewshot=5,
+        lm_eval_name="gsm8k",
+        slow=True,
+        prompt_format=PromptFormat.CHAT,
+    ),
+    Task("ifeval_chat", _IFEVAL_METRIC, lm_eval_name="ifeval", slow=True, prompt_format=PromptFormat.CHAT),
 )
 
 _WORKLOAD_SHAPES = ((100, 20), (100, 50), (30, 150))  # prompts × new tokens, as the published study's
@@ -177,6 +190,12 @@ _SUITES = (
             "ifeval",
             "leaderboard_musr",
         ),
+    ),
+    Suite(
+        "chat",
+        "tasks prompted with the tokenizer's chat template, instruct variants",
+        models=("instruct1b", "instruct3b"),
+        tasks=("gsm8k_chat", "ifeval_chat"),
     ),
     Suite(
         "core",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from itertools import permutations
 
@@ -17,6 +18,14 @@ _KEY = re.compile(r"[a-z0-9][a-z0-9_]*")
 # What names of lm-eval's index are made of. Its loader would take a path for a task file, and run the Python it names.
 _LM_EVAL_NAME = re.compile(r"\w[\w.+()-]*", re.ASCII)
 MAX_PERCENT = 95
+# What a chat template is told when it asks for today's date: the date that Llama-3.2's own template falls back to.
+# With the real one, prompts and scores would change from day to day.
+CHAT_DATE = date(2024, 7, 26)
+PERPLEXITY = "perplexity"  # how the names of lm-eval's perplexities end
+NO_TEMPLATE = (
+    'it continues a text, which a chat template breaks: give it prompt_format = "plain" (only tasks that ask and '
+    "expect an answer have a chat format)"
+)
 # Names that pytest or the suite's own marks already use.
 _RESERVED_MARKS = (
     *(*OPERATORS, "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"),
@@ -37,10 +46,17 @@ _RESERVED_MARKS = (
 
 
 class Kind(StrEnum):
-    """How a model variant was trained, which decides whether its chat template is applied."""
+    """How a model variant was trained, which decides which suites it is meant for."""
 
     BASE = "base"
     INSTRUCT = "instruct"
+
+
+class PromptFormat(StrEnum):
+    """How a task's prompts reach the model: as plain text, or as turns of the tokenizer's chat template."""
+
+    PLAIN = "plain"
+    CHAT = "chat"
 
 
 class Method(StrEnum):
@@ -139,7 +155,8 @@ class Task:
     """An lm-eval task with its few-shot count and one headline metric.
 
     `key` stands in case ids; `lm_eval_name` is what lm-eval calls the task. `embedded` tasks ship with
-    the package; `slow` ones take minutes or more per level on a small GPU.
+    the package; `slow` ones take minutes or more per level on a small GPU. The prompt format belongs to the task:
+    the same lm-eval task with the chat template is another task with a key of its own (`ifeval`, `ifeval_chat`).
     """
 
     key: str
@@ -148,6 +165,7 @@ class Task:
     lm_eval_name: str = ""
     embedded: bool = False
     slow: bool = False
+    prompt_format: PromptFormat = PromptFormat.PLAIN
 
     def __post_init__(self) -> None:
         _check_key("task", self.key)
@@ -160,6 +178,13 @@ class Task:
             )
         if self.num_fewshot < 0:
             raise StudyError(f"task {self.key!r}: few-shot count {self.num_fewshot} must be 0 or more")
+        if self.is_chat and self.metric.name.endswith(PERPLEXITY):
+            raise StudyError(f"task {self.key!r}: {NO_TEMPLATE}")
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether its prompts are turns of the tokenizer's chat template."""
+        return self.prompt_format is PromptFormat.CHAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +248,11 @@ class Study:
         for workload in self.workloads.values():
             if workload.prompts is not None and workload.prompts not in self.tasks:
                 raise StudyError(f"workload {workload.key!r}: {unknown('task', workload.prompts, self.tasks)}")
+            if workload.prompts is not None and self.tasks[workload.prompts].is_chat:
+                raise StudyError(
+                    f"workload {workload.key!r}: its prompts are plain text, those of task {workload.prompts!r} are "
+                    "not; name a task with plain prompts"
+                )
         for suite in self.suites.values():
             for kind, names, known in (
                 ("task", suite.tasks + suite.instruct_tasks, self.tasks),

@@ -6,16 +6,30 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from glu_lib.architecture import Architecture
 from glu_lib.errors import StudyError
 from glu_lib.settings import DIVISORS
-from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, Study, Suite, Task, Workload, unknown
+from glu_lib.study.schema import (
+    Kind,
+    Method,
+    Metric,
+    ModelVariant,
+    PromptFormat,
+    Study,
+    Suite,
+    Task,
+    Workload,
+    unknown,
+)
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 # Suites that a model of the user's runs unless its table says otherwise.
-_SUITES_OF = {Kind.BASE: ("paper", "core", "carbon"), Kind.INSTRUCT: ("instruct", "core", "carbon")}
+_SUITES_OF = {Kind.BASE: ("paper", "core", "carbon"), Kind.INSTRUCT: ("instruct", "chat", "core", "carbon")}
 
 _MODEL_FIELDS = {"source": str, "kind": str, "revision": str, "levels": list, "suites": list, "architecture": dict}
 _SHAPE_FIELDS = {
@@ -25,7 +39,15 @@ _SHAPE_FIELDS = {
     "rope_theta": float,
     "rms_norm_eps": float,
 }
-_TASK_FIELDS = {"task": str, "num_fewshot": int, "metric": str, "higher_is_better": bool, "chance": float, "slow": bool}
+_TASK_FIELDS = {
+    "task": str,
+    "num_fewshot": int,
+    "prompt_format": str,
+    "metric": str,
+    "higher_is_better": bool,
+    "chance": float,
+    "slow": bool,
+}
 _WORKLOAD_FIELDS = {
     "prompts": str,
     "num_prompts": int,
@@ -112,7 +134,7 @@ def _model(key: str, table: Any, base: Study) -> ModelVariant:
     if "levels" in table:
         values["levels"] = tuple(_whole_numbers(place, "levels", table["levels"]))
     if "kind" in table:
-        values["kind"] = _kind(place, table["kind"])
+        values["kind"] = _choice(place, "kind", table["kind"], Kind)
     if "architecture" in table:
         values["architecture"] = _shape(key, table["architecture"])
     if key in base.models:
@@ -151,11 +173,20 @@ def _task(key: str, table: Any, base: Study) -> Task:
     values: dict[str, Any] = {name: table[name] for name in ("num_fewshot", "slow") if name in table}
     if "task" in table:
         values["lm_eval_name"] = table["task"]
+        values["embedded"] = any(task.embedded and task.lm_eval_name == table["task"] for task in base.tasks.values())
+    if "prompt_format" in table:
+        values["prompt_format"] = _choice(place, "prompt_format", table["prompt_format"], PromptFormat)
     known = base.tasks.get(key)
     if known and known.embedded and table.get("task", known.lm_eval_name) != known.lm_eval_name:
         raise StudyError(
             f"{place}: task is {table['task']!r}; {key} ships with the package and stays {known.lm_eval_name}: "
             "give another task a key of its own"
+        )
+    if known and values.get("prompt_format", known.prompt_format) is not known.prompt_format:
+        asked = values["prompt_format"]
+        raise StudyError(
+            f"{place}: {key} has {known.prompt_format} prompts and keeps them, so that a name means one format; give "
+            f'the {asked} format a key of its own, as [tasks.{key}_{asked}] with task = "{known.lm_eval_name}"'
         )
     if known is None and "metric" not in table:
         raise StudyError(f'{place} lacks metric; a new task needs its headline metric, as "acc_norm"')
@@ -290,8 +321,8 @@ def _whole_numbers(place: str, name: str, values: list[Any]) -> list[int]:
     return values
 
 
-def _kind(place: str, text: str) -> Kind:
+def _choice(place: str, name: str, text: str, choices: type[Choice]) -> Choice:
     try:
-        return Kind(text)
+        return choices(text)
     except ValueError:
-        raise StudyError(f"{place}: kind {text!r} is unknown; choose one of {', '.join(Kind)}") from None
+        raise StudyError(f"{place}: {name} {text!r} is unknown; choose one of {', '.join(choices)}") from None

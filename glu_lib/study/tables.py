@@ -10,7 +10,12 @@ from glu_lib.study.schema import Suite
 
 def _tasks(suite: Suite) -> list[dict[str, Any]]:
     return [
-        {"name": task.key, "num_fewshot": task.num_fewshot, "metric": task.metric.label}
+        {
+            "name": task.key,
+            "num_fewshot": task.num_fewshot,
+            "metric": task.metric.label,
+            "prompt_format": str(task.prompt_format),
+        }
         for task in (STUDY.tasks[key] for key in suite.tasks)
     ]
 

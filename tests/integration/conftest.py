@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from glu_lib.cases import build_cases
+from glu_lib.study import STUDY
+
 ROOT = Path(__file__).resolve().parents[2]
+_OF_THE_SUITE_ITSELF = 14  # benchmarks of speed and scoring beside the study's cases
+
+
+@pytest.fixture(scope="session")
+def all_items() -> int:
+    """How many items pytest collects in benchmarks/."""
+    return len(build_cases(STUDY)) + _OF_THE_SUITE_ITSELF
 
 
 @pytest.fixture

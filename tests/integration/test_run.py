@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +11,32 @@ from pathlib import Path
 
 import pytest
 
+from glu_lib.embedded import MODEL_DIR
 from glu_lib.store import sealed
 
 ROOT = Path(__file__).resolve().parents[2]
 
 QUICK = ("--limit", "4", "--threads", "1")
+TALKER = """
+[models.talker]
+source = "talker"
+kind = "instruct"
+levels = [0]
+suites = ["own"]
+
+[tasks.first_chat]
+task = "nano_facts"
+metric = "acc"
+prompt_format = "chat"
+
+[tasks.second_chat]
+task = "nano_truth"
+metric = "acc"
+prompt_format = "chat"
+
+[suites]
+own = ["facts", "first_chat", "second_chat"]
+"""
 TWO_LEVELS = ("-k", "nano and (p0 or p40)")
 
 
@@ -22,9 +44,9 @@ def records(suite):
     return sorted(path.stem for path in (suite.path / "results").glob("individual_files/*/*/*.json"))
 
 
-def test_two_levels_are_run_then_skipped_then_stale(suite):
+def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
     first = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    first.assert_outcomes(passed=16, deselected=1012)
+    first.assert_outcomes(passed=16, deselected=all_items - 16)
     first.stdout.fnmatch_lines(
         [
             "glu width pruning: 16 cases of nano in 2 (model, level) groups, 0 done",
@@ -45,7 +67,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
     assert len(json.loads((suite.path / "results/results.json").read_text())) >= 16
 
     second = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-rs", "-p", "no_torch")
-    second.assert_outcomes(skipped=16, deselected=1012)
+    second.assert_outcomes(skipped=16, deselected=all_items - 16)
     second.stdout.fnmatch_lines(["glu width pruning: 16 cases*16 done", "SKIPPED*done: *nano-p0-architecture.json"])
 
     path = suite.path / "results/individual_files/nano/p40/nano-p40-sums-limit4.json"
@@ -53,7 +75,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite):
     record["done_key"]["few-shot"] = 3
     path.write_text(json.dumps(sealed(record)))
     third = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    third.assert_outcomes(passed=1, skipped=15, deselected=1012)
+    third.assert_outcomes(passed=1, skipped=15, deselected=all_items - 16)
     third.stdout.fnmatch_lines(["stale, will run again: nano-p40-sums: few-shot 3 -> 0"])
 
 
@@ -108,7 +130,7 @@ def test_exactly_what_is_selected_is_collected_without_torch(suite, arguments, c
     assert len([line for line in result.outlines if "::" in line]) == count
 
 
-def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
+def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite, all_items):
     command = [sys.executable, "-m", "pytest", "-k", "nano", *QUICK]
     running = suite.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     deadline_s = time.monotonic() + 120
@@ -132,7 +154,7 @@ def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
     assert json.loads((suite.path / ".pytest_cache/v/glu/done").read_text())
     assert not (suite.path / ".pytest_cache/v/cache/lastfailed").read_text().count("nano")
     again = suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch")
-    again.assert_outcomes(deselected=1028)
+    again.assert_outcomes(deselected=all_items)
     again.stdout.fnmatch_lines(["nothing is left that *.pytest_cache knows of; if the run to go on with had another *"])
     assert again.ret == pytest.ExitCode.OK
 
@@ -143,16 +165,16 @@ def test_lf_without_a_cache_runs_nothing_and_says_what_to_do(suite):
     result.stdout.fnmatch_lines(["nothing is left *; if the run to go on with had another cache *, or it is lost, *"])
 
 
-def test_a_finished_case_that_the_list_still_names_leaves_it(suite):
+def test_a_finished_case_that_the_list_still_names_leaves_it(suite, all_items):
     """A kill may fall between a record and its line in the cache."""
     only = ("-k", "nano and p0 and architecture", "-p", "no:cacheprovider")
-    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=1027)
+    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=all_items - 1)
     remember(suite, "benchmarks/test_architecture.py::test_architecture[nano-p0-architecture]")
     suite.runpytest_subprocess("--lf", "-p", "no_torch").assert_outcomes(skipped=1)
     assert json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text()) == {}
 
 
-def test_runs_with_one_cache_keep_each_others_list(suite):
+def test_runs_with_one_cache_keep_each_others_list(suite, all_items):
     """What a killed run left must not go when another one with the same cache ends."""
     other = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-facts]"
     kept = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-sums]"
@@ -168,7 +190,7 @@ def pytest_runtest_teardown(item):
 """)
     remember(suite, other)
     result = suite.runpytest_subprocess("-k", "nano and p0 and architecture", "-p", "noting")
-    result.assert_outcomes(passed=1, deselected=1027)
+    result.assert_outcomes(passed=1, deselected=all_items - 1)
     assert json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text()) == {kept: True}
 
 
@@ -193,9 +215,9 @@ def test_lf_runs_nothing_where_it_knows_none_of_the_cases(suite):
     result.stdout.fnmatch_lines(["none of the cases that --lf knows of is in this selection; give the options of *"])
 
 
-def test_a_model_that_cannot_be_reached_is_one_clear_error(suite):
+def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
     result = suite.runpytest_subprocess("-k", "llama1b and p40 and (boolq or piqa or wikitext)", "-p", "no_torch")
-    result.assert_outcomes(errors=1, skipped=2, deselected=1025)
+    result.assert_outcomes(errors=1, skipped=2, deselected=all_items - 3)
     text = result.stdout.str()
     assert text.count("model llama1b (meta-llama/Llama-3.2-1B) cannot be reached: no connection to") == 1
     assert "Traceback" not in text
@@ -245,11 +267,13 @@ def test_the_options_are_explained_in_the_users_words(suite):
     )
 
 
-def test_the_results_folder_can_be_given_by_environment_and_ini(suite, monkeypatch):
+def test_the_results_folder_can_be_given_by_environment_and_ini(suite, monkeypatch, all_items):
     only = ("-k", "nano and p40 and architecture")
-    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(passed=1, deselected=1027)
+    suite.runpytest_subprocess(*only, "-o", "glu_results_dir=by_ini").assert_outcomes(
+        passed=1, deselected=all_items - 1
+    )
     monkeypatch.setenv("GLU_RESULTS_DIR", str(suite.path / "by_environment"))
-    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=1027)
+    suite.runpytest_subprocess(*only).assert_outcomes(passed=1, deselected=all_items - 1)
     for folder in ("by_ini", "by_environment"):
         assert (suite.path / folder / "individual_files/nano/p40/nano-p40-architecture.json").exists()
 
@@ -277,11 +301,11 @@ CARBON = (
 )
 
 
-def test_workloads_leave_records_tables_and_timings(suite):
+def test_workloads_leave_records_tables_and_timings(suite, all_items):
     result = suite.runpytest_subprocess(
         *CARBON, "-k", "nano and (p0 or p40) and facts_latency_b1", "--benchmark-json=timings.json"
     )
-    result.assert_outcomes(passed=2, deselected=1026)
+    result.assert_outcomes(passed=2, deselected=all_items - 2)
     result.stdout.fnmatch_lines(
         [
             "nano, joules per token, gross (estimated), only 4 prompts: mean over the repeats ± half of its 95 % *",
@@ -372,3 +396,51 @@ def test_two_runs_on_one_folder_share_the_cases_out(suite):
     assert sum(measured) == 16
     assert len(list(suite.path.glob("results/individual_files/**/*.json"))) == 16
     assert not list(suite.path.glob("results/leases/*"))
+
+
+def test_chat_tasks_wait_for_a_template_and_plain_ones_of_the_same_model_run(suite):
+    shutil.copytree(MODEL_DIR, suite.path / "talker")
+    (suite.path / "study.toml").write_text(TALKER)
+    result = suite.runpytest_subprocess("--study=study.toml", "-m", "own", *QUICK, "-rs")
+    counts = result.parseoutcomes()
+    assert (counts["passed"], counts["errors"], counts["skipped"]) == (1, 1, 1)
+    line = "*model talker (talker) has no chat template, which *_chat needs; leave such tasks out (-k *"
+    result.stdout.fnmatch_lines_random(
+        [line, "blocked: 2 cases wait for the chat template of talker (its error is above); then: pytest --lf"]
+    )
+    (suite.path / "talker/chat_template.jinja").write_text("task : {{ messages[0]['content'] }} ")
+    again = suite.runpytest_subprocess("--study=study.toml", "-m", "own", *QUICK)
+    counts = again.parseoutcomes()
+    assert (counts["passed"], counts.get("skipped", 0)) == (3, 0)  # the template is a part of the model
+    assert [name for name in records(suite) if "chat" in name] == [
+        "talker-p0-first_chat-limit4",
+        "talker-p0-second_chat-limit4",
+    ]
+
+
+def test_only_the_calibrated_method_waits_for_its_text(suite, monkeypatch):
+    """Two levels of it wait for one text, which is asked for once; the other method's are measured."""
+    shutil.copytree(MODEL_DIR, suite.path / "saved")
+    (suite.path / "study.toml").write_text(
+        '[models.mine]\nsource = "saved"\nkind = "base"\nlevels = [40, 60]\nsuites = ["own"]\n'
+        '[suites]\nown = ["facts"]\n'
+    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    options = (
+        "--study=study.toml",
+        "--limit=4",
+        "--threads=1",
+        "--method=hybrid",
+        "--method=random",
+        "-k=mine and facts",
+    )
+    result = suite.runpytest_subprocess(*options)
+    result.assert_outcomes(passed=2, errors=1, skipped=1, deselected=result.parseoutcomes()["deselected"])
+    result.stdout.fnmatch_lines(
+        [
+            "calibration of model mine, which method hybrid needs: task wikitext: its data cannot be loaded *",
+            "blocked: 2 cases wait for the calibration text of mine (its error is above); then: pytest --lf",
+        ]
+    )
+    left = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert sorted(name.partition("[")[2] for name in left) == ["mine-p40-hybrid-facts]", "mine-p60-hybrid-facts]"]

@@ -1,4 +1,5 @@
 import json
+import math
 import random
 import shutil
 import zlib
@@ -159,6 +160,7 @@ def test_damage_in_the_middle_costs_only_its_line(reopen):
         {"run": 3},
         {"answers": {"a": [1.0, True]}, "seconds": -5},
         {"answers": {"a": [1.0, True]}, "seconds": 1e400},
+        {"answers": {"a": [math.nan, True]}, "seconds": 1},  # older versions wrote it
         {"seconds": 1, "batch_size": None},
     ],
 )
@@ -179,6 +181,13 @@ def test_whole_lines_of_somebody_elses_are_passed_over(reopen, content):
 def test_what_is_no_answer_is_asked_again(answer):
     assert as_score(answer) is None
     assert as_tokens([answer]) is None or answer == 3
+
+
+def test_what_is_no_number_is_never_written(reopen):
+    answers = reopen()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        answers.put({"a": [math.nan, True]})
+    assert not answers.path.exists()
 
 
 def test_a_short_case_does_not_touch_the_disk(tmp_path):

@@ -2,20 +2,24 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from datetime import datetime
 
 import pytest
 
+from glu_lib.analysis import consolidate
 from glu_lib.cases import Case, Pruning
 from glu_lib.embedded import MODEL_DIR
 from glu_lib.energy import implausible
 from glu_lib.errors import AccessError, MeasurementError, SettingsError, VerificationError
 from glu_lib.experiment import Experiment
+from glu_lib.record import case_fields
 from glu_lib.settings import Weights
 from glu_lib.store import Status, read_record
-from glu_lib.study import STUDY, Kind, ModelVariant
+from glu_lib.study import STUDY, Kind, ModelVariant, PromptFormat
 from glu_lib.validation import record_claims
 
 NANO = STUDY.models["nano"]
+TEMPLATE = "{% for message in messages %}task : {{ message['content'] }} {% endfor %}"
 FACTS = Case(NANO, Pruning(40), STUDY.tasks["facts"])
 
 
@@ -69,9 +73,22 @@ def test_other_neurons_than_in_an_earlier_record_are_an_error(settings):
     run(Experiment(dataclasses.replace(settings, rerun=True)))
 
 
-def test_weights_that_are_not_the_declared_model_are_refused(settings):
-    shape = dataclasses.replace(NANO.architecture, intermediate_size=600)
-    with pytest.raises(AccessError, match="the study declares intermediate_size 600, the weights have 512"):
+@pytest.mark.parametrize(
+    ("field", "declared", "found"),
+    [
+        ("hidden_size", 256, 128),
+        ("intermediate_size", 600, 512),
+        ("num_layers", 5, 4),
+        ("num_heads", 8, 4),
+        ("num_kv_heads", 4, 2),
+        ("head_dim", 16, 32),
+        ("vocab_size", 600, 552),
+        ("tied_embeddings", False, True),
+    ],
+)
+def test_weights_that_are_not_the_declared_model_are_refused(settings, field, declared, found):
+    shape = dataclasses.replace(NANO.architecture, **{field: declared})
+    with pytest.raises(AccessError, match=f"the study declares {field} {declared}, the weights have {found}; correct"):
         run(Experiment(settings), dataclasses.replace(FACTS, model=dataclasses.replace(NANO, architecture=shape)))
 
 
@@ -136,22 +153,87 @@ def test_a_models_memory_returns_when_its_block_ends(settings):
     assert not hasattr(prepared, "loaded")
 
 
-def test_an_instruct_variant_is_scored_with_its_chat_template(settings, tmp_path):
-    folder = tmp_path / "chatty"
-    shutil.copytree(MODEL_DIR, folder)
-    template = "{% for message in messages %}task : {{ message['content'] }} {% endfor %}"
-    (folder / "chat_template.jinja").write_text(template)
-    variant = ModelVariant("chatty", str(folder), Kind.INSTRUCT, (0,))
-    case = Case(variant, Pruning(0), STUDY.tasks["facts"])
+@pytest.fixture
+def chatty(tmp_path):
+    """nano as an instruct variant with a chat template."""
+    shutil.copytree(MODEL_DIR, tmp_path / "chatty")
+    (tmp_path / "chatty" / "chat_template.jinja").write_text(TEMPLATE)
+    return ModelVariant("chatty", str(tmp_path / "chatty"), Kind.INSTRUCT, (0,))
+
+
+def chat_and_plain(variant):
+    facts = STUDY.tasks["facts"]
+    chat = dataclasses.replace(facts, key="facts_chat", prompt_format=PromptFormat.CHAT)
+    return [Case(variant, Pruning(0), task) for task in (chat, facts)]
+
+
+def test_the_chat_template_is_the_tasks_and_both_formats_lie_side_by_side(settings, chatty):
     experiment = Experiment(settings)
-    templated = run(experiment, case)
-    asked = [sample["prompt_hash"] for sample in experiment.store.read_samples(templated)]
-    assert templated["done_key"]["chat template"] == hashlib.sha256(template.encode()).hexdigest()
-    without = Experiment(dataclasses.replace(settings, chat_template=False))
-    assert without.state(case).reason.startswith("chat template ")
-    plain = run(without, case)
-    assert plain["done_key"]["chat template"] is None
-    assert not set(asked) & {sample["prompt_hash"] for sample in without.store.read_samples(plain)}
+    chat, plain = (run(experiment, case) for case in chat_and_plain(chatty))
+    assert chat["done_key"]["chat template"] == hashlib.sha256(TEMPLATE.encode()).hexdigest()
+    assert chat["done_key"]["chat date"] == "2024-07-26"
+    assert plain["done_key"]["chat template"] is None  # of an instruct variant, too
+    assert "chat date" not in plain["done_key"]
+    assert [record["case"]["prompt_format"] for record in (chat, plain)] == ["chat", "plain"]
+    asked = [{sample["prompt_hash"] for sample in experiment.store.read_samples(record)} for record in (chat, plain)]
+    assert not asked[0] & asked[1]
+    assert all(experiment.is_done(case) for case in chat_and_plain(chatty))
+
+
+def test_a_record_that_had_the_template_under_a_plain_name_is_stale_and_in_no_table(settings, chatty):
+    """As early versions wrote them for every task of an instruct variant."""
+    experiment = Experiment(settings)
+    case = chat_and_plain(chatty)[1]
+    record = run(experiment, case)
+    del record["case"]["prompt_format"]
+    record["done_key"]["chat template"] = "3f" * 32
+    experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
+    assert experiment.state(case).reason.startswith("chat template 3f3f3f")
+    found = consolidate(settings.results_dir)
+    assert found.rows == ()
+    (problem,) = found.problems
+    assert "chatty-p0-facts: scored with the chat template, which its name does not say; run the case again" in problem
+
+
+def test_a_record_with_more_examples_than_were_used_is_stale(settings):
+    """As early versions wrote them: lm-eval's ifeval always uses none, whatever was asked."""
+    experiment = Experiment(settings)
+    record = run(experiment)
+    assert record["score"]["num_fewshot"] == 0
+    task = dataclasses.replace(STUDY.tasks["ifeval"], num_fewshot=5)
+    case = Case(NANO, Pruning(40), task)
+    del record["score"]["num_fewshot"]
+    record |= {"done_key": json.loads(json.dumps(experiment.done_key(case))), "case": case_fields(case)}
+    experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
+    assert experiment.state(case).reason == (
+        "task ifeval: 5 few-shot examples are asked, lm-eval's ifeval always uses 0; set num_fewshot = 0"
+    )
+    record["score"]["num_fewshot"] = 5  # a record that says what was used is believed
+    experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
+    assert experiment.is_done(case)
+
+
+def test_lm_evals_own_files_say_how_and_on_what(settings, chatty):
+    experiment = Experiment(settings)
+    for case, template in zip(chat_and_plain(chatty), (TEMPLATE, None), strict=True):
+        record = run(experiment, case)
+        (path,) = experiment.store.lm_eval_folder(case, settings.limit).rglob("results_*.json")
+        results = json.loads(path.read_text())
+        assert results["chat_template"] == template
+        assert results["fewshot_as_multiturn"] is (template is not None)
+        started_at = datetime.fromisoformat(record["timing"]["started_at"]).timestamp()
+        assert 0 <= results["date"] - started_at < 1  # the record's is cut to seconds
+        versions = record["environment"]["versions"]
+        assert results["transformers_version"] == versions["transformers"]
+        assert results["lm_eval_version"] == versions["lm_eval"]
+        assert f"torch {versions['torch']}" in results["pretty_env_info"]
+        assert results["config"]["model_dtype"] == "float32"
+        assert results["config"]["model_revision"] == "main"
+        assert results["config"]["model_sha"] == record["done_key"]["model version"]
+        assert results["config"]["model_num_parameters"] == record["pruning"]["parameters"]
+        assert results["config"]["limit"] == settings.limit
+        assert results["config"]["fewshot_seed"] == settings.seed
+        assert results["tokenizer_eos_token"][0]
 
 
 def test_random_weights_measure_workloads_apart_from_real_ones(settings):

@@ -11,7 +11,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from glu_lib.errors import AccessError
+from glu_lib.errors import AccessError, TemplateError
 from glu_lib.identity import (
     _transport_error,
     applied_template,
@@ -51,18 +51,20 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 def test_an_instruct_model_is_known_by_its_chat_template_too(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     variant = folder_model(tmp_path, Kind.INSTRUCT)
-    with pytest.raises(AccessError, match=r"has no chat template to apply; choose --chat-template off, declare it as"):
-        applied_template(variant, resolve_identity(variant), None)
-    assert applied_template(variant, resolve_identity(variant), False) is None
+    plain, chat = STUDY.tasks["ifeval"], STUDY.tasks["ifeval_chat"]
+    with pytest.raises(
+        TemplateError, match=r"has no chat template, which ifeval_chat needs; leave such tasks out \(-k"
+    ):
+        applied_template(chat, variant, resolve_identity(variant))
+    assert applied_template(plain, variant, resolve_identity(variant)) is None
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
     first = resolve_identity(folder_model(tmp_path, Kind.INSTRUCT)).chat_template
     (tmp_path / "chat_template.jinja").write_text("{{ other }}")
     second = resolve_identity(variant)
     assert second.chat_template not in (None, first)
-    assert applied_template(variant, second, None) == second.chat_template
-    base = folder_model(tmp_path)
-    assert applied_template(base, second, None) is None
-    assert applied_template(base, second, True) == second.chat_template
+    for model in (variant, folder_model(tmp_path)):  # the prompt format is the task's, whatever the model's kind
+        assert applied_template(plain, model, second) is None
+        assert applied_template(chat, model, second) == second.chat_template
 
 
 def answered(error: type[HfHubHTTPError]) -> HfHubHTTPError:

@@ -60,7 +60,7 @@ def test_a_row_has_stopped_at_the_end_of_text_or_at_a_stop_string(lm):
 )
 def test_a_batch_that_does_not_fit_is_halved_and_the_task_goes_on(lm, monkeypatch, error):
     task, library = STUDY.tasks["facts"], TaskLibrary()
-    whole = evaluate_task(lm, library, task, seed=1, limit=8, chat_template=False)
+    whole = evaluate_task(lm, library, task, seed=1, limit=8)
     call = type(lm)._model_call
 
     def tight(self, inps, **options):
@@ -69,7 +69,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_task_goes_on(lm, monkeypatc
         return call(self, inps, **options)
 
     monkeypatch.setattr(type(lm), "_model_call", tight)
-    small = evaluate_task(lm, library, task, seed=1, limit=8, chat_template=False)
+    small = evaluate_task(lm, library, task, seed=1, limit=8)
     assert (whole.batch_size, small.batch_size) == (4, 1)
     assert small.headline.value == whole.headline.value
 
@@ -80,4 +80,4 @@ def test_one_sequence_that_does_not_fit_is_one_line(lm, monkeypatch):
 
     monkeypatch.setattr(type(lm), "_model_call", full)
     with pytest.raises(MeasurementError, match="task facts: out of memory with one sequence at a time; choose a GPU"):
-        evaluate_task(lm, TaskLibrary(), STUDY.tasks["facts"], seed=1, limit=2, chat_template=False)
+        evaluate_task(lm, TaskLibrary(), STUDY.tasks["facts"], seed=1, limit=2)

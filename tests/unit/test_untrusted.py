@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -158,7 +159,8 @@ def test_no_exported_file_leaves_the_folder(tmp_path, name):
 @pytest.mark.parametrize("source", ["../../../etc", "/" + "deep/" * 100, "a/b", "..", "C:\\x", "~/x"])
 def test_lm_evals_files_stay_in_their_folder(tmp_path, source):
     folder = tmp_path / "lm_eval" / "case"
-    written = write_lm_eval_files(folder, f"{source}-p40", {"results": {}, "configs": {}}, {})
+    evaluation = SimpleNamespace(results={"results": {}, "configs": {}}, raw_samples={})
+    written = write_lm_eval_files(folder, f"{source}-p40", STUDY.tasks["facts"], evaluation, None, {})
     assert len(written) == 1
     assert all(path.resolve().is_relative_to(folder) for path in tmp_path.rglob("*") if path.is_file())
 

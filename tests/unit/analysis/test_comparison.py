@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from glu_lib.analysis import COLUMNS, headline_tables
-from glu_lib.analysis.comparison import ACCURACY_TABLE, Beside, beside, published_rows
+from glu_lib.analysis.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.study import STUDY
 
 
@@ -133,3 +133,21 @@ def test_all_published_scores_stand_beside_themselves(published):
     found = beside(published)
     assert len(found) == 352
     assert {row.difference for row in found} == {0}
+
+
+def test_only_what_was_prompted_alike_is_compared_and_the_rest_is_named(published):
+    plain = own(published, "instruct1b", 40, "ifeval")
+    chat = plain | {"subject": "ifeval_chat", "prompt_format": "chat"}
+    shots = own(published, task="gsm8k") | {"num_fewshot": 0}
+    assert [item.task for item in beside([plain, chat, shots])] == ["ifeval"]
+    assert unlike([plain, chat, chat | {"percent": 60}, shots]) == [
+        "instruct1b: ifeval_chat is not compared: chat prompts with 0 examples, the published ifeval has plain prompts "
+        "with 0 examples",
+        "llama1b: gsm8k is not compared: plain prompts with 0 examples, the published gsm8k has plain prompts with 5 "
+        "examples",
+    ]
+
+
+def test_the_published_prompts_were_plain(published):
+    assert {row["prompt_format"] for row in published} == {"plain"}
+    assert {row["num_fewshot"] for row in published if row["subject"] in ("mmlu", "gsm8k")} == {5}

@@ -1,11 +1,13 @@
 import dataclasses
+import shutil
 from types import SimpleNamespace
 
 import pytest
 
-from glu_lib.errors import StudyError
+from glu_lib.embedded import TASKS_DIR
+from glu_lib.errors import AccessError, StudyError
 from glu_lib.evaluation import TaskLibrary
-from glu_lib.study import STUDY, Task
+from glu_lib.study import STUDY, PromptFormat, Task
 from glu_lib.study.schema import Metric
 
 
@@ -76,6 +78,27 @@ def test_the_same_template_of_another_level_builds_nothing(task):
         (Task("nowhere", Metric("acc")), "task nowhere: lm-eval has no task 'nowhere'"),
         (Task("piqa", Metric("accuracy")), "task piqa: lm-eval reports no accuracy; it has acc, acc_norm: correct"),
         (Task("mmlu", Metric("f1")), "task mmlu: lm-eval reports no f1; it has acc: correct"),
+        (
+            Task("gsm8k", Metric("exact_match")),
+            "lm-eval reports exact_match through the filters flexible-extract, strict-match, not none; give the metric",
+        ),
+        (Task("piqa", Metric("acc", "first")), "task piqa: lm-eval reports acc through the filters none, not first"),
+        (
+            Task("mine", Metric("word_perplexity"), lm_eval_name="wikitext"),
+            "task mine: a lower word_perplexity is better, as lm-eval has it; set higher_is_better = false",
+        ),
+        (
+            Task("piqa", Metric("acc", higher_is_better=False)),
+            "task piqa: a higher acc is better, as lm-eval has it; set",
+        ),
+        (
+            Task("glue", Metric("acc")),
+            "task glue: lm-eval's glue is a tag of several tasks, which have no score together",
+        ),
+        (
+            Task("mmlu_pro", Metric("acc")),
+            "task mmlu_pro: lm-eval reports no acc; it has exact_match: correct",
+        ),
     ],
 )
 def test_what_lm_eval_does_not_know_shows_without_data(library, task, message):
@@ -102,7 +125,24 @@ def prompts(library, seed, *limits):
     return [instance.args[0] for instance in task.instances]
 
 
-def test_few_shot_examples_depend_on_the_seed_and_on_nothing_that_ran_before():
+@pytest.fixture
+def own_tasks(tmp_path, monkeypatch):
+    """A function that writes lm-eval tasks like facts, with other lines in their YAML, where the embedded ones lie."""
+    folder = tmp_path / "tasks"
+    shutil.copytree(TASKS_DIR, folder)
+    monkeypatch.setattr("glu_lib.evaluation.task_library.TASKS_DIR", folder)
+
+    def write(*lines):
+        path = folder / "nano_facts.yaml"
+        names = tuple(line.partition(":")[0] for line in lines)
+        kept = [line for line in path.read_text().splitlines() if not line.startswith(names)]
+        path.write_text("\n".join([*kept, *lines, ""]))
+
+    return write
+
+
+def test_few_shot_examples_depend_on_the_seed_and_on_nothing_that_ran_before(own_tasks):
+    own_tasks("fewshot_split: test")
     library = TaskLibrary()
     first = prompts(library, 1, 3)
     assert prompts(library, 1, 6)[: len(first)] == first
@@ -173,3 +213,156 @@ def test_code_that_a_model_wrote_is_not_run(library, monkeypatch, name):
 def test_every_name_of_lm_evals_index_is_a_task_name(library):
     for name in library._manager(embedded=False).task_index:
         Task("mine", Metric("acc"), lm_eval_name=name)
+
+
+def load(task, **fields):
+    return TaskLibrary().load(dataclasses.replace(STUDY.tasks[task], **fields), seed=1)
+
+
+def test_the_studys_number_of_examples_reaches_the_prompts(own_tasks):
+    own_tasks("fewshot_split: test")
+    (task,) = load("facts", num_fewshot=2)["tasks"].values()
+    task.build_all_requests(limit=1)
+    asked = task.task_docs[0]["prompt"]
+    (prompt,) = {instance.args[0] for instance in task.instances}
+    assert prompt.endswith(asked)
+    assert prompt.count("\n\n") == 2
+    assert asked not in prompt.removesuffix(asked)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shots", "message"),
+    [
+        (
+            ["num_fewshot: 0"],
+            5,
+            "5 few-shot examples are asked, lm-eval's nano_facts always uses 0; set num_fewshot = 0",
+        ),
+        (
+            ["test_split: test"],
+            1,
+            "lm-eval's nano_facts draws its few-shot examples from the items that it scores, so that",
+        ),
+        (
+            ["fewshot_split: test"],
+            500,
+            "500 few-shot examples are asked, lm-eval's nano_facts has 499 to draw from; lower",
+        ),
+        (
+            ["fewshot_split: test", "fewshot_config: {sampler: first_n}"],
+            500,
+            "500 few-shot examples are asked, lm-eval's nano_facts has 499 to draw from; lower num_fewshot",
+        ),
+        (
+            ["fewshot_config: {samples: [{prompt: a, choices: [b, c], gold: 0}]}"],
+            2,
+            "2 few-shot examples are asked, lm-eval's nano_facts has 1 to draw from; lower num_fewshot",
+        ),
+    ],
+)
+def test_examples_that_lm_eval_would_not_use_so_are_refused_before_scoring(own_tasks, lines, shots, message):
+    own_tasks(*lines)
+    with pytest.raises(StudyError, match=f"^task facts: {message}"):
+        load("facts", num_fewshot=shots)
+
+
+def test_as_many_examples_as_there_are_can_be_had(own_tasks):
+    own_tasks("fewshot_split: test")
+    (task,) = load("facts", num_fewshot=499)["tasks"].values()
+    task.build_all_requests(limit=1)
+    assert task.instances[0].args[0].count("\n\n") == 499
+
+
+@pytest.mark.parametrize(
+    ("key", "shots", "message"),
+    [
+        (
+            "truthfulqa_mc1",
+            5,
+            "5 few-shot examples are asked, lm-eval's truthfulqa_mc1 always uses 0; set num_fewshot = 0",
+        ),
+        ("truthfulqa_mc2", 5, "lm-eval's truthfulqa_mc2 always uses 0"),  # through another file that it includes
+        ("ifeval", 1, "lm-eval's ifeval always uses 0"),
+        ("wikitext", 2, "2 few-shot examples are asked, lm-eval's wikitext scores whole texts without any; set"),
+    ],
+)
+def test_validate_sees_examples_that_are_not_used_without_data(library, key, shots, message):
+    with pytest.raises(StudyError, match=message):
+        library.check_known(dataclasses.replace(STUDY.tasks[key], num_fewshot=shots))
+
+
+def test_a_groups_own_word_about_one_of_its_tasks_counts(library, monkeypatch):
+    from lm_eval.tasks._index import Entry, Kind
+
+    members = [{"task": "piqa", "num_fewshot": 0}, "arc_easy"]
+    group = Entry("own_group", Kind.GROUP, None, {"group": "own_group", "task": members})
+    monkeypatch.setitem(library._manager(embedded=False).task_index, "own_group", group)
+    task = Task("own", Metric("acc"), num_fewshot=3, lm_eval_name="own_group")
+    with pytest.raises(StudyError, match="task own: 3 few-shot examples are asked, lm-eval's piqa always uses 0"):
+        library.check_known(task)
+
+
+@pytest.mark.parametrize("key", ["wikitext", "lambada_openai"])
+def test_what_continues_a_text_has_no_chat_format(library, key):
+    task = Task("chatty", Metric("acc"), lm_eval_name=key, prompt_format=PromptFormat.CHAT)
+    with pytest.raises(StudyError, match="task chatty: it continues a text, which a chat template breaks: give it"):
+        library.check_known(task)
+
+
+def test_the_last_word_of_a_text_is_not_scored_as_a_chat():
+    with pytest.raises(StudyError, match="it continues a text"):
+        load("lastword", key="lastword_chat", metric=Metric("acc"), prompt_format=PromptFormat.CHAT)
+
+
+def busy():
+    from huggingface_hub.errors import HfHubHTTPError
+
+    response = SimpleNamespace(headers={}, status_code=429, request=None, url="")
+    return HfHubHTTPError("429 Client Error: Too Many Requests", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError("Dataset scripts are no longer\nsupported"),
+            "RuntimeError: Dataset scripts are no longer.*; the task",
+        ),
+        (
+            TypeError("'NoneType' object is not callable"),
+            "TypeError: 'NoneType'.*; the task does not work with these versions",
+        ),
+        (
+            ModuleNotFoundError("No module named 'nope'"),
+            "ModuleNotFoundError: No module named 'nope'.*; install the package that it names, or",
+        ),
+        (busy(), "HfHubHTTPError: 429 Client Error.*; check the connection, or load it once where"),
+        (ConnectionError("no route"), "ConnectionError: no route.*; check the connection"),
+        (ValueError("Couldn't find cache for piqa"), "ValueError: Couldn't find cache.*; check the connection"),
+        (AssertionError(), "AssertionError: AssertionError.*; the task does not work"),
+    ],
+)
+def test_whatever_a_data_set_raises_is_one_line(monkeypatch, error, message):
+    def refuse(*_args):
+        raise error
+
+    monkeypatch.setattr("glu_lib.identity._WAITS_S", ())
+    monkeypatch.setattr("lm_eval.tasks.TaskManager.load", refuse)
+    with pytest.raises(AccessError, match=f"^task facts: its data cannot be loaded \\({message}") as caught:
+        load("facts")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_server_that_is_busy_is_asked_again(monkeypatch):
+    from lm_eval.tasks import TaskManager
+
+    answers, load_really = [busy(), busy()], TaskManager.load
+
+    def answer(*args):
+        if answers:
+            raise answers.pop()
+        return load_really(*args)
+
+    monkeypatch.setattr("glu_lib.identity._WAITS_S", (0, 0))
+    monkeypatch.setattr("lm_eval.tasks.TaskManager.load", answer)
+    assert list(load("facts")["tasks"]) == ["nano_facts"]

@@ -1,7 +1,11 @@
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from glu_lib.environment import detect_environment
+from glu_lib.errors import MeasurementError
 from glu_lib.identity import resolve_identity
 from glu_lib.models import load_model
 from glu_lib.scoring.encoding import Encoded, Encodings
@@ -20,7 +24,7 @@ def letters(text):
 
 
 @given(st.text("ab ", min_size=1), st.text("ab ", min_size=1))
-def test_a_pair_is_split_as_lm_eval_splits_it(context, continuation):
+def test_a_pair_is_split_as_lm_eval_splits_it_unless_a_token_reaches_over_the_seam(context, continuation):
     from lm_eval.api.model import TemplateLM
 
     class Own(TemplateLM):
@@ -28,8 +32,36 @@ def test_a_pair_is_split_as_lm_eval_splits_it(context, continuation):
         tok_encode = staticmethod(letters)
         _loglikelihood_tokens = loglikelihood_rolling = generate_until = None
 
-    found = Encodings().pair(context, continuation, letters)
-    assert (list(found.context), list(found.continuation)) == Own()._encode_pair(context, continuation)
+    before, after = Own()._encode_pair(context, continuation)
+    if before + after == letters(context + continuation):
+        found = Encodings().pair(context, continuation, letters)
+        assert (list(found.context), list(found.continuation)) == (before, after)
+    else:
+        assert (context.rstrip() + continuation)[len(context.rstrip()) - 1 :].startswith("ab")
+        with pytest.raises(MeasurementError, match="reaches over the seam"):
+            Encodings().pair(context, continuation, letters)
+
+
+def test_a_token_over_the_seam_is_refused_with_the_two_texts():
+    with pytest.raises(
+        MeasurementError,
+        match=r"^a token of the tokenizer reaches over the seam of the context '…x{38}\\na' and the answer 'bc', so "
+        r"that the answer has no probability of its own; let a blank or another delimiter of the tokenizer stand "
+        r"between them, or leave the task out for this model$",
+    ):
+        Encodings().pair("x" * 50 + "\na", "bc", letters)
+
+
+def test_blanks_that_a_token_joins_to_the_context_stay_with_it():
+    def encode(text):  # a sign and the line breaks behind it are one token, as Llama 3's tokenizer has them
+        return [sum(map(ord, part)) for part in re.findall(r" ?\w+|:\n*|\s", text)]
+
+    found = Encodings().pair("answer:\n", "yes", encode)
+    assert (list(found.context), list(found.continuation)) == (encode("answer:\n"), encode("yes"))
+    found = Encodings().pair("answer: ", "yes", encode)
+    assert (list(found.context), list(found.continuation)) == (encode("answer:"), encode(" yes"))
+    with pytest.raises(MeasurementError, match=r"context 'answer:\\n' and the answer '\\nyes', so that"):
+        Encodings().pair("answer:\n", "\nyes", encode)
 
 
 def test_each_text_is_encoded_once():

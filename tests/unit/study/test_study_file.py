@@ -191,3 +191,47 @@ def test_a_workload_without_a_task_has_random_prompts(load):
     text = "[workloads.x]\nprompt_tokens = 64\nnum_prompts = 4\nnew_tokens = 2\nbatch_size = 1\n[suites]\nmine = ['x']"
     workload = load(text).study.workloads["x"]
     assert (workload.prompts, workload.prompt_tokens) == (None, 64)
+
+
+def test_a_chat_variant_is_a_task_of_its_own(load):
+    found = load(
+        '[tasks.mmlu_chat]\ntask = "mmlu"\nmetric = "acc"\nprompt_format = "chat"\n[suites]\nown = ["mmlu_chat"]\n'
+    )
+    task = found.study.tasks["mmlu_chat"]
+    assert (task.lm_eval_name, task.prompt_format, task.is_chat) == ("mmlu", "chat", True)
+    assert not found.study.tasks["mmlu"].is_chat
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[tasks.ifeval]\nprompt_format = "chat"\n',
+            r"ifeval has plain prompts and keeps them, so that a name means one format; give the chat "
+            r'format a key of its own, as \[tasks.ifeval_chat\] with task = "ifeval"',
+        ),
+        ('[tasks.ifeval_chat]\nprompt_format = "plain"\n', "ifeval_chat has chat prompts and keeps them"),
+        (
+            '[tasks.mine]\nmetric = "acc"\nprompt_format = "turns"\n',
+            "prompt_format 'turns' is unknown; choose one of plain, chat",
+        ),
+        (
+            '[tasks.mine]\nmetric = "word_perplexity"\ntask = "wikitext"\nprompt_format = "chat"\n',
+            "task 'mine': it continues a text, which a chat template breaks",
+        ),
+        (
+            '[workloads.mine]\nprompts = "ifeval_chat"\nnum_prompts = 1\nnew_tokens = 1\nbatch_size = 1\n',
+            "workload 'mine': its prompts are plain text, those of task 'ifeval_chat' are not; name a task with plain",
+        ),
+    ],
+)
+def test_a_name_means_one_prompt_format(load, text, message):
+    with pytest.raises(StudyError, match=message):
+        load(text)
+
+
+def test_an_instruct_model_runs_the_chat_suite_unless_its_table_says_otherwise(load):
+    table = '[models.talker]\nsource = "a/b"\nkind = "instruct"\nlevels = [0]\n'
+    assert "talker" in load(table).study.suites["chat"].models
+    assert "talker" not in load(f'{table}suites = ["instruct"]\n').study.suites["chat"].models
+    assert "talker" not in load(table.replace("instruct", "base")).study.suites["chat"].models

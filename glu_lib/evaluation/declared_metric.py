@@ -1,0 +1,75 @@
+"""The study's headline metric of a task, held against lm-eval's configuration before anything is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from glu_lib.errors import StudyError
+from glu_lib.study import Task
+
+Config = Mapping[str, Any]
+_UNFILTERED = "none"  # what lm-eval calls answers that went through no filter
+
+
+def check_metric(task: Task, configs: Iterable[Config]) -> None:
+    """See that lm-eval will report the metric, through its filter, and that its better side is the study's.
+
+    Args:
+        task: of the study.
+        configs: lm-eval's configurations of the task or group (first) and of its members.
+
+    Raises:
+        StudyError: naming what lm-eval has instead.
+    """
+    whole, *members = configs
+    leaves = [config for config in (whole, *members) if not isinstance(config.get("task"), list)]
+    listed = [metric for config in leaves for metric in config.get("metric_list") or ()]
+    _check_name(task, listed, "reports")
+    if isinstance(whole.get("task"), list):
+        _check_name(task, _aggregated(whole), "gives the group as a whole")
+    for metric in listed:
+        if metric["metric"] == task.metric.name:
+            _check_direction(task, metric.get("higher_is_better", _usual_direction(task.metric.name)))
+    filters = {name for config in leaves for name in _filters(config)}
+    if leaves and task.metric.filter not in filters:
+        raise StudyError(
+            f"task {task.key}: lm-eval reports {task.metric.name} through the filters {', '.join(sorted(filters))}, "
+            f'not {task.metric.filter}; give the metric as "{task.metric.name},<filter>"'
+        )
+
+
+def _check_name(task: Task, metrics: Iterable[Config], does: str) -> None:
+    names = {str(metric["metric"]) for metric in metrics}
+    if names and task.metric.name not in names:
+        raise StudyError(
+            f"task {task.key}: lm-eval {does} no {task.metric.name}; it has {', '.join(sorted(names))}: "
+            "correct the study's metric"
+        )
+
+
+def _check_direction(task: Task, higher_is_better: bool | None) -> None:
+    if higher_is_better is not None and higher_is_better != task.metric.higher_is_better:
+        better = "higher" if higher_is_better else "lower"
+        raise StudyError(
+            f"task {task.key}: a {better} {task.metric.name} is better, as lm-eval has it; "
+            f"set higher_is_better = {str(higher_is_better).lower()}"
+        )
+
+
+def _usual_direction(metric: str) -> bool | None:
+    """Whether more of a metric is better where a task does not say it; None if lm-eval does not know the metric."""
+    from lm_eval.api.registry import is_higher_better
+
+    found: bool | None = is_higher_better(metric)
+    return found
+
+
+def _aggregated(group: Config) -> list[Config]:
+    found = group.get("aggregate_metric_list") or ()
+    return [found] if isinstance(found, Mapping) else list(found)
+
+
+def _filters(config: Config) -> Iterator[str]:
+    for pipeline in config.get("filter_list") or ({"name": _UNFILTERED},):
+        yield str(pipeline["name"])
