@@ -10,7 +10,7 @@ from typing import Any
 
 from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.cases import CaseKind, build_cases
-from glu_lib.energy import Claim, implausible
+from glu_lib.energy import Claim, implausible, wrong_energies
 from glu_lib.errors import AccessError, GluError, RecordError, TemplateError
 from glu_lib.evaluation import answers_do_not_fit
 from glu_lib.experiment import Experiment
@@ -83,6 +83,7 @@ def _doubts(record: Mapping[str, Any]) -> list[str]:
     """What cannot be true of a record's energies, by itself or against each other."""
     try:
         found = [line for claim in record_claims(record) for line in implausible(claim)]
+        found += [f"{record['case']['id']}: {line}" for line in wrong_energies(record)]
         return found + (list(inconsistencies(record)) if record["kind"] == CaseKind.ENERGY else [])
     except MALFORMED as error:
         return [f"the record is not complete ({type(error).__name__}: {error})"]
@@ -95,7 +96,7 @@ def record_claims(record: Mapping[str, Any]) -> list[Claim]:
         most = int(record["done_key"]["new tokens"])
         return [claim for repeat in record["repeats"] for claim in repeat_claims(name, repeat, most)]
     energy = record.get("energy")
-    if not energy:
+    if not energy or energy["total_j"] is None:  # of a resumed case not even the seconds are its own
         return []
     parts = {part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")}
     return [Claim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]

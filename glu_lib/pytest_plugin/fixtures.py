@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from glu_lib.analysis.efficiency import energy_quality
 from glu_lib.cases import Case, Pruning
 from glu_lib.errors import AccessError, CalibrationError, DeviceError, GluError, RecordError
 from glu_lib.experiment import Experiment
@@ -113,7 +114,7 @@ def time_passes(request: pytest.FixtureRequest, benchmark: Any, experiment: Expe
         benchmark.extra_info["level"] = case.pruning.key
         benchmark.extra_info["expansion_ratio"] = record["pruning"]["expansion_ratio"]
         benchmark.extra_info |= {name: summary["mean"] for name, summary in record["profile"].items()}
-        benchmark.extra_info["energy_quality"] = record["repeats"][0]["energy"]["quality"]
+        benchmark.extra_info["energy_quality"] = energy_quality(record["repeats"])
         message = ""
         try:
             with experiment.guard.using():

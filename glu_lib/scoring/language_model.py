@@ -159,6 +159,7 @@ class SharedPrefixLM(KeepingHFLM):
         dtype = self.softmax_dtype or torch.float32
         kept = KeptScores.of(encoded, self.answers)
         with (
+            self.work_window(),
             self._budget() as budget,
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
@@ -190,6 +191,7 @@ class SharedPrefixLM(KeepingHFLM):
         answers: list[str] = [""] * len(requests)
         kept = KeptTokens(self.answers, limit, rule.stops) if self.answers else None
         with (
+            self.work_window(),
             self._budget() as budget,
             tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
         ):
