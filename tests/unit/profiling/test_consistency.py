@@ -18,7 +18,7 @@ def measured(tmp_path_factory):
     workload = dataclasses.replace(STUDY.workloads["facts_throughput_b8"], num_prompts=4, new_tokens=3)
     case = Case(STUDY.models["nano"], Pruning(40), workload)
     folder = tmp_path_factory.mktemp("consistency")
-    experiment = Experiment(Settings(folder, threads=1, min_window_s=0.1, idle_s=0, allow_shared=True))
+    experiment = Experiment(Settings(folder, threads=1, min_window_s=0.4, idle_s=0, allow_shared=True))
     with experiment.prepared(case.model, case.pruning) as prepared:
         return experiment.run(case, prepared), experiment, case
 
