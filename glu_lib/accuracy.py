@@ -1,20 +1,20 @@
-"""An accuracy case on a prepared model: earlier answers taken up, the rest scored in an energy window, all checked."""
+"""An accuracy case on a prepared model: earlier answers taken up, the rest scored, its work measured, all checked."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from glu_lib.answers import Answers
-from glu_lib.energy import EnergyMeter, incomplete
-from glu_lib.environment import count_workers
+from glu_lib.energy import EnergyMeter, WorkWindows
 from glu_lib.evaluation import Evaluation, TaskLibrary, evaluate_task
 from glu_lib.prepared import PreparedModel
 from glu_lib.record import check_energy, check_evaluation, task_fields
 from glu_lib.settings import Settings
 from glu_lib.study import Task
 
-_SHARED = "other workers of this run were at work on the machine"
 _RESUMED = "the case was interrupted: this window holds only what was left of it"
+_OUT_OF_MEMORY = "memory ran out within the case: a part of its work was done twice, in smaller batches"
 
 
 def score_case(
@@ -31,38 +31,38 @@ def score_case(
         task: what to score.
         prepared: the pruned model.
         answers: what interrupted runs left, and where this run keeps its own.
-        meter: of the energy window.
+        meter: of the energy windows.
         library: where loaded tasks are kept.
         settings: seed, limit and scorer.
 
     Returns:
-        The parts of a record (`score`, `energy`, `runtime`, `resumed`), and all that scoring gave. A resumed case has
-        no energy, with the reason: its window holds only a part of the work; nor has one beside other workers.
+        The parts of a record (`score`, `energy`, `conditions`, `runtime`, `resumed`), and all that scoring gave. The
+        energy windows hold the model's work only, so that every level's hold the same: requests are built and
+        tokenized, metrics computed outside of them. Joules are null, with the reason, where that cannot be: of a
+        resumed case, beside others at work (unless that is allowed), where memory ran out.
 
     Raises:
         AccessError: if the task's data cannot be had.
         MeasurementError: if the measurement is incomplete or impossible.
         RecordError: if answers cannot be kept.
     """
-    # Loading data and libraries is not the case's work: it stays outside the window.
     library.load(task, seed=settings.seed)
-    with meter.window(prepared.loaded.model.device) as window:
-        evaluation = evaluate_task(
-            prepared.lm,
-            library,
-            task,
-            seed=settings.seed,
-            limit=settings.limit,
-            answers=answers,
-        )
+    lm = prepared.lm
+    windows, batch_size = WorkWindows(meter, prepared.loaded.model.device), lm.batch_size
+    lm.work_window = windows.open
+    try:
+        evaluation = evaluate_task(lm, library, task, seed=settings.seed, limit=settings.limit, answers=answers)
+    finally:
+        lm.work_window = nullcontext
     check_evaluation(task, evaluation, settings.limit)
     resumed = answers.resumed()
-    reason = _RESUMED if resumed else _SHARED if count_workers() > 1 else ""
-    energy = (incomplete(window.result(), reason) if reason else window.result()).as_dict()
+    shrank = evaluation.batch_size != batch_size
+    energy = windows.result(_no_energy(windows, settings, is_resumed=bool(resumed), shrank=shrank)).as_dict()
     check_energy(energy)
     parts = {
         "score": task_fields(task, evaluation),
         "energy": energy,
+        "conditions": windows.conditions(),
         # What fitted: a batch that did not is halved while the task is scored.
         "runtime": {
             "threads": prepared.threads,
@@ -72,3 +72,15 @@ def score_case(
         "resumed": resumed,
     }
     return parts, evaluation
+
+
+def _no_energy(windows: WorkWindows, settings: Settings, *, is_resumed: bool, shrank: bool) -> str | None:
+    """Why the windows of a case are not its energy; None if they are."""
+    if is_resumed:
+        return _RESUMED
+    if shrank:
+        return _OUT_OF_MEMORY
+    shared_with = windows.conditions()["shared_with"]
+    if shared_with and not settings.allow_shared:
+        return f"beside {' and '.join(shared_with)}; let them end and use --rerun, or take it with --allow-shared"
+    return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import AccessError
+from glu_lib.errors import AccessError, CalibrationError, MeasurementError
 from glu_lib.evaluation import TaskLibrary
 from glu_lib.study import ModelVariant, Study
+from glu_lib.vocabulary import encoding
 
 if TYPE_CHECKING:
     import torch
@@ -34,19 +36,29 @@ def calibration_batches(
     The embedded model sees its own generator's text, other models the training split of wikitext.
 
     Raises:
-        AccessError: if the data set cannot be had or is too short.
+        CalibrationError: if the data set cannot be had or is too short.
     """
     import torch
 
-    texts = _embedded_texts() if variant.is_embedded else _hub_texts(library, study, seed)
-    ids = list(islice(chain.from_iterable(tokenizer(text)["input_ids"] for text in texts), ROWS * ROW_TOKENS))
+    try:
+        texts = _embedded_texts() if variant.is_embedded else _hub_texts(library, study, seed)
+        ids = list(islice(chain.from_iterable(_encoded(tokenizer, texts)), ROWS * ROW_TOKENS))
+    except (AccessError, MeasurementError) as error:
+        raise CalibrationError(f"calibration of model {variant.key}, which method hybrid needs: {error}") from error
     if len(ids) < ROWS * ROW_TOKENS:
-        raise AccessError(
+        raise CalibrationError(
             f"calibration of model {variant.key}: the training split of {_TASK} gives {len(ids)} tokens, "
             f"{ROWS * ROW_TOKENS} are needed; use the whole data set"
         )
     rows = torch.tensor(ids).view(ROWS, ROW_TOKENS)
     return [{"input_ids": batch, "attention_mask": torch.ones_like(batch)} for batch in rows.split(_BATCH_ROWS)]
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[list[int]]:
+    for text in texts:
+        with encoding(text):
+            ids: list[int] = tokenizer(text)["input_ids"]
+        yield ids
 
 
 def _embedded_texts() -> Any:

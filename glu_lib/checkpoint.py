@@ -10,9 +10,9 @@ from glu_lib.errors import AccessError
 from glu_lib.identity import ModelIdentity, json_file, model_file
 from glu_lib.study import ModelVariant
 
-_INDEX = "model.safetensors.index.json"
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # A file of the model's own folder: everything else is outside the hash that stands in the done key.
-_WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
+WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
 # Attention that torch brings along. Every other name makes transformers fetch a kernel, which is code, if it can.
 _ATTENTION = ("eager", "sdpa", "flex_attention")
 
@@ -41,9 +41,16 @@ def check_files(variant: ModelVariant, identity: ModelIdentity) -> None:
                 variant, f"config.json has {key} {name!r}; save it without, or with one of {', '.join(_ATTENTION)}"
             )
     own = config.get("transformers_weights")
-    if own is not None and not (isinstance(own, str) and _WEIGHTS.fullmatch(own.removesuffix(".index.json"))):
+    if own is not None and not (isinstance(own, str) and WEIGHTS.fullmatch(own.removesuffix(".index.json"))):
         raise _refused(variant, f"config.json takes weights from {own!r}; name a *.safetensors beside it")
-    _check_shards(variant, identity, own if own and own.endswith(".index.json") else _INDEX)
+    _check_shards(variant, identity, own if own and own.endswith(".index.json") else INDEX)
+
+
+def named_weights(variant: ModelVariant, identity: ModelIdentity) -> str | None:
+    """The file of weights, or the index of several, that config.json names instead of transformers' usual ones."""
+    path = model_file(variant, identity, "config.json")
+    name = json_file(variant, path).get("transformers_weights") if path else None
+    return None if name is None else str(name)
 
 
 def _check_shards(variant: ModelVariant, identity: ModelIdentity, index: str) -> None:
@@ -53,7 +60,7 @@ def _check_shards(variant: ModelVariant, identity: ModelIdentity, index: str) ->
         return
     shards = json_file(variant, path).get("weight_map")
     for name in shards.values() if isinstance(shards, dict) else [shards]:
-        if not (isinstance(name, str) and _WEIGHTS.fullmatch(name)):
+        if not (isinstance(name, str) and WEIGHTS.fullmatch(name)):
             raise _refused(variant, f"{index} takes weights from {name!r}; name *.safetensors beside it")
 
 

@@ -9,7 +9,7 @@ import platform
 import random
 import re
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import psutil
 
 from glu_lib.errors import SettingsError
 from glu_lib.gpus import Gpu, find_gpu
+from glu_lib.outside import check_arithmetic, speed_settings
 from glu_lib.settings import DType, Settings
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ _BFLOAT16_CAPABILITY = (8, 0)  # Ampere; a T4 is 7.5
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Device, number format, seed, versions and hardware of a run; memory in bytes."""
+    """Device, number format, seed, versions and hardware of a run; memory in bytes.
+
+    `outside` are variables of the environment that change how fast libraries compute.
+    """
 
     device: str
     dtype: DType
@@ -40,6 +44,7 @@ class Environment:
     memory_bytes: int
     gpu: str | None
     git_commit: str | None
+    outside: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -50,8 +55,9 @@ def detect_environment(settings: Settings) -> Environment:
     """Describe the machine without importing torch (it takes seconds, and listing cases needs none).
 
     Raises:
-        SettingsError: if the chosen device does not exist.
+        SettingsError: if the chosen device does not exist, or a variable from outside changes the arithmetic.
     """
+    check_arithmetic()
     gpu = find_gpu()
     device = settings.device or ("cuda" if gpu else "cpu")
     _check_device(device, gpu)
@@ -66,6 +72,7 @@ def detect_environment(settings: Settings) -> Environment:
         memory_bytes=psutil.virtual_memory().total,
         gpu=gpu.name if gpu and device.startswith("cuda") else None,
         git_commit=_git_commit(),
+        outside=speed_settings(device),
     )
 
 

@@ -17,6 +17,10 @@ class AccessError(GluError):
     """A model cannot be reached or read; the message says what the user has to do."""
 
 
+class CalibrationError(AccessError):
+    """The text that a method is calibrated on cannot be had; the model itself, and its other methods, can."""
+
+
 class TemplateError(GluError):
     """A task needs a chat template and the model's tokenizer has none; its other tasks can be scored."""
 

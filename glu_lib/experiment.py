@@ -144,7 +144,7 @@ class Experiment:
         """Load `variant` and prune it; its memory is given back when the block ends.
 
         Raises:
-            AccessError: if the weights cannot be had.
+            AccessError: if the weights cannot be had, or (CalibrationError) the text that the method needs.
             VerificationError: if pruning did not do what was asked, or not what it did before.
             DeviceError: if the GPU has failed for good.
         """

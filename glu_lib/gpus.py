@@ -46,6 +46,18 @@ def visible_gpus() -> tuple[str, ...]:
         return ()
 
 
+def driver_index(number: int) -> int | None:
+    """The driver's number of CUDA's GPU `number` (of the whole GPU for a MIG instance); None where there is none."""
+    pynvml = _driver()
+    if pynvml is None:
+        return None
+    try:
+        handles = [handle for _, handle in _visible(pynvml)]
+        return int(pynvml.nvmlDeviceGetIndex(_whole(pynvml, handles[number]))) if number < len(handles) else None
+    except pynvml.NVMLError:
+        return None
+
+
 def _driver() -> Any:
     """NVML, ready to be asked; None where CUDA cannot be used anyway."""
     if not _torch_has_cuda():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.architecture import Architecture
@@ -17,6 +16,8 @@ from glu_lib.errors import AccessError
 from glu_lib.identity import ModelIdentity, first_line, with_patience
 from glu_lib.memory import free_bytes
 from glu_lib.study import ModelVariant
+from glu_lib.vocabulary import check_vocabulary, settle_filler
+from glu_lib.weights import check_loading, check_stored, check_tied, load_on_meta, quiet_report, stored_tensors
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -30,6 +31,15 @@ class LoadedModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedModel:
+    """A model's shape on the meta device and its tokenizer; `unseen_weights` says why no header could be read."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    unseen_weights: str | None
 
 
 def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Environment) -> LoadedModel:
@@ -53,15 +63,28 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
         tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
-        model = with_patience(
-            lambda: AutoModelForCausalLM.from_pretrained(
-                source,
-                dtype=getattr(torch, environment.dtype),
-                use_safetensors=True,
-                trust_remote_code=False,
-                **where,
+        # What the checkpoint lacks, or holds in another shape, transformers would draw at random and only report.
+        with quiet_report():
+            with_info: Any = with_patience(
+                lambda: AutoModelForCausalLM.from_pretrained(
+                    source,
+                    dtype=getattr(torch, environment.dtype),
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,
+                    **where,
+                )
             )
-        )
+        model: PreTrainedModel = with_info[0]
+        check_loading(variant, with_info[1])
+        check_tied(variant, model)
+        check_stored(variant, model, stored_tensors(variant, identity))
+        rows = embedding_rows(model)
+        check_vocabulary(variant, tokenizer, rows)
+        settle_filler(tokenizer, rows)
+    except AccessError:
+        raise
     except Exception as error:  # foreign files make transformers raise anything
         reason = _does_not_fit(variant, environment) if is_out_of_memory(error) else _cannot_be_loaded(variant, error)
         raise AccessError(reason) from error
@@ -74,11 +97,12 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
 
 
-def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> PreTrainedModel:
-    """The model's shape on the meta device, after a look at its tokenizer and, in a folder, at its weights' headers.
+def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedModel:
+    """The model's shape on the meta device, after a look at its tokenizer and at the headers of its weights.
 
     Raises:
-        AccessError: if a file is missing or unreadable, as far as that shows without reading the weights.
+        AccessError: if a file is missing or unreadable, or the tensors are not the model's, as far as that shows
+            without reading the weights.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -88,26 +112,32 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> PreTrainedM
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
         config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
-        with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
-        if identity.folder:
-            _check_headers(identity.folder)
+        tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
         with torch.device("meta"):
             model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        unseen = _inspect_weights(variant, identity, model)
+        check_vocabulary(variant, tokenizer, embedding_rows(model))
+        settle_filler(tokenizer, embedding_rows(model))
+    except AccessError:
+        raise
     except Exception as error:  # foreign files make transformers raise anything
         raise AccessError(_cannot_be_loaded(variant, error)) from error
-    return model
+    return InspectedModel(model, tokenizer, unseen)
 
 
-def _check_headers(folder: Path) -> None:
-    """Open each file of weights in `folder`; a truncated one shows by its header."""
-    from safetensors import safe_open
-
-    paths = sorted(folder.glob("*.safetensors"))
-    if not paths:
-        raise OSError(f"{folder} has no *.safetensors")
-    for path in paths:
-        with safe_open(path, framework="pt") as header:
-            header.keys()
+def _inspect_weights(variant: ModelVariant, identity: ModelIdentity, model: PreTrainedModel) -> str | None:
+    """Compare the headers of the weights with `model`; why that was not possible, None if it was."""
+    try:
+        stored = stored_tensors(variant, identity)
+    except AccessError:
+        raise
+    except Exception as error:
+        if identity.folder:
+            raise
+        return first_line(error)  # a hub that gives whole files only, or is too busy
+    check_loading(variant, load_on_meta(model, stored))
+    check_stored(variant, model, stored)
+    return None
 
 
 def _does_not_fit(variant: ModelVariant, environment: Environment) -> str:
@@ -198,11 +228,30 @@ def count_parameters(model: Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def embedding_rows(model: PreTrainedModel) -> int:
+    """Token ids that the model has an embedding for: 0 up to this number."""
+    embedding: Any = model.get_input_embeddings()
+    return int(embedding.weight.shape[0])
+
+
 def end_tokens(model: PreTrainedModel) -> frozenset[int]:
     """The token ids that end a text, as the model's generation configuration has them."""
     config: Any = model.generation_config
     found = config.eos_token_id
     return frozenset(found if isinstance(found, list) else [] if found is None else [found])
+
+
+# What the parameter count of a declared shape depends on, as transformers' configurations call it.
+_SHAPE_FIELDS = {
+    "hidden_size": "hidden_size",
+    "intermediate_size": "intermediate_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "num_kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "vocab_size": "vocab_size",
+    "tied_embeddings": "tie_word_embeddings",
+}
 
 
 def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
@@ -214,9 +263,9 @@ def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
     shape = variant.architecture
     if shape is None:
         return
-    for name in ("hidden_size", "intermediate_size", "vocab_size"):
-        declared, found = getattr(shape, name), getattr(model.config, name)
-        if declared != found:
+    for name, field in _SHAPE_FIELDS.items():
+        declared, found = getattr(shape, name), getattr(model.config, field, None)
+        if found is not None and declared != found:  # some configurations leave the size of a head to arithmetic
             raise AccessError(
                 f"model {variant.key}: the study declares {name} {declared}, the weights have {found}; "
                 "correct the study or the model's source"

@@ -6,14 +6,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.scoring.added_tokens import without_end
-from glu_lib.scoring.chat import ChatHFLM
+from glu_lib.scoring.checked_hflm import CheckedHFLM
 from glu_lib.scoring.encoding import Encodings, check_sizes
 
 if TYPE_CHECKING:
     import torch
 
 
-class CountingHFLM(ChatHFLM):
+class CountingHFLM(CheckedHFLM):
     """Scores exactly as `HFLM`; `truncated_prompts` and `cut_generations` count requests since the last reset.
 
     Where `HFLM` would score other tokens than the answer's it does not: tokens that the tokenizer adds behind a text

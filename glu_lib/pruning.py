@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _ALIGNMENTS = (8, 64, 128)
+_PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
+_GLU_ONLY = "width pruning of this kind does not apply, choose a Llama-style model"
 Batches = Sequence[Mapping[str, "torch.Tensor"]]
 
 
@@ -111,19 +113,51 @@ def prune(
 
 
 def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
-    """The decoder layers of `model`, each with a gate, an up and a down projection.
+    """The decoder layers of `model`, each with a gate, an up and a down projection, all of one width.
 
     Raises:
-        AccessError: if it is no GLU model.
+        AccessError: naming the first layer, counted from 0, that is of another kind or width.
     """
-    optipfair = _import_optipfair()
-    layers: Sequence[Any] = optipfair.get_model_layers(model)
-    if not layers or not optipfair.validate_model_for_glu_pruning(model):
-        raise AccessError(
-            f"{type(model).__name__} is not a GLU model: its layers have no gate, up and down projections; "
-            "width pruning of this kind does not apply, choose a Llama-style model"
-        )
+    layers: Sequence[Any] = _import_optipfair().get_model_layers(model)
+    if not layers:
+        raise AccessError(f"{type(model).__name__} is not a GLU model: it has no decoder layers; {_GLU_ONLY}")
+    for index, layer in enumerate(layers):
+        if fault := _fault(getattr(layer, "mlp", None)):
+            raise AccessError(
+                f"{type(model).__name__} is not a GLU model: layer {index} (counting from 0) {fault}; {_GLU_ONLY}"
+            )
+        first, found = layers[0].mlp.gate_proj, layer.mlp.gate_proj
+        if (found.out_features, found.in_features) != (first.out_features, first.in_features):
+            raise AccessError(
+                f"{type(model).__name__}: layer {index} (counting from 0) has {found.out_features} neurons of "
+                f"{found.in_features} inputs, layer 0 has {first.out_features} of {first.in_features}; a level is one "
+                "width for all layers, choose a model whose layers are alike"
+            )
     return layers
+
+
+def _fault(mlp: Any) -> str:
+    """What makes an MLP none that OptiPFair prunes; empty if nothing does."""
+    import torch
+
+    if mlp is None:
+        return "has no MLP"
+    parts = {name: part for name, part in mlp.named_children() if next(part.parameters(), None) is not None}
+    if missing := [name for name in _PROJECTIONS if name not in parts]:
+        have = f"; it has {', '.join(parts)}" if parts else ""
+        return f"has no {', '.join(missing)} ({type(mlp).__name__}{have})"
+    for name in _PROJECTIONS:
+        if not isinstance(parts[name], torch.nn.Linear):
+            return f"has a {name} that is no linear layer ({type(parts[name]).__name__})"
+    # What else has weights there, a norm over the neurons for one, would keep its width.
+    own = [name for name, _ in mlp.named_parameters(recurse=False)]
+    if others := [name for name in (*parts, *own) if name not in _PROJECTIONS]:
+        return f"has {', '.join(others)} beside its projections ({type(mlp).__name__})"
+    gate, up, down = (parts[name] for name in _PROJECTIONS)
+    if not (gate.weight.shape == up.weight.shape == down.weight.T.shape):
+        shapes = ", ".join(f"{name} {'×'.join(map(str, parts[name].weight.shape))}" for name in _PROJECTIONS)
+        return f"has projections that do not fit together ({shapes})"
+    return ""
 
 
 def neuron_scores(
@@ -188,14 +222,15 @@ def _prune_layer(
     """
     import torch
 
-    original: torch.Tensor = mlp.gate_proj.weight.detach()
+    originals: dict[str, torch.Tensor] = {name: tensor.detach() for name, tensor in mlp.named_parameters()}
+    home = mlp.gate_proj.weight.device
     given = None
     if pruning.method in (Method.RANDOM, Method.HYBRID):
         # OptiPFair takes given scores in [0, 1] as "most prunable first" and inverts them itself. What it sees
         # must rank as ours does, whatever float32 rounds away: so ranks are given, not scores.
         ranks = scores.argsort().argsort().double() / len(scores)
         given = {index: 1.0 - ranks}
-    device = torch.device("meta") if original.is_meta else torch.device("cpu")
+    device = torch.device("meta" if home.type == "meta" else "cpu")
     with device:
         optipfair.prune_model_mlp_glu(
             model,
@@ -206,16 +241,23 @@ def _prune_layer(
             fairness_scores=given,
             show_progress=False,
         )
-    if original.is_meta:
+    if home.type == "meta":
         return
-    kept = torch.topk(scores, width).indices.sort().values
-    kept = kept.to(original.device)  # (width,)
-    if not torch.equal(mlp.gate_proj.weight, original[kept]):
-        raise VerificationError(
-            f"layer {index}: the rows that stayed are not the {width} with the highest {pruning.method} scores; "
-            "this OptiPFair version selects differently, install the one in constraints.txt"
-        )
+    kept = torch.topk(scores, width).indices.sort().values.to(home)  # (width,)
+    for name, tensor in mlp.named_parameters():
+        if not torch.equal(tensor, _kept_part(name, originals[name], kept)):
+            raise VerificationError(
+                f"layer {index}: what stayed of {name} is not that of the {width} neurons with the highest "
+                f"{pruning.method} scores; this OptiPFair prunes differently, install the one in constraints.txt"
+            )
     digest.update(kept.to(torch.int64).cpu().numpy().tobytes())
+
+
+def _kept_part(name: str, original: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Of a projection's parameter, what belongs to the neurons `kept`: rows, or columns of the down projection."""
+    if name == "down_proj.bias":  # one number per hidden dimension
+        return original
+    return original[:, kept] if name == "down_proj.weight" else original[kept]
 
 
 def _verified_width(layers: Any, asked: int) -> int:

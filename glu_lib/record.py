@@ -115,3 +115,5 @@ def check_energy(energy: dict[str, Any]) -> None:
             raise MeasurementError(f"energy of {name} is missing without a reason; report this as a bug")
         if part["energy_j"] is not None and not part["energy_j"] > 0:
             raise MeasurementError(f"energy of {name} is {part['energy_j']} J; it must be above 0 or null")
+    if "total_j" in energy and energy["total_j"] is None and not energy["total_reason"]:
+        raise MeasurementError("the total energy is missing without a reason; report this as a bug")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
-import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from glu_lib.errors import RecordError
+from glu_lib.writing import try_to_write
 
 RECORDS = "individual_files"
 RANDOM_WEIGHTS_FOLDER = "random_weights"  # figures of random weights never stand beside those of real ones
-_PROBE_BYTES = 4096  # a full disk still makes empty files
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +26,46 @@ class ResultsFolder:
         """Whether `path` lies in the results folder when links are followed."""
         return path.resolve().is_relative_to(self.root.resolve())
 
-    def check_writable(self) -> None:
-        """Make the folder, with that of the records in it, and try to write there, before hours are spent.
+    def check_usable(self) -> None:
+        """See that results can be written here; nothing is left behind: what is not there yet is only tried to be made.
 
         Raises:
             RecordError: with the system's reason and the remedy.
         """
-        if self.root.is_symlink() and not self.root.exists():
-            raise RecordError(f"--results-dir {str(self.root)!r} is a link to nothing; mount or make what it leads to")
-        above = self.root.parent.parent if self.root.name == RANDOM_WEIGHTS_FOLDER else self.root.parent
-        if not above.is_dir():
-            raise RecordError(
-                f"--results-dir {str(self.root)!r}: there is no folder {above}; mount the drive, or make it (mkdir -p)"
-            )
-        try:
-            (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
+        with self._explained():
+            if self.root.is_symlink() and not self.root.exists():
+                raise RecordError(
+                    f"--results-dir {str(self.root)!r} is a link to nothing; mount or make what it leads to"
+                )
+            above = self.root.parent.parent if self.root.name == RANDOM_WEIGHTS_FOLDER else self.root.parent
+            if not above.is_dir():
+                raise RecordError(
+                    f"--results-dir {str(self.root)!r}: there is no folder {above}; "
+                    "mount the drive, or make it (mkdir -p)"
+                )
+            if not self.root.exists():
+                with tempfile.TemporaryDirectory(dir=next(filter(Path.exists, self.root.parents))) as made:
+                    try_to_write(Path(made))
+                return
             for path in filter(lambda path: not self.is_inside(path), self.root.iterdir()):
                 raise RecordError(f"{path} is a link out of the results folder; put a folder in its place")
-            with tempfile.TemporaryFile(dir=self.root) as file:
-                file.write(bytes(_PROBE_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
+            for folder in filter(Path.exists, (self.root, self.root / RECORDS)):
+                try_to_write(folder)
+
+    def check_writable(self) -> None:
+        """Make the folder, with that of the records in it, once it is known to be usable; before hours are spent.
+
+        Raises:
+            RecordError: with the system's reason and the remedy.
+        """
+        self.check_usable()
+        with self._explained():
+            (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise RecordError(
                 f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); free space or rights, or "

@@ -15,6 +15,7 @@ from typing import Any
 
 from glu_lib.cases import Case, CaseKind
 from glu_lib.done_key import differences
+from glu_lib.energy import wrong_energies
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results_folder import RECORDS, ResultsFolder
 from glu_lib.writing import remove_litter, write_atomically
@@ -114,6 +115,7 @@ class Store(ResultsFolder):
             yield f"the record is of {said.get('id')}"
         if record.get("kind") != case.kind:
             yield f"the record is of kind {record.get('kind')}"
+        yield from wrong_energies(record)
         if samples := record.get("samples"):
             try:
                 path = self.samples_named_by(record)

@@ -10,17 +10,21 @@ from typing import Any
 
 from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.cases import CaseKind, build_cases
-from glu_lib.energy import Claim, implausible
+from glu_lib.energy import Claim, implausible, wrong_energies
 from glu_lib.errors import AccessError, GluError, RecordError, TemplateError
 from glu_lib.evaluation import answers_do_not_fit
 from glu_lib.experiment import Experiment
 from glu_lib.identity import ModelIdentity, applied_template
-from glu_lib.models import check_memory, inspect_model
+from glu_lib.models import InspectedModel, check_architecture, check_memory, embedding_rows, inspect_model
 from glu_lib.profiling import inconsistencies, repeat_claims
 from glu_lib.pruning import glu_layers
+from glu_lib.results_folder import ResultsFolder
 from glu_lib.store import read_record
-from glu_lib.study import ModelVariant, Task
+from glu_lib.study import ModelVariant, Task, Workload
+from glu_lib.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
+from glu_lib.writing import try_to_write
 
+_SHOWN_TOKENS = 3
 DEFAULT_ANSWER_TOKENS = 256  # lm-eval's, where a task does not say
 
 
@@ -35,7 +39,7 @@ class Finding:
 
 def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
     """Look at the results folder and its records, at the tasks of `models`, and at each model; asks the hub."""
-    yield _results_folder(experiment.settings.results_dir)
+    yield _results_folder(experiment.store)
     for variant in models:
         try:
             identity = experiment.identity(variant)
@@ -44,13 +48,16 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
             continue
         yield Finding(variant.key, True, f"can be read: {identity.source} at {identity.version[:19]}")
         try:
-            model = inspect_model(variant, identity)
-            glu_layers(model)
+            found = inspect_model(variant, identity)
+            check_architecture(variant, found.model)
+            glu_layers(found.model)
         except AccessError as error:
             yield Finding(variant.key, False, str(error))
             continue
+        yield Finding(variant.key, True, _weights(found))
+        yield from _tokens(experiment, variant, found)
         yield from _templates(experiment, variant, identity)
-        yield from _answers(experiment, variant, getattr(model.config, "max_position_embeddings", None))
+        yield from _answers(experiment, variant, getattr(found.model.config, "max_position_embeddings", None))
         yield _disk(variant, identity)
         yield _memory(experiment, variant)
     yield from _tasks(experiment, models)
@@ -76,6 +83,7 @@ def _doubts(record: Mapping[str, Any]) -> list[str]:
     """What cannot be true of a record's energies, by itself or against each other."""
     try:
         found = [line for claim in record_claims(record) for line in implausible(claim)]
+        found += [f"{record['case']['id']}: {line}" for line in wrong_energies(record)]
         return found + (list(inconsistencies(record)) if record["kind"] == CaseKind.ENERGY else [])
     except MALFORMED as error:
         return [f"the record is not complete ({type(error).__name__}: {error})"]
@@ -88,22 +96,68 @@ def record_claims(record: Mapping[str, Any]) -> list[Claim]:
         most = int(record["done_key"]["new tokens"])
         return [claim for repeat in record["repeats"] for claim in repeat_claims(name, repeat, most)]
     energy = record.get("energy")
-    if not energy:
+    if not energy or energy["total_j"] is None:  # of a resumed case not even the seconds are its own
         return []
     parts = {part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")}
     return [Claim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]
 
 
-def _results_folder(folder: Path) -> Finding:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    probe = existing / ".glu-write-test"
+def _results_folder(folder: ResultsFolder) -> Finding:
+    """The check that a run makes before its first case, less the making of the folder."""
     try:
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        return Finding(str(folder), False, f"cannot be written ({error.strerror}); choose another --results-dir")
-    return Finding(str(folder), True, f"can be written, {free / 1e9:.1f} GB free")
+        folder.check_usable()
+    except RecordError as error:
+        return Finding("results", False, str(error))
+    existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    return Finding(str(folder.root), True, f"can be written, {free / 1e9:.1f} GB free")
+
+
+def _weights(found: InspectedModel) -> str:
+    if found.unseen_weights:
+        return (
+            "names and shapes of its weights are only looked at when they are loaded: the hub gives no headers "
+            f"({found.unseen_weights})"
+        )
+    return "names and shapes of its weights are the model's"
+
+
+def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel) -> Iterator[Finding]:
+    """What the model's tasks and workloads need of its tokenizer, and what it has only for some texts."""
+    tokenizer, rows = found.tokenizer, embedding_rows(found.model)
+    tasks = _tasks_of(experiment, [variant])
+    batched = [
+        workload.key for workload in _workloads_of(experiment, variant) if workload.prompts and workload.batch_size > 1
+    ]
+    generated = [
+        task.key for task in tasks if experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS) is not None
+    ]
+    problems = []
+    if tasks and tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        problems.append(NO_BEGINNING)
+    elif generated and tokenizer.eos_token_id is None:
+        problems.append(f"{NO_END}: {', '.join(generated)}")
+    if batched and not has_filler(tokenizer, rows):
+        problems.append(f"{NO_FILLER}: {', '.join(batched)}")
+    yield from (Finding(variant.key, False, text) for text in problems)
+    check = TextCheck.of(tokenizer, rows)
+    if check.beyond:
+        yield Finding(
+            variant.key,
+            True,
+            f"the embedding has no row for {', '.join(sorted(check.beyond.values())[:_SHOWN_TOKENS])} of the tokenizer "
+            f"({len(check.beyond)} in all): a case with such a text will fail",
+        )
+    if check.drops_signs:
+        yield Finding(
+            variant.key, True, "the tokenizer has no UNK token and no bytes: a case with a sign it lacks will fail"
+        )
+
+
+def _workloads_of(experiment: Experiment, variant: ModelVariant) -> list[Workload]:
+    """The workloads of the suites of a model, each once."""
+    subjects = dict.fromkeys(case.subject for case in build_cases(experiment.study) if case.model == variant)
+    return [subject for subject in subjects if isinstance(subject, Workload)]
 
 
 def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
@@ -131,6 +185,11 @@ def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
             False,
             f"{missing / 1e9:.1f} GB to download, {free / 1e9:.1f} GB free in {cache}; free space or set HF_HOME",
         )
+    try:
+        if missing:
+            try_to_write(existing)
+    except OSError as error:
+        return Finding(variant.key, False, f"{cache} cannot be written ({error.strerror}); set HF_HOME")
     return Finding(variant.key, True, f"{missing / 1e6:,.1f} MB to download, {free / 1e9:.1f} GB free")
 
 

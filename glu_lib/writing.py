@@ -10,6 +10,7 @@ from pathlib import Path
 
 _TEMPORARY = ".tmp"
 _LITTER_S = 3600.0  # nobody writes one file for so long
+_PROBE_BYTES = 4096  # a full disk still makes empty files
 
 
 def write_at(path: Path, offset: int, data: bytes) -> None:
@@ -76,3 +77,15 @@ def _sync_folder(folder: Path) -> None:
         return
     finally:
         os.close(descriptor)
+
+
+def try_to_write(folder: Path) -> None:
+    """Write some bytes to a file without a name in `folder`, down to the disk.
+
+    Raises:
+        OSError: if that cannot be done: no rights, no space, no folder.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_PROBE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())

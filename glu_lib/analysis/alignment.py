@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.profiling.statistics import summarize
 
 # What is compared, as printed, and where a repeat has it. The window holds many passes; times of single tokens are
@@ -113,7 +114,7 @@ def _pair(
         percent=case["percent"],
         divisor=case["divisor"],
         figure=figure,
-        energy_quality=aligned["repeats"][0]["energy"]["quality"],
+        energy_quality=energy_quality([*aligned["repeats"], *plain["repeats"]]),
         width=plain["pruning"]["width"],
         aligned_width=pruning["width"],
         expansion_ratio=plain["pruning"]["expansion_ratio"],
@@ -137,6 +138,8 @@ def _mean(figure: str, record: Mapping[str, Any]) -> float:
 
 def _ratio(figure: str, over: Mapping[str, Any], under: Mapping[str, Any]) -> Ratio | None:
     """The ratio over repeats with the same seed; None where a repeat has no figure."""
+    if figure.endswith("_j") and energy_sources(over) != energy_sources(under):
+        return None  # joules of other parts, or of other sources
     above, below = _values(figure, over), _values(figure, under)
     logarithms = [
         math.log(value / other)

@@ -202,7 +202,8 @@ def _workload_means(rows: Iterable[Row], metric: str, percents: Sequence[int]) -
     by_workload: dict[str, dict[int, float]] = {}
     for row in rows:
         if row["kind"] == "energy" and row["metric"] == metric and row["value"] is not None:
-            by_workload.setdefault(row["subject"], {})[row["percent"]] = row["value"]
+            # Joules of unlike parts or sources are not set side by side.
+            by_workload.setdefault(f"{row['subject']} {row.get('parts')}", {})[row["percent"]] = row["value"]
     complete = [values for values in by_workload.values() if set(percents) <= set(values)]
     if not complete:
         return {}

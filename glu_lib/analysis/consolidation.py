@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.analysis.alignment import turns
+from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.analysis.soundness import MALFORMED, check_record, check_rows
 from glu_lib.analysis.table import COLUMNS
+from glu_lib.energy import unlike_windows, wrong_energies
 from glu_lib.errors import RecordError, one_line
 from glu_lib.evaluation.collapse import read_recorded
 from glu_lib.record import prompt_format
 from glu_lib.settings import Weights
 from glu_lib.store import Store, read_record
 
+_LONGEST_REASON = 200  # characters
 _HEADER = ("case", "done_key", "environment", "timing")
 # Done-key fields in which a level may differ from its baseline; all others must be equal.
 _PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration"})
@@ -60,6 +63,8 @@ def consolidate(results_dir: Path) -> Consolidation:
             what = f"lacks {error}" if isinstance(error, KeyError) else f"is not as it should be ({error})"
             problems.append(f"{path}: the record {what}; run the case again with this version")
         else:
+            wrong = wrong_energies(entry.record)
+            problems += [f"{path}: {line}; its energy is in no table, run the case again" for line in wrong]
             place = (entry.record["case"]["id"], entry.record["done_key"].get("limit"))
             if place in found:
                 entry, other = _preferred(found[place], entry)
@@ -93,6 +98,8 @@ class _Entry:
 def _entry(path: Path, record: dict[str, Any], name: str) -> _Entry:
     """A record with all that is read of it later, or what is wrong with it."""
     check_record(record)
+    if record["kind"] == "energy" and (wrong := wrong_energies(record)):
+        raise RecordError(f"{wrong[0]}; run the case again")
     rows = list(_rows(record, name))
     check_rows(rows)
     return _Entry(path, record, rows, _comparable(record))
@@ -121,9 +128,12 @@ def _without_random(entries: list[_Entry]) -> tuple[list[_Entry], list[str]]:
 def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
     """The tidy rows of one record, without baseline."""
     case, pruning, environment = record["case"], record["pruning"], record["environment"]
-    repeats = record.get("repeats") or [{}]
-    energy = record.get("energy") or {}
-    quality = energy.get("quality") or (repeats[0].get("energy") or {}).get("quality")
+    repeats = record.get("repeats")
+    # An energy that is not what it says, or not that of the work alone, enters no table; the score does.
+    unfit = next(iter(wrong_energies(record)), None) or unlike_windows(record)
+    energy = {} if unfit else record.get("energy") or {}
+    reason = unfit or energy.get("total_reason")
+    quality = energy_quality(repeats) if repeats else energy.get("quality")
     shared = {
         "case": case["id"],
         "kind": record["kind"],
@@ -139,7 +149,8 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "limit": record["done_key"].get("limit"),
         "energy_j": energy.get("total_j"),
         "energy_quality": quality,
-        "window_s": energy.get("window_s"),
+        # A resumed case's window holds only what was left of its work: no time of a case.
+        "window_s": None if record.get("resumed") else energy.get("window_s"),
         "weights": str(record["done_key"].get("weights", Weights.REAL)),
         "dtype": environment["dtype"],
         "device": environment["gpu"] or environment["cpu"],
@@ -147,7 +158,9 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "git_commit": environment["git_commit"],
         "started_at": record["timing"]["started_at"],
         "record": path,
-        "turns": turns(record),  # for notes below tables; no column of the tidy table
+        # For notes below tables; no columns of the tidy table.
+        "turns": turns(record),
+        "energy_reason": one_line(str(reason))[:_LONGEST_REASON] if reason else None,
     }
     for values in _values(record):
         yield {**dict.fromkeys(COLUMNS), **shared, **values}
@@ -177,6 +190,8 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         better = {"higher_is_better": name == "tokens_per_s"}
         interval = {side: summary.get(side) for side in ("interval_low", "interval_high")}
         value = {"metric": name, "value": summary["mean"], "n": summary["n"], **interval}
+        if name.endswith("_j"):
+            value["parts"] = energy_sources(record)  # joules of other sources are no baseline; no column either
         yield {
             "task": record["case"]["subject"],
             "is_headline": name == "energy_per_token_j",
@@ -197,6 +212,7 @@ def _comparable(record: dict[str, Any]) -> str:
     key = {name: value for name, value in record["done_key"].items() if name not in _PRUNING_FIELDS}
     if record["kind"] == "energy":  # threads were measured, and another number of them is another speed
         key["threads"] = record["runtime"]["threads"]
+        key["outside"] = record["environment"].get("outside") or {}
     return json.dumps(key, sort_keys=True)
 
 
@@ -226,4 +242,4 @@ def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[
 
 
 def _place(comparable: str, row: dict[str, Any]) -> tuple[Any, ...]:
-    return (comparable, row["model"], row["task"], row["metric"], row["filter"])
+    return (comparable, row["model"], row["task"], row["metric"], row["filter"], row.get("parts"))

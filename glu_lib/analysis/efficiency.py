@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glu_lib.energy import PARTS, worst_quality
 from glu_lib.profiling.statistics import summarize
 
 # Metrics whose sum over items is a number of correct answers.
@@ -50,9 +51,9 @@ class Efficiency:
 
 @dataclass(frozen=True, slots=True)
 class CorrectAnswers:
-    """Joules per correct answer of an accuracy case: energy of its window / (score × items); None without either.
+    """Joules per correct answer of an accuracy case: energy of its work / (score × items); None without either.
 
-    The window holds the whole task: a wrong answer costs as much as a right one, so fewer right ones make each dearer.
+    The work is the whole task's: a wrong answer costs as much as a right one, so fewer right ones make each dearer.
     """
 
     model: str
@@ -98,7 +99,6 @@ def correct_answers(rows: Iterable[Row]) -> list[CorrectAnswers]:
 def _efficiency(record: Mapping[str, Any]) -> Efficiency:
     case, pruning, environment = record["case"], record["pruning"], record["environment"]
     repeats, profile = record["repeats"], record["profile"]
-    energy = repeats[0]["energy"]
     return Efficiency(
         model=case["model"],
         method=case["method"],
@@ -119,11 +119,27 @@ def _efficiency(record: Mapping[str, Any]) -> Efficiency:
         tokens_per_s=profile["tokens_per_s"]["mean"],
         time_to_first_token_ms=profile["time_to_first_token_ms"]["mean"],
         time_per_output_token_ms=profile["time_per_output_token_ms"]["mean"],
-        energy_quality=energy["quality"],
-        gpu_quality=energy["gpu"]["quality"],
-        cpu_quality=energy["cpu"]["quality"],
-        ram_quality=energy["ram"]["quality"],
+        energy_quality=energy_quality(repeats),
+        gpu_quality=_part_quality(repeats, "gpu"),
+        cpu_quality=_part_quality(repeats, "cpu"),
+        ram_quality=_part_quality(repeats, "ram"),
     )
+
+
+def energy_quality(repeats: Sequence[Mapping[str, Any]]) -> str | None:
+    """Of the total energy over all repeats of a workload: as good as the worst; None where one has no total."""
+    return worst_quality([repeat["energy"]["quality"] for repeat in repeats])
+
+
+def energy_sources(record: Mapping[str, Any]) -> str:
+    """Where a workload's joules come from, part by part, over all repeats; only equal ones can be compared."""
+    windows = [repeat["energy"] for repeat in record["repeats"]]
+    found = {part: {str(window.get(part, {}).get("source")) for window in windows} for part in PARTS}
+    return ", ".join(f"{part} {'/'.join(sorted(names))}" for part, names in found.items())
+
+
+def _part_quality(repeats: Sequence[Mapping[str, Any]], part: str) -> str | None:
+    return worst_quality([repeat["energy"][part]["quality"] for repeat in repeats])
 
 
 def _part_per_token_j(repeats: Sequence[Mapping[str, Any]], part: str) -> float | None:

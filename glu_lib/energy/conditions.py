@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.environment import count_workers
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # More than this share of a core by others and an energy figure of the whole machine is not the model's.
 MOST_OTHER_CORES = 0.25
+# The kernel counts work in hundredths of a second; the machine's and this process's are each read twice.
+CLOCK_STEP_S = 0.04
 
 
 def gpu_state(device: torch.device) -> dict[str, float] | None:
@@ -56,26 +58,72 @@ def check_exclusive(device: torch.device, *, allow_shared: bool) -> bool:
     return not found
 
 
+@dataclass(slots=True)
+class Observed:
+    """Who else was at work during some blocks of work on `device`, and the GPU's state before and after them.
+
+    On CPU they count as exclusive only below MOST_OTHER_CORES: CodeCarbon's figures are the whole machine's. What a
+    short block sees of others is as coarse as the kernel's clock: less than CLOCK_STEP_S is nobody's.
+    """
+
+    device: torch.device
+    others: set[str] = field(default_factory=set)
+    others_s: float = 0.0
+    wall_s: float = 0.0
+    _gpu_before: dict[str, float] | None = None
+    _gpu_after: dict[str, float] | None = None
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Observe one block; one that ends with an error is not counted."""
+        self.others.update(_others(self.device))
+        state = gpu_state(self.device)
+        self._gpu_before = self._gpu_before or state
+        before = _cpu_seconds()
+        yield
+        after = _cpu_seconds()
+        self.others_s += _others_s(before, after)
+        self.wall_s += after.wall_s - before.wall_s
+        self._gpu_after = gpu_state(self.device)
+        self.others.update(_others(self.device))
+
+    @property
+    def shared_with(self) -> list[str]:
+        """Everybody else who was at work, in words; empty if nobody was."""
+        is_busy = self.others_s >= max(MOST_OTHER_CORES * self.wall_s, CLOCK_STEP_S)
+        if self.device.type != "cpu" or not is_busy:
+            return sorted(self.others)
+        return [*sorted(self.others), f"other processes that kept more than {MOST_OTHER_CORES} cores busy"]
+
+    @property
+    def other_cpu_cores(self) -> float | None:
+        """Cores that other processes kept busy on average; None before the first block."""
+        return max(0.0, self.others_s / self.wall_s) if self.wall_s else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The conditions as JSON values."""
+        return {
+            "exclusive": not self.shared_with,
+            "shared_with": self.shared_with,
+            "gpu_before": self._gpu_before,
+            "other_cpu_cores": self.other_cpu_cores,
+            "gpu_after": self._gpu_after,
+        }
+
+
 @contextmanager
 def observed_conditions(device: torch.device, *, allow_shared: bool) -> Iterator[dict[str, Any]]:
-    """Conditions before and after the block; `after` is there once it has ended.
-
-    `other_cpu_cores` is what other processes used of the processor meanwhile, in cores. On CPU the block counts as
-    exclusive only below MOST_OTHER_CORES: CodeCarbon's figures are the whole machine's.
+    """Conditions before and after the block, as `Observed` has them; they are there once it has ended.
 
     Raises:
         MeasurementError: if the GPU or the run is shared and that is not allowed.
     """
-    conditions: dict[str, Any] = {"exclusive": check_exclusive(device, allow_shared=allow_shared)}
-    conditions["gpu_before"] = gpu_state(device)
-    before = _cpu_seconds()
-    yield conditions
-    after = _cpu_seconds()
-    conditions["other_cpu_cores"] = other_cpu_cores(before, after)
-    conditions["gpu_after"] = gpu_state(device)
-    conditions["exclusive"] &= check_exclusive(device, allow_shared=True)
-    if device.type == "cpu":
-        conditions["exclusive"] &= conditions["other_cpu_cores"] < MOST_OTHER_CORES
+    check_exclusive(device, allow_shared=allow_shared)
+    conditions: dict[str, Any] = {}
+    observed = Observed(device)
+    with observed.block():
+        yield conditions
+    conditions |= observed.as_dict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +137,11 @@ class CpuSeconds:
 
 def other_cpu_cores(before: CpuSeconds, after: CpuSeconds) -> float:
     """Cores that other processes kept busy on average: (machine's work − own work) / wall-clock time, never below 0."""
-    others_s = (after.machine_s - before.machine_s) - (after.own_s - before.own_s)
-    return max(0.0, others_s / max(after.wall_s - before.wall_s, 1e-9))
+    return max(0.0, _others_s(before, after) / max(after.wall_s - before.wall_s, 1e-9))
+
+
+def _others_s(before: CpuSeconds, after: CpuSeconds) -> float:
+    return (after.machine_s - before.machine_s) - (after.own_s - before.own_s)
 
 
 def _cpu_seconds() -> CpuSeconds:
@@ -106,15 +157,14 @@ def _cpu_seconds() -> CpuSeconds:
 def _others(device: torch.device) -> Iterator[str]:
     if count_workers() > 1:
         yield "the other workers of this run (leave out -n)"
-    if device.type != "cuda":
-        return
     import pynvml
 
     try:
-        running = pynvml.nvmlDeviceGetComputeRunningProcesses(_handle(pynvml, device))
+        handles = [_handle(pynvml, device)] if device.type == "cuda" else _all_handles(pynvml)
+        running = [pynvml.nvmlDeviceGetComputeRunningProcesses(handle) for handle in handles]
     except pynvml.NVMLError:
         return
-    others = sorted(process.pid for process in running if process.pid != os.getpid())
+    others = sorted({process.pid for processes in running for process in processes} - {os.getpid()})
     if others:
         yield f"the other processes on the GPU (pid {', '.join(map(str, others))})"
 
@@ -125,3 +175,9 @@ def _handle(pynvml: Any, device: torch.device) -> Any:
 
     pynvml.nvmlInit()
     return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+
+
+def _all_handles(pynvml: Any) -> list[Any]:
+    """All GPUs of the machine: beside work on the CPU the energy of each of them counts."""
+    pynvml.nvmlInit()
+    return [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.energy.conditions import MOST_OTHER_CORES, observed_conditions
-from glu_lib.energy.window import EnergyMeter, EnergyReading
+from glu_lib.energy.reading import EnergyReading
+from glu_lib.energy.window import EnergyMeter
 from glu_lib.errors import MeasurementError
 
 if TYPE_CHECKING:
@@ -20,17 +21,23 @@ ATTEMPTS = 3  # of a measurement beside which others were at work
 class IdlePower:
     """Watts at rest over `seconds`, on the scope of the windows: the same parts, from the same sources.
 
-    `exclusive`: nobody else was at work on the machine meanwhile.
+    `exclusive`: nobody else was at work on the machine meanwhile. `total_reason`: why there is no total.
     """
 
     seconds: float
     total_w: float | None
     parts_w: dict[str, float | None]
     exclusive: bool = True
+    total_reason: str | None = None
 
     def net_j(self, reading: EnergyReading) -> float | None:
-        """Joules of a window beyond what the resting machine draws in the same time; negative if it comes out so."""
+        """Joules of a window beyond what the resting machine draws in the same time; negative if it comes out so.
+
+        None unless both totals are sums of the same parts.
+        """
         if reading.total_j is None or self.total_w is None:
+            return None
+        if any((part.energy_j is None) != (self.parts_w[name] is None) for name, part in reading.parts.items()):
             return None
         return reading.total_j - self.total_w * reading.window_s
 
@@ -45,6 +52,7 @@ def measure_idle(meter: EnergyMeter, device: torch.device, seconds: float, *, al
     Raises:
         MeasurementError: if the machine did not rest, at any of several attempts, and sharing is not allowed.
     """
+    meter.start(device)
     for _ in range(ATTEMPTS):
         with observed_conditions(device, allow_shared=allow_shared) as conditions, meter.window(device) as window:
             time.sleep(seconds)
@@ -63,7 +71,9 @@ def busy_machine(what: str, conditions: dict[str, Any]) -> MeasurementError:
 
 def idle_power(reading: EnergyReading, *, exclusive: bool = True) -> IdlePower:
     """Average power of a window in which nothing was done."""
-    parts = {name: getattr(reading, name).energy_j for name in ("gpu", "cpu", "ram")}
-    watts = {name: None if joules is None else joules / reading.window_s for name, joules in parts.items()}
+    watts = {
+        name: None if part.energy_j is None else part.energy_j / reading.window_s
+        for name, part in reading.parts.items()
+    }
     total_w = None if reading.total_j is None else reading.total_j / reading.window_s
-    return IdlePower(reading.window_s, total_w, watts, exclusive)
+    return IdlePower(reading.window_s, total_w, watts, exclusive, reading.total_reason)

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from glu_lib.energy import Quality, resolution_s
+from glu_lib.energy import PARTS, Quality, resolution_s
 from glu_lib.profiling.statistics import summarize
 
 _ROUNDING = 1e-6  # relative; records hold figures in full
-_PARTS = ("gpu", "cpu", "ram")
 _MEASURED = frozenset({"nvml", "amdsmi", "rapl", "powermetrics", "windows_emi", "power_gadget"})
 
 
@@ -49,15 +48,16 @@ def _window(place: str, found: Mapping[str, Any], responses: int) -> Iterator[st
     gross, net = found["energy_per_token_j"], found["net_energy_per_token_j"]
     if gross is not None and net is not None and net > gross:
         yield f"{place}: net energy {net:.4g} J per token is above gross, {gross:.4g} J"
-    if total_j is None and any(energy[part]["energy_j"] is not None for part in _PARTS):
+    has_parts = any(energy[part]["energy_j"] is not None for part in PARTS)
+    if total_j is None and has_parts and not energy.get("total_reason"):
         yield f"{place}: its parts have energies, its total has none"
     yield from _sources(place, energy)
 
 
 def _sources(place: str, energy: Mapping[str, Any]) -> Iterator[str]:
     """Quality follows from the source, and a window shorter than a counter's step is marked."""
-    sources = [energy[part]["source"] for part in _PARTS if energy[part]["source"] is not None]
-    for part in _PARTS:
+    sources = [energy[part]["source"] for part in PARTS if energy[part]["source"] is not None]
+    for part in PARTS:
         source, quality = energy[part]["source"], energy[part]["quality"]
         if source is not None and quality != (Quality.MEASURED if source in _MEASURED else Quality.ESTIMATED):
             yield f"{place}: {part} energy of {source} is called {quality}"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from glu_lib.errors import MeasurementError
 from glu_lib.evaluation import TaskLibrary
-from glu_lib.models import LoadedModel
+from glu_lib.models import LoadedModel, embedding_rows
 from glu_lib.scoring.added_tokens import without_end
 from glu_lib.settings import Settings
 from glu_lib.study import Study, Workload
+from glu_lib.vocabulary import NO_FILLER, TextCheck, has_filler
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding
@@ -43,22 +44,27 @@ def workload_prompts(workload: Workload, library: TaskLibrary, study: Study, set
 def tokenized_batches(
     loaded: LoadedModel, workload: Workload, seed: int, prompts: list[str], limit: int | None
 ) -> list[BatchEncoding]:
-    """`num_prompts` prompts drawn by `seed`, left-padded into batches on the model's device."""
+    """`num_prompts` prompts drawn by `seed`, left-padded into batches on the model's device.
+
+    Raises:
+        MeasurementError: if the tokenizer cannot do that for the model.
+    """
     count = min(workload.num_prompts, limit or workload.num_prompts)
     chosen = random.Random(seed).sample(prompts, count)
     tokenizer = without_end(loaded.tokenizer)
     tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return [
-        tokenizer(
-            chosen[start : start + workload.batch_size],
-            return_tensors="pt",
-            padding=True,
-            return_token_type_ids=False,
-        ).to(loaded.model.device)
-        for start in range(0, count, workload.batch_size)
-    ]
+    rows = embedding_rows(loaded.model)
+    if workload.batch_size > 1 and not has_filler(tokenizer, rows):
+        raise MeasurementError(f"workload {workload.key}: {NO_FILLER}")
+    check = TextCheck.of(tokenizer, rows)
+    batches = []
+    for start in range(0, count, workload.batch_size):
+        texts = chosen[start : start + workload.batch_size]
+        with check.encoding("\n".join(texts)):
+            batch = tokenizer(texts, return_tensors="pt", padding=workload.batch_size > 1, return_token_type_ids=False)
+        check.check_ids(batch["input_ids"].flatten().tolist())
+        batches.append(batch.to(loaded.model.device))
+    return batches
 
 
 def random_batches(loaded: LoadedModel, workload: Workload, seed: int, limit: int | None) -> list[BatchEncoding]:

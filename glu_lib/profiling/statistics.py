@@ -16,14 +16,15 @@ def summarize(values: Sequence[float | None]) -> dict[str, Any]:
     """Mean, sample standard deviation (n - 1) and two-sided 95 % t-interval of the mean, over the repeats.
 
     The interval is mean ± t(0.975, n - 1) · s / √n (Student, The probable error of a mean, 1908). With one repeat there
-    is no deviation and no interval; where a repeat has no value there is no summary.
+    is no deviation and no interval; where a repeat has no value there is no summary, and a `reason` says so.
     """
     from scipy.stats import t as student_t  # half a second: not when cases are only listed
 
     known = [value for value in values if value is not None]
     empty = {"mean": None, "standard_deviation": None, "interval_low": None, "interval_high": None}
     if not known or len(known) < len(values):
-        return {**empty, "n": len(known)}
+        reason = f"{len(values) - len(known)} of {len(values)} repeats have no figure"
+        return {**empty, "n": len(known), "reason": reason}
     mean = statistics.fmean(known)
     if len(known) == 1:
         return {**empty, "mean": mean, "n": 1}

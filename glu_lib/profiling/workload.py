@@ -81,6 +81,7 @@ class WorkloadProfile:
         self.measuring_s += time.perf_counter() - start_s
 
     def _repeat(self, seed: int, batches: list[BatchEncoding]) -> dict[str, Any]:
+        self.meter.start(self.loaded.model.device)
         with observed_conditions(self.loaded.model.device, allow_shared=self.settings.allow_shared) as conditions:
             generate_fixed(self.loaded, batches[0], self.workload.new_tokens)  # first use of a shape allocates
             repeat = {
@@ -128,8 +129,9 @@ class WorkloadProfile:
     def _fixed_length(self, batches: list[BatchEncoding]) -> dict[str, Any]:
         """One energy window over whole passes of the prompts, every row of the same length."""
         rows = sum(batch["input_ids"].shape[0] for batch in batches)
-        passes, start_s = 0, time.perf_counter()
+        passes = 0
         with self.meter.window(self.loaded.model.device, self.log) as window:
+            start_s = time.perf_counter()  # inside: opening the first window of a run may take a second
             while passes == 0 or time.perf_counter() - start_s < self.settings.min_window_s:
                 for batch in batches:
                     generate_fixed(self.loaded, batch, self.workload.new_tokens)
@@ -143,8 +145,9 @@ class WorkloadProfile:
 
         Decoding is greedy, so that each pass gives the same rows; `row_tokens` are those of one.
         """
-        passes, start_s = 0, time.perf_counter()
+        passes = 0
         with self.meter.window(self.loaded.model.device, self.log) as window:
+            start_s = time.perf_counter()  # inside: opening the first window of a run may take a second
             while passes == 0 or time.perf_counter() - start_s < self.settings.min_window_s:
                 row_tokens: list[int] = []
                 for batch in batches:

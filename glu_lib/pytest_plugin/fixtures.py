@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from glu_lib.analysis.efficiency import energy_quality
 from glu_lib.cases import Case, Pruning
-from glu_lib.errors import AccessError, DeviceError, GluError, RecordError
+from glu_lib.errors import AccessError, CalibrationError, DeviceError, GluError, RecordError
 from glu_lib.experiment import Experiment
 from glu_lib.prepared import PreparedModel
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROPERTY, live_bars
-from glu_lib.pytest_plugin.resume import FOLDER, GPU, announce, fail_once
+from glu_lib.pytest_plugin.resume import FOLDER, GPU, announce, calibration_text, fail_once
 from glu_lib.report import record_line
 from glu_lib.study import ModelVariant
 
@@ -57,6 +58,8 @@ def _explain(error: Exception, variant: ModelVariant, pruning: Pruning) -> tuple
     level = f"{variant.key}-{pruning.key}"
     if isinstance(error, DeviceError):
         return GPU, str(error)
+    if isinstance(error, CalibrationError):
+        return calibration_text(variant), str(error)
     if isinstance(error, GluError):
         return variant.key if isinstance(error, AccessError) else level, str(error)
     what = traceback.format_exception_only(error)[-1].strip()
@@ -111,7 +114,7 @@ def time_passes(request: pytest.FixtureRequest, benchmark: Any, experiment: Expe
         benchmark.extra_info["level"] = case.pruning.key
         benchmark.extra_info["expansion_ratio"] = record["pruning"]["expansion_ratio"]
         benchmark.extra_info |= {name: summary["mean"] for name, summary in record["profile"].items()}
-        benchmark.extra_info["energy_quality"] = record["repeats"][0]["energy"]["quality"]
+        benchmark.extra_info["energy_quality"] = energy_quality(record["repeats"])
         message = ""
         try:
             with experiment.guard.using():

@@ -17,7 +17,7 @@ from glu_lib.pytest_plugin.collection import case_of, is_resuming
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.settings import Weights
 from glu_lib.store import CaseState, Status
-from glu_lib.study import Task
+from glu_lib.study import Method, ModelVariant, Task
 from glu_lib.writing import write_atomically
 
 CASE_PROPERTY = "glu_case"
@@ -38,7 +38,8 @@ class Plan:
     """State of the selected cases; `blocked` holds the error of each model, (model, level) or folder that has one.
 
     `announced` are those whose error has been shown: the first case fails with it, the others are
-    skipped and stay pending. Keys are `llama1b` for a model, `llama1b-p40` for one level of it.
+    skipped and stay pending. Keys are `llama1b` for a model, `llama1b-p40` for one level of it,
+    `the calibration text of llama1b` for its levels of the calibrated method.
     `elsewhere` are the ids of cases that another run on the same results folder works on.
     """
 
@@ -166,11 +167,18 @@ def _causes(case: Case) -> Iterator[str]:
         yield from (GPU, case.model.key, case.group)
     if isinstance(case.subject, Task) and case.subject.is_chat:
         yield _template_of(case)
+    if case.pruning.method is Method.HYBRID:
+        yield calibration_text(case.model)
 
 
 def _template_of(case: Case) -> str:
     """What the cases with chat prompts of a model without a chat template wait for."""
     return f"the chat template of {case.model.key}"
+
+
+def calibration_text(variant: ModelVariant) -> str:
+    """What the cases of the calibrated method wait for where its text cannot be had."""
+    return f"the calibration text of {variant.key}"
 
 
 def announce(item: pytest.Item, cause: str, message: str, details: str = "") -> NoReturn:

@@ -11,6 +11,7 @@ from glu_lib.analysis import conclude, headline_tables, workload_tables, write_t
 from glu_lib.cases import Case, CaseKind
 from glu_lib.errors import RecordError, ReportError
 from glu_lib.experiment import Experiment
+from glu_lib.outside import ignored_settings
 from glu_lib.pytest_plugin.collection import all_cases, case_of, is_default_selection, is_resuming
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY, MIRROR, PENDING_PROPERTY, PLAN
@@ -55,6 +56,11 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
     hardware = environment.gpu or f"{environment.cpu}, {environment.cores} cores"
     yield f"on {environment.device} ({hardware}), {environment.dtype}, batch {experiment.settings.batch_size}"
     yield ", ".join(f"{name} {version}" for name, version in environment.versions.items())
+    if ignored := list(ignored_settings()):
+        yield f"ignored, energy is measured with the suite's own settings of CodeCarbon: {', '.join(ignored)}"
+    if environment.outside:
+        outside = (f"{name}={value}" for name, value in environment.outside.items())
+        yield f"set from outside, recorded: {', '.join(outside)}"
     if experiment.settings.limit:
         yield f"a quick look: at most {experiment.settings.limit} samples per task"
     begun = [case.id for case in cases if case.id in plan.states and experiment.is_begun(case)]

@@ -178,16 +178,21 @@ def _efficiency(efficiencies: Sequence[Efficiency]) -> Iterator[Finding]:
 
 def _span(name: str, plain: Sequence[Efficiency], pruned: Sequence[Efficiency]) -> str:
     """Smallest to largest change over the workloads: `−12 % to −8 %`; empty where nothing can be compared."""
-    baselines = {item.workload: getattr(item, name) for item in plain if not item.percent}
+    baselines = {(item.workload, _qualities(name, item)): getattr(item, name) for item in plain if not item.percent}
     changes = [
-        100 * (getattr(item, name) / baselines[item.workload] - 1)
+        100 * (getattr(item, name) / baseline - 1)
         for item in pruned
-        if getattr(item, name) is not None and baselines.get(item.workload)
+        if getattr(item, name) is not None and (baseline := baselines.get((item.workload, _qualities(name, item))))
     ]
     if not changes:
         return ""
     ends = list(dict.fromkeys(number.percent(change) for change in (min(changes), max(changes))))
     return " to ".join(ends)
+
+
+def _qualities(name: str, item: Efficiency) -> tuple[str | None, ...]:
+    """Of which kind the joules of each part are: only equal ones are compared."""
+    return (item.gpu_quality, item.cpu_quality, item.ram_quality) if name.endswith("_j") else ()
 
 
 def _beside(beside: Sequence[Beside]) -> Iterator[Finding]:

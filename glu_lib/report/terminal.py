@@ -27,6 +27,7 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
         *(line for note in (*table.legend, *table.notes) for line in textwrap.wrap(note, width)),
         f"{table.title}: energy per case in joules, and time ({', '.join(qualities)})",
         *_render(_energy(table), width),
+        *(line for note in _without_joules(table) for line in textwrap.wrap(note, width)),
     ]
 
 
@@ -77,6 +78,15 @@ def _energy(table: HeadlineTable) -> Table:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
         drawn.add_row(task, *(_joules_and_time(row) for row in rows))
     return drawn
+
+
+def _without_joules(table: HeadlineTable) -> list[str]:
+    """Why cases have no joules: each reason with its cases."""
+    cases: dict[str, list[str]] = {}
+    for (task, percent), row in table.cells.items():
+        if row["energy_j"] is None and row.get("energy_reason"):
+            cases.setdefault(row["energy_reason"], []).append(f"{task} p{percent}")
+    return [f"no joules: {', '.join(names)}: {reason}" for reason, names in cases.items()]
 
 
 def _joules_and_time(row: dict[str, Any] | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import MeasurementError
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _PROBES = ("a", "the", "1", "?")  # one that the tokenizer has tokens for is enough
+_MORE_PROBES = 100  # words of its own, where it has none for these
 
 
 def without_end(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
@@ -45,12 +48,21 @@ def without_end(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
 
 def _added(tokenizer: Any) -> tuple[list[int], list[int]]:
     """Token ids that the tokenizer adds before and behind a text."""
-    for text in _PROBES:
-        plain, whole = tokenizer.encode(text, add_special_tokens=False), tokenizer.encode(text)
+    for text in _texts(tokenizer):
+        try:
+            plain, whole = tokenizer.encode(text, add_special_tokens=False), tokenizer.encode(text)
+        except Exception:  # without UNK a tokenizer raises where it has no token
+            continue
         for start in range(len(whole) - len(plain) + 1) if plain else ():
             if whole[start : start + len(plain)] == plain:
                 return whole[:start], whole[start + len(plain) :]
     return [], []
+
+
+def _texts(tokenizer: Any) -> Iterator[str]:
+    """Texts to try a tokenizer with, words of its own at last."""
+    yield from _PROBES
+    yield from islice(tokenizer.get_vocab(), _MORE_PROBES)
 
 
 def _set_template(tokenizer: Any, head: list[int]) -> None:

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from glu_lib.answers import Answers, request_key
-from glu_lib.overflow import CountingHFLM
 from glu_lib.scoring.finite import check_scores, checked_logits
 from glu_lib.scoring.kept import Score, as_score, kept_score
+from glu_lib.scoring.work_window import MeasuredHFLM
 
 
-class KeepingHFLM(CountingHFLM):
+class KeepingHFLM(MeasuredHFLM):
     """Scores and counts as `CountingHFLM`. With `answers`, what they hold is not asked again, and the rest is kept."""
 
     answers: Answers | None = None

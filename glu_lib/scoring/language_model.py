@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from lm_eval.api.registry import register_model
-from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm.auto import tqdm
@@ -22,6 +21,7 @@ from tqdm.auto import tqdm
 from glu_lib.errors import MeasurementError
 from glu_lib.models import end_tokens
 from glu_lib.scoring.budget import Budget
+from glu_lib.scoring.checked_hflm import CheckedHFLM
 from glu_lib.scoring.encoding import Encoded, Encodings, check_sizes
 from glu_lib.scoring.finite import check_scores
 from glu_lib.scoring.forward import SharedForward
@@ -151,6 +151,7 @@ class SharedPrefixLM(KeepingHFLM):
         """Score requests; `strings` are what lm-eval's own cache knows them by."""
         for request in encoded:
             check_sizes(request.context, request.continuation, self.max_length)
+            self._text_check.check_ids(request.context[:1])  # the prefix token, for one
         self.truncated_prompts += sum(request.size > self.max_length + 1 for request in encoded)
         plan = LikelihoodPlan(encoded, self.max_length)
         self.distinct_tokens += plan.distinct_tokens()
@@ -158,6 +159,7 @@ class SharedPrefixLM(KeepingHFLM):
         dtype = self.softmax_dtype or torch.float32
         kept = KeptScores.of(encoded, self.answers)
         with (
+            self.work_window(),
             self._budget() as budget,
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
@@ -189,6 +191,7 @@ class SharedPrefixLM(KeepingHFLM):
         answers: list[str] = [""] * len(requests)
         kept = KeptTokens(self.answers, limit, rule.stops) if self.answers else None
         with (
+            self.work_window(),
             self._budget() as budget,
             tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
         ):
@@ -206,7 +209,7 @@ class SharedPrefixLM(KeepingHFLM):
 
     def _encode_prompt(self, text: str, room: int) -> tuple[Tokens, bool]:
         """One prompt at a time gives its own tokens, special ones as in `HFLM`, without padding."""
-        tokens = tuple(HFLM.tok_batch_encode(self, [text])[0][0].tolist())
+        tokens = tuple(CheckedHFLM.tok_batch_encode(self, [text])[0][0].tolist())
         return tokens[-room:], len(tokens) > room
 
     def _stop_rule(self, until: Any) -> StopRule:

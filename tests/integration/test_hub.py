@@ -267,3 +267,19 @@ def test_validate_names_what_is_ready_and_what_is_not(hub_suite, serve):
     )
     assert missing.returncode == 1
     assert "problem  llama1b: model llama1b (meta-llama/Llama-3.2-1B) was not found on the hub" in missing.stdout
+
+
+def test_validate_sees_incomplete_weights_of_the_hub_without_fetching_them(hub_suite, serve, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path / "incomplete"
+    shutil.copytree(HUB / "models/karpathy", copy / "models/karpathy")
+    weights = copy / "models/karpathy/stories260K/model.safetensors"
+    tensors = load_file(weights)
+    del tensors["model.layers.3.mlp.up_proj.weight"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    serve(root=copy)
+    command = [sys.executable, "-m", "glu_lib", "validate", "--study", "study.toml", "--model", "stories"]
+    found = subprocess.run(command, check=False, cwd=hub_suite.path, capture_output=True, text=True)
+    assert "problem  stories: model stories (karpathy/stories260K) cannot be loaded: its weights lack " in found.stdout
+    assert not list((tmp_path / "hub").rglob("*.safetensors"))

@@ -416,3 +416,31 @@ def test_chat_tasks_wait_for_a_template_and_plain_ones_of_the_same_model_run(sui
         "talker-p0-first_chat-limit4",
         "talker-p0-second_chat-limit4",
     ]
+
+
+def test_only_the_calibrated_method_waits_for_its_text(suite, monkeypatch):
+    """Two levels of it wait for one text, which is asked for once; the other method's are measured."""
+    shutil.copytree(MODEL_DIR, suite.path / "saved")
+    (suite.path / "study.toml").write_text(
+        '[models.mine]\nsource = "saved"\nkind = "base"\nlevels = [40, 60]\nsuites = ["own"]\n'
+        '[suites]\nown = ["facts"]\n'
+    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    options = (
+        "--study=study.toml",
+        "--limit=4",
+        "--threads=1",
+        "--method=hybrid",
+        "--method=random",
+        "-k=mine and facts",
+    )
+    result = suite.runpytest_subprocess(*options)
+    result.assert_outcomes(passed=2, errors=1, skipped=1, deselected=result.parseoutcomes()["deselected"])
+    result.stdout.fnmatch_lines(
+        [
+            "calibration of model mine, which method hybrid needs: task wikitext: its data cannot be loaded *",
+            "blocked: 2 cases wait for the calibration text of mine (its error is above); then: pytest --lf",
+        ]
+    )
+    left = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert sorted(name.partition("[")[2] for name in left) == ["mine-p40-hybrid-facts]", "mine-p60-hybrid-facts]"]

@@ -6,7 +6,7 @@ import torch
 from glu_lib.calibration import calibration_batches, describe
 from glu_lib.cases import Case, Pruning
 from glu_lib.embedded import TASKS_DIR
-from glu_lib.errors import AccessError
+from glu_lib.errors import AccessError, CalibrationError
 from glu_lib.experiment import Experiment
 from glu_lib.study import STUDY, Method
 
@@ -31,8 +31,17 @@ def test_hub_models_see_the_training_split_of_wikitext():
 
 
 def test_too_little_text_is_one_line():
-    with pytest.raises(AccessError, match="training split of wikitext gives 6 tokens, 4096 are needed"):
+    with pytest.raises(CalibrationError, match="training split of wikitext gives 6 tokens, 4096 are needed"):
         calibration_batches(STUDY.models["llama1b"], Words(), wikitext(["a bc def"] * 2), STUDY, 1)
+
+
+def test_text_that_cannot_be_had_concerns_the_calibrated_method_alone():
+    def refuse(_task, *, seed):
+        raise AccessError(f"task wikitext: its data cannot be loaded with seed {seed}")
+
+    message = "calibration of model llama1b, which method hybrid needs: task wikitext: its data cannot be loaded"
+    with pytest.raises(CalibrationError, match=message):
+        calibration_batches(STUDY.models["llama1b"], Words(), SimpleNamespace(load=refuse), STUDY, 1)
 
 
 def test_the_embedded_model_sees_generated_text_not_the_items_it_is_scored_on(settings):

@@ -26,7 +26,7 @@ def read(request):
         variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
         identity = resolve_identity(variant)
         if request.param == "look":
-            return inspect_model(variant, identity)
+            return inspect_model(variant, identity).model
         return load_model(variant, identity, ENVIRONMENT).model
 
     return read_folder

@@ -73,9 +73,22 @@ def test_other_neurons_than_in_an_earlier_record_are_an_error(settings):
     run(Experiment(dataclasses.replace(settings, rerun=True)))
 
 
-def test_weights_that_are_not_the_declared_model_are_refused(settings):
-    shape = dataclasses.replace(NANO.architecture, intermediate_size=600)
-    with pytest.raises(AccessError, match="the study declares intermediate_size 600, the weights have 512"):
+@pytest.mark.parametrize(
+    ("field", "declared", "found"),
+    [
+        ("hidden_size", 256, 128),
+        ("intermediate_size", 600, 512),
+        ("num_layers", 5, 4),
+        ("num_heads", 8, 4),
+        ("num_kv_heads", 4, 2),
+        ("head_dim", 16, 32),
+        ("vocab_size", 600, 552),
+        ("tied_embeddings", False, True),
+    ],
+)
+def test_weights_that_are_not_the_declared_model_are_refused(settings, field, declared, found):
+    shape = dataclasses.replace(NANO.architecture, **{field: declared})
+    with pytest.raises(AccessError, match=f"the study declares {field} {declared}, the weights have {found}; correct"):
         run(Experiment(settings), dataclasses.replace(FACTS, model=dataclasses.replace(NANO, architecture=shape)))
 
 

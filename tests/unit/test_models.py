@@ -74,7 +74,7 @@ def saved_nano(tmp_path):
 
 def test_a_look_at_a_model_gives_its_shape_without_its_weights(saved_nano):
     variant = ModelVariant("mine", str(saved_nano), Kind.BASE, (0,))
-    model = inspect_model(variant, resolve_identity(variant))
+    model = inspect_model(variant, resolve_identity(variant)).model
     assert model.device.type == "meta"
     assert model.config.intermediate_size == 512
 

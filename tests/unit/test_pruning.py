@@ -11,6 +11,19 @@ from glu_lib.models import build_on_meta, count_parameters
 from glu_lib.pruning import neuron_scores, prune
 from glu_lib.study import STUDY, Method
 
+SMALL = {
+    "hidden_size": 16,
+    "intermediate_size": 40,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "vocab_size": 32,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
 
 def batches():
     return [{"input_ids": torch.arange(1, 25).view(3, 8), "attention_mask": torch.ones(3, 8, dtype=torch.long)}]
@@ -114,7 +127,111 @@ def test_keeping_other_neurons_than_the_scores_say_is_caught(tiny_llama, monkeyp
             return original(model, **options)
 
     monkeypatch.setattr(mlp_glu, "prune_model_mlp_glu", wrong)
-    with pytest.raises(VerificationError, match="layer 0: the rows that stayed are not the 24 with the highest PPM"):
+    with pytest.raises(
+        VerificationError, match="layer 0: what stayed of gate_proj.weight is not that of the 24 neurons"
+    ):
+        prune(tiny_llama, Pruning(40), seed=0)
+
+
+@pytest.mark.parametrize("name", ["up_proj", "down_proj"])
+def test_a_projection_that_does_not_belong_to_the_neurons_that_stayed_is_caught(tiny_llama, monkeypatch, name):
+    import optipfair.pruning.mlp_glu as mlp_glu
+
+    original = mlp_glu.prune_model_mlp_glu
+
+    def wrong(model, **options):
+        pruned = original(model, **options)
+        weight = getattr(model.model.layers[1].mlp, name).weight
+        weight.data = weight.data.flip(0)
+        return pruned
+
+    monkeypatch.setattr(mlp_glu, "prune_model_mlp_glu", wrong)
+    with pytest.raises(VerificationError, match=f"layer 1: what stayed of {name}.weight is not that of the 24 neurons"):
+        prune(tiny_llama, Pruning(40), seed=0)
+
+
+def test_biases_go_with_their_neurons():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    model = LlamaForCausalLM(LlamaConfig(**SMALL, mlp_bias=True)).eval()
+    for layer in model.model.layers:
+        for projection in (layer.mlp.gate_proj, layer.mlp.up_proj, layer.mlp.down_proj):
+            projection.bias.data.normal_()
+    before = copy.deepcopy(model)
+    prune(model, Pruning(40), seed=0)
+    for layer, old in zip(model.model.layers, before.model.layers, strict=True):
+        kept = neuron_scores(old.mlp, Method.PPM, seed=0, layer=0).argsort(descending=True)[:24].sort().values
+        assert torch.equal(layer.mlp.gate_proj.bias, old.mlp.gate_proj.bias[kept])
+        assert torch.equal(layer.mlp.up_proj.bias, old.mlp.up_proj.bias[kept])
+        assert torch.equal(layer.mlp.down_proj.bias, old.mlp.down_proj.bias)
+
+
+EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 8}
+MIXED = {
+    "Qwen3Moe": EXPERTS | {"num_experts": 4, "mlp_only_layers": [0]},
+    "DeepseekV3": EXPERTS
+    | {"n_routed_experts": 4, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1, "num_key_value_heads": 2}
+    | {"kv_lora_rank": 8, "q_lora_rank": None, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8},
+}
+
+
+@pytest.mark.parametrize("family", MIXED)
+@pytest.mark.parametrize("percent", [0, 40])
+def test_experts_behind_a_dense_layer_are_named(family, percent):
+    import transformers
+
+    config = getattr(transformers, f"{family}Config")(**SMALL | MIXED[family])
+    model = getattr(transformers, f"{family}ForCausalLM")(config)
+    before = copy.deepcopy(model.state_dict())
+    message = (
+        rf"{family}ForCausalLM is not a GLU model: layer 1 \(counting from 0\) has no gate_proj, up_proj, down_proj "
+    )
+    with pytest.raises(AccessError, match=message + r"\(.*; it has .*experts.*\); .* choose a Llama-style model"):
+        prune(model, Pruning(percent), seed=0)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def widen(layer, width):
+    layer.mlp.gate_proj = torch.nn.Linear(16, width, bias=False)
+    layer.mlp.up_proj = torch.nn.Linear(16, width, bias=False)
+    layer.mlp.down_proj = torch.nn.Linear(width, 16, bias=False)
+
+
+def test_a_layer_of_another_width_is_named(tiny_llama):
+    widen(tiny_llama.model.layers[1], 48)
+    with pytest.raises(AccessError) as caught:
+        prune(tiny_llama, Pruning(40), seed=0)
+    assert str(caught.value) == (
+        "LlamaForCausalLM: layer 1 (counting from 0) has 48 neurons of 16 inputs, layer 0 has 40 of 16; "
+        "a level is one width for all layers, choose a model whose layers are alike"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda layer: delattr(layer.mlp, "down_proj"), r"has no down_proj \(LlamaMLP; it has gate_proj, up_proj\)"),
+        (lambda layer: delattr(layer, "mlp"), "has no MLP"),
+        (
+            lambda layer: setattr(layer.mlp, "up_proj", torch.nn.Linear(16, 32, bias=False)),
+            r"has projections that do not fit together \(gate_proj 40×16, up_proj 32×16, down_proj 16×40\)",
+        ),
+        (
+            lambda layer: setattr(layer.mlp, "gate_proj", torch.nn.Conv1d(1, 1, 1)),
+            r"has a gate_proj that is no linear layer \(Conv1d\)",
+        ),
+        (
+            lambda layer: setattr(layer.mlp, "norm", torch.nn.LayerNorm(40)),
+            r"has norm beside its projections \(LlamaMLP\)",
+        ),
+    ],
+    ids=["no down projection", "no MLP", "unlike projections", "another kind", "a norm over the neurons"],
+)
+def test_what_is_wrong_with_a_layer_is_said(tiny_llama, change, message):
+    change(tiny_llama.model.layers[1])
+    with pytest.raises(
+        AccessError, match=rf"layer 1 \(counting from 0\) {message}; width pruning of this kind does not"
+    ):
         prune(tiny_llama, Pruning(40), seed=0)
 
 
@@ -122,7 +239,7 @@ def test_a_model_without_a_gated_mlp_is_refused():
     from transformers import GPT2Config, GPT2LMHeadModel
 
     model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=16, n_positions=16))
-    with pytest.raises(AccessError, match="GPT2LMHeadModel is not a GLU model: .*; .* choose a Llama-style model"):
+    with pytest.raises(AccessError, match=r"GPT2LMHeadModel is not a GLU model: layer 0 .*; .* choose a Llama-style"):
         prune(model, Pruning(40), seed=0)
 
 
@@ -130,18 +247,7 @@ def test_a_model_without_a_gated_mlp_is_refused():
 def test_other_glu_families_are_pruned_or_refused_in_one_line(family):
     import transformers
 
-    config = getattr(transformers, f"{family}Config")(
-        hidden_size=16,
-        intermediate_size=40,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        vocab_size=32,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
+    config = getattr(transformers, f"{family}Config")(**SMALL)
     model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     if family == "Phi3":  # gate and up are one matrix there, which OptiPFair does not prune
         with pytest.raises(AccessError, match="Phi3ForCausalLM is not a GLU model"):

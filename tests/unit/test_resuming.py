@@ -27,7 +27,9 @@ def kept_at_once(monkeypatch):
 def level(request, tmp_path_factory):
     """An experiment of one scorer with the model loaded; small batches, so that there are many of them."""
     folder = tmp_path_factory.mktemp(str(request.param))
-    experiment = Experiment(Settings(results_dir=folder, limit=64, threads=1, batch_size=1, scorer=request.param))
+    experiment = Experiment(
+        Settings(results_dir=folder, limit=64, threads=1, batch_size=1, scorer=request.param, allow_shared=True)
+    )
     with experiment.prepared(NANO, PRUNING) as prepared:
         yield experiment, prepared
 

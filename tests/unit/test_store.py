@@ -54,6 +54,21 @@ def test_a_changed_field_makes_it_stale_and_is_named(store):
     assert (state.status, state.reason) == (Status.STALE, "few-shot 0 -> 5")
 
 
+def test_a_total_that_lacks_a_part_makes_it_stale_with_the_reason(store):
+    nothing = {"energy_j": None, "source": "nvml", "quality": "measured", "reason": "the counter did not advance"}
+    parts = {
+        name: {"energy_j": 2.0, "source": "rapl", "quality": "measured", "reason": None} for name in ("cpu", "ram")
+    }
+    energy = {"window_s": 1.0, "total_j": 4.0, "quality": "measured", "gpu": nothing, **parts}
+    record = RECORD | {"energy": energy, "environment": {"device": "cuda", "memory_bytes": 1 << 34}}
+    store.write(CASE, None, record, [{"doc_id": 0}])
+    state = store.state(CASE, KEY)
+    assert state.status is Status.STALE
+    assert state.reason == "its energy lacks the GPU in its total (the counter did not advance)"
+    store.write(CASE, None, record | {"energy": energy | {"total_j": None, "quality": None}}, [{"doc_id": 0}])
+    assert store.state(CASE, KEY).status is Status.DONE
+
+
 def test_a_limited_run_leaves_the_full_record_alone(store):
     full = store.write(CASE, None, RECORD, [])
     limited = store.write(CASE, 8, RECORD | {"done_key": KEY | {"limit": 8}}, [])

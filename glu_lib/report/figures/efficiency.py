@@ -126,14 +126,16 @@ def _energy_figure(setting: Setting, items: Sequence[Efficiency]) -> list[Figure
 
 
 def _bars(item: Any) -> list[dict[str, Any]]:
-    """The parts of an item's energy; the total alone where no part is known."""
+    """The parts of an item's energy; the total alone where no part is known, nothing where a part is lacking."""
+    if item.energy_per_token_j is None:
+        return []
     shared = {"workload": item.workload, "level": f"p{item.percent}", "label": format_ratio(item.expansion_ratio)}
     bars = []
     for place, (name, part) in enumerate(PARTS.items()):
         joules = getattr(item, f"{name}_energy_per_token_j")
         quality = getattr(item, f"{name}_quality")
         bars += [] if joules is None else [{"part": part, "quality": quality, "joules": joules, "place": place}]
-    if not bars and item.energy_per_token_j is not None:
+    if not bars:
         bars = [{"part": "total", "quality": item.energy_quality, "joules": item.energy_per_token_j, "place": 0}]
     return [shared | bar | {"series": f"{bar['part']}, {bar['quality'] or 'quality unknown'}"} for bar in bars]
 

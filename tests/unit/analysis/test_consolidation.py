@@ -28,6 +28,7 @@ def record(percent, value, *, limit=None, task="facts", model="nano", few_shot=0
         "pruning": {"width": 512 - percent, "expansion_ratio": (512 - percent) / 128, "parameters": 1000 - percent},
         "score": {"headline": metric | {"higher_is_better": True, "chance": 0.25, "label": "acc"}, "metrics": [metric]},
         "energy": {"total_j": 12.5, "quality": "estimated", "window_s": 2.0},
+        "conditions": {"exclusive": True},
         "timing": {"started_at": "2026-01-01T00:00:00+00:00"},
         "environment": {"dtype": "float32", "gpu": None, "cpu": "some cpu", "git_commit": None},
     }
@@ -265,3 +266,71 @@ def test_rows_of_one_set_up_share_their_run(results):
     rows = consolidate(results(record(0, 0.8), record(20, 0.7), other)).rows
     first, second, third = (row["run"] for row in rows)
     assert first == second != third
+
+
+def window(gpu_j, source="nvml", **fields):
+    """An energy window as earlier versions recorded it: its total is the sum of what is known."""
+    reason = None if gpu_j else "the counter did not advance in this window"
+    parts = {
+        "gpu": {"energy_j": gpu_j, "source": source, "quality": "measured", "reason": reason},
+        "cpu": {"energy_j": 10.0, "source": "cpu_load", "quality": "estimated", "reason": None},
+        "ram": {"energy_j": 20.0, "source": "ram_model", "quality": "estimated", "reason": None},
+    }
+    whole = {"window_s": 1.0, "quality": "estimated", "total_j": (gpu_j or 0.0) + 30.0, "total_reason": None}
+    return whole | parts | fields
+
+
+ON_GPU = {"environment": {"dtype": "bfloat16", "gpu": "L4", "cpu": "some cpu", "git_commit": None, "device": "cuda"}}
+
+
+def test_a_total_without_the_gpu_enters_no_table_and_the_score_does(results):
+    folder = results(record(0, 0.8) | ON_GPU | {"energy": window(None)})
+    found = consolidate(folder)
+    (row,) = found.rows
+    assert (row["value"], row["energy_j"], row["energy_quality"]) == (0.8, None, None)
+    (problem,) = found.problems
+    assert problem.endswith(
+        "nano-p0-facts.json: its energy lacks the GPU in its total (the counter did not advance in this window); "
+        "its energy is in no table, run the case again"
+    )
+
+
+def test_a_workload_of_which_one_repeat_lacks_the_gpu_is_named_and_left_out(results):
+    broken = workload_record(40, 0.4) | ON_GPU
+    (repeat,) = broken["repeats"]
+    broken["repeats"] = [
+        repeat | {"seed": seed, "energy": window(joules), "natural": {"energy": window(50.0)}}
+        for seed, joules in ((42, 90.0), (123, None))
+    ]
+    found = consolidate(results(broken))
+    assert found.rows == ()
+    (problem,) = found.problems
+    assert problem.endswith(
+        "its energy, seed 123, lacks the GPU in its total (the counter did not advance in this window); "
+        "run the case again"
+    )
+
+
+def test_joules_of_other_sources_are_no_baseline_and_times_are(results):
+    levels = []
+    for percent, source in ((0, "nvml"), (40, "amdsmi")):
+        found = workload_record(percent, 0.5) | ON_GPU
+        (repeat,) = found["repeats"]
+        found["repeats"] = [repeat | {"energy": window(90.0, source), "natural": {"energy": window(90.0, source)}}]
+        levels.append(found)
+    deltas = {row["metric"]: row["delta"] for row in consolidate(results(*levels)).rows if row["percent"]}
+    assert (deltas["energy_per_token_j"], deltas["tokens_per_s"]) == (None, 0.0)
+
+
+def test_the_time_of_a_resumed_case_is_not_that_of_its_last_window(results):
+    (row,) = consolidate(results(record(0, 0.8) | {"resumed": {"answers": 3, "seconds": 9.0}})).rows
+    assert row["window_s"] is None
+
+
+def test_windows_that_held_more_than_the_models_work_stand_beside_no_others(results):
+    old = record(0, 0.8)
+    del old["conditions"]
+    found = {row["percent"]: row for row in consolidate(results(old, record(40, 0.6))).rows}
+    assert (found[0]["energy_j"], found[0]["window_s"], found[0]["value"]) == (None, None, 0.8)
+    assert found[0]["energy_reason"].startswith("its window also held the making of requests")
+    assert (found[40]["energy_j"], found[40]["energy_reason"]) == (12.5, None)

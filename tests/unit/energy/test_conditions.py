@@ -23,6 +23,8 @@ def driver(monkeypatch):
         NVML_CLOCK_SM=1,
         NVML_CLOCK_MEM=2,
         nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: 1,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
         nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
         nvmlDeviceGetTemperature=lambda _handle, _kind: 61,
         nvmlDeviceGetClockInfo=lambda _handle, kind: 1000 * kind,
@@ -77,6 +79,22 @@ def test_others_at_work_on_the_processor_show_where_the_model_is_on_it(monkeypat
             pass
         assert conditions["other_cpu_cores"] == pytest.approx(others_s)
         assert conditions["exclusive"] is wanted
+
+
+def test_others_on_a_gpu_show_beside_work_on_the_cpu_too(driver):
+    assert check_exclusive(CPU, allow_shared=False)
+    driver.pids.append(4711)  # its energy is in the machine's
+    with pytest.raises(MeasurementError, match=r"the other processes on the GPU \(pid 4711\)"):
+        check_exclusive(CPU, allow_shared=False)
+
+
+@pytest.mark.parametrize(("others_s", "exclusive"), [(0.03, True), (0.05, False)])
+def test_a_short_block_sees_of_others_what_the_kernels_clock_shows(monkeypatch, others_s, exclusive):
+    seconds = iter([CpuSeconds(0.0, 0.0, 0.0), CpuSeconds(0.08, 0.08 + others_s, 0.08)])
+    monkeypatch.setattr("glu_lib.energy.conditions._cpu_seconds", lambda: next(seconds))
+    with observed_conditions(CPU, allow_shared=False) as conditions:
+        pass
+    assert conditions["exclusive"] is exclusive
 
 
 def test_our_own_work_is_not_that_of_others():

@@ -18,7 +18,7 @@ def measured(tmp_path_factory):
     workload = dataclasses.replace(STUDY.workloads["facts_throughput_b8"], num_prompts=4, new_tokens=3)
     case = Case(STUDY.models["nano"], Pruning(40), workload)
     folder = tmp_path_factory.mktemp("consistency")
-    experiment = Experiment(Settings(folder, threads=1, min_window_s=0.01, idle_s=0, allow_shared=True))
+    experiment = Experiment(Settings(folder, threads=1, min_window_s=0.4, idle_s=0, allow_shared=True))
     with experiment.prepared(case.model, case.pruning) as prepared:
         return experiment.run(case, prepared), experiment, case
 
@@ -71,3 +71,14 @@ def test_validate_goes_on_after_a_record_that_is_not_complete(measured):
     assert [finding.is_fine for finding in found] == [False, True]
     assert "the record is not complete (KeyError: 'conditions')" in found[0].text
     assert str(path) in found[0].text
+
+
+def test_a_total_that_lacks_a_part_is_found_by_validate(measured):
+    record, experiment, case = copy.deepcopy(measured[0]), *measured[1:]
+    edit(record, ("repeats", 1, "energy", "cpu", "energy_j"), None)
+    path = experiment.store.write(case, None, record, [])
+    lines = [finding.text for finding in validate(experiment, []) if not finding.is_fine]
+    assert any(
+        line.startswith(f"{case.id}: its energy, seed 123, lacks the CPU in its total") and str(path) in line
+        for line in lines
+    )

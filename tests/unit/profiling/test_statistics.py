@@ -21,6 +21,11 @@ def test_a_missing_repeat_leaves_no_summary(values):
     assert summarize(values)["mean"] is None
 
 
+def test_a_summary_that_is_not_there_says_why():
+    assert summarize([1.0, None, 3.0])["reason"] == "1 of 3 repeats have no figure"
+    assert "reason" not in summarize([1.0, 2.0, 3.0])
+
+
 def test_percentiles_lie_between_the_nearest_values():
     assert percentiles([float(value) for value in range(101)]) == {"p50": 50.0, "p90": 90.0, "p99": 99.0}
     assert percentiles([]) == {"p50": None, "p90": None, "p99": None}

@@ -99,3 +99,10 @@ def test_prompts_that_lost_their_beginning_are_said_below_the_table():
     note = "rompts longer than the model's context, scored without their beginning: facts p40 4"
     assert markdown_table(table).endswith(f"\n\nP{note}.\n")
     assert f"p{note}" in " ".join(terminal_lines(table, 80))
+
+
+def test_cases_without_joules_are_named_with_the_reason():
+    place = TABLE.tasks[0], TABLE.levels[-1][0]
+    row = TABLE.cells[place] | {"energy_j": None, "energy_reason": "beside others; let them end"}
+    lines = terminal_lines(dataclasses.replace(TABLE, cells=TABLE.cells | {place: row}), 120)
+    assert f"no joules: {place[0]} p{place[1]}: beside others; let them end" in lines

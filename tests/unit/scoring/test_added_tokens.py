@@ -5,8 +5,11 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import BertProcessing, ByteLevel, RobertaProcessing, Sequence, TemplateProcessing
-from transformers import ByT5Tokenizer
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from glu_lib.environment import detect_environment
 from glu_lib.errors import MeasurementError
@@ -123,3 +126,13 @@ def test_a_workloads_prompts_end_where_their_texts_end(loaded):
     plain, found = (tokenized_batches(each, workload, 1, prompts, None)[0] for each in (loaded, ends))
     assert found["input_ids"].tolist() == plain["input_ids"].tolist()
     assert found["attention_mask"].tolist() == plain["attention_mask"].tolist()
+
+
+def test_a_tokenizer_that_has_no_token_for_the_words_it_is_tried_with():
+    """Without UNK it raises where another would give one; words of its own show what it adds."""
+    backend = Tokenizer(WordLevel({"<eos>": 0, "zither": 1, "zorn": 2}))
+    backend.pre_tokenizer = WhitespaceSplit()
+    backend.post_processor = TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 0)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>")
+    assert tokenizer.encode("zither zorn") == [1, 2, 0]
+    assert without_end(tokenizer).encode("zither zorn") == [1, 2]
