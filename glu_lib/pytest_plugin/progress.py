@@ -16,7 +16,7 @@ from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY
 from glu_lib.report import number
 
-_TERMINAL = pytest.StashKey[TextIO]()
+TERMINAL = pytest.StashKey[TextIO]()
 LINE_PROPERTY = "glu_line"  # what a case's progress line says of the result
 SECONDS_PROPERTY = "glu_seconds"  # its own work: energy cases of several levels are measured while the first one runs
 
@@ -24,7 +24,7 @@ SECONDS_PROPERTY = "glu_seconds"  # its own work: energy cases of several levels
 def pytest_configure(config: pytest.Config) -> None:
     """Keep a way to the real terminal: while a case runs, pytest captures what is printed."""
     if not hasattr(config, "workerinput"):
-        config.stash[_TERMINAL] = terminal = os.fdopen(os.dup(2), "w")
+        config.stash[TERMINAL] = terminal = os.fdopen(os.dup(2), "w")
         config.add_cleanup(terminal.close)
         config.pluginmanager.register(Progress(config), "glu-progress")
 
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @contextlib.contextmanager
 def live_bars(config: pytest.Config) -> Iterator[None]:
     """Let the progress bars of long work (downloads, thousands of requests) reach the terminal."""
-    terminal = config.stash.get(_TERMINAL, None)
+    terminal = config.stash.get(TERMINAL, None)
     if terminal is None or config.get_verbosity() < 0:
         yield
         return
