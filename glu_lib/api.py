@@ -74,7 +74,7 @@ def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame
 
     from glu_lib.analysis import COLUMNS, conclude, write_tables
 
-    found = conclude(Path(results_dir))
+    found = conclude(Path(results_dir), remember=True)
     for problem in found.problems:
         warnings.warn(problem, stacklevel=2)
     write_tables(Path(results_dir), found.rows)

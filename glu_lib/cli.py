@@ -29,11 +29,28 @@ from glu_lib.validation import validate
 
 EXIT_PROBLEMS = 1  # something was left out, unreadable or not ready
 EXIT_USAGE = 2
+EXIT_STOPPED = 130  # as a shell tells of Ctrl-C
+EXIT_PIPE = 141  # as a shell tells of a tool whose reader has gone
 _WIDE = 250  # columns
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 fine, 1 with problems that were named, 2 wrong use."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, and not when the interpreter ends: the reader may have gone
+    except BrokenPipeError:
+        # What is still to be written when the interpreter ends must not meet the broken pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return EXIT_STOPPED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options, rest = _parser().parse_known_args(arguments)
     if rest and options.command is not _lm_eval:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
@@ -146,6 +163,13 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+class _Console(Console):
+    """rich's console, which leaves it to `main` what happens when the reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     drawn = Table(box=None)
     for column in columns:
@@ -153,7 +177,7 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*map(one_line, row))
     # A file or another program gets whole cells, whatever the width of the terminal it was started from.
-    Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False, highlight=False).print(drawn)
+    _Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False, highlight=False).print(drawn)
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -169,16 +193,16 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _consolidate(options: argparse.Namespace) -> int:
-    found = _concluded(options)
+    found = _concluded(options, remember=True)
     paths = write_tables(options.results_dir, found.rows)
     print(f"{len(found.rows)} rows: {', '.join(map(str, paths))}")
     return _problems(found.problems)
 
 
-def _concluded(options: argparse.Namespace) -> Conclusions:
+def _concluded(options: argparse.Namespace, *, remember: bool = False) -> Conclusions:
     if options.published:
         return conclude_published()
-    found = conclude(options.results_dir)
+    found = conclude(options.results_dir, remember=remember)
     if not found.rows and not found.problems:
         random = options.results_dir / RANDOM_WEIGHTS_FOLDER
         where = f"name {random}, of --weights random" if random.is_dir() else "name the results folder of a run"
@@ -203,7 +227,7 @@ def _print_listing(listing: Listing) -> None:
 
 
 def _write_report(options: argparse.Namespace) -> int:
-    found = _concluded(options)
+    found = _concluded(options, remember=True)
     study = load_study(options.study, STUDY).study if options.study else STUDY
     title = "The published study of GLU width pruning" if options.published else "GLU width pruning"
     paths = write_report(options.results_dir, report_data(found, study, title=title))

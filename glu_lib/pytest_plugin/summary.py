@@ -91,7 +91,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not root.is_dir():
         terminalreporter.write_line(f"no tables: there is no folder {root}")
         return
-    found = conclude(root)
+    found = conclude(root, remember=True)
     try:
         paths = write_tables(root, found.rows)
         (page,) = write_report(root, report_data(found, experiment.study), with_files=False)

@@ -1,6 +1,10 @@
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +13,8 @@ from glu_lib.cli import main
 from glu_lib.embedded import MODEL_DIR, TASKS_DIR
 from glu_lib.experiment import Experiment
 from glu_lib.study import STUDY
+
+NANO = Path(__file__).resolve().parents[2] / "results/measured/nano"
 
 
 @pytest.fixture
@@ -86,6 +92,68 @@ def test_the_lm_eval_command_knows_the_suites_scorer(tmp_path):
 def test_what_a_command_does_not_know_is_refused():
     with pytest.raises(SystemExit):
         main(["list", "--modle", "nano"])
+
+
+def state_of(folder):
+    """Every file and folder with its content and its time of change."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["table"], ["compare"], ["list", "--results-dir"], ["list", "--stale", "--results-dir"], ["export"]],
+    ids=" ".join,
+)
+def test_a_command_that_reads_changes_nothing_in_the_results_folder(tmp_path, capsys, command):
+    folder = tmp_path / "nano"
+    shutil.copytree(NANO, folder)
+    before = state_of(folder)
+    assert main([*command, str(folder)]) == 0
+    after = {path: state for path, state in state_of(folder).items() if "optimum_benchmark" not in path.parts}
+    # `export` makes a folder of its own there.
+    own = {folder} if command == ["export"] else set()
+    assert {path for path, state in after.items() if before.get(path) != state} <= own
+
+
+def test_what_a_writing_command_remembers_a_reading_one_uses(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "nano"
+    shutil.copytree(NANO, folder)
+    assert main(["consolidate", str(folder)]) == 0
+    monkeypatch.setattr("glu_lib.analysis.degradation._degradation_of", None)  # nothing is computed again
+    assert main(["table", str(folder)]) == 0
+
+
+READER_GONE = """
+import os, sys
+from glu_lib.cli import main
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 1)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "command", [["table", "--published", "x"], ["list"], ["compare", str(NANO)]], ids=lambda words: words[0]
+)
+def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path, command):
+    """As `python -m glu_lib table results | head -1` when head has read its line."""
+    ended = subprocess.run(
+        [sys.executable, "-c", READER_GONE, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_ctrl_c_ends_a_command_in_one_line(monkeypatch, capsys):
+    def interrupt(*_args):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("glu_lib.cli.conclude_published", interrupt)
+    assert main(["table", "--published", "x"]) == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_report_writes_the_page_and_its_figures(tmp_path, capsys):
