@@ -142,7 +142,12 @@ sys.exit(main(sys.argv[1:]))
 def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path, command):
     """As `python -m glu_lib table results | head -1` when head has read its line."""
     ended = subprocess.run(
-        [sys.executable, "-c", READER_GONE, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", READER_GONE, *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONUNBUFFERED": ""},  # as users have it: the pipe is met when all is written
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
 
