@@ -15,6 +15,7 @@ from glu_lib import hub, listing
 from glu_lib.analysis import Conclusions, conclude, conclude_published, headline_tables, workload_tables, write_tables
 from glu_lib.analysis.comparison import MODEL_KEYS
 from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
+from glu_lib.bars import bars_as_lines
 from glu_lib.cases import Pruning, build_cases
 from glu_lib.errors import GluError, RecordError, StudyError, one_line
 from glu_lib.experiment import Experiment
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 fine, 1 with problems that were named, 2 wrong use."""
     try:
         try:
-            return _run(arguments)
+            with bars_as_lines():
+                return _run(arguments)
         finally:
             sys.stdout.flush()  # here, and not when the interpreter ends: the reader may have gone
     except BrokenPipeError:

@@ -1,16 +1,18 @@
-"""Progress while cases run: a line per finished case with the time left, bars for long ones."""
+"""Progress while cases run: a line per finished case with the time left, bars or lines for long ones."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import pytest
 
+from glu_lib.bars import PlainBars
 from glu_lib.cases import Case
 from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY
@@ -31,12 +33,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @contextlib.contextmanager
 def live_bars(config: pytest.Config) -> Iterator[None]:
-    """Let the progress bars of long work (downloads, thousands of requests) reach the terminal."""
-    terminal = config.stash.get(TERMINAL, None)
-    if terminal is None or config.get_verbosity() < 0:
-        yield
-        return
-    with contextlib.redirect_stderr(terminal):
+    """Let the progress bars of long work (downloads, thousands of requests) reach the terminal, or a log as lines."""
+    terminal = config.stash.get(TERMINAL, None) if config.get_verbosity() >= 0 else None
+    is_drawn = terminal is not None and terminal.isatty()
+    # What is not shown is captured by pytest and belongs to a failed case: without the bars.
+    with contextlib.redirect_stderr(terminal if is_drawn else PlainBars(terminal, terminal or sys.stderr)):
         yield
 
 

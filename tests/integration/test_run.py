@@ -108,6 +108,19 @@ def test_exactly_what_is_selected_is_collected_without_torch(suite, arguments, c
     assert len([line for line in result.outlines if "::" in line]) == count
 
 
+def test_a_log_file_gets_lines_and_no_bars(suite, monkeypatch):
+    """A bar that is drawn ten times a second would make one endless line of it."""
+    for name in ("TQDM_DELAY", "TQDM_MININTERVAL"):
+        monkeypatch.setenv(name, "0")  # bars for the shortest work, at each step
+    command = [sys.executable, "-m", "pytest", "-k", "nano and p0 and (facts or sums)", "--scorer", "hf", *QUICK]
+    with (suite.path / "log").open("wb") as log:
+        assert subprocess.run(command, cwd=suite.path, stdout=log, stderr=log, check=False).returncode == 0
+    log = (suite.path / "log").read_bytes()
+    assert b"2 passed" in log
+    assert b"\r" not in log
+    assert b"requests" not in log  # nothing took half a minute
+
+
 def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite):
     command = [sys.executable, "-m", "pytest", "-k", "nano", *QUICK]
     running = suite.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
