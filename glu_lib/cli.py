@@ -17,13 +17,13 @@ from glu_lib.analysis.comparison import MODEL_KEYS
 from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
 from glu_lib.bars import bars_as_lines
 from glu_lib.cases import Pruning, build_cases
-from glu_lib.errors import GluError, RecordError, StudyError, one_line
+from glu_lib.errors import GluError, RecordError, SettingsError, StudyError, one_line
 from glu_lib.experiment import Experiment
 from glu_lib.report import markdown_alignment, markdown_name, markdown_table, number, report_data, write_report
 from glu_lib.report.listings import Listing, beside_listing, restated_listing
 from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.results_folder import RANDOM_WEIGHTS_FOLDER
-from glu_lib.settings import Settings, check_divisor
+from glu_lib.settings import Settings, check_divisor, given_folder
 from glu_lib.store import Status, Store, read_record
 from glu_lib.study import STUDY, Method, StudyFile, load_study
 from glu_lib.validation import validate
@@ -58,6 +58,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     try:
+        if options.command is not _lm_eval:
+            options.results_dir = _results_dir(options)
         return int(options.command(options))
     except GluError as error:
         print(one_line(str(error)), file=sys.stderr)
@@ -84,12 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_validate)
 
     command = commands.add_parser("consolidate", help="write results.csv, .json and .parquet from the records")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     _add_published(command)
     command.set_defaults(command=_consolidate)
 
     command = commands.add_parser("report", help="write report/index.html and its figures as SVG and PNG")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     command.add_argument(
         "--study", type=Path, metavar="FILE", help="the study file of the runs, to know what is missing"
     )
@@ -97,16 +99,16 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_write_report)
 
     command = commands.add_parser("compare", help="own scores beside the published ones; published energies in joules")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     command.set_defaults(command=_compare)
 
     command = commands.add_parser("table", help="print headline metrics per level as Markdown")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     _add_published(command)
     command.set_defaults(command=_table)
 
     command = commands.add_parser("export", help="write energy records in the layout of optimum-benchmark")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     command.set_defaults(command=_export)
 
     command = commands.add_parser(
@@ -130,14 +132,29 @@ def _add_published(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_run_options(command: argparse.ArgumentParser) -> None:
+def _add_results_dir(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--results-dir",
-        type=Path,
-        default=Path(os.environ.get("GLU_RESULTS_DIR") or "results"),
-        metavar="DIR",
-        help="results folder (default: GLU_RESULTS_DIR, or results)",
+        "place", nargs="?", metavar="DIR", help="results folder (default: GLU_RESULTS_DIR, or results)"
     )
+    command.add_argument("--results-dir", metavar="DIR", help="the same, as pytest has it")
+
+
+def _results_dir(options: argparse.Namespace) -> Path:
+    """The results folder, by its place or by its option; otherwise the one that a run would take.
+
+    Raises:
+        SettingsError: if both name one, or it is blank, or a folder has to be named.
+    """
+    given = [found for found in (options.place, options.results_dir) if found is not None]
+    if len(given) > 1:
+        raise SettingsError(f"{given[0]} and --results-dir {given[1]}: two results folders; name one")
+    if not given and getattr(options, "published", False):
+        raise SettingsError("--published: no folder is named, and no run's own is written to; name DIR")
+    return given_folder(given[0] if given else os.environ.get("GLU_RESULTS_DIR") or "results")
+
+
+def _add_run_options(command: argparse.ArgumentParser) -> None:
+    _add_results_dir(command)
     command.add_argument("--limit", type=int, metavar="N", help="look at runs with this sample limit")
     command.add_argument("--study", type=Path, metavar="FILE", help="a study file (TOML) over the built-in study")
 
@@ -153,6 +170,8 @@ def _list(options: argparse.Namespace) -> int:
     chosen = load_study(options.study, STUDY) if options.study else StudyFile(STUDY)
     methods = tuple(map(Method.parse, options.method or ())) or chosen.methods or (Method.PPM,)
     divisors = tuple(map(check_divisor, options.divisor or chosen.divisors)) or (None,)
+    if not options.results_dir.is_dir():
+        print(f"there is no folder {options.results_dir}: nothing is done there", file=sys.stderr)
     cases = build_cases(experiment.study, methods, divisors)
     states = {case: listing.case_state(experiment, case) for case in cases}
     if options.stale:
@@ -161,6 +180,7 @@ def _list(options: argparse.Namespace) -> int:
                 print(one_line(f"{case.id}: {found.reason}"))
         return 0
     _print_table(listing.MATRIX_COLUMNS, listing.matrix_rows(states))
+    print(listing.MATRIX_NOTE)
     _print_table(listing.MODEL_COLUMNS, listing.model_rows(experiment.study.models))
     return 0
 

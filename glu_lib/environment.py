@@ -18,6 +18,7 @@ import psutil
 from glu_lib.errors import SettingsError
 from glu_lib.gpus import Gpu, find_gpu
 from glu_lib.settings import DType, Settings
+from glu_lib.threads import check_threads
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +56,7 @@ def detect_environment(settings: Settings) -> Environment:
     gpu = find_gpu()
     device = settings.device or ("cuda" if gpu else "cpu")
     _check_device(device, gpu)
+    check_threads(settings.threads)
     return Environment(
         device=device,
         dtype=settings.dtype or default_dtype(device, gpu),

@@ -33,11 +33,15 @@ def results(settings):
 def test_list_prints_the_matrix(results, capsys):
     assert main(["list", "--results-dir", str(results)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["model", "level", "cases", "done", "stale", "pending"]
-    assert ["llama1b", "p0", "34", "1", "0", "33"] in lines
-    assert ["llama1b", "p40", "34", "0", "1", "33"] in lines
-    assert lines[48] == ["model", "weights", "download"]
-    assert lines[49][:2] == ["nano", "embedded"]
+    assert lines[0] == ["model", "level", "cases", "done", "stale", "pending", "-m", "carbon", "-m", "alignment"]
+    # pytest -k "llama1b and p0" runs 24 cases; energy is measured on request only.
+    assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4"] in lines
+    assert ["llama1b", "p40", "24", "0", "1", "23", "0/6", "0/4"] in lines
+    assert " ".join(lines[48]) == (
+        "pending: runs without -m; -m carbon, -m alignment: done/cases of what runs only so, counted nowhere else"
+    )
+    assert lines[49] == ["model", "weights", "download"]
+    assert lines[50][:2] == ["nano", "embedded"]
 
 
 def test_list_names_what_is_stale_and_why(results, capsys):
@@ -62,7 +66,38 @@ def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, capsys):
 def test_the_results_folder_may_come_from_the_environment(results, capsys, monkeypatch):
     monkeypatch.setenv("GLU_RESULTS_DIR", str(results))
     assert main(["list"]) == 0
-    assert ["llama1b", "p0", "34", "1", "0", "33"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4"] in lines
+
+
+@pytest.mark.parametrize("command", ["list", "consolidate", "report", "compare", "table", "export"])
+def test_every_command_takes_the_folder_by_its_place_by_the_option_and_from_the_environment(
+    results, tmp_path, capsys, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GLU_RESULTS_DIR", str(tmp_path / "nothing"))
+    found = []
+    for words in ([str(results)], ["--results-dir", str(results)], [f"--results-dir={results}"]):
+        assert main([command, *words]) == 0
+        found.append(capsys.readouterr().out)
+    monkeypatch.setenv("GLU_RESULTS_DIR", str(results))
+    assert main([command]) == 0
+    assert set(found) == {capsys.readouterr().out}
+
+
+def test_two_results_folders_a_blank_one_and_none_to_write_to_are_refused(capsys):
+    for words, line in (
+        (["table", "x", "--results-dir", "y"], "x and --results-dir y: two results folders; name one\n"),
+        (["list", "--results-dir="], "--results-dir is blank; name a folder, as --results-dir=/drive/glu\n"),
+        (["report", "--published"], "--published: no folder is named, and no run's own is written to; name DIR\n"),
+    ):
+        assert main(words) == 2
+        assert capsys.readouterr().err == line
+
+
+def test_list_says_that_a_folder_is_not_there(tmp_path, capsys):
+    assert main(["list", str(tmp_path / "nano")]) == 0
+    assert capsys.readouterr().err == f"there is no folder {tmp_path / 'nano'}: nothing is done there\n"
 
 
 def test_list_shows_the_cases_of_other_methods_and_divisors(results, capsys):
@@ -137,7 +172,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(
-    "command", [["table", "--published", "x"], ["list"], ["compare", str(NANO)]], ids=lambda words: words[0]
+    "command", [["table", "--published", "x"], ["list", str(NANO)], ["compare", str(NANO)]], ids=lambda words: words[0]
 )
 def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path, command):
     """As `python -m glu_lib table results | head -1` when head has read its line."""
