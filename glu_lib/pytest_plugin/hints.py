@@ -65,7 +65,7 @@ def _places(config: pytest.Config) -> Iterator[str]:
         if not path.exists():
             meant = _meant(name, _files(path, Path(name).parent))
             yield f"{given}: there is no such file{meant}{_by_keyword(config, name)}"
-        elif path.is_file() and "cases_of" in (text := path.read_text(encoding="utf-8")):
+        elif path.suffix == ".py" and "cases_of" in (text := path.read_text(encoding="utf-8", errors="replace")):
             yield from _case(config, given, rest, text)
 
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import pytest
 
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.progress import TERMINAL
-from glu_lib.pytest_plugin.resume import MIRROR
+from glu_lib.pytest_plugin.resume import MIRROR, PLAN
 
 # Ctrl-C; what batch systems, containers and notebook servers send before they kill; what a closed terminal sends.
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -52,7 +52,15 @@ class Answers:
             self._stop(name)
         elif name != "SIGHUP":
             self.asked += 1
-            self._say(_NOTED) if self.asked == 2 else self._leave()
+            if self.asked > 2:
+                self._leave()
+            self._say(_NOTED if self._has_cases else "stopping; Ctrl-C again ends at once")
+
+    @property
+    def _has_cases(self) -> bool:
+        """Whether there are cases of the suite to write tables of: no ordinary tests, and not before they are known."""
+        plan = self.session.config.stash[PLAN]
+        return bool(plan.states or plan.blocked)
 
     def _stop(self, name: str) -> None:
         self.asked = 1
@@ -64,7 +72,7 @@ class Answers:
                 worker.send_signal(signal.SIGINT)
         raise KeyboardInterrupt(name)
 
-    def _leave(self) -> None:
+    def _leave(self) -> NoReturn:
         """End the process: what is recorded is whole at any moment, as after `kill -9`; only words are missing."""
         config = self.session.config
         for worker in psutil.Process().children():
@@ -73,8 +81,9 @@ class Answers:
             with suppress(Exception):  # it may be in the middle of writing
                 stream.flush()
         folder = shlex.quote(str(config.stash[EXPERIMENT].store.root))
+        tables = f" without tables (python -m glu_lib consolidate {folder} writes them)" if self._has_cases else ""
         left = f": {_left(config)}" if config.stash[MIRROR].left else ""
-        self._say(f"stopped without tables (python -m glu_lib consolidate {folder} writes them){left}")
+        self._say(f"stopped{tables}{left}")
         os._exit(pytest.ExitCode.INTERRUPTED)
 
     def _say(self, line: str) -> None:
