@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glu_lib.bars import bars_as_lines
 from glu_lib.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.errors import MeasurementError, RecordError, StudyError
 from glu_lib.experiment import Experiment
@@ -74,7 +75,7 @@ def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame
 
     from glu_lib.analysis import COLUMNS, conclude, write_tables
 
-    found = conclude(Path(results_dir))
+    found = conclude(Path(results_dir), remember=True)
     for problem in found.problems:
         warnings.warn(problem, stacklevel=2)
     write_tables(Path(results_dir), found.rows)
@@ -107,7 +108,7 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
     pending = [case for case in run_order(cases, experiment.settings.seed) if not experiment.is_done(case)]
     experiment.expect(pending, [case for case in cases if case not in pending])
     failures: list[MeasurementError] = []
-    with tqdm(total=len(cases), initial=len(cases) - len(pending), unit="case") as bar:
+    with bars_as_lines(), tqdm(total=len(cases), initial=len(cases) - len(pending), unit="case") as bar:
         for wait_s in (0.0, PATIENCE_S):
             finished: list[Case] = []
             for _, members in groupby(pending, key=lambda case: case.group):

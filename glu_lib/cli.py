@@ -15,30 +15,51 @@ from glu_lib import hub, listing
 from glu_lib.analysis import Conclusions, conclude, conclude_published, headline_tables, workload_tables, write_tables
 from glu_lib.analysis.comparison import MODEL_KEYS
 from glu_lib.analysis.restated import ENERGY_TABLES, energy_restated
+from glu_lib.bars import bars_as_lines
 from glu_lib.cases import Pruning, build_cases
-from glu_lib.errors import GluError, RecordError, StudyError, one_line
+from glu_lib.errors import GluError, RecordError, SettingsError, StudyError, one_line
 from glu_lib.experiment import Experiment
 from glu_lib.report import markdown_alignment, markdown_name, markdown_table, number, report_data, write_report
 from glu_lib.report.listings import Listing, beside_listing, restated_listing
 from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.results_folder import RANDOM_WEIGHTS_FOLDER
-from glu_lib.settings import Settings, check_divisor
+from glu_lib.settings import Settings, check_divisor, given_folder
 from glu_lib.store import Status, Store, read_record
 from glu_lib.study import STUDY, Method, StudyFile, load_study
 from glu_lib.validation import validate
 
 EXIT_PROBLEMS = 1  # something was left out, unreadable or not ready
 EXIT_USAGE = 2
+EXIT_STOPPED = 130  # as a shell tells of Ctrl-C
+EXIT_PIPE = 141  # as a shell tells of a tool whose reader has gone
 _WIDE = 250  # columns
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 fine, 1 with problems that were named, 2 wrong use."""
+    try:
+        try:
+            with bars_as_lines():
+                return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, and not when the interpreter ends: the reader may have gone
+    except BrokenPipeError:
+        # What is still to be written when the interpreter ends must not meet the broken pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return EXIT_STOPPED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options, rest = _parser().parse_known_args(arguments)
     if rest and options.command is not _lm_eval:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     try:
+        if options.command is not _lm_eval:
+            options.results_dir = _results_dir(options)
         return int(options.command(options))
     except GluError as error:
         print(one_line(str(error)), file=sys.stderr)
@@ -64,12 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_validate)
 
     command = commands.add_parser("consolidate", help="write results.csv, .json and .parquet from the records")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     _add_published(command)
     command.set_defaults(command=_consolidate)
 
     command = commands.add_parser("report", help="write report/index.html and its figures as SVG and PNG")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     command.add_argument(
         "--study", type=Path, metavar="FILE", help="the study file of the runs, to know what is missing"
     )
@@ -77,16 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_write_report)
 
     command = commands.add_parser("compare", help="own scores beside the published ones; published energies in joules")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     command.set_defaults(command=_compare)
 
     command = commands.add_parser("table", help="print headline metrics per level as Markdown")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     _add_published(command)
     command.set_defaults(command=_table)
 
     command = commands.add_parser("export", help="write energy records in the layout of optimum-benchmark")
-    command.add_argument("results_dir", type=Path, metavar="DIR", help="results folder")
+    _add_results_dir(command)
     command.set_defaults(command=_export)
 
     command = commands.add_parser(
@@ -110,14 +131,29 @@ def _add_published(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_run_options(command: argparse.ArgumentParser) -> None:
+def _add_results_dir(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--results-dir",
-        type=Path,
-        default=Path(os.environ.get("GLU_RESULTS_DIR") or "results"),
-        metavar="DIR",
-        help="results folder (default: GLU_RESULTS_DIR, or results)",
+        "place", nargs="?", metavar="DIR", help="results folder (default: GLU_RESULTS_DIR, or results)"
     )
+    command.add_argument("--results-dir", metavar="DIR", help="the same, as pytest has it")
+
+
+def _results_dir(options: argparse.Namespace) -> Path:
+    """The results folder, by its place or by its option; otherwise the one that a run would take.
+
+    Raises:
+        SettingsError: if both name one, or it is blank, or a folder has to be named.
+    """
+    given = [found for found in (options.place, options.results_dir) if found is not None]
+    if len(given) > 1:
+        raise SettingsError(f"{given[0]} and --results-dir {given[1]}: two results folders; name one")
+    if not given and getattr(options, "published", False):
+        raise SettingsError("--published: no folder is named, and no run's own is written to; name DIR")
+    return given_folder(given[0] if given else os.environ.get("GLU_RESULTS_DIR") or "results")
+
+
+def _add_run_options(command: argparse.ArgumentParser) -> None:
+    _add_results_dir(command)
     command.add_argument("--limit", type=int, metavar="N", help="look at runs with this sample limit")
     command.add_argument("--study", type=Path, metavar="FILE", help="a study file (TOML) over the built-in study")
 
@@ -132,6 +168,8 @@ def _list(options: argparse.Namespace) -> int:
     chosen = load_study(options.study, STUDY) if options.study else StudyFile(STUDY)
     methods = tuple(map(Method.parse, options.method or ())) or chosen.methods or (Method.PPM,)
     divisors = tuple(map(check_divisor, options.divisor or chosen.divisors)) or (None,)
+    if not options.results_dir.is_dir():
+        print(f"there is no folder {options.results_dir}: nothing is done there", file=sys.stderr)
     cases = build_cases(experiment.study, methods, divisors)
     states = {case: listing.case_state(experiment, case) for case in cases}
     if options.stale:
@@ -140,8 +178,16 @@ def _list(options: argparse.Namespace) -> int:
                 print(one_line(f"{case.id}: {found.reason}"))
         return 0
     _print_table(listing.MATRIX_COLUMNS, listing.matrix_rows(states))
+    print(listing.MATRIX_NOTE)
     _print_table(listing.MODEL_COLUMNS, listing.model_rows(experiment.study.models))
     return 0
+
+
+class _Console(Console):
+    """rich's console, which leaves it to `main` what happens when the reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -151,7 +197,7 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*map(one_line, row))
     # A file or another program gets whole cells, whatever the width of the terminal it was started from.
-    Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False, highlight=False).print(drawn)
+    _Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False, highlight=False).print(drawn)
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -167,16 +213,16 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _consolidate(options: argparse.Namespace) -> int:
-    found = _concluded(options)
+    found = _concluded(options, remember=True)
     paths = write_tables(options.results_dir, found.rows)
     print(f"{len(found.rows)} rows: {', '.join(map(str, paths))}")
     return _problems(found.problems)
 
 
-def _concluded(options: argparse.Namespace) -> Conclusions:
+def _concluded(options: argparse.Namespace, *, remember: bool = False) -> Conclusions:
     if options.published:
         return conclude_published()
-    found = conclude(options.results_dir)
+    found = conclude(options.results_dir, remember=remember)
     if not found.rows and not found.problems:
         random = options.results_dir / RANDOM_WEIGHTS_FOLDER
         where = f"name {random}, of --weights random" if random.is_dir() else "name the results folder of a run"
@@ -203,7 +249,7 @@ def _print_listing(listing: Listing) -> None:
 
 
 def _write_report(options: argparse.Namespace) -> int:
-    found = _concluded(options)
+    found = _concluded(options, remember=True)
     study = load_study(options.study, STUDY).study if options.study else STUDY
     title = "The published study of GLU width pruning" if options.published else "GLU width pruning"
     paths = write_report(options.results_dir, report_data(found, study, title=title))

@@ -19,6 +19,7 @@ from glu_lib.errors import SettingsError
 from glu_lib.gpus import Gpu, find_gpu
 from glu_lib.outside import check_arithmetic, speed_settings
 from glu_lib.settings import DType, Settings
+from glu_lib.threads import check_threads
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +62,7 @@ def detect_environment(settings: Settings) -> Environment:
     gpu = find_gpu()
     device = settings.device or ("cuda" if gpu else "cpu")
     _check_device(device, gpu)
+    check_threads(settings.threads)
     return Environment(
         device=device,
         dtype=settings.dtype or default_dtype(device, gpu),

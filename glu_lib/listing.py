@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from glu_lib.experiment import Experiment
 from glu_lib.store import CaseState, Status
 from glu_lib.study import ModelVariant
 
-MATRIX_COLUMNS = ("model", "level", "cases", *(status.value for status in Status))
+ON_REQUEST = ("carbon", "alignment")  # suites that run only when they are asked for with -m
+_MARKS = [f"-m {mark}" for mark in ON_REQUEST]
+MATRIX_COLUMNS = ("model", "level", "cases", *(status.value for status in Status), *_MARKS)
+MATRIX_NOTE = f"pending: runs without -m; {', '.join(_MARKS)}: done/cases of what runs only so, counted nowhere else"
 MODEL_COLUMNS = ("model", "weights", "download")
 
 
@@ -29,12 +32,19 @@ def case_state(experiment: Experiment, case: Case) -> CaseState:
 
 
 def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
-    """One row per (model, level): how many cases, and how many of them in each state."""
+    """One row per (model, level): how many cases in each state; apart from them, those that run only on request."""
     for _, members in groupby(states, key=lambda case: case.group):
         cases = list(members)
-        counts = Counter(states[case].status for case in cases)
-        first = cases[0]
-        yield (first.model.key, first.pruning.key, str(len(cases)), *(str(counts[status]) for status in Status))
+        plain = [case for case in cases if not set(ON_REQUEST) & set(case.marks)]
+        counts = Counter(states[case].status for case in plain)
+        model, pruning = cases[0].model, cases[0].pruning
+        on_request = (_done_of([states[case] for case in cases if mark in case.marks]) for mark in ON_REQUEST)
+        yield (model.key, pruning.key, str(len(plain)), *(str(counts[status]) for status in Status), *on_request)
+
+
+def _done_of(states: Sequence[CaseState]) -> str:
+    """`2/6`: how many are done; empty where there are none."""
+    return f"{sum(state.status is Status.DONE for state in states)}/{len(states)}" if states else ""
 
 
 def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, str, str]]:

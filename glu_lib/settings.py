@@ -97,6 +97,17 @@ class Settings:
             )
 
 
+def given_folder(text: str) -> Path:
+    """The results folder that a user typed, from where he stands; `~` is his home.
+
+    Raises:
+        SettingsError: if it is blank.
+    """
+    if not text.strip():
+        raise SettingsError("--results-dir is blank; name a folder, as --results-dir=/drive/glu")
+    return Path(text).expanduser()
+
+
 def parse_dtype(text: str) -> DType:
     """The number format called `text`.
 

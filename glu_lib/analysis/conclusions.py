@@ -46,14 +46,16 @@ class Conclusions:
     unlike: tuple[str, ...]
 
 
-def conclude(results_dir: Path) -> Conclusions:
+def conclude(results_dir: Path, *, remember: bool = False) -> Conclusions:
     """Read a results folder and draw the conclusions from it.
+
+    Comparisons that take long are taken over from an earlier call that had `remember`; only such a call writes.
 
     Raises:
         RecordError: if there is no such folder; records that cannot be used are named in `problems` instead.
     """
     found = consolidate(results_dir)
-    pruned = degradation(found.rows, Store(results_dir))
+    pruned = degradation(found.rows, Store(results_dir), remember=remember)
     return _conclusions(found, with_significance(found.rows, pruned.changes), pruned)
 
 

@@ -48,7 +48,9 @@ class Degradation:
     trends: tuple[Trend, ...]
 
 
-def degradation(rows: Iterable[Row], store: Store, *, resamples: int = RESAMPLES, seed: int = SEED) -> Degradation:
+def degradation(
+    rows: Iterable[Row], store: Store, *, remember: bool = False, resamples: int = RESAMPLES, seed: int = SEED
+) -> Degradation:
     """Compare all levels of a results folder with their baselines.
 
     What was computed before is taken over while records and samples are unchanged (`remembered`). Each samples file is
@@ -58,6 +60,7 @@ def degradation(rows: Iterable[Row], store: Store, *, resamples: int = RESAMPLES
     Args:
         rows: tidy rows with their baselines, as `consolidate` gives them.
         store: the results folder they are from.
+        remember: save what was computed in the results folder.
         resamples: of each bootstrap.
         seed: of each bootstrap.
     """
@@ -74,7 +77,8 @@ def degradation(rows: Iterable[Row], store: Store, *, resamples: int = RESAMPLES
             remembered.put(key, asdict(found))
         changes += found.changes
         trends += found.trends
-    remembered.save()
+    if remember:
+        remembered.save()
     return Degradation(tuple(_adjusted(changes, family_by_record)), tuple(trends))
 
 

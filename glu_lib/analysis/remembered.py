@@ -1,4 +1,4 @@
-"""Comparisons that were made before: kept beside the records while neither they nor their samples change."""
+"""Comparisons that were made before, kept beside the records by what writes there: they save time, nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ FILE = ".significance.json"  # may be deleted at any time: it only saves time
 
 @dataclass(slots=True)
 class Remembered:
-    """JSON values by the state of the files that they were computed from; only what is asked for again is kept."""
+    """JSON values by the state of the files that they were computed from; only what is asked for again is kept.
+
+    Saved by what writes into the results folder anyway (a run, `consolidate`, `report`); what only reads uses it.
+    """
 
     path: Path
     _known: dict[str, Any] = field(default_factory=dict)

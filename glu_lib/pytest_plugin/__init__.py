@@ -3,6 +3,7 @@
 PLUGINS = (
     "glu_lib.pytest_plugin.options",
     "glu_lib.pytest_plugin.collection",
+    "glu_lib.pytest_plugin.hints",
     "glu_lib.pytest_plugin.resume",
     "glu_lib.pytest_plugin.interruption",
     "glu_lib.pytest_plugin.sharing",

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from glu_lib.cases import Case, CaseKind, build_cases, run_order
+from glu_lib.listing import ON_REQUEST
 from glu_lib.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
 
-DEFAULT_MARKEXPR = "not carbon and not alignment and not speed"  # as in pytest.ini
+DEFAULT_MARKEXPR = " and ".join(f"not {mark}" for mark in (*ON_REQUEST, "speed"))  # as in pytest.ini
 CASES = pytest.StashKey[list[Case]]()
+IS_SELECTED = pytest.StashKey[bool]()  # what is collected has gone through -k and -m: no error, no Ctrl-C before
 DEFAULT_SELECTION_INPUT = "glu_default_selection"  # an xdist worker only sees resolved paths: the controller tells it
 _NOTHING_LEFT_OPTIONS = ("--lfnf", "--last-failed-no-failures")
 _CASES_BY_ID = pytest.StashKey[dict[str, Case]]()
@@ -85,6 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if dropped:
             config.hook.pytest_deselected(items=dropped)
             items[:] = kept
+    config.stash[IS_SELECTED] = True
 
 
 def is_default_selection(config: pytest.Config) -> bool:

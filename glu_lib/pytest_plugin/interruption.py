@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -16,44 +19,120 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
-from glu_lib.pytest_plugin.resume import MIRROR
+from glu_lib.pytest_plugin.options import EXPERIMENT
+from glu_lib.pytest_plugin.progress import TERMINAL
+from glu_lib.pytest_plugin.resume import MIRROR, PLAN
 
 # Ctrl-C; what batch systems, containers and notebook servers send before they kill; what a closed terminal sends.
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SELECTING = ("-k", "-m")  # pytest's options, each with a word behind it, that --lf stands for
+_NOTED = "stopping: tables are being written; Ctrl-C again leaves them out"
+_ANSWERS = pytest.StashKey["Answers"]()
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the signals of a run do: the first ends it, the second is only noted, the third ends the process.
+
+    People press Ctrl-C twice, wrappers send a signal on that has come already, batch systems send one after another:
+    what ends is left to end. `asked` counts what was asked for; a run that ends by itself has asked once.
+    """
+
+    session: pytest.Session
+    asked: int = 0
+
+    def answer(self, number: int, _frame: FrameType | None) -> None:
+        """Stop through every `finally`; or say that the run is stopping; or end at once."""
+        name = signal.Signals(number).name
+        if name == "SIGHUP":
+            # The terminal says it more than once; and a word to it that is gone would end the run before its tables.
+            signal.signal(number, signal.SIG_IGN)
+            _mute_terminal()
+        if not self.asked:
+            self._stop(name)
+        elif name != "SIGHUP":
+            self.asked += 1
+            if self.asked > 2:
+                self._leave()
+            self._say(_NOTED if self._has_cases else "stopping; Ctrl-C again ends at once")
+
+    @property
+    def _has_cases(self) -> bool:
+        """Whether there are cases of the suite to write tables of: no ordinary tests, and not before they are known."""
+        plan = self.session.config.stash[PLAN]
+        return bool(plan.states or plan.blocked)
+
+    def _stop(self, name: str) -> None:
+        self.asked = 1
+        # An exception raised while an object is being deleted is lost: then the run ends after the case at hand.
+        self.session.shouldstop = name
+        if self.session.config.pluginmanager.hasplugin("dsession"):
+            # pytest-xdist would wait for the cases that its workers are at.
+            for worker in psutil.Process().children():
+                worker.send_signal(signal.SIGINT)
+        raise KeyboardInterrupt(name)
+
+    def _leave(self) -> NoReturn:
+        """End the process: what is recorded is whole at any moment, as after `kill -9`; only words are missing."""
+        config = self.session.config
+        for worker in psutil.Process().children():
+            worker.kill()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # it may be in the middle of writing
+                stream.flush()
+        folder = shlex.quote(str(config.stash[EXPERIMENT].store.root))
+        tables = f" without tables (python -m glu_lib consolidate {folder} writes them)" if self._has_cases else ""
+        left = f": {_left(config)}" if config.stash[MIRROR].left else ""
+        self._say(f"stopped{tables}{left}")
+        os._exit(pytest.ExitCode.INTERRUPTED)
+
+    def _say(self, line: str) -> None:
+        # Not through a stream: the signal may have come while that one writes.
+        with suppress(OSError):
+            os.write(self.session.config.stash[TERMINAL].fileno(), f"\n{line}\n".encode())
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Answer the signals that nobody else has asked for; an xdist worker is ended by its controller."""
-    if hasattr(session.config, "workerinput") or threading.current_thread() is not threading.main_thread():
+    """Answer the signals that nobody else has asked for."""
+    if threading.current_thread() is not threading.main_thread():
         return
-    for number in (getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)):
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    if hasattr(session.config, "workerinput"):
+        _heed_controller(session, numbers)
+        return
+    answers = session.config.stash[_ANSWERS] = Answers(session)
+    for number in numbers:
         before = signal.getsignal(number)
         # SIG_IGN stays: nohup means that the run goes on.
         if before in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, partial(_stop, session, before))
-            session.config.add_cleanup(partial(_restore, number, before))
+            signal.signal(number, answers.answer)
+            session.config.add_cleanup(partial(_restore, answers, number, before))
 
 
-def _restore(number: int, before: Any) -> None:
-    signal.signal(number, before)
+def _heed_controller(session: pytest.Session, numbers: Sequence[int]) -> None:
+    """A worker of pytest-xdist is ended by its controller; what the terminal sends to both, it hears once."""
 
-
-def _stop(session: pytest.Session, before: Any, number: int, _frame: FrameType | None) -> NoReturn:
-    """Stop at once, through every `finally`; the same signal again does what it did before."""
-    name = signal.Signals(number).name
-    _restore(number, before)
-    # An exception that is raised while an object is being deleted is lost: then the run ends after the case at hand.
-    session.shouldstop = name
-    if session.config.pluginmanager.hasplugin("dsession"):
-        # pytest-xdist would wait for the cases that its workers are at.
-        for worker in psutil.Process().children():
-            worker.send_signal(signal.SIGINT)
-    if name == "SIGHUP":
-        # The terminal says it more than once; and a word to it that is gone would end the run before its tables.
+    def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
-        _mute_terminal()
-    raise KeyboardInterrupt(name)
+        session.shouldstop = signal.Signals(number).name
+        raise KeyboardInterrupt(session.shouldstop)
+
+    for number in numbers:
+        signal.signal(number, stop if number == signal.SIGINT else signal.SIG_IGN)
+
+
+def _restore(answers: Answers, number: int, before: Any) -> None:
+    signal.signal(number, before)
+    if answers.asked and number == signal.SIGINT:
+        # One more Ctrl-C while the interpreter ends would print where it was.
+        atexit.register(signal.signal, number, signal.SIG_IGN)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that ends by itself writes its tables as one that is stopped: a first Ctrl-C does not lose them."""
+    if answers := session.config.stash.get(_ANSWERS, None):
+        answers.asked = max(answers.asked, 1)
 
 
 def _mute_terminal() -> None:
@@ -69,10 +148,15 @@ def _mute_terminal() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """After a stop: how many cases are left, and the command that goes on with them."""
-    if exitstatus == pytest.ExitCode.INTERRUPTED and (left := config.stash[MIRROR].left):
-        command = shlex.join(["pytest", "--lf", *_other_words(config.invocation_params.args, config.args)])
-        cases = f"{left} case{'s' * (left > 1)}"
-        terminalreporter.write_line(f"stopped: {cases} had not finished; go on with: {command}", yellow=True)
+    if exitstatus == pytest.ExitCode.INTERRUPTED and config.stash[MIRROR].left:
+        terminalreporter.write_line(f"stopped: {_left(config)}", yellow=True)
+
+
+def _left(config: pytest.Config) -> str:
+    """How many cases are left, and the command that goes on with them."""
+    left = config.stash[MIRROR].left
+    command = shlex.join(["pytest", "--lf", *_other_words(config.invocation_params.args, config.args)])
+    return f"{left} case{'s' * (left > 1)} had not finished; go on with: {command}"
 
 
 def _other_words(words: Sequence[object], places: Sequence[str]) -> Iterator[str]:

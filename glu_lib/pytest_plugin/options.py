@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from glu_lib.cases import build_cases
-from glu_lib.errors import GluError, SettingsError
+from glu_lib.errors import GluError
 from glu_lib.experiment import Experiment
 from glu_lib.settings import (
     DEFAULT_BATCH_SIZE,
@@ -21,6 +21,7 @@ from glu_lib.settings import (
     Settings,
     Weights,
     check_divisor,
+    given_folder,
     parse_dtype,
 )
 from glu_lib.study import STUDY, Method, StudyFile, load_study
@@ -199,8 +200,6 @@ def _results_dir(config: pytest.Config) -> Path:
     given = config.getoption("results_dir")
     if given is None:
         given = os.environ.get("GLU_RESULTS_DIR") or None
-    if given is not None and not given.strip():
-        raise SettingsError("--results-dir is blank; name a folder, as --results-dir=/drive/glu")
     if given is not None:
-        return Path(given).expanduser().absolute()
+        return given_folder(given).absolute()
     return config.rootpath / str(config.getini("glu_results_dir"))

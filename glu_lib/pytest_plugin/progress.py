@@ -1,22 +1,24 @@
-"""Progress while cases run: a line per finished case with the time left, bars for long ones."""
+"""Progress while cases run: a line per finished case with the time left, bars or lines for long ones."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import pytest
 
+from glu_lib.bars import PlainBars
 from glu_lib.cases import Case
 from glu_lib.pytest_plugin.collection import case_of
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY
 from glu_lib.report import number
 
-_TERMINAL = pytest.StashKey[TextIO]()
+TERMINAL = pytest.StashKey[TextIO]()
 LINE_PROPERTY = "glu_line"  # what a case's progress line says of the result
 SECONDS_PROPERTY = "glu_seconds"  # its own work: energy cases of several levels are measured while the first one runs
 
@@ -24,19 +26,18 @@ SECONDS_PROPERTY = "glu_seconds"  # its own work: energy cases of several levels
 def pytest_configure(config: pytest.Config) -> None:
     """Keep a way to the real terminal: while a case runs, pytest captures what is printed."""
     if not hasattr(config, "workerinput"):
-        config.stash[_TERMINAL] = terminal = os.fdopen(os.dup(2), "w")
+        config.stash[TERMINAL] = terminal = os.fdopen(os.dup(2), "w")
         config.add_cleanup(terminal.close)
         config.pluginmanager.register(Progress(config), "glu-progress")
 
 
 @contextlib.contextmanager
 def live_bars(config: pytest.Config) -> Iterator[None]:
-    """Let the progress bars of long work (downloads, thousands of requests) reach the terminal."""
-    terminal = config.stash.get(_TERMINAL, None)
-    if terminal is None or config.get_verbosity() < 0:
-        yield
-        return
-    with contextlib.redirect_stderr(terminal):
+    """Let the progress bars of long work (downloads, thousands of requests) reach the terminal, or a log as lines."""
+    terminal = config.stash.get(TERMINAL, None) if config.get_verbosity() >= 0 else None
+    is_drawn = terminal is not None and terminal.isatty()
+    # What is not shown is captured by pytest and belongs to a failed case: without the bars.
+    with contextlib.redirect_stderr(terminal if is_drawn else PlainBars(terminal, terminal or sys.stderr)):
         yield
 
 

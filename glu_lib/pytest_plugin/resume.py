@@ -13,7 +13,7 @@ from _pytest.nodeid import NodeId  # what pytest's list of failures is keyed by
 from glu_lib.cases import Case, CaseKind
 from glu_lib.errors import AccessError, RecordError, TemplateError
 from glu_lib.experiment import RANDOM_ACCURACY, Experiment
-from glu_lib.pytest_plugin.collection import case_of, is_resuming
+from glu_lib.pytest_plugin.collection import IS_SELECTED, case_of, is_resuming
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.settings import Weights
 from glu_lib.store import CaseState, Status
@@ -66,8 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Plan the selected cases, here and in each worker of pytest-xdist."""
-    if not session.config.getoption("collectonly"):
+    """Plan the selected cases, here and in each worker of pytest-xdist.
+
+    pytest says that it has collected even when it was stopped before -k and -m were looked at: all that there is would
+    become what `--lf` goes on with.
+    """
+    if session.config.stash.get(IS_SELECTED, False) and not session.config.getoption("collectonly"):
         begin(session.config, {item.id: case for item in session.items if (case := case_of(item))})
 
 

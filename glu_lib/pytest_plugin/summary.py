@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 
@@ -12,7 +13,8 @@ from glu_lib.cases import Case, CaseKind
 from glu_lib.errors import RecordError, ReportError
 from glu_lib.experiment import Experiment
 from glu_lib.outside import ignored_settings
-from glu_lib.pytest_plugin.collection import all_cases, case_of, is_default_selection, is_resuming
+from glu_lib.pytest_plugin.collection import IS_SELECTED, all_cases, case_of, is_default_selection, is_resuming
+from glu_lib.pytest_plugin.hints import keyword_lines, no_match_lines
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.resume import CASE_PROPERTY, MIRROR, PENDING_PROPERTY, PLAN
 from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
@@ -32,14 +34,15 @@ _NOT_HERE = (
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """The header: what will run, on which device, with which versions, how many are done."""
     cases = [case for item in items if (case := case_of(item))]
+    if not config.stash.get(IS_SELECTED, False):
+        return []
     if not cases:
-        keyword = config.getoption("keyword")
         if not items and is_resuming(config):
             return [_NOT_HERE]
         if not items and config.getoption("lf", default=False):
             return [_NOTHING_LEFT.format(folder=config.cache._cachedir if config.cache else "pytest's cache")]
-        return [_no_match(config, keyword)] if keyword and not items else []
-    return list(header_lines(config, cases))
+        return no_match_lines(config) if not items else []
+    return [*header_lines(config, cases), *keyword_lines(config)]
 
 
 def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
@@ -75,15 +78,6 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
         yield f"stale, will run again: {len(stale) - _SHOWN} more (python -m glu_lib list --stale)"
 
 
-def _no_match(config: pytest.Config, keyword: str) -> str:
-    study = config.stash[EXPERIMENT].study
-    levels = sorted({f"p{percent}" for model in study.models.values() for percent in model.levels})
-    return (
-        f"no case matches -k {keyword!r}; models: {', '.join(study.models)}; levels: {', '.join(levels)}; "
-        "all cases: python -m glu_lib list"
-    )
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The tables of the models that this run touched, and where everything lies."""
     touched = _touched(terminalreporter)
@@ -97,7 +91,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not root.is_dir():
         terminalreporter.write_line(f"no tables: there is no folder {root}")
         return
-    found = conclude(root)
+    found = conclude(root, remember=True)
     try:
         paths = write_tables(root, found.rows)
         (page,) = write_report(root, report_data(found, experiment.study), with_files=False)
@@ -122,7 +116,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if found.untested:
         terminalreporter.write_line(f"{len(found.untested)} changes were not tested; the report says why")
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
-    terminalreporter.write_line(f"report:  {page} (figures as files: python -m glu_lib report {root})")
+    terminalreporter.write_line(
+        f"report:  {page} (figures as files: python -m glu_lib report {shlex.quote(str(root))})"
+    )
     terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
 
 

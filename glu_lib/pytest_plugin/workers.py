@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.nodeid import NodeId  # pytest's cache is keyed by it, and the controller has no items to take it from
 
+from glu_lib.errors import SettingsError
 from glu_lib.gpus import VISIBLE, GpuPool, visible_gpus
 from glu_lib.pytest_plugin.collection import DEFAULT_SELECTION_INPUT, case_by_node_id, is_default_selection
+from glu_lib.pytest_plugin.hints import no_match_lines
 from glu_lib.pytest_plugin.options import EXPERIMENT
 from glu_lib.pytest_plugin.resume import GPU, PENDING_PROPERTY, begin
 from glu_lib.pytest_plugin.summary import header_lines
+from glu_lib.threads import check_threads
 
 if TYPE_CHECKING:
     from xdist.scheduler.protocol import Scheduling
@@ -84,9 +87,13 @@ def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[
     """In the controller, which collects nothing itself: begin the run with what the first worker has collected."""
     config = node.config
     cases = {NodeId.parse(name.split("@")[0]): case for name in ids if (case := case_by_node_id(config, name))}
-    if not cases or _BEGUN in config.stash:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if _BEGUN in config.stash or (ids and not cases):
         return
     config.stash[_BEGUN] = True
+    if not ids:
+        _say(reporter, no_match_lines(config))
+        return
     pool = config.stash[_POOL]
     if refusal := refuse_workers(
         node.workerinput["workercount"],
@@ -95,14 +102,22 @@ def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[
         len(pool.free) + len(pool.taken),
     ):
         raise pytest.UsageError(refusal)
+    try:
+        check_threads(config.stash[EXPERIMENT].settings.threads, node.workerinput["workercount"])
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
     begin(config, cases)
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter and config.get_verbosity() >= 0:
-        reporter.ensure_newline()
-        for line in header_lines(config, list(cases.values())):
-            reporter.write_line(line)
+    if config.get_verbosity() >= 0:
+        _say(reporter, header_lines(config, list(cases.values())))
     if progress := config.pluginmanager.get_plugin("glu-progress"):
         progress.expect(list(cases.values()))
+
+
+def _say(reporter: pytest.TerminalReporter | None, lines: Iterable[str]) -> None:
+    if reporter is not None:
+        reporter.ensure_newline()
+        for line in lines:
+            reporter.write_line(line)
 
 
 def refuse_workers(workers: int, dist: str, device: str, gpus: int) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -82,9 +83,29 @@ if "HOST" in os.environ:
 if "PATIENCE_S" in os.environ:
     glu_lib.pytest_plugin.sharing.PATIENCE_S = float(os.environ["PATIENCE_S"])
 
+if "TABLES_WAIT" in os.environ:
+    # Writing the tables takes as long as the test wants.
+    import glu_lib.pytest_plugin.summary
+    def write_tables(*args, original=glu_lib.pytest_plugin.summary.write_tables):
+        Path("tables_begun").touch()
+        while not Path("tables_may_end").exists():
+            time.sleep(0.01)
+        return original(*args)
+    glu_lib.pytest_plugin.summary.write_tables = write_tables
+
 def pytest_runtest_call(item):
     if os.environ.get("CRASH_IN") in (item.callspec.id if hasattr(item, "callspec") else ""):
         os.abort()
+    if "UNWIND_WAIT" in os.environ and len(records()) >= 2:
+        # A long case, which has much to clear up when it is stopped.
+        Path("in_case").touch()
+        try:
+            while True:
+                time.sleep(0.01)
+        finally:
+            Path("unwinding").touch()
+            while not Path("may_unwind").exists():
+                time.sleep(0.01)
 
 def pytest_runtest_teardown(item):
     if os.environ.get("VANISH_AFTER") == str(len(records())):
@@ -191,10 +212,6 @@ def test_workers_are_stopped_with_their_controller(suite):
 
 def test_a_lost_terminal_loses_nothing(suite):
     master, slave = os.openpty()
-
-    def take_terminal():
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
     process = start(
         suite, *SELECTION, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=take_terminal
     )
@@ -208,6 +225,152 @@ def test_a_lost_terminal_loses_nothing(suite):
     assert not list(suite.path.glob("results/leases/*"))
     assert len(pending(suite)) >= CASES - len(records(suite)) > 0
     finish(suite, "--lf")
+
+
+class Watched:
+    """A run whose output is read while it goes on, and which waits before it writes its tables."""
+
+    ARCHITECTURE = ("-k", "nano and architecture")  # seven cases that load no model
+    NOTED = "stopping: tables are being written; Ctrl-C again leaves them out"
+
+    def __init__(self, suite, *arguments, on_terminal=False, **environment):
+        self.suite, self.output = suite, ""
+        self.reader, writer = os.openpty() if on_terminal else os.pipe()
+        self.process = start(
+            suite,
+            *(arguments or self.ARCHITECTURE),
+            env={"TABLES_WAIT": "1", "SLOW_RENAME_S": "0.3"} | environment,
+            stdout=writer,
+            stderr=writer,
+            **({"stdin": writer, "start_new_session": True, "preexec_fn": take_terminal} if on_terminal else {}),
+        )
+        os.close(writer)
+
+    def press_ctrl_c(self):
+        os.write(self.reader, b"\x03")  # to the controller and its workers, as a terminal does
+
+    def wait_for_file(self, name):
+        deadline_s = time.monotonic() + 120
+        while not (self.suite.path / name).exists():
+            assert self.process.poll() is None, self.rest()
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+
+    def read_until(self, words):
+        while words not in self.output:
+            more = self._read()
+            assert more, self.output
+            self.output += more
+
+    def allow(self, name):
+        (self.suite.path / name).touch()
+
+    def rest(self):
+        """The whole output, once the run has ended."""
+        while more := self._read():
+            self.output += more
+        self.process.wait(timeout=60)
+        os.close(self.reader)
+        return self.output.replace("\r\n", "\n")
+
+    def _read(self):
+        try:
+            return os.read(self.reader, 4096).decode()
+        except OSError:  # how the end of a terminal shows
+            return ""
+
+
+@pytest.fixture
+def watch(suite):
+    """Starts a `Watched` run; what a failed test leaves of it is killed."""
+    runs = []
+
+    def begin(*arguments, **options):
+        runs.append(Watched(suite, *arguments, **options))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        run.process.kill()
+
+
+def take_terminal():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def check_stopped_with_tables(run, output, suite):
+    assert run.process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert "Traceback" not in output
+    assert "INTERNALERROR" not in output
+    assert output.count(Watched.NOTED) == 1
+    assert re.search(r"\nreport:  .*index.html", output)
+    said = re.search(r"stopped: (\d+) cases? had not finished; go on with: pytest --lf -p faults ", output)
+    assert int(said[1]) == len(pending(suite))
+    assert (suite.path / "results/results.csv").exists()
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
+def test_a_second_signal_while_tables_are_written_is_noted_and_costs_nothing(suite, watch, numbers):
+    """Batch systems send one signal after another before they kill."""
+    run = watch()
+    wait_for(suite, 2, run.process)
+    run.process.send_signal(numbers[0])
+    run.wait_for_file("tables_begun")
+    run.process.send_signal(numbers[1])
+    run.read_until(Watched.NOTED)
+    run.allow("tables_may_end")
+    check_stopped_with_tables(run, run.rest(), suite)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2", "--dist=loadgroup")], ids=["alone", "workers"])
+def test_ctrl_c_pressed_twice_at_once_keeps_the_tables(suite, watch, workers):
+    run = watch(*Watched.ARCHITECTURE, *workers, on_terminal=True, UNWIND_WAIT="1")
+    run.wait_for_file("in_case")
+    run.press_ctrl_c()
+    run.wait_for_file("unwinding")
+    run.press_ctrl_c()
+    run.read_until(Watched.NOTED)
+    run.allow("may_unwind")
+    run.wait_for_file("tables_begun")
+    run.allow("tables_may_end")
+    check_stopped_with_tables(run, run.rest(), suite)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2", "--dist=loadgroup")], ids=["alone", "workers"])
+def test_a_third_ctrl_c_ends_at_once_in_one_line(suite, watch, workers):
+    run = watch(*Watched.ARCHITECTURE, *workers, "--results-dir=my results", on_terminal=True)
+    while len(list(suite.path.glob("my results/individual_files/*/*/*.json"))) < 2:
+        assert run.process.poll() is None, run.rest()
+        time.sleep(0.02)
+    run.press_ctrl_c()
+    run.wait_for_file("tables_begun")
+    run.press_ctrl_c()
+    run.read_until(Watched.NOTED)
+    run.press_ctrl_c()
+    output = run.rest()  # though the tables may not end
+    assert run.process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "Traceback" not in output
+    folder = suite.path / "my results"
+    said = re.search(
+        rf"\nstopped without tables \(python -m glu_lib consolidate '{folder}' writes them\): (\d+) cases? had not "
+        rf"finished; go on with: (pytest --lf .*)\n$",
+        output,
+    )
+    assert int(said[1]) == len(pending(suite))
+    assert shlex.split(said[2])[-1] == "--results-dir=my results"
+
+
+def test_ctrl_c_while_the_tables_of_a_finished_run_are_written_does_not_lose_them(suite, watch):
+    run = watch("-k", "nano and architecture and (p0 or p40)", on_terminal=True)
+    run.wait_for_file("tables_begun")
+    run.press_ctrl_c()
+    run.read_until(Watched.NOTED)
+    run.allow("tables_may_end")
+    output = run.rest()
+    assert run.process.returncode == 0, output
+    assert "2 passed" in output
+    assert "Traceback" not in output
+    assert (suite.path / "results/results.csv").exists()
 
 
 def test_a_crash_of_the_interpreter_costs_the_case_at_hand_and_no_lease_blocks_it(suite):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -130,6 +131,22 @@ def test_exactly_what_is_selected_is_collected_without_torch(suite, arguments, c
     assert len([line for line in result.outlines if "::" in line]) == count
 
 
+def test_a_log_file_gets_lines_and_no_bars(suite, monkeypatch):
+    """A bar that is drawn ten times a second would make one endless line of it."""
+    for name in ("TQDM_DELAY", "TQDM_MININTERVAL"):
+        monkeypatch.setenv(name, "0")  # bars for the shortest work, at each step
+    command = [sys.executable, "-m", "pytest", "-k", "nano and p0 and (facts or sums)", "--scorer", "hf", *QUICK]
+    command += ["--results-dir=my results"]
+    with (suite.path / "log").open("wb") as log:
+        assert subprocess.run(command, cwd=suite.path, stdout=log, stderr=log, check=False).returncode == 0
+    log = (suite.path / "log").read_bytes()
+    assert b"2 passed" in log
+    assert b"\r" not in log
+    assert b"requests" not in log  # nothing took half a minute
+    said = re.search(rb"figures as files: (python -m glu_lib report .*)\)", log)
+    assert shlex.split(said[1].decode())[-1] == str(suite.path / "my results")  # as a shell takes it
+
+
 def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite, all_items):
     command = [sys.executable, "-m", "pytest", "-k", "nano", *QUICK]
     running = suite.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
@@ -245,6 +262,43 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
         (["--carbon-intensity", "-5"], "ERROR: --carbon-intensity -5.0: must be 0 or more (g/kWh)"),
         (["--weights", "random", "-k", "nano"], "ERROR: random weights have no accuracy; with --weights random *"),
         (["--threads", "0"], "ERROR: --threads 0: must be 1 or more; leave it out to have it measured"),
+        (
+            ["--threads", "9999"],
+            "ERROR: --threads 9999: this process may use * CPU*; choose at most *, or leave it out to have it measured",
+        ),
+        (["-m", "papr"], "ERROR: -m papr: there is no such marker (did you mean paper?); markers: embedded, carbon, *"),
+        (["-m", "paper and not slo", "-n", "1"], "ERROR: -m slo: there is no such marker (did you mean slow?); *"),
+        (
+            ["-k", "llama1b & p40"],
+            """ERROR: -k 'llama1b & p40': unexpected character "&" at column 9; join words with and, or, not, *""",
+        ),
+        (
+            ["-m", "(paper"],
+            "ERROR: -m '(paper': expected right parenthesis; got end of input at column 7; join words *",
+        ),
+        (
+            ["benchmarks/test_accuracy.py::test_accuracy[nano-p40-sumz]"],
+            "ERROR: *test_accuracy[nano-p40-sumz]: there is no case nano-p40-sumz; nearest: "
+            "nano-p40-sums, *; all cases: python -m glu_lib list",
+        ),
+        (
+            ["benchmarks/test_accuracy.py::test_accuracy[mine-p40-sums]", "-n", "1"],
+            "ERROR: *: there is no case mine-p40-sums (a model of a study file needs --study=FILE); nearest: *",
+        ),
+        (
+            ["benchmarks/test_accuracy.py::test_accuracy[nano-p40-facts_latency_b1]"],
+            "ERROR: *: test_accuracy does not measure nano-p40-facts_latency_b1; select the case with -m carbon "
+            "-k nano-p40-facts_latency_b1",
+        ),
+        (
+            ["benchmarks/test_accuracy.py::test_acuracy[nano-p40-sums]"],
+            "ERROR: *: there is no test test_acuracy (did you mean test_accuracy?); select the case with -k nano-*",
+        ),
+        (
+            ["benchmarks/test_acuracy.py"],
+            "ERROR: benchmarks/test_acuracy.py: there is no such file (did you mean benchmarks/test_accuracy.py?)",
+        ),
+        (["nano-p40-sums"], "ERROR: nano-p40-sums: there is no such file; select the case with -k nano-p40-sums"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_the_remedy(suite, arguments, message):
@@ -258,6 +312,69 @@ def test_an_unknown_level_is_answered_with_the_levels(suite):
     result = suite.runpytest_subprocess("-k", "llama1b and p45", "-p", "no_torch")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["no case matches -k 'llama1b and p45'; models: nano, llama1b, *; levels: p0, p10, *"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["-k", "nanno"], ["-k nanno: no name has this word (did you mean nano?)", "no case matches -k 'nanno'; *"]),
+        (["-m", "instruct", "-k", "nano"], ["no case matches -k 'nano' with -m 'instruct'; models: nano, llama1b, *"]),
+        (["-k", "nanno", "-n", "1"], ["no case matches -k 'nanno'; models: nano, llama1b, *"]),
+        (
+            ["-k", "nano and facts_latency_b1"],
+            ["what matches -k 'nano and facts_latency_b1' runs only *: add -m carbon"],
+        ),
+    ],
+)
+def test_a_selection_of_nothing_says_what_there_is(suite, arguments, lines):
+    result = suite.runpytest_subprocess(*arguments, "-p", "no_torch")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(lines)
+
+
+def test_a_mistyped_word_behind_not_is_named(suite):
+    """It changes nothing: more is selected than was meant."""
+    result = suite.runpytest_subprocess("-k", "nano and not sumz and not accuracy", "--collect-only", "-p", "no_torch")
+    result.stdout.fnmatch_lines(["-k sumz: no name has this word (did you mean sums?)"])
+    assert "-k accuracy: " not in result.stdout.str()  # the file's name
+
+
+def test_an_option_of_the_suite_in_another_folder_is_answered_with_the_folder(suite):
+    result = suite.run(sys.executable, "-m", "pytest", "--limt", "5")
+    result.stderr.fnmatch_lines(
+        ["*unrecognized arguments: --limt", "  hint: --limt is no option (did you mean --limit?)"]
+    )
+    elsewhere = suite.mkdir("elsewhere of mine")
+    for name in ("pytest.ini", "conftest.py"):
+        (suite.path / name).unlink()
+    command = [sys.executable, "-m", "pytest", "--limit=5", "--unknown"]
+    result = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "error: unrecognized arguments: --limit=5 --unknown\n" in result.stderr
+    hint = (
+        "--limit is an option of the GLU width pruning suite, which pytest knows where the suite's conftest.py is: cd "
+    )
+    assert f"\n  hint: {hint}{shlex.quote(str(ROOT))}, then the same command\n" in result.stderr
+
+
+STOPPED_COLLECTION = """
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems():
+    raise KeyboardInterrupt
+"""
+
+
+def test_a_collection_that_is_stopped_leaves_what_lf_goes_on_with(suite):
+    """pytest then says that it has collected everything: --lf would run all cases of all models."""
+    suite.makepyfile(stopped_collection=STOPPED_COLLECTION)
+    remember(suite, name := "benchmarks/test_accuracy.py::test_accuracy[nano-p60-facts]")
+    result = suite.runpytest_subprocess("-k", "nano", "-p", "stopped_collection")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text()) == {name: True}
+    assert not (suite.path / "results").exists()
+    assert "glu width pruning: " not in result.stdout.str()
 
 
 def test_the_options_are_explained_in_the_users_words(suite):

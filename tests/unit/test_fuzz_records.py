@@ -314,7 +314,7 @@ def test_samples_of_any_shape_are_named(root, samples):
 
 def test_what_is_remembered_is_not_believed(root):
     """The file of remembered comparisons comes with the folder: any bytes in it cost time at most."""
-    expected = conclude(root).rows
+    expected = conclude(root, remember=True).rows
     path = root / ".significance.json"
     known = json.loads(path.read_text())
     for value in (None, [], {}, {"changes": 3}, {"changes": [], "trends": []}, {"changes": [{"p": "x"}], "trends": []}):

@@ -3,9 +3,10 @@ import dataclasses
 import pytest
 
 from glu_lib.environment import detect_environment
+from glu_lib.errors import SettingsError
 from glu_lib.experiment import Experiment
 from glu_lib.settings import Settings
-from glu_lib.threads import ThreadChoice, choose_threads, fastest
+from glu_lib.threads import ThreadChoice, check_threads, choose_threads, fastest
 
 
 class Machine:
@@ -59,6 +60,32 @@ def test_workers_share_the_cores(tiny_llama, monkeypatch, workers, share):
     machine = dataclasses.replace(detect_environment(Settings(device="cpu")), cores=8)
     ThreadChoice(workers=workers).apply(tiny_llama, machine)
     assert asked == [share]
+
+
+@pytest.mark.parametrize(
+    ("threads", "processes", "line"),
+    [
+        (4, 1, ""),
+        (None, 1, ""),
+        (2, 2, ""),
+        (1, 8, ""),
+        (5, 1, "--threads 5: this process may use 4 CPUs; choose at most 4, or leave it out to have it measured"),
+        (3, 2, "-n 2 with --threads 3: this process may use 4 CPUs; choose at most 2, or leave it out to *"),
+        (2, 8, "-n 8 with --threads 2: this process may use 4 CPUs; choose at most 1, or leave it out to *"),
+    ],
+)
+def test_more_threads_than_there_are_cpus_are_refused(monkeypatch, threads, processes, line):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: set(range(4)))  # as in a container or under taskset
+    if not line:
+        check_threads(threads, processes)
+        return
+    with pytest.raises(SettingsError, match=line.replace("*", ".*")):
+        check_threads(threads, processes)
+
+
+def test_a_notebook_is_told_of_too_many_threads(tmp_path):
+    with pytest.raises(SettingsError, match="--threads 9999: this process may use"):
+        Experiment(Settings(results_dir=tmp_path, threads=9999))
 
 
 def test_a_worker_knows_how_many_there_are(tmp_path, monkeypatch):

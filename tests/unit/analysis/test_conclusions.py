@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(folder):
-    return conclude(folder)
+    return conclude(folder, remember=True)
 
 
 def row(found, case):
