@@ -118,9 +118,10 @@ def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
         (["-k", "llama1b and p40"], 24),
         (["-m", "paper"], 182 + 14),
         (["-m", "carbon"], 210),
+        (["-m", "chat"], 2 * (14 + 7)),  # two tasks and the architecture, of two instruct variants
         (["-m", "alignment"], 104),
         (["-m", "scoring"], 12),
-        (["-m", "star and not carbon and not alignment"], 8 + 24 + 24 + 22 + 22),
+        (["-m", "star and not carbon and not alignment"], 8 + 24 + 24 + 24 + 24),
         (["benchmarks/test_architecture.py"], 35),
         (["benchmarks/test_accuracy.py::test_accuracy[llama1b-p40-boolq]"], 1),
         (["--method", "random", "--method", "MAW", "--divisor", "64", "-k", "nano and sums"], 13),
