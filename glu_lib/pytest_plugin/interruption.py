@@ -27,11 +27,11 @@ from glu_lib.pytest_plugin.resume import MIRROR, PLAN
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SELECTING = ("-k", "-m")  # pytest's options, each with a word behind it, that --lf stands for
 _NOTED = "stopping: tables are being written; Ctrl-C again leaves them out"
-_ANSWERS = pytest.StashKey["Answers"]()
+_ENDING = pytest.StashKey["Ending"]()
 
 
 @dataclass(slots=True)
-class Answers:
+class Ending:
     """What the signals of a run do: the first ends it, the second is only noted, the third ends the process.
 
     People press Ctrl-C twice, wrappers send a signal on that has come already, batch systems send one after another:
@@ -68,15 +68,13 @@ class Answers:
         self.session.shouldstop = name
         if self.session.config.pluginmanager.hasplugin("dsession"):
             # pytest-xdist would wait for the cases that its workers are at.
-            for worker in psutil.Process().children():
-                worker.send_signal(signal.SIGINT)
+            _tell_workers(signal.SIGINT)
         raise KeyboardInterrupt(name)
 
     def _leave(self) -> NoReturn:
         """End the process: what is recorded is whole at any moment, as after `kill -9`; only words are missing."""
         config = self.session.config
-        for worker in psutil.Process().children():
-            worker.kill()
+        _tell_workers(signal.SIGKILL)
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # it may be in the middle of writing
                 stream.flush()
@@ -92,6 +90,12 @@ class Answers:
             os.write(self.session.config.stash[TERMINAL].fileno(), f"\n{line}\n".encode())
 
 
+def _tell_workers(number: int) -> None:
+    for worker in psutil.Process().children():
+        with suppress(psutil.Error):  # it has ended by itself
+            worker.send_signal(number)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Answer the signals that nobody else has asked for."""
     if threading.current_thread() is not threading.main_thread():
@@ -100,13 +104,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         _heed_controller(session, numbers)
         return
-    answers = session.config.stash[_ANSWERS] = Answers(session)
+    ending = session.config.stash[_ENDING] = Ending(session)
     for number in numbers:
         before = signal.getsignal(number)
         # SIG_IGN stays: nohup means that the run goes on.
         if before in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, answers.answer)
-            session.config.add_cleanup(partial(_restore, answers, number, before))
+            signal.signal(number, ending.answer)
+            session.config.add_cleanup(partial(_restore, ending, number, before))
 
 
 def _heed_controller(session: pytest.Session, numbers: Sequence[int]) -> None:
@@ -121,9 +125,9 @@ def _heed_controller(session: pytest.Session, numbers: Sequence[int]) -> None:
         signal.signal(number, stop if number == signal.SIGINT else signal.SIG_IGN)
 
 
-def _restore(answers: Answers, number: int, before: Any) -> None:
+def _restore(ending: Ending, number: int, before: Any) -> None:
     signal.signal(number, before)
-    if answers.asked and number == signal.SIGINT:
+    if ending.asked and number == signal.SIGINT:
         # One more Ctrl-C while the interpreter ends would print where it was.
         atexit.register(signal.signal, number, signal.SIG_IGN)
 
@@ -131,8 +135,8 @@ def _restore(answers: Answers, number: int, before: Any) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A run that ends by itself writes its tables as one that is stopped: a first Ctrl-C does not lose them."""
-    if answers := session.config.stash.get(_ANSWERS, None):
-        answers.asked = max(answers.asked, 1)
+    if ending := session.config.stash.get(_ENDING, None):
+        ending.asked = max(ending.asked, 1)
 
 
 def _mute_terminal() -> None:
