@@ -37,7 +37,7 @@ from glu_lib.neurons import check_same_neurons
 from glu_lib.prepared import PreparedModel
 from glu_lib.profiling import WorkloadProfile, profile_workload
 from glu_lib.pruning import PruningResult, prune
-from glu_lib.record import build_record
+from glu_lib.record import build_record, headline_differences
 from glu_lib.results_folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.scoring.encoding import Encodings
 from glu_lib.settings import Settings, Weights
@@ -124,6 +124,8 @@ class Experiment:
     def _doubts(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
         """What speaks against a record whose done key matches."""
         task, score = case.subject, record.get("score", {})
+        if isinstance(task, Task):
+            yield from headline_differences(task, score)
         if isinstance(task, Task) and task.num_fewshot and "num_fewshot" not in score:
             # Early versions noted the number of examples that was asked, not the one that was used.
             try:

@@ -17,6 +17,7 @@ from glu_lib.errors import AccessError, TemplateError
 from glu_lib.study import ModelVariant, Task
 
 _HASH_BLOCK_BYTES = 1 << 20
+_MODEL_FILES = frozenset({".json", ".safetensors", ".model", ".jinja", ".txt", ".tiktoken"})
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _RANDOM = "random:"
 _WAITS_S = (1, 2, 4, 8)  # before another attempt, after a busy server's answer
@@ -31,7 +32,8 @@ class ModelIdentity:
 
     `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder; `folder` is None for
     a hub model. `chat_template` is the digest of the tokenizer's chat template, None if it has none.
-    `is_offline` says that no hub answered and the local cache is all there is.
+    `is_offline` says that no hub answered and the local cache is all there is. `files` are names, sizes and times of
+    change of a folder's files when it was looked at.
     """
 
     source: str
@@ -39,6 +41,7 @@ class ModelIdentity:
     folder: Path | None
     chat_template: str | None = None
     is_offline: bool = False
+    files: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def commit(self) -> str | None:
@@ -89,20 +92,45 @@ def random_identity(variant: ModelVariant) -> ModelIdentity:
 def folder_digest(folder: Path) -> str:
     """SHA-256 over names and contents of the files that define a model (weights, config, tokenizer)."""
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in {".json", ".safetensors", ".model", ".jinja", ".txt", ".tiktoken"}:
-            digest.update(path.name.encode() + b"\0")
-            with path.open("rb") as file:
-                while block := file.read(_HASH_BLOCK_BYTES):
-                    digest.update(block)
+    for path in _model_files(folder):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            while block := file.read(_HASH_BLOCK_BYTES):
+                digest.update(block)
     return digest.hexdigest()
+
+
+def check_unchanged(variant: ModelVariant, identity: ModelIdentity) -> None:
+    """See that a folder still holds what it held when the run began: a record names the weights of that time.
+
+    Raises:
+        AccessError: if a file is new, gone, or was written since.
+    """
+    if identity.folder is not None and identity.files != _stamps(identity.folder):
+        raise AccessError(
+            f"model {variant.key}: the files of {identity.folder} were changed while the run was going; "
+            "start the run again, so that its records name the new ones"
+        )
+
+
+def _model_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix in _MODEL_FILES]
+
+
+def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    try:
+        found = [(path.name, path.stat()) for path in _model_files(folder)]
+    except OSError:
+        return ()
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
 
 def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelIdentity:
     if not (folder / "config.json").is_file():
         raise AccessError(f"model {variant.key}: folder {folder} has no config.json; name a saved transformers model")
 
-    found = ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder)
+    files = _stamps(folder)  # before the digest: what is written meanwhile is noticed
+    found = ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, files=files)
     return replace(found, chat_template=_chat_template(variant, found))
 
 

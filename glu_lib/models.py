@@ -13,7 +13,7 @@ from glu_lib.device_errors import is_out_of_memory
 from glu_lib.embedded import MODEL_DIR
 from glu_lib.environment import Environment
 from glu_lib.errors import AccessError
-from glu_lib.identity import ModelIdentity, first_line, with_patience
+from glu_lib.identity import ModelIdentity, check_unchanged, first_line, with_patience
 from glu_lib.memory import free_bytes
 from glu_lib.study import ModelVariant
 from glu_lib.vocabulary import check_vocabulary, settle_filler
@@ -83,6 +83,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         rows = embedding_rows(model)
         check_vocabulary(variant, tokenizer, rows)
         settle_filler(tokenizer, rows)
+        check_unchanged(variant, identity)
     except AccessError:
         raise
     except Exception as error:  # foreign files make transformers raise anything

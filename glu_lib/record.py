@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from glu_lib.cases import Case
@@ -65,6 +65,17 @@ def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
         "truncated_prompts": evaluation.truncated_prompts,
         "cut_generations": evaluation.cut_generations,
     }
+
+
+def headline_differences(task: Task, score: Mapping[str, Any]) -> Iterator[str]:
+    """Why the headline of a record's score is none of `task`: another metric, or another better side."""
+    headline = score.get("headline")
+    if not isinstance(headline, Mapping):
+        yield "the record lacks a headline"
+    elif headline.get("label") != task.metric.label:
+        yield f"headline metric {str(headline.get('label'))[:40]} -> {task.metric.label}"
+    elif headline.get("higher_is_better") != task.metric.higher_is_better:
+        yield "another side of the headline metric is better"
 
 
 def prompt_format(record: Mapping[str, Any]) -> PromptFormat:

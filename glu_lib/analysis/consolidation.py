@@ -159,6 +159,7 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "started_at": record["timing"]["started_at"],
         "record": path,
         # For notes below tables; no columns of the tidy table.
+        "measured_as": _shared_fields(record),  # likewise
         "turns": turns(record),
         "energy_reason": one_line(str(reason))[:_LONGEST_REASON] if reason else None,
     }
@@ -208,12 +209,17 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _comparable(record: dict[str, Any]) -> str:
+    """What a record and its baseline must share, as text."""
+    return json.dumps(_shared_fields(record), sort_keys=True)
+
+
+def _shared_fields(record: dict[str, Any]) -> dict[str, Any]:
     """What a record and its baseline must share: the done key without its pruning fields."""
     key = {name: value for name, value in record["done_key"].items() if name not in _PRUNING_FIELDS}
     if record["kind"] == "energy":  # threads were measured, and another number of them is another speed
         key["threads"] = record["runtime"]["threads"]
         key["outside"] = record["environment"].get("outside") or {}
-    return json.dumps(key, sort_keys=True)
+    return key
 
 
 def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,12 +24,16 @@ WORKLOAD_FIGURES = {
 }
 
 
+_ABSENT = object()  # unlike every value of a done key
+
+
 @dataclass(frozen=True, slots=True)
 class HeadlineTable:
     """One model's headline metrics: levels as columns, tasks as rows; cells are tidy rows or None.
 
     `limit` is the sample limit of all its cells: a quick look never stands beside a full result. `figure` says what a
-    table of workloads shows; it is empty for tasks, each of which has a metric of its own.
+    table of workloads shows; it is empty for tasks, each of which has a metric of its own. `left_out` names rows whose
+    headline metric is not that of the lowest level: a column has one metric.
     """
 
     model: str
@@ -40,6 +44,7 @@ class HeadlineTable:
     tasks: tuple[str, ...]
     cells: dict[tuple[str, int], dict[str, Any]]
     figure: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -66,11 +71,23 @@ class HeadlineTable:
         found = [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]
         text = "prompts longer than the model's context, scored without their beginning"
         notes = [f"{text}: {', '.join(found)}"] if found else []
+        if unlike := list(self._unlike_baselines()):
+            notes.append(f"measured otherwise than p0, so that no change is given: {', '.join(unlike)}")
+        if self.left_out:
+            notes.append(f"left out, another headline metric than the first level's: {', '.join(self.left_out)}")
         apart = [task for task in self.tasks if self.figure and not self._took_turns(task)]
         if apart:
             text = "levels that did not take turns in one run, so that what drifts may look like an effect of pruning"
             notes.append(f"{text}: {', '.join(apart)}")
         return notes
+
+    def _unlike_baselines(self) -> Iterator[str]:
+        """Cells that share not all with p0's, and what they do not share: `facts p40 (dtype)`."""
+        for (task, percent), row in self.cells.items():
+            own, first = (found.get("measured_as") or {} for found in (row, self.cells.get((task, 0)) or row))
+            differing = [name for name in {**first, **own} if own.get(name, _ABSENT) != first.get(name, _ABSENT)]
+            if differing:
+                yield f"{task} p{percent} ({', '.join(differing)})"
 
     def _took_turns(self, task: str) -> bool:
         """Whether a workload's levels were measured in turn with each other; one level alone has no others."""
@@ -129,14 +146,19 @@ def _table(key: tuple[str, str | None, int | None, int | None], scores: list[dic
         for row in scores
         if _variant(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (model, limit))
     ]
+    mine.sort(key=lambda row: row["percent"])
+    metrics = {row["subject"]: (row["metric"], row["filter"]) for row in reversed(mine)}  # of the lowest level
+    kept = [row for row in mine if (row["metric"], row["filter"]) == metrics[row["subject"]]]
+    others = [row for row in mine if (row["metric"], row["filter"]) != metrics[row["subject"]]]
     return HeadlineTable(
         model=model,
         method=method,
         divisor=divisor,
         limit=limit,
-        levels=tuple(sorted({(row["percent"], row["expansion_ratio"]) for row in mine})),
-        tasks=tuple(sorted({row["subject"] for row in mine}, key=_declared_place)),
-        cells={(row["subject"], row["percent"]): row for row in mine},
+        levels=tuple(sorted({(row["percent"], row["expansion_ratio"]) for row in kept})),
+        tasks=tuple(sorted({row["subject"] for row in kept}, key=_declared_place)),
+        cells={(row["subject"], row["percent"]): row for row in kept},
+        left_out=tuple(f"{row['subject']} p{row['percent']} ({row['metric']})" for row in others),
     )
 
 

@@ -3,6 +3,7 @@ import hashlib
 import json
 import shutil
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -202,6 +203,7 @@ def test_a_record_with_more_examples_than_were_used_is_stale(settings):
     assert record["score"]["num_fewshot"] == 0
     task = dataclasses.replace(STUDY.tasks["ifeval"], num_fewshot=5)
     case = Case(NANO, Pruning(40), task)
+    record["score"]["headline"]["label"] = task.metric.label
     del record["score"]["num_fewshot"]
     record |= {"done_key": json.loads(json.dumps(experiment.done_key(case))), "case": case_fields(case)}
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
@@ -211,6 +213,34 @@ def test_a_record_with_more_examples_than_were_used_is_stale(settings):
     record["score"]["num_fewshot"] = 5  # a record that says what was used is believed
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
     assert experiment.is_done(case)
+
+
+def test_a_record_with_another_headline_metric_is_stale(settings):
+    experiment = Experiment(settings)
+    run(experiment)
+    for metric, reason in (
+        (dataclasses.replace(FACTS.subject.metric, name="acc_norm"), "headline metric acc -> acc_norm"),
+        (
+            dataclasses.replace(FACTS.subject.metric, higher_is_better=False),
+            "another side of the headline metric is better",
+        ),
+    ):
+        case = dataclasses.replace(FACTS, subject=dataclasses.replace(FACTS.subject, metric=metric))
+        assert experiment.state(case).reason == reason
+    assert experiment.is_done(FACTS)
+
+
+def test_weights_that_change_while_a_run_goes_are_refused(settings, chatty):
+    """A record would name the weights of before."""
+    experiment = Experiment(settings)
+    case = chat_and_plain(chatty)[1]
+    run(experiment, case)
+    config = Path(chatty.source) / "config.json"
+    config.write_text(config.read_text() + " ")
+    other = dataclasses.replace(case, pruning=Pruning(40))
+    with pytest.raises(AccessError, match="were changed while the run was going; start the run again, so that its"):
+        run(experiment, other)
+    assert run(Experiment(settings), other)["done_key"]["model version"] != experiment.identity(chatty).version
 
 
 def test_lm_evals_own_files_say_how_and_on_what(settings, chatty):

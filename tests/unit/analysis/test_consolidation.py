@@ -334,3 +334,23 @@ def test_windows_that_held_more_than_the_models_work_stand_beside_no_others(resu
     assert (found[0]["energy_j"], found[0]["window_s"], found[0]["value"]) == (None, None, 0.8)
     assert found[0]["energy_reason"].startswith("its window also held the making of requests")
     assert (found[40]["energy_j"], found[40]["energy_reason"]) == (12.5, None)
+
+
+def test_a_level_that_was_measured_otherwise_than_its_baseline_is_named_below_the_table(results):
+    other = record(40, 0.6)
+    other["done_key"]["dtype"] = "bfloat16"
+    (table,) = headline_tables(consolidate(results(record(0, 0.8), other, record(60, 0.5))).rows)
+    assert table.cells["facts", 40]["delta"] is None
+    assert table.notes == ["measured otherwise than p0, so that no change is given: facts p40 (dtype)"]
+    (alike,) = headline_tables(consolidate(results(record(0, 0.8), record(40, 0.6))).rows)
+    assert alike.notes == []
+
+
+def test_a_column_has_one_metric(results):
+    """A study whose headline metric was changed leaves levels of the old one and of the new one."""
+    other = record(60, 81.0)
+    other["score"]["headline"] |= {"metric": "perplexity", "label": "perplexity", "higher_is_better": False}
+    other["score"]["metrics"][0]["metric"] = "perplexity"
+    (table,) = headline_tables(consolidate(results(record(0, 0.8), record(40, 0.6), other)).rows)
+    assert list(table.cells) == [("facts", 0), ("facts", 40)]
+    assert table.notes == ["left out, another headline metric than the first level's: facts p60 (perplexity)"]
