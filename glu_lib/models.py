@@ -84,6 +84,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         check_vocabulary(variant, tokenizer, rows)
         settle_filler(tokenizer, rows)
         check_unchanged(variant, identity)
+        _take_out_limits(model)
     except AccessError:
         raise
     except Exception as error:  # foreign files make transformers raise anything
@@ -229,6 +230,16 @@ def count_parameters(model: Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def _take_out_limits(model: PreTrainedModel) -> None:
+    """Drop the length and time limits of the model's own generation configuration: the task or workload has its own.
+
+    Given there, `max_new_tokens` comes before the limit that lm-eval gives, and `max_time` ends an answer anywhere.
+    """
+    config: Any = model.generation_config
+    for name in ("max_new_tokens", "min_new_tokens", "max_time", "min_length", "stop_strings"):
+        setattr(config, name, None)
+
+
 def embedding_rows(model: PreTrainedModel) -> int:
     """Token ids that the model has an embedding for: 0 up to this number."""
     embedding: Any = model.get_input_embeddings()
@@ -271,6 +282,11 @@ def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
                 f"model {variant.key}: the study declares {name} {declared}, the weights have {found}; "
                 "correct the study or the model's source"
             )
+    if (declared := shape.parameters()) != (found := count_parameters(model)):
+        raise AccessError(
+            f"model {variant.key}: a Llama of the declared shape has {declared:,} parameters, the model has {found:,} "
+            "(biases or norms of another family); leave the shape out of the study"
+        )
 
 
 def release_memory() -> None:

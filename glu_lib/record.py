@@ -60,6 +60,7 @@ def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
             "chance": task.metric.chance,
         },
         "num_fewshot": evaluation.num_fewshot,
+        "generation_settings": evaluation.generation_settings,
         "metrics": [value.recorded() for value in evaluation.metrics],
         "task_versions": evaluation.task_versions,
         "truncated_prompts": evaluation.truncated_prompts,

@@ -151,6 +151,7 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "energy_quality": quality,
         # A resumed case's window holds only what was left of its work: no time of a case.
         "window_s": None if record.get("resumed") else energy.get("window_s"),
+        "is_exclusive": _is_exclusive(record),
         "weights": str(record["done_key"].get("weights", Weights.REAL)),
         "dtype": environment["dtype"],
         "device": environment["gpu"] or environment["cpu"],
@@ -159,12 +160,24 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "started_at": record["timing"]["started_at"],
         "record": path,
         # For notes below tables; no columns of the tidy table.
-        "measured_as": _shared_fields(record),  # likewise
+        "measured_as": _shared_fields(record),
+        "generation_settings": (record.get("score") or {}).get("generation_settings"),
         "turns": turns(record),
         "energy_reason": one_line(str(reason))[:_LONGEST_REASON] if reason else None,
     }
     for values in _values(record):
         yield {**dict.fromkeys(COLUMNS), **shared, **values}
+
+
+def _is_exclusive(record: dict[str, Any]) -> bool | None:
+    """Whether nobody else was at work beside any window of a record; None where that was not looked at."""
+    conditions = [
+        record.get("conditions"),
+        record.get("idle"),
+        *(r.get("conditions") for r in record.get("repeats") or ()),
+    ]
+    said = [found["exclusive"] for found in conditions if found]
+    return all(said) if said else None
 
 
 def _digest(environment: dict[str, Any]) -> str:

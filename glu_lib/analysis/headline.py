@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +73,13 @@ class HeadlineTable:
         notes = [f"{text}: {', '.join(found)}"] if found else []
         if unlike := list(self._unlike_baselines()):
             notes.append(f"measured otherwise than p0, so that no change is given: {', '.join(unlike)}")
+        if shared := [
+            f"{task} p{percent}" for (task, percent), row in self.cells.items() if self._is_beside_others(row)
+        ]:
+            notes.append(f"joules and times beside others at work (--allow-shared): {', '.join(shared)}")
+        own = {key: row.get("generation_settings") for key, row in self.cells.items()}
+        if decoded := [f"{task} p{percent} ({_listed(found)})" for (task, percent), found in own.items() if found]:
+            notes.append(f"answers decoded with settings of the model's own: {', '.join(decoded)}")
         if self.left_out:
             notes.append(f"left out, another headline metric than the first level's: {', '.join(self.left_out)}")
         apart = [task for task in self.tasks if self.figure and not self._took_turns(task)]
@@ -80,6 +87,10 @@ class HeadlineTable:
             text = "levels that did not take turns in one run, so that what drifts may look like an effect of pruning"
             notes.append(f"{text}: {', '.join(apart)}")
         return notes
+
+    def _is_beside_others(self, row: Mapping[str, Any]) -> bool:
+        """Whether a cell's energy or time was taken while others were at work; scores do not depend on it."""
+        return row.get("is_exclusive") is False and (bool(self.figure) or row.get("energy_j") is not None)
 
     def _unlike_baselines(self) -> Iterator[str]:
         """Cells that share not all with p0's, and what they do not share: `facts p40 (dtype)`."""
@@ -93,6 +104,10 @@ class HeadlineTable:
         """Whether a workload's levels were measured in turn with each other; one level alone has no others."""
         turns = [row.get("turns") for (name, _), row in self.cells.items() if name == task]
         return len(turns) == 1 or (None not in turns and len(set(turns)) == 1)
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:

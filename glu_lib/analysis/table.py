@@ -56,6 +56,7 @@ COLUMNS = (
     "energy_j",
     "energy_quality",
     "window_s",
+    "is_exclusive",
     "weights",
     "dtype",
     "device",
@@ -82,7 +83,7 @@ TEXTS = frozenset(
     }
     | {"weights", "dtype", "device", "run", "git_commit", "started_at", "record"}
 )
-FLAGS = frozenset({"is_headline", "higher_is_better", "is_collapsed", "is_at_chance"})
+FLAGS = frozenset({"is_headline", "higher_is_better", "is_collapsed", "is_at_chance", "is_exclusive"})
 COUNTS = frozenset(
     {"percent", "divisor", "width", "parameters", "n", "limit", "pairs"}
     | {"truncated_prompts", "cut_generations", "num_fewshot"}

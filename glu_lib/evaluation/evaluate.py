@@ -103,6 +103,7 @@ def evaluate_task(
         count=len({(sample["task"], sample["doc_id"]) for sample in samples}),
         expected=sum(counts["effective"] for counts in results["n-samples"].values()),
         num_fewshot=_used_few_shot(loaded),
+        generation_settings=_generation_settings(lm, loaded),
         task_versions={name: str(version) for name, version in results["versions"].items()},
         truncated_prompts=lm.truncated_prompts,
         cut_generations=lm.cut_generations,
@@ -156,6 +157,14 @@ def _evaluate_smaller_if_needed(
             return results
         lm.batch_size_per_gpu = lm.batch_size // 2
         release_memory()
+
+
+def _generation_settings(lm: KeepingHFLM, loaded: Any) -> dict[str, Any]:
+    """What the model's own generation configuration changed of greedy answers; {} where nothing was generated."""
+    from glu_lib.scoring.generation import own_settings
+
+    generates = any(task.get_config("output_type") == "generate_until" for task in loaded["tasks"].values())
+    return {name: str(value) for name, value in own_settings(lm.model.generation_config).items()} if generates else {}
 
 
 def _used_few_shot(loaded: Any) -> int:

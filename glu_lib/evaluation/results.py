@@ -41,7 +41,8 @@ class Evaluation:
     """All that one task gave: the headline value, every value, every sample.
 
     `count` is the number of samples scored, `expected` the number asked for. `num_fewshot` is the number of examples
-    that lm-eval's tasks used. `truncated_prompts` and
+    that lm-eval's tasks used, `generation_settings` what the model's own generation configuration changed of greedy
+    answers. `truncated_prompts` and
     `cut_generations` are requests that did not fit, `batch_size` is what fitted into memory. `results`
     and `raw_samples` are lm-eval's own, for its own files (`json_value`).
     """
@@ -52,6 +53,7 @@ class Evaluation:
     count: int
     expected: int
     num_fewshot: int
+    generation_settings: dict[str, Any]
     task_versions: dict[str, str]
     truncated_prompts: int
     cut_generations: int

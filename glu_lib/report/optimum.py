@@ -7,6 +7,7 @@ energy and efficiency, every one with its unit). Energy is converted back to its
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ _BYTES_PER_MB = 1e6
 
 
 def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[list[Path], list[str]]:
-    """Write `<folder>/<case>/benchmark.json` for each energy record.
+    """Write `<folder>/<case>/benchmark.json` for each energy record (`<case>-limit<N>` for a limited one).
 
     Returns:
         The paths, and one line for each record that cannot be exported.
@@ -39,7 +40,7 @@ def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[
         if record.get("kind") != "energy":
             continue
         try:
-            path = folder / _name(record["case"]["id"]) / "benchmark.json"
+            path = folder / _name(record) / "benchmark.json"
             text = json.dumps(benchmark(record), indent=1, allow_nan=False).encode() + b"\n"
         except MALFORMED as error:
             problems.append(f"energy record {_shown(record)} is not complete ({type(error).__name__}: {error})")
@@ -52,15 +53,16 @@ def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[
     return paths, problems
 
 
-def _name(case: Any) -> str:
-    """A case id as the name of a folder.
+def _name(record: Mapping[str, Any]) -> str:
+    """A record's case, and its limit of prompts, as the name of a folder.
 
     Raises:
         ValueError: if it is none; records come from elsewhere too, and no path may leave the folder.
     """
+    case, limit = record["case"]["id"], record["done_key"].get("limit")
     if not isinstance(case, str) or not _CASE.fullmatch(case):
         raise ValueError(f"{case!r} is no case id")
-    return case
+    return case if limit is None else f"{case}-limit{int(limit)}"
 
 
 def _shown(record: Mapping[str, Any]) -> str:
@@ -69,10 +71,13 @@ def _shown(record: Mapping[str, Any]) -> str:
 
 
 def benchmark(record: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` and `report` of one energy record: `prefill`, `per_token`, and `generate` for whole passes."""
+    """`config` and `report` of one energy record: `prefill`, `per_token`, `generate` for all tokens of one batch."""
     repeats = record["repeats"]
     case, key = record["case"], record["done_key"]
-    passes_s = [repeat["energy"]["window_s"] / repeat["passes"] for repeat in repeats]
+    batches_s = [
+        repeat["energy"]["window_s"] / (repeat["passes"] * math.ceil(repeat["rows"] / key["batch size"]))
+        for repeat in repeats
+    ]
     return {
         "config": {
             "name": case["id"],
@@ -80,6 +85,7 @@ def benchmark(record: Mapping[str, Any]) -> dict[str, Any]:
             "scenario": {
                 "name": "inference",
                 "input_shapes": {"batch_size": key["batch size"]},
+                "prompts_limit": key.get("limit"),
                 "generate_kwargs": {"max_new_tokens": key["new tokens"], "min_new_tokens": key["new tokens"]},
             },
             "environment": dict(record["environment"]),
@@ -90,7 +96,7 @@ def benchmark(record: Mapping[str, Any]) -> dict[str, Any]:
             "per_token": {"latency": _latency([repeat["time_per_output_token_ms"] for repeat in repeats])},
             "generate": {
                 "memory": _memory(record["generation_memory"]),
-                "latency": _latency([seconds * _MS_PER_S for seconds in passes_s]),
+                "latency": _latency([seconds * _MS_PER_S for seconds in batches_s]),
                 "throughput": {"unit": "tokens/s", "value": record["profile"]["tokens_per_s"]["mean"]},
                 "energy": _energy([repeat["energy"] for repeat in repeats]),
                 "efficiency": _efficiency(repeats),

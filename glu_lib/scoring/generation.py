@@ -42,9 +42,13 @@ _REQUEST_OPTIONS = {"until", "max_gen_toks", "do_sample", "temperature", "max_ne
 
 def is_plain_greedy(options: Mapping[str, Any], config: Any) -> bool:
     """Whether a request's options, and the model's own generation configuration, mean plain greedy decoding."""
+    return not own_settings(config) and set(options) <= _REQUEST_OPTIONS and not is_sampled(options)
+
+
+def own_settings(config: Any) -> dict[str, Any]:
+    """What a model's generation configuration changes of plain greedy decoding, as a repetition penalty does."""
     said = {name: value for name, value in config.to_diff_dict().items() if name not in _HARMLESS}
-    plain = all(value is None or value in _NEUTRAL.get(name, ()) for name, value in said.items())
-    return plain and set(options) <= _REQUEST_OPTIONS and not is_sampled(options)
+    return {name: value for name, value in said.items() if value is not None and value not in _NEUTRAL.get(name, ())}
 
 
 @dataclass(frozen=True, slots=True)

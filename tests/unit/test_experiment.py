@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.analysis import consolidate
+from glu_lib.analysis import consolidate, headline_tables
 from glu_lib.cases import Case, Pruning
 from glu_lib.embedded import MODEL_DIR
 from glu_lib.energy import implausible
@@ -228,6 +228,39 @@ def test_a_record_with_another_headline_metric_is_stale(settings):
         case = dataclasses.replace(FACTS, subject=dataclasses.replace(FACTS.subject, metric=metric))
         assert experiment.state(case).reason == reason
     assert experiment.is_done(FACTS)
+
+
+def with_own_generation(variant, **settings):
+    path = Path(variant.source) / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return Case(variant, Pruning(0), STUDY.tasks["sums"])
+
+
+@pytest.mark.parametrize("limits", [{"max_new_tokens": 2}, {"max_time": 0.001}, {"min_new_tokens": 8}])
+def test_a_models_own_limits_of_answers_change_no_score(settings, chatty, limits):
+    """lm-eval gives a limit of its own, behind which these come first."""
+    case = with_own_generation(chatty, **limits)
+    record = run(Experiment(settings), case)
+    assert record["score"]["headline"]["value"] == 1.0
+    assert record["score"]["generation_settings"] == {}
+
+
+def test_what_a_models_own_generation_settings_change_is_said_below_the_table(settings, chatty):
+    case = with_own_generation(chatty, repetition_penalty=1.3)
+    record = run(Experiment(settings), case)
+    assert record["score"]["generation_settings"] == {"repetition_penalty": "1.3"}
+    (table,) = headline_tables(consolidate(settings.results_dir).rows)
+    assert "answers decoded with settings of the model's own: sums p0 (repetition_penalty 1.3)" in table.notes
+
+
+def test_joules_beside_others_at_work_are_marked_below_the_table(settings):
+    experiment = Experiment(settings)
+    record = run(experiment)
+    record["conditions"]["exclusive"] = False
+    record["energy"]["total_j"] = 12.0
+    experiment.store.write(FACTS, settings.limit, record, [{"doc_id": 0}])
+    (table,) = headline_tables(consolidate(settings.results_dir).rows)
+    assert "joules and times beside others at work (--allow-shared): facts p40" in table.notes
 
 
 def test_weights_that_change_while_a_run_goes_are_refused(settings, chatty):

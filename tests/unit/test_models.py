@@ -3,11 +3,12 @@ import shutil
 
 import pytest
 
+from glu_lib.architecture import Architecture
 from glu_lib.embedded import MODEL_DIR
 from glu_lib.environment import detect_environment
 from glu_lib.errors import AccessError
 from glu_lib.identity import resolve_identity
-from glu_lib.models import check_memory, inspect_model, load_model
+from glu_lib.models import check_architecture, check_memory, inspect_model, load_model
 from glu_lib.settings import DType, Settings
 from glu_lib.study import STUDY, Kind, ModelVariant
 
@@ -94,3 +95,27 @@ def test_a_damaged_folder_is_one_line(saved_nano, look, damage):
     with pytest.raises(AccessError, match=r"model mine \(.*\) cannot be loaded: ") as caught:
         look(variant, resolve_identity(variant))
     assert "\n" not in str(caught.value)
+
+
+def test_a_shape_that_cannot_say_what_the_model_has_is_refused():
+    """Biases are no part of a declared shape: its counts and ratios of parameters would be those of another model."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 40, "vocab_size": 32, "head_dim": 8}
+    shape = Architecture(
+        **sizes,
+        num_layers=2,
+        num_heads=2,
+        num_kv_heads=1,
+        tied_embeddings=False,
+        max_positions=64,
+        rope_theta=10000.0,
+    )
+    variant = ModelVariant("mine", "some/model", Kind.BASE, (0,), architecture=shape)
+    heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    check_architecture(variant, LlamaForCausalLM(LlamaConfig(**sizes, **heads)))
+    biased = LlamaForCausalLM(LlamaConfig(**sizes, **heads, attention_bias=True))
+    with pytest.raises(
+        AccessError, match="of the declared shape has 6,4.. parameters, the model has 6,.*; leave the shape"
+    ):
+        check_architecture(variant, biased)

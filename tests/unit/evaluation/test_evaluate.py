@@ -133,7 +133,7 @@ def _evaluation():
     from glu_lib.evaluation import Evaluation
 
     value = MetricValue("t", "acc", "none", 1.0, None, 1)
-    return Evaluation(value, (value,), (), 1, 1, 0, {"t": "1"}, 0, 0, 8, {}, {})
+    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 8, {}, {})
 
 
 EVALUATION = _evaluation()
