@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.scoring.added_tokens import without_end
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 class CountingHFLM(CheckedHFLM):
     """Scores exactly as `HFLM`; `truncated_prompts` and `cut_generations` count requests since the last reset.
 
+    `unknown_requests` counts log-likelihood requests with a token for what the tokenizer does not know (UNK).
+
     Where `HFLM` would score other tokens than the answer's it does not: tokens that the tokenizer adds behind a text
     are left off, and a pair that it cannot split is refused.
 
@@ -25,6 +28,7 @@ class CountingHFLM(CheckedHFLM):
     tokenizer: Any
     truncated_prompts: int = 0
     cut_generations: int = 0
+    unknown_requests: int = 0
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """As `HFLM`."""
@@ -35,7 +39,7 @@ class CountingHFLM(CheckedHFLM):
 
     def reset_counts(self) -> None:
         """Start counting anew, for the next task."""
-        self.truncated_prompts = self.cut_generations = 0
+        self.truncated_prompts = self.cut_generations = self.unknown_requests = 0
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Tokens of both parts.
@@ -50,12 +54,20 @@ class CountingHFLM(CheckedHFLM):
         """Check requests (strings, context tokens, continuation tokens), count those of more than max_length + 1."""
         for _, context, continuation in requests:
             check_sizes(context, continuation, self.max_length)
-        self._count_truncated(requests)
+        self._count_requests([(context, continuation) for _, context, continuation in requests])
         return super()._loglikelihood_tokens(requests, *args, **options)
 
-    def _count_truncated(self, requests: list[Any]) -> None:
-        room = self.max_length + 1
-        self.truncated_prompts += sum(len(context) + len(continuation) > room for _, context, continuation in requests)
+    def _count_requests(self, requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> None:
+        """Count requests (context tokens, continuation tokens) that are too long, or hold what is not known."""
+        room, unknown = self.max_length + 1, self._unknown_token()
+        for context, continuation in requests:
+            self.truncated_prompts += len(context) + len(continuation) > room
+            self.unknown_requests += unknown in continuation or unknown in context
+
+    def _unknown_token(self) -> int | None:
+        """The id of UNK; None where there is none, or it is the token that begins or ends texts as well."""
+        unknown: int | None = self.tokenizer.unk_token_id
+        return None if unknown in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id) else unknown
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Answers as `HFLM` gives them."""

@@ -65,6 +65,8 @@ def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
         "task_versions": evaluation.task_versions,
         "truncated_prompts": evaluation.truncated_prompts,
         "cut_generations": evaluation.cut_generations,
+        "unknown_requests": evaluation.unknown_requests,
+        "tied_items": evaluation.tied_items,
     }
 
 

@@ -62,7 +62,7 @@ def beside(rows: Iterable[Row]) -> list[Beside]:
 
 
 def unlike(rows: Iterable[Row]) -> list[str]:
-    """One line per model and task that was published, but prompted otherwise, and per level that has collapsed."""
+    """One line per model and task that was published, but of another model or prompted otherwise, or has collapsed."""
     lines = (
         f"{row['model']}: {row['subject']} is not compared: {how}"
         for row, other in _counterparts(rows)
@@ -81,6 +81,9 @@ def _counterparts(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
 
 def _cannot_stand_beside(row: Row, other: Row) -> str:
     """Why two scores have no difference that could be told; empty if they have one."""
+    sizes = [round(found["width"] / found["expansion_ratio"]) for found in (row, other)]
+    if sizes[0] != sizes[1]:
+        return f"it is another model, of hidden size {sizes[0]}, the published one has {sizes[1]}"
     if (how := _prompted_otherwise(row, other)) or not row.get("is_collapsed"):
         return how
     value = f"the published {row['metric']} is {other['value']:.4g}"
@@ -219,6 +222,9 @@ def _published_error(row: Row, other: Row) -> tuple[float | None, str]:
 def _notes(row: Row, other: Row, assumed: str) -> Iterator[str]:
     if assumed:
         yield assumed
+    source = (row.get("measured_as") or {}).get("model")
+    if source not in (None, STUDY.models[row["model"]].source):
+        yield f"own weights from {source}"
     if row["limit"] is not None:
         yield f"own score of only {row['limit']} samples per task"
     if row["truncated_prompts"]:

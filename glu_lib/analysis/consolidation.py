@@ -23,6 +23,7 @@ from glu_lib.store import Store, read_record
 
 _LONGEST_REASON = 200  # characters
 _HEADER = ("case", "done_key", "environment", "timing")
+_COUNTED = ("truncated_prompts", "cut_generations", "unknown_requests", "tied_items")
 # Done-key fields in which a level may differ from its baseline; all others must be equal.
 _PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration"})
 
@@ -198,7 +199,7 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
             meaning = {name: headline[name] for name in ("higher_is_better", "chance")} if is_headline else {}
             named = {name: value[name] for name in ("task", "metric", "filter")}
             named |= read_recorded(value, higher_is_better=meaning.get("higher_is_better"))
-            cut = {name: score.get(name) for name in ("truncated_prompts", "cut_generations")}
+            cut = {name: score.get(name) for name in _COUNTED}
             yield {**named, **cut, **prompted, "n": value["count"], "is_headline": is_headline, **meaning}
     for name, summary in (record.get("profile") or {}).items():
         better = {"higher_is_better": name == "tokens_per_s"}

@@ -24,6 +24,12 @@ WORKLOAD_FIGURES = {
 }
 
 
+# What is counted of a case, and what it means for its score.
+_COUNTED = {
+    "truncated_prompts": "prompts longer than the model's context, scored without their beginning",
+    "unknown_requests": "texts with words that the tokenizer does not know (UNK), which a model may well predict",
+    "tied_items": "items whose best options are equally likely, of which the first counts",
+}
 _ABSENT = object()  # unlike every value of a done key
 
 
@@ -67,10 +73,11 @@ class HeadlineTable:
     @property
     def notes(self) -> list[str]:
         """What a reader must know of some cells: prompts that lost their beginning, levels that did not take turns."""
-        counts = {key: row.get("truncated_prompts") for key, row in self.cells.items()}
-        found = [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]
-        text = "prompts longer than the model's context, scored without their beginning"
-        notes = [f"{text}: {', '.join(found)}"] if found else []
+        notes = []
+        for column, text in _COUNTED.items():
+            counts = {key: row.get(column) for key, row in self.cells.items()}
+            if found := [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]:
+                notes.append(f"{text}: {', '.join(found)}")
         if unlike := list(self._unlike_baselines()):
             notes.append(f"measured otherwise than p0, so that no change is given: {', '.join(unlike)}")
         if shared := [

@@ -43,6 +43,8 @@ COLUMNS = (
     "limit",
     "truncated_prompts",
     "cut_generations",
+    "unknown_requests",
+    "tied_items",
     "baseline",
     "delta",
     "delta_low",
@@ -86,7 +88,7 @@ TEXTS = frozenset(
 FLAGS = frozenset({"is_headline", "higher_is_better", "is_collapsed", "is_at_chance", "is_exclusive"})
 COUNTS = frozenset(
     {"percent", "divisor", "width", "parameters", "n", "limit", "pairs"}
-    | {"truncated_prompts", "cut_generations", "num_fewshot"}
+    | {"truncated_prompts", "cut_generations", "unknown_requests", "tied_items", "num_fewshot"}
 )
 
 # Columns of numbers: finite ones, or None.

@@ -9,7 +9,7 @@ import numpy as np
 
 from glu_lib.errors import MeasurementError, NotFiniteError, RecordError
 from glu_lib.evaluation.results import Evaluation, compact, headline, json_value, metric_values
-from glu_lib.evaluation.sample_checks import check_samples
+from glu_lib.evaluation.sample_checks import check_samples, count_ties
 from glu_lib.evaluation.shortcuts import lm_eval_shortcuts
 from glu_lib.evaluation.task_library import TaskLibrary
 from glu_lib.settings import Scorer
@@ -107,6 +107,8 @@ def evaluate_task(
         task_versions={name: str(version) for name, version in results["versions"].items()},
         truncated_prompts=lm.truncated_prompts,
         cut_generations=lm.cut_generations,
+        unknown_requests=lm.unknown_requests,
+        tied_items=count_ties(raw_samples),
         batch_size=lm.batch_size,
         results=json_value(results),
         raw_samples=json_value(raw_samples),

@@ -57,6 +57,8 @@ class Evaluation:
     task_versions: dict[str, str]
     truncated_prompts: int
     cut_generations: int
+    unknown_requests: int
+    tied_items: int
     batch_size: int
     results: dict[str, Any] = field(repr=False, compare=False)
     raw_samples: dict[str, list[dict[str, Any]]] = field(repr=False, compare=False)

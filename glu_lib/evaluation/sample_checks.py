@@ -36,6 +36,26 @@ def check_samples(samples: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
             raise NotFiniteError(f"{name} of {broken} of {len(every)} samples is NaN; {_REMEDY}")
 
 
+def count_ties(samples: Mapping[str, Iterable[Mapping[str, Any]]]) -> int:
+    """Items whose best options have the same log-probability: lm-eval takes the first of them for the answer."""
+    tied = {
+        (name, sample["doc_id"])
+        for name, found in samples.items()
+        for sample in found
+        if _is_tied(sample["filtered_resps"])
+    }
+    return len(tied)
+
+
+def _is_tied(answers: Any) -> bool:
+    if not isinstance(answers, list | tuple) or len(answers) < 2:
+        return False
+    if not all(isinstance(answer, list | tuple) and len(answer) == 2 for answer in answers):
+        return False
+    scores = sorted(answer[0] for answer in answers)
+    return bool(scores[-1] == scores[-2])
+
+
 def _has_no_choice(answers: Any) -> bool:
     """Whether a sample's answers are the scores (log-probability, is greedy) of several options, all of them -inf."""
     if not isinstance(answers, list | tuple) or len(answers) < 2:

@@ -34,7 +34,7 @@ class KeepingHFLM(MeasuredHFLM):
             return scores
         keys = [request_key(context, continuation) for _, context, continuation in requests]
         known = [as_score(answers.get(key)) is not None for key in keys]
-        self._count_truncated([request for request, is_known in zip(requests, known, strict=True) if is_known])
+        self._count_requests([tokens for (_, *tokens), is_known in zip(requests, known, strict=True) if is_known])
         asked = [
             (key, *tokens) for key, (_, *tokens), is_known in zip(keys, requests, known, strict=True) if not is_known
         ]

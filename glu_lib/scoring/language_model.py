@@ -152,7 +152,7 @@ class SharedPrefixLM(KeepingHFLM):
         for request in encoded:
             check_sizes(request.context, request.continuation, self.max_length)
             self._text_check.check_ids(request.context[:1])  # the prefix token, for one
-        self.truncated_prompts += sum(request.size > self.max_length + 1 for request in encoded)
+        self._count_requests((request.context, request.continuation) for request in encoded)
         plan = LikelihoodPlan(encoded, self.max_length)
         self.distinct_tokens += plan.distinct_tokens()
         scores: list[Score] = [(0.0, True)] * len(encoded)

@@ -14,7 +14,7 @@ from glu_lib.energy import implausible
 from glu_lib.errors import AccessError, MeasurementError, SettingsError, VerificationError
 from glu_lib.experiment import Experiment
 from glu_lib.record import case_fields
-from glu_lib.settings import Weights
+from glu_lib.settings import Scorer, Weights
 from glu_lib.store import Status, read_record
 from glu_lib.study import STUDY, Kind, ModelVariant, PromptFormat
 from glu_lib.validation import record_claims
@@ -342,3 +342,20 @@ def test_the_energies_of_records_are_validated(settings):
     assert [line for claim in record_claims(workload) for line in implausible(claim)] == []
     workload["repeats"][0]["new_tokens"] += 8
     assert len([line for claim in record_claims(workload) for line in implausible(claim)]) == 1
+
+
+@pytest.mark.parametrize("scorer", list(Scorer))
+def test_texts_with_words_that_the_tokenizer_does_not_know_are_counted(settings, chatty, scorer):
+    """What it does not know becomes one token, which a model may predict well: a perplexity of it is no text's."""
+    experiment = Experiment(dataclasses.replace(settings, scorer=scorer))
+    case = Case(chatty, Pruning(0), STUDY.tasks["narrative"])
+    assert run(experiment, case)["score"]["unknown_requests"] == 0
+    path = Path(chatty.source) / "tokenizer.json"
+    content = json.loads(path.read_text())
+    vocabulary = content["model"]["vocab"]
+    vocabulary["nowhere"] = vocabulary.pop("the")
+    path.write_text(json.dumps(content))
+    record = run(Experiment(dataclasses.replace(settings, scorer=scorer)), case)
+    assert record["score"]["unknown_requests"] == settings.limit
+    (table,) = headline_tables(consolidate(settings.results_dir).rows)
+    assert any("(UNK), which a model may well predict: narrative p0 4" in note for note in table.notes)

@@ -161,3 +161,19 @@ def test_a_level_that_has_collapsed_is_named_and_not_compared(published):
 def test_the_published_prompts_were_plain(published):
     assert {row["prompt_format"] for row in published} == {"plain"}
     assert {row["num_fewshot"] for row in published if row["subject"] in ("mmlu", "gsm8k")} == {5}
+
+
+def test_another_model_under_a_published_key_is_not_compared(published):
+    """Llama-3.2-3B has the same widths as 1B, and other hidden sizes."""
+    other = own(published, percent=0) | {"expansion_ratio": 8192 / 3072}
+    assert beside([other]) == []
+    assert unlike([other]) == [
+        "llama1b: boolq is not compared: it is another model, of hidden size 3072, the published one has 2048"
+    ]
+
+
+def test_weights_from_elsewhere_are_compared_and_named(published):
+    (found,) = beside([own(published) | {"measured_as": {"model": "/data/my-llama"}}])
+    assert found.note.endswith("own weights from /data/my-llama")
+    (same,) = beside([own(published) | {"measured_as": {"model": "meta-llama/Llama-3.2-1B"}}])
+    assert "weights from" not in same.note

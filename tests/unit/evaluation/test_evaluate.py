@@ -5,6 +5,7 @@ import pytest
 from glu_lib.environment import Environment, detect_environment
 from glu_lib.errors import AccessError, MeasurementError
 from glu_lib.evaluation import MetricValue, TaskLibrary, evaluate_task, task_data_digest, wrap_model
+from glu_lib.evaluation.sample_checks import count_ties
 from glu_lib.identity import resolve_identity
 from glu_lib.models import load_model
 from glu_lib.record import check_evaluation, task_fields
@@ -133,7 +134,16 @@ def _evaluation():
     from glu_lib.evaluation import Evaluation
 
     value = MetricValue("t", "acc", "none", 1.0, None, 1)
-    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 8, {}, {})
+    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, {}, {})
 
 
 EVALUATION = _evaluation()
+
+
+def test_items_whose_best_options_tie_are_counted():
+    def sample(number, *logprobs):
+        return {"doc_id": number, "filtered_resps": [(logprob, False) for logprob in logprobs]}
+
+    found = {"a": [sample(0, -1.0, -1.0, -2.0), sample(1, -1.0, -2.0, -2.0)], "b": [sample(0, -3.0, -3.0)]}
+    assert count_ties(found) == 2
+    assert count_ties({"generated": [{"doc_id": 0, "filtered_resps": ["x", "x"]}], "last": [sample(0, -1.0)]}) == 0
