@@ -62,8 +62,9 @@ def check_exclusive(device: torch.device, *, allow_shared: bool) -> bool:
 class Observed:
     """Who else was at work during some blocks of work on `device`, and the GPU's state before and after them.
 
-    On CPU they count as exclusive only below MOST_OTHER_CORES: CodeCarbon's figures are the whole machine's. What a
-    short block sees of others is as coarse as the kernel's clock: less than CLOCK_STEP_S is nobody's.
+    They count as exclusive only below MOST_OTHER_CORES, on a GPU too: CodeCarbon's figures of processor and memory are
+    the whole machine's. What a short block sees of others is as coarse as the kernel's clock: less than CLOCK_STEP_S is
+    nobody's.
     """
 
     device: torch.device
@@ -91,7 +92,7 @@ class Observed:
     def shared_with(self) -> list[str]:
         """Everybody else who was at work, in words; empty if nobody was."""
         is_busy = self.others_s >= max(MOST_OTHER_CORES * self.wall_s, CLOCK_STEP_S)
-        if self.device.type != "cpu" or not is_busy:
+        if not is_busy:
             return sorted(self.others)
         return [*sorted(self.others), f"other processes that kept more than {MOST_OTHER_CORES} cores busy"]
 
