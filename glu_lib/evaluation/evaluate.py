@@ -35,6 +35,8 @@ def wrap_model(
 ) -> KeepingHFLM:
     """The lm-eval model around a model in memory, on the model's own device; both kinds count what does not fit.
 
+    Where rotary embeddings change beyond an original context, that is the context: longer prompts lose their beginning.
+
     Args:
         model: the model.
         tokenizer: its tokenizer.
@@ -42,13 +44,17 @@ def wrap_model(
         scorer: `fast` shares prefixes; `hf` is lm-eval's `HFLM`.
         encodings: token ids that `fast` keeps from level to level; of this tokenizer only.
     """
+    from glu_lib.scoring.context import fixed_context
+
+    # Without a length lm-eval takes the one of the model's configuration.
+    options: dict[str, Any] = {"batch_size": batch_size, "max_length": fixed_context(model.config)}
     if scorer is Scorer.FAST:
         from glu_lib.scoring.language_model import SharedPrefixLM
 
-        return SharedPrefixLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, encodings=encodings)
+        return SharedPrefixLM(pretrained=model, tokenizer=tokenizer, encodings=encodings, **options)
     from glu_lib.scoring.kept_hflm import KeepingHFLM
 
-    return KeepingHFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+    return KeepingHFLM(pretrained=model, tokenizer=tokenizer, **options)
 
 
 def evaluate_task(

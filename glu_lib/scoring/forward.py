@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,9 +17,6 @@ _TOLERANCE = 1e-4  # of the self-check, relative to the largest logit; a wrong m
 _CHECKED_TOKENS = 64  # local attention of a longer reach shows by the configuration
 # What a configuration calls the reach of local attention, and what is done to logits behind the output layer.
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size", "local_attention", "attention_window_size")
-# Rotary embeddings whose frequencies depend on how long the longest row of a batch is (transformers 5.23,
-# `dynamic_rope_update`): a token's keys then depend on what is computed beside it.
-_BATCH_DEPENDENT_ROPE = ("dynamic", "longrope")
 _LOGIT_CHANGES = {"final_logit_softcapping": (None,), "logit_scale": (None, 1, 1.0), "logits_scaling": (None, 1, 1.0)}
 # A row of T tokens costs attention 4·T·h multiplications per token and layer, the layer's weights some 32·h² (at an
 # expansion ratio of 4): rows of 2·h tokens keep attention under a quarter. Beyond 512 longer rows save nothing more.
@@ -119,8 +116,7 @@ class SharedForward:
         is_changed = any(getattr(config, name, None) not in plain for name, plain in _LOGIT_CHANGES.items())
         # Kernels of other kinds take no mask of our own, or read it differently.
         is_masked = getattr(self.model.config, "_attn_implementation", None) in ("sdpa", "eager")
-        rope_types = set(_rope_types(getattr(config, "rope_parameters", None)))
-        return is_masked and not is_local and not is_changed and rope_types.isdisjoint(_BATCH_DEPENDENT_ROPE)
+        return is_masked and not is_local and not is_changed
 
     def _tree_attention(self, batch: Sequence[Sequence[Tree]], width: int, past: int) -> dict[str, torch.Tensor]:
         """Positions (rows, width), and the mask (rows, 1, width, past + width) that is added to attention scores."""
@@ -142,15 +138,6 @@ class SharedForward:
     def _backbone(self) -> Any:
         """The decoder without its output layer."""
         return self.model.base_model
-
-
-def _rope_types(parameters: Any) -> Iterator[str]:
-    """The kinds of rotary embeddings that a configuration names; some families have one for each kind of layer."""
-    if isinstance(parameters, Mapping):
-        if "rope_type" in parameters:
-            yield str(parameters["rope_type"])
-        for value in parameters.values():
-            yield from _rope_types(value)
 
 
 def expanded(cache: Any, count: int) -> Any:

@@ -455,7 +455,7 @@ def test_a_folder_where_no_lease_can_be_written_is_said_once(suite):
     (suite.path / "results/individual_files").write_text("a file in the folder's place")
     code, output, _ = run(suite, "-k", "nano and p0 and facts")
     assert code == pytest.ExitCode.USAGE_ERROR
-    assert "cannot be written (File exists); free space or rights, or choose another folder" in output
+    assert "cannot be written (Not a directory); free space or rights, or choose another folder" in output
 
 
 def test_a_cache_that_cannot_be_written_costs_only_lf(suite):

@@ -53,7 +53,7 @@ def test_a_moved_folder_is_as_done_as_before(folder, states, tmp_path):
 def test_an_architecture_counts_as_done_beside_limited_records(folder, capsys):
     assert main(["list", "--limit", "20", "--results-dir", str(folder)]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["nano", "p40", "14", "1", "0", "13"] in rows
+    assert ["nano", "p40", "8", "1", "0", "7"] in [row[:6] for row in rows]
 
 
 def test_folders_merged_from_elsewhere_hold_what_both_held(folder, states, tmp_path):

@@ -218,13 +218,6 @@ def test_in_bfloat16_scores_are_as_near_to_float32_as_the_plain_forward_passes(m
         {"attention_chunk_size": 32},
         {"final_logit_softcapping": 30.0},
         {"logit_scale": 0.5},
-        {"rope_parameters": {"rope_type": "longrope"}},  # keys depend on the longest row of a batch
-        {
-            "rope_parameters": {
-                "full_attention": {"rope_type": "dynamic"},
-                "sliding_attention": {"rope_type": "default"},
-            }
-        },
     ],
 )
 def test_local_attention_and_changed_logits_are_left_to_hflm(models, monkeypatch, change):
