@@ -90,4 +90,6 @@ def _collapse(root: Path, name: str, log_value: float | None, is_legacy: bool) -
     del record["sha256"], record["samples"]["sha256"]
     for place in (record["score"]["headline"], record["score"]["metrics"][0]):
         place |= {"value": value} if is_legacy else fields
+        if is_legacy:
+            del place["is_collapsed"], place["log_value"]
     path.write_text(json.dumps(record, allow_nan=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from glu_lib.store import Store, read_record
 
 _LONGEST_REASON = 200  # characters
 _HEADER = ("case", "done_key", "environment", "timing")
+_ABSENT = object()  # unlike every value of a done key
 _COUNTED = ("truncated_prompts", "cut_generations", "unknown_requests", "tied_items")
 # Done-key fields in which a level may differ from its baseline; all others must be equal.
 _PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration"})
@@ -234,6 +235,14 @@ def _shared_fields(record: dict[str, Any]) -> dict[str, Any]:
         key["threads"] = record["runtime"]["threads"]
         key["outside"] = record["environment"].get("outside") or {}
     return key
+
+
+def unlike_fields(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
+    """What a row does not share with a baseline although it must: names of done-key fields, or the headline metric."""
+    own, first = (found.get("measured_as") or {} for found in (row, baseline))
+    metrics = [(found["metric"], found.get("filter")) for found in (row, baseline)]
+    names = ["headline metric"] if metrics[0] != metrics[1] else []
+    return names + [name for name in {**first, **own} if own.get(name, _ABSENT) != first.get(name, _ABSENT)]
 
 
 def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:

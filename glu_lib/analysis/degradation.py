@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
 from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, SEED
@@ -170,8 +171,11 @@ def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> 
         for other in unpruned:
             if other["value"] == row["baseline"]:
                 return items[other["record"]]
-    has_collapsed = any(other.get("is_collapsed") for other in unpruned)
-    return f"{row['case']}: {COLLAPSED_BASELINE if has_collapsed else NO_BASELINE}"
+    if any(other.get("is_collapsed") for other in unpruned):
+        return f"{row['case']}: {COLLAPSED_BASELINE}"
+    if differing := [name for other in unpruned for name in unlike_fields(row, other)]:
+        return f"{row['case']}: p0 was measured otherwise ({', '.join(dict.fromkeys(differing))}); run both alike"
+    return f"{row['case']}: {NO_BASELINE}"
 
 
 def _all_levels(items: Sequence[Items | str]) -> Pairs | None:

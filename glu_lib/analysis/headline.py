@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY
@@ -30,7 +31,6 @@ _COUNTED = {
     "unknown_requests": "texts with words that the tokenizer does not know (UNK), which a model may well predict",
     "tied_items": "items whose best options are equally likely, of which the first counts",
 }
-_ABSENT = object()  # unlike every value of a done key
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,7 @@ class HeadlineTable:
     def _unlike_baselines(self) -> Iterator[str]:
         """Cells that share not all with p0's, and what they do not share: `facts p40 (dtype)`."""
         for (task, percent), row in self.cells.items():
-            own, first = (found.get("measured_as") or {} for found in (row, self.cells.get((task, 0)) or row))
-            differing = [name for name in {**first, **own} if own.get(name, _ABSENT) != first.get(name, _ABSENT)]
-            if differing:
+            if differing := unlike_fields(row, self.cells.get((task, 0), row)):
                 yield f"{task} p{percent} ({', '.join(differing)})"
 
     def _took_turns(self, task: str) -> bool:

@@ -1,4 +1,5 @@
 import gzip
+import json
 import shutil
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from glu_lib.analysis.degradation import BASELINE, degradation
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.trends import Kind
 from glu_lib.cases import Case, Pruning
-from glu_lib.store import Store, read_record
+from glu_lib.store import Store, read_record, sealed
 from glu_lib.study import STUDY
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
@@ -146,3 +147,12 @@ def test_a_baseline_of_other_documents_is_refused(part):
     found, trends = changes(part)
     assert "nano-p40-facts: 1 documents differ from those of nano-p0-facts" in found["nano-p40-facts"].reason
     assert trends["facts"].source == "levels"
+
+
+def test_a_baseline_that_was_measured_otherwise_is_told_from_a_missing_one(part):
+    path = part / "individual_files/nano/p0/nano-p0-facts.json"
+    record = read_record(path)
+    record["done_key"]["dtype"] = "bfloat16"
+    path.write_text(json.dumps(sealed(record)))
+    found, _ = changes(part)
+    assert found["nano-p40-facts"].reason == "nano-p40-facts: p0 was measured otherwise (dtype); run both alike"
