@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ _CONTINUATIONS = ("loglikelihood", WHOLE_TEXTS)
 class TaskLibrary:
     """lm-eval's tasks, indexed and loaded once per process and used again at every level."""
 
-    _managers: dict[bool, Any] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict)
 
     def load(self, task: Task, *, seed: int) -> Any:
@@ -133,13 +133,15 @@ class TaskLibrary:
 
     def _manager(self, embedded: bool) -> Any:
         """lm-eval's index: of the package's own tasks in milliseconds, of all its own in seconds."""
-        if embedded not in self._managers:
-            from lm_eval.tasks import TaskManager
+        return _index(TASKS_DIR if embedded else None)
 
-            self._managers[embedded] = (
-                TaskManager(include_path=str(TASKS_DIR), include_defaults=False) if embedded else TaskManager()
-            )
-        return self._managers[embedded]
+
+@lru_cache
+def _index(folder: Path | None) -> Any:
+    """lm-eval's index of the task files in a folder, or of its own; made once per process: that takes seconds."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager() if folder is None else TaskManager(include_path=str(folder), include_defaults=False)
 
 
 def check_prompt_format(task: Task, output_type: str | None) -> None:

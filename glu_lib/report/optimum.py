@@ -22,6 +22,7 @@ from glu_lib.writing import write_atomically
 
 FOLDER = "optimum_benchmark"
 _CASE = re.compile(r"[\w-]{1,200}", re.ASCII)
+_LARGEST_LIMIT = 2**62  # as counts in tables
 _MS_PER_S = 1000.0
 _BYTES_PER_MB = 1e6
 
@@ -62,7 +63,11 @@ def _name(record: Mapping[str, Any]) -> str:
     case, limit = record["case"]["id"], record["done_key"].get("limit")
     if not isinstance(case, str) or not _CASE.fullmatch(case):
         raise ValueError(f"{case!r} is no case id")
-    return case if limit is None else f"{case}-limit{int(limit)}"
+    if limit is None:
+        return case
+    if type(limit) is not int or not 0 < limit < _LARGEST_LIMIT:
+        raise ValueError(f"{str(limit)[:40]!r} is no sample limit")
+    return f"{case}-limit{limit}"
 
 
 def _shown(record: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ import pytest
 from glu_lib.cases import Case, Pruning
 from glu_lib.cli import main
 from glu_lib.experiment import Experiment
-from glu_lib.report.optimum import benchmark
+from glu_lib.report.optimum import benchmark, export_records
 from glu_lib.study import STUDY
 
 NANO = STUDY.models["nano"]
@@ -40,6 +40,14 @@ def test_a_broken_record_is_named_and_left_out(tmp_path, capsys):
     (folder / "x.json").write_text("{")
     assert main(["export", str(tmp_path)]) == 1
     assert "left out: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["../x", 9**99, True, -1, 2.5])
+def test_a_limit_that_is_none_names_no_file(tmp_path, limit):
+    record = {"kind": "energy", "case": {"id": "nano-p0-facts_latency_b1"}, "done_key": {"limit": limit}}
+    paths, (problem,) = export_records([record], tmp_path)
+    assert paths == []
+    assert "is no sample limit" in problem
 
 
 def test_the_latency_of_a_generation_is_that_of_one_batch(settings):
