@@ -53,8 +53,7 @@ def push_model(experiment: Experiment, variant: ModelVariant, pruning: Pruning, 
         VerificationError: if pruning did not do what was asked.
     """
     with experiment.prepared(variant, pruning) as prepared, tempfile.TemporaryDirectory() as folder:
-        prepared.loaded.model.save_pretrained(folder)
-        prepared.loaded.tokenizer.save_pretrained(folder)
+        prepared.loaded.save(folder)
         rows = _scores(experiment, variant, pruning)
         (Path(folder) / "README.md").write_text(model_card(variant, prepared, rows, repo_id), encoding="utf-8")
         return _upload(repo_id, "model", [(Path(folder), ["*"])])

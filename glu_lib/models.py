@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.architecture import Architecture
@@ -26,11 +26,24 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class LoadedModel:
-    """A model in evaluation mode with its tokenizer; `load_s` is seconds from disk to device."""
+    """A model in evaluation mode with its tokenizer; `load_s` is seconds from disk to device.
+
+    `own_limits` are the limits of answers that its generation configuration came with, by name.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     load_s: float
+    own_limits: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: str) -> None:
+        """Write the model, with its own limits of answers, and its tokenizer to a folder."""
+        config: Any = self.model.generation_config
+        for name, value in self.own_limits.items():
+            setattr(config, name, value)
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        _take_out_limits(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         check_vocabulary(variant, tokenizer, rows)
         settle_filler(tokenizer, rows)
         check_unchanged(variant, identity)
-        _take_out_limits(model)
+        own_limits = _take_out_limits(model)
     except AccessError:
         raise
     except Exception as error:  # foreign files make transformers raise anything
@@ -96,7 +109,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         if not is_out_of_memory(error):
             raise
         raise AccessError(_does_not_fit(variant, environment)) from error
-    return LoadedModel(model, tokenizer, time.perf_counter() - start_s)
+    return LoadedModel(model, tokenizer, time.perf_counter() - start_s, own_limits)
 
 
 def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedModel:
@@ -230,14 +243,17 @@ def count_parameters(model: Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _take_out_limits(model: PreTrainedModel) -> None:
-    """Drop the length and time limits of the model's own generation configuration: the task or workload has its own.
+def _take_out_limits(model: PreTrainedModel) -> dict[str, Any]:
+    """Drop, and return, the length and time limits of the model's own generation configuration.
 
-    Given there, `max_new_tokens` comes before the limit that lm-eval gives, and `max_time` ends an answer anywhere.
+    The task or workload has its own. Given in the model's, `max_new_tokens` comes before the limit that lm-eval gives,
+    and `max_time` ends an answer anywhere.
     """
     config: Any = model.generation_config
-    for name in ("max_new_tokens", "min_new_tokens", "max_time", "min_length", "stop_strings"):
+    found = {name: value for name in _LIMITS if (value := getattr(config, name, None)) is not None}
+    for name in found:
         setattr(config, name, None)
+    return found
 
 
 def embedding_rows(model: PreTrainedModel) -> int:
@@ -253,6 +269,7 @@ def end_tokens(model: PreTrainedModel) -> frozenset[int]:
     return frozenset(found if isinstance(found, list) else [] if found is None else [found])
 
 
+_LIMITS = ("max_new_tokens", "min_new_tokens", "max_time", "min_length", "stop_strings")
 # What the parameter count of a declared shape depends on, as transformers' configurations call it.
 _SHAPE_FIELDS = {
     "hidden_size": "hidden_size",
@@ -275,8 +292,8 @@ def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
     shape = variant.architecture
     if shape is None:
         return
-    for name, field in _SHAPE_FIELDS.items():
-        declared, found = getattr(shape, name), getattr(model.config, field, None)
+    for name, theirs in _SHAPE_FIELDS.items():
+        declared, found = getattr(shape, name), getattr(model.config, theirs, None)
         if found is not None and declared != found:  # some configurations leave the size of a head to arithmetic
             raise AccessError(
                 f"model {variant.key}: the study declares {name} {declared}, the weights have {found}; "

@@ -81,7 +81,9 @@ def _counterparts(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
 
 def _cannot_stand_beside(row: Row, other: Row) -> str:
     """Why two scores have no difference that could be told; empty if they have one."""
-    sizes = [round(found["width"] / found["expansion_ratio"]) for found in (row, other)]
+    sizes = [
+        round(found["width"] / found["expansion_ratio"]) if found["expansion_ratio"] else 0 for found in (row, other)
+    ]
     if sizes[0] != sizes[1]:
         return f"it is another model, of hidden size {sizes[0]}, the published one has {sizes[1]}"
     if (how := _prompted_otherwise(row, other)) or not row.get("is_collapsed"):

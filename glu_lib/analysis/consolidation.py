@@ -163,12 +163,18 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "record": path,
         # For notes below tables; no columns of the tidy table.
         "measured_as": _shared_fields(record),
-        "generation_settings": (record.get("score") or {}).get("generation_settings"),
+        "generation_settings": _generation_settings(record),
         "turns": turns(record),
         "energy_reason": one_line(str(reason))[:_LONGEST_REASON] if reason else None,
     }
     for values in _values(record):
         yield {**dict.fromkeys(COLUMNS), **shared, **values}
+
+
+def _generation_settings(record: dict[str, Any]) -> dict[str, str]:
+    """What the model's own generation configuration changed of greedy answers, by name, as text of one line."""
+    found = (record.get("score") or {}).get("generation_settings") or {}
+    return {one_line(name)[:_LONGEST_REASON]: one_line(str(value))[:_LONGEST_REASON] for name, value in found.items()}
 
 
 def _is_exclusive(record: dict[str, Any]) -> bool | None:
@@ -242,7 +248,8 @@ def unlike_fields(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[s
     own, first = (found.get("measured_as") or {} for found in (row, baseline))
     metrics = [(found["metric"], found.get("filter")) for found in (row, baseline)]
     names = ["headline metric"] if metrics[0] != metrics[1] else []
-    return names + [name for name in {**first, **own} if own.get(name, _ABSENT) != first.get(name, _ABSENT)]
+    differing = [name for name in {**first, **own} if own.get(name, _ABSENT) != first.get(name, _ABSENT)]
+    return [*names, *(one_line(name)[:_LONGEST_REASON] for name in differing)]
 
 
 def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:

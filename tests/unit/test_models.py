@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -119,3 +120,15 @@ def test_a_shape_that_cannot_say_what_the_model_has_is_refused():
         AccessError, match="of the declared shape has 6,4.. parameters, the model has 6,.*; leave the shape"
     ):
         check_architecture(variant, biased)
+
+
+def test_a_saved_model_has_its_own_limits_of_answers_again(tmp_path, settings):
+    shutil.copytree(MODEL_DIR, tmp_path / "own")
+    path = tmp_path / "own/generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_new_tokens": 7}))
+    variant = ModelVariant("own", str(tmp_path / "own"), Kind.BASE, (0,))
+    loaded = load_model(variant, resolve_identity(variant), detect_environment(settings))
+    assert loaded.model.generation_config.max_new_tokens is None
+    loaded.save(str(tmp_path / "saved"))
+    assert json.loads((tmp_path / "saved/generation_config.json").read_text())["max_new_tokens"] == 7
+    assert loaded.model.generation_config.max_new_tokens is None

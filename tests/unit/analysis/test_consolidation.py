@@ -354,3 +354,21 @@ def test_a_column_has_one_metric(results):
     (table,) = headline_tables(consolidate(results(record(0, 0.8), record(40, 0.6), other)).rows)
     assert list(table.cells) == [("facts", 0), ("facts", 40)]
     assert table.notes == ["left out, another headline metric than the first level's: facts p60 (perplexity)"]
+
+
+@pytest.mark.parametrize("settings", ["much", 5, ["a"]])
+def test_generation_settings_of_another_shape_are_named(results, settings):
+    broken = record(40, 0.6)
+    broken["score"]["generation_settings"] = settings
+    found = consolidate(results(record(0, 0.8), broken))
+    assert len(found.problems) == 1
+    assert [row["percent"] for row in found.rows] == [0]
+
+
+def test_what_foreign_records_say_stays_in_one_line(results):
+    foreign = record(40, 0.6)
+    foreign["score"]["generation_settings"] = {"a\nb": "c\x1b[31m"}
+    foreign["done_key"]["x\ny"] = 1
+    (table,) = headline_tables(consolidate(results(record(0, 0.8), foreign)).rows)
+    assert all(note.isprintable() for note in table.notes)
+    assert len(table.notes) == 2
