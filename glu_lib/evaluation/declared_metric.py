@@ -27,7 +27,7 @@ def check_metric(task: Task, configs: Iterable[Config]) -> None:
     listed = [metric for config in leaves for metric in config.get("metric_list") or ()]
     _check_name(task, listed, "reports")
     if isinstance(whole.get("task"), list):
-        _check_name(task, _aggregated(whole), "gives the group as a whole")
+        _check_group(task, _aggregated(whole))
     for metric in listed:
         if metric["metric"] == task.metric.name:
             _check_direction(task, metric.get("higher_is_better", _usual_direction(task.metric.name)))
@@ -46,6 +46,14 @@ def _check_name(task: Task, metrics: Iterable[Config], does: str) -> None:
             f"task {task.key}: lm-eval {does} no {task.metric.name}; it has {', '.join(sorted(names))}: "
             "correct the study's metric"
         )
+
+
+def _check_group(task: Task, metrics: list[Config]) -> None:
+    if not metrics:
+        raise StudyError(
+            f"task {task.key}: lm-eval's group {task.lm_eval_name} has no score of its own; name one of its tasks"
+        )
+    _check_name(task, metrics, "gives the group as a whole")
 
 
 def _check_direction(task: Task, higher_is_better: bool | None) -> None:

@@ -96,6 +96,14 @@ def test_the_same_template_of_another_level_builds_nothing(task):
             "task glue: lm-eval's glue is a tag of several tasks, which have no score together",
         ),
         (
+            Task("openllm", Metric("acc")),
+            "task openllm: lm-eval's group openllm has no score of its own; name one of its",
+        ),
+        (
+            Task("leaderboard", Metric("exact_match", "flexible-extract")),
+            "task leaderboard: lm-eval reports exact_match",
+        ),
+        (
             Task("mmlu_pro", Metric("acc")),
             "task mmlu_pro: lm-eval reports no acc; it has exact_match: correct",
         ),
