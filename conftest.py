@@ -1,5 +1,5 @@
-"""Loads the suite's pytest plugin; all hooks and fixtures live in glu_lib/pytest_plugin/."""
+"""Loads the suite's pytest plugin; all hooks and fixtures live in glu_lib/frontends/pytest_plugin/."""
 
-from glu_lib.pytest_plugin import PLUGINS
+from glu_lib.frontends.pytest_plugin import PLUGINS
 
 pytest_plugins = PLUGINS

@@ -14,13 +14,13 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from glu_lib.evaluation import TaskLibrary
-from glu_lib.evaluation.shortcuts import lm_eval_shortcuts
-from glu_lib.scoring.added_tokens import without_end
-from glu_lib.scoring.encoding import Encodings
-from glu_lib.scoring.likelihood import LikelihoodPlan
-from glu_lib.settings import SEED
+from glu_lib.measure.accuracy.shortcuts import lm_eval_shortcuts
+from glu_lib.measure.scoring.added_tokens import without_end
+from glu_lib.measure.scoring.encoding import Encodings
+from glu_lib.measure.scoring.likelihood import LikelihoodPlan
+from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.study import STUDY, Task
+from glu_lib.study.settings import SEED
 
 CONTEXT = 8192  # tokens of the model that is imagined
 

@@ -23,12 +23,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from glu_lib.cases import Pruning
-from glu_lib.evaluation import TaskLibrary
-from glu_lib.experiment import Experiment
-from glu_lib.settings import Settings
+from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY, Kind, ModelVariant, Task
+from glu_lib.study.cases import Pruning
 from glu_lib.study.schema import Metric
+from glu_lib.study.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sidebyside"

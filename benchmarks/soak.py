@@ -20,9 +20,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from glu_lib.embedded import MODEL_DIR
 from glu_lib.errors import RecordError
-from glu_lib.store import Store, read_record
+from glu_lib.nano import MODEL_DIR
+from glu_lib.results.store import Store, read_record
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("facts", "sums", "instructions", "lastword", "narrative")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from glu_lib.embedded import MODEL_DIR
-from glu_lib.evaluation import wrap_model
-from glu_lib.memory import peak_memory
-from glu_lib.scoring.shapes import SHAPES, benchmark_model, needed_tokens
-from glu_lib.settings import Scorer
+from glu_lib.machine.memory import peak_memory
+from glu_lib.measure.accuracy.evaluate import wrap_model
+from glu_lib.measure.scoring.shapes import SHAPES, benchmark_model, needed_tokens
+from glu_lib.nano import MODEL_DIR
+from glu_lib.study.settings import Scorer
 
 pytestmark = [pytest.mark.speed, pytest.mark.scoring]
 

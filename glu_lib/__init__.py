@@ -1,9 +1,9 @@
 """Measure what width pruning does to GLU language models; see README.md."""
 
-from glu_lib.api import consolidate_results, run_carbon_analysis, run_evaluation
-from glu_lib.environment import setup_environment
 from glu_lib.errors import GluError
-from glu_lib.settings import Settings
+from glu_lib.frontends.notebook import consolidate_results, run_carbon_analysis, run_evaluation
+from glu_lib.machine.environment import setup_environment
+from glu_lib.study.settings import Settings
 from glu_lib.study.tables import BENCHMARKS_BASE, BENCHMARKS_CARBON, BENCHMARKS_INSTRUCT, EXPERIMENT_CONFIG
 
 __all__ = [

@@ -2,6 +2,6 @@
 
 import sys
 
-from glu_lib.cli import main
+from glu_lib.frontends.cli import main
 
 sys.exit(main())

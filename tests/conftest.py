@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.evaluation.collapse import LIMIT, as_recorded, exp
-from glu_lib.settings import Settings
+from glu_lib.results.collapse import LIMIT, as_recorded, exp
+from glu_lib.study.settings import Settings
 
 NANO = Path(__file__).parents[1] / "results/measured/nano"
 

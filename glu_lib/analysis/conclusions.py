@@ -9,13 +9,13 @@ from typing import Any
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
-from glu_lib.analysis.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.consolidation import Consolidation, consolidate
 from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
+from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.trends import Family, Row, Trend, families, level_trends
 from glu_lib.errors import one_line
-from glu_lib.store import Store
+from glu_lib.results.store import Store
 from glu_lib.study import Method
 
 

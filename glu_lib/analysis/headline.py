@@ -9,7 +9,7 @@ from typing import Any
 
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.significance import ALPHA, is_significant
-from glu_lib.evaluation.collapse import LIMIT_TEXT
+from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glu_lib.writing import write_atomically
+from glu_lib.results.writing import write_atomically
 
 FILE = ".significance.json"  # may be deleted at any time: it only saves time
 

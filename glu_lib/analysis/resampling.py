@@ -9,7 +9,7 @@ import numpy as np
 
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.errors import RecordError
-from glu_lib.evaluation.collapse import LIMIT
+from glu_lib.results.collapse import LIMIT
 
 RESAMPLES = 10_000
 SEED = 0

@@ -20,7 +20,7 @@ from glu_lib.analysis.resampling import (
     resampled_scores,
     two_sided_p,
 )
-from glu_lib.evaluation.collapse import LIMIT
+from glu_lib.results.collapse import LIMIT
 
 ALPHA = 0.05  # a change with a smaller adjusted p is called one
 

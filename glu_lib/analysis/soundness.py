@@ -10,10 +10,10 @@ from typing import Any
 from glu_lib.analysis.alignment import FIGURES
 from glu_lib.analysis.efficiency import Efficiency, efficiencies
 from glu_lib.analysis.table import COUNTS, FLAGS, NUMBERS, TEXTS
-from glu_lib.cases import CaseKind
-from glu_lib.done_key import SCHEMA_VERSION
 from glu_lib.errors import RecordError, one_line
-from glu_lib.evaluation.collapse import LIMIT
+from glu_lib.results.collapse import LIMIT
+from glu_lib.run.done_key import SCHEMA_VERSION
+from glu_lib.study.cases import CaseKind
 
 # What reading a value of another shape raises; a record's text decides which, so all of it is one case.
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)

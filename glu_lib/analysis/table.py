@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import RecordError
-from glu_lib.writing import write_atomically
+from glu_lib.results.writing import write_atomically
 
 # One tuple drives CSV, JSON and the tables. Energy and window are the case's, the same in each of its rows.
 COLUMNS = (

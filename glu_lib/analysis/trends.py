@@ -12,7 +12,7 @@ import numpy as np
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, SEED, percentile_interval, resampled_scores
 from glu_lib.errors import RecordError
-from glu_lib.evaluation.collapse import LIMIT
+from glu_lib.results.collapse import LIMIT
 
 # How much of its baseline a task may lose per 1.0x of expansion ratio removed and still be called robust.
 MARGIN = 0.05

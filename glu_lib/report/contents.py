@@ -9,12 +9,12 @@ from typing import Any
 from glu_lib.analysis import Conclusions
 from glu_lib.analysis.alignment import AlignedPair
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff
-from glu_lib.analysis.comparison import MODEL_KEYS, Beside
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency
-from glu_lib.analysis.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
+from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside
+from glu_lib.analysis.published.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
 from glu_lib.analysis.trends import Trend
-from glu_lib.cases import build_cases
 from glu_lib.study import Study
+from glu_lib.study.cases import build_cases
 
 Row = dict[str, Any]
 

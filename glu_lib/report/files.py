@@ -11,7 +11,7 @@ from glu_lib.report.contents import ReportData
 from glu_lib.report.figures import Figure, figures_of
 from glu_lib.report.figures.theme import PAPER, theme
 from glu_lib.report.page import render_page
-from glu_lib.writing import write_atomically
+from glu_lib.results.writing import write_atomically
 
 FOLDER = "report"
 _WIDTH = 640  # of a figure that fills its container on the page

@@ -9,20 +9,20 @@ from typing import Any
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.claims import Correlation, TradeOff
-from glu_lib.analysis.comparison import Beside
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.analysis.headline import main_tables
+from glu_lib.analysis.published.comparison import Beside
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.trends import FEWEST_LEVELS, Source, Trend
-from glu_lib.architecture import format_ratio
-from glu_lib.cases import STAR_RATIO
-from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.change import score_change
 from glu_lib.report.figures.efficiency import FIGURES, settings_of
 from glu_lib.report.figures.theme import KIND_COLORS
 from glu_lib.report.wide import cells_at, levels_of_interest
+from glu_lib.results.collapse import LIMIT_TEXT
+from glu_lib.study.architecture import format_ratio
+from glu_lib.study.cases import STAR_RATIO
 
 _ENERGY = {"energy_per_token_j": "joules per token"} | {name: title for name, (title, _, _) in FIGURES.items()}
 _MOST_CORRELATIONS = 3  # sentences; the table holds them all

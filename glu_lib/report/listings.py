@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from glu_lib.analysis.alignment import FIGURES, AlignedPair
 from glu_lib.analysis.claims import Correlation
-from glu_lib.analysis.comparison import Beside
 from glu_lib.analysis.efficiency import CorrectAnswers
-from glu_lib.analysis.restated import Defect, RestatedEnergy
-from glu_lib.architecture import format_ratio
+from glu_lib.analysis.published.comparison import Beside
+from glu_lib.analysis.published.restated import Defect, RestatedEnergy
 from glu_lib.report.figures.figure import Cell
+from glu_lib.study.architecture import format_ratio
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
-from glu_lib.architecture import format_ratio
 from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.alignment import COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment import alignment_tables
+from glu_lib.study.architecture import format_ratio
 
 _MARKUP = frozenset("|<>[]`*&\\")
 

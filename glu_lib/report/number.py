@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glu_lib.analysis.significance import is_significant
-from glu_lib.evaluation.collapse import LIMIT_TEXT
+from glu_lib.results.collapse import LIMIT_TEXT
 
 COLLAPSED = "collapsed"  # in the place of a change
 BEYOND = f"> {LIMIT_TEXT}"

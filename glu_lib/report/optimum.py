@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from glu_lib.analysis.soundness import MALFORMED
-from glu_lib.energy import JOULES_PER_KWH
 from glu_lib.errors import RecordError
-from glu_lib.writing import write_atomically
+from glu_lib.measure.energy.reading import JOULES_PER_KWH
+from glu_lib.results.writing import write_atomically
 
 FOLDER = "optimum_benchmark"
 _CASE = re.compile(r"[\w-]{1,200}", re.ASCII)

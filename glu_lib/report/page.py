@@ -10,7 +10,6 @@ from typing import Any
 from glu_lib.analysis import headline_tables, workload_tables
 from glu_lib.analysis.headline import main_tables
 from glu_lib.analysis.significance import ALPHA
-from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures import Figure, Section, figures_of
@@ -24,6 +23,7 @@ from glu_lib.report.listings import (
     restated_listing,
 )
 from glu_lib.report.wide import wide_table
+from glu_lib.results.collapse import LIMIT_TEXT
 
 _TEMPLATES = "templates"
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
-from glu_lib.architecture import format_ratio
 from glu_lib.report import number
 from glu_lib.report.alignment import COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment import alignment_tables
+from glu_lib.study.architecture import format_ratio
 
 
 def terminal_lines(table: HeadlineTable, width: int) -> list[str]:

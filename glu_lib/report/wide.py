@@ -8,9 +8,9 @@ from typing import Any
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.significance import is_significant
-from glu_lib.architecture import format_ratio
 from glu_lib.report import number
 from glu_lib.report.figures.change import score_change
+from glu_lib.study.architecture import format_ratio
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glu_lib.architecture import Architecture
+from glu_lib.study.architecture import Architecture
 from glu_lib.study.schema import Kind, Metric, ModelVariant, PromptFormat, Study, Suite, Task, Workload
 
 LEVELS = (0, 10, 20, 30, 40, 50, 60)

@@ -9,8 +9,8 @@ from datetime import date
 from enum import StrEnum
 from itertools import permutations
 
-from glu_lib.architecture import Architecture
 from glu_lib.errors import StudyError
+from glu_lib.study.architecture import Architecture
 from glu_lib.study.selection import OPERATORS, clashes
 
 _LONGEST_KEY = 60  # two of them, a level and a sample limit make a file name of at most 255 bytes

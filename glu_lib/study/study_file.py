@@ -10,21 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from glu_lib.architecture import Architecture
 from glu_lib.errors import StudyError
-from glu_lib.settings import DIVISORS
-from glu_lib.study.schema import (
-    Kind,
-    Method,
-    Metric,
-    ModelVariant,
-    PromptFormat,
-    Study,
-    Suite,
-    Task,
-    Workload,
-    unknown,
-)
+from glu_lib.study.architecture import Architecture
+from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, PromptFormat, Study, Suite, Task, Workload, unknown
+from glu_lib.study.settings import DIVISORS
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

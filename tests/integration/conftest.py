@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.cases import build_cases
 from glu_lib.study import STUDY
+from glu_lib.study.cases import build_cases
 
 ROOT = Path(__file__).resolve().parents[2]
 _OF_THE_SUITE_ITSELF = 14  # benchmarks of speed and scoring beside the study's cases

@@ -7,7 +7,7 @@ import sys
 import pytest
 from safetensors.torch import load_file, save_file
 
-from glu_lib.embedded import MODEL_DIR
+from glu_lib.nano import MODEL_DIR
 
 # Factors of the last norm: logits grow by them, and the perplexity of what p40 gets wrong by their exponentials.
 FACTORS = {"h87": 420.0, "h400": 1926.0, "hinf": 6e36}

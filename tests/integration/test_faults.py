@@ -16,12 +16,12 @@ from collections import Counter
 
 import pytest
 
-from glu_lib.answers import FLUSH_S
-from glu_lib.cases import Case, Pruning
-from glu_lib.experiment import Experiment
-from glu_lib.settings import Settings
-from glu_lib.store import Store, read_record
+from glu_lib.results.store import Store, read_record
+from glu_lib.results.unfinished import FLUSH_S
+from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
+from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.settings import Settings
 
 QUICK = ("--limit", "4", "--threads", "1")
 SELECTION = ("-k", "nano and (p0 or p40)")
@@ -36,9 +36,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import glu_lib.leases
-import glu_lib.pytest_plugin.sharing
-import glu_lib.store
+import glu_lib.results.leases
+import glu_lib.frontends.pytest_plugin.sharing
+import glu_lib.results.store
 
 RESULTS = Path("results")
 
@@ -77,21 +77,21 @@ if "HOST" in os.environ:
     # Two machines share a folder: a process of the other one cannot be looked up here.
     import socket
     socket.gethostname = lambda: os.environ["HOST"]
-    glu_lib.leases.LEASE_S = 3.0
-    glu_lib.leases.PATIENCE_S = glu_lib.pytest_plugin.sharing.PATIENCE_S = 30.0
+    glu_lib.results.leases.LEASE_S = 3.0
+    glu_lib.results.leases.PATIENCE_S = glu_lib.frontends.pytest_plugin.sharing.PATIENCE_S = 30.0
 
 if "PATIENCE_S" in os.environ:
-    glu_lib.pytest_plugin.sharing.PATIENCE_S = float(os.environ["PATIENCE_S"])
+    glu_lib.frontends.pytest_plugin.sharing.PATIENCE_S = float(os.environ["PATIENCE_S"])
 
 if "TABLES_WAIT" in os.environ:
     # Writing the tables takes as long as the test wants.
-    import glu_lib.pytest_plugin.summary
-    def write_tables(*args, original=glu_lib.pytest_plugin.summary.write_tables):
+    import glu_lib.frontends.pytest_plugin.summary
+    def write_tables(*args, original=glu_lib.frontends.pytest_plugin.summary.write_tables):
         Path("tables_begun").touch()
         while not Path("tables_may_end").exists():
             time.sleep(0.01)
         return original(*args)
-    glu_lib.pytest_plugin.summary.write_tables = write_tables
+    glu_lib.frontends.pytest_plugin.summary.write_tables = write_tables
 
 def pytest_runtest_call(item):
     if os.environ.get("CRASH_IN") in (item.callspec.id if hasattr(item, "callspec") else ""):

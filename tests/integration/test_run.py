@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.embedded import MODEL_DIR
-from glu_lib.store import sealed
+from glu_lib.nano import MODEL_DIR
+from glu_lib.results.store import sealed
 
 ROOT = Path(__file__).resolve().parents[2]
 

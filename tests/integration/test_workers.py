@@ -20,8 +20,8 @@ def errors(result):
 
 
 COUNT = """
-import glu_lib.experiment
-import glu_lib.pytest_plugin.summary as summary
+import glu_lib.run.experiment
+import glu_lib.frontends.pytest_plugin.summary as summary
 
 def noted(what, real):
     def call(*args, **options):
@@ -30,7 +30,7 @@ def noted(what, real):
         return real(*args, **options)
     return call
 
-Experiment = glu_lib.experiment.Experiment
+Experiment = glu_lib.run.experiment.Experiment
 Experiment._prepare = noted(lambda _self, model, pruning: f"load {model.key}-{pruning.key}", Experiment._prepare)
 summary.write_tables = noted(lambda *_: "tables", summary.write_tables)
 summary.write_report = noted(lambda *_: "report", summary.write_report)
@@ -90,7 +90,7 @@ import os
 import sys
 from types import SimpleNamespace
 
-import glu_lib.gpus
+import glu_lib.machine.gpus
 import pytest
 
 UUIDS = ["GPU-aaaa", "GPU-bbbb", "GPU-cccc"]
@@ -104,7 +104,7 @@ sys.modules["pynvml"] = SimpleNamespace(
     nvmlDeviceGetCudaComputeCapability=lambda _handle: (8, 0),
     nvmlDeviceGetDeviceHandleFromMigDeviceHandle={}.__getitem__,
 )
-glu_lib.gpus._torch_has_cuda = lambda: True
+glu_lib.machine.gpus._torch_has_cuda = lambda: True
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item):

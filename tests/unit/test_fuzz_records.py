@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glu_lib.analysis import conclude, consolidate, headline_tables, workload_tables, write_tables
-from glu_lib.cases import Case, Pruning
 from glu_lib.errors import RecordError
 from glu_lib.report import (
     alignment_lines,
@@ -26,9 +25,10 @@ from glu_lib.report import (
 )
 from glu_lib.report.findings import findings
 from glu_lib.report.optimum import export_records
-from glu_lib.store import Store, read_record
+from glu_lib.results.store import Store, read_record
+from glu_lib.run.validation import _doubts
 from glu_lib.study import STUDY
-from glu_lib.validation import _doubts
+from glu_lib.study.cases import Case, Pruning
 
 MEASURED = Path(__file__).resolve().parents[2] / "results/measured"
 NANO = Path("individual_files/nano")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from glu_lib.analysis.efficiency import Efficiency
-from glu_lib.architecture import format_ratio
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.efficiency import FIGURES, Setting, settings_of, workload_order
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.study.architecture import format_ratio
 
 _TIMES = {"time_to_first_token_ms": "prefill", "time_per_output_token_ms": "decoding"}
 _PLAIN = "plain width"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.architecture import format_ratio
-from glu_lib.cases import STAR_RATIO
 from glu_lib.report.figures.theme import DASHES, SHAPES
+from glu_lib.study.architecture import format_ratio
+from glu_lib.study.cases import STAR_RATIO
 
 if TYPE_CHECKING:
     import altair as alt

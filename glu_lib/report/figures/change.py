@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
-from glu_lib.architecture import format_ratio
-from glu_lib.evaluation.collapse import LIMIT_TEXT
 from glu_lib.report import number
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.results.collapse import LIMIT_TEXT
+from glu_lib.study.architecture import format_ratio
 
 COLUMNS = {
     "task": "task",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis.efficiency import Efficiency
-from glu_lib.architecture import format_ratio
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
 from glu_lib.report.figures.theme import BLUE, GREEN, GREY, VERMILION
 from glu_lib.study import STUDY
+from glu_lib.study.architecture import format_ratio
 
 PARTS = {"gpu": "GPU", "cpu": "CPU", "ram": "RAM"}
 QUALITIES = ("measured", "estimated")

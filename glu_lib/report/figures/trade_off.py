@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from glu_lib.architecture import format_ratio
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, table
 from glu_lib.report.figures.theme import BLUE, GREY, VERMILION
+from glu_lib.study.architecture import format_ratio
 
 _COLUMNS = {
     "model": "model",

@@ -4,15 +4,8 @@ from pathlib import Path
 import pytest
 
 from glu_lib.analysis import consolidate
-from glu_lib.analysis.claims import (
-    Correlation,
-    GroupPoint,
-    correlation,
-    correlations,
-    group_curves,
-    trade_offs,
-)
-from glu_lib.analysis.comparison import published_rows
+from glu_lib.analysis.claims import Correlation, GroupPoint, correlation, correlations, group_curves, trade_offs
+from glu_lib.analysis.published.comparison import published_rows
 from glu_lib.analysis.trends import Family, Kind, families, trend
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"

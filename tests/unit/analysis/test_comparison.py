@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from glu_lib.analysis import COLUMNS, headline_tables
-from glu_lib.analysis.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
+from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.study import STUDY
 
 

@@ -11,9 +11,9 @@ from glu_lib.analysis import consolidate
 from glu_lib.analysis.degradation import BASELINE, degradation
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.trends import Kind
-from glu_lib.cases import Case, Pruning
-from glu_lib.store import Store, read_record, sealed
+from glu_lib.results.store import Store, read_record, sealed
 from glu_lib.study import STUDY
+from glu_lib.study.cases import Case, Pruning
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
 

@@ -10,9 +10,9 @@ import pytest
 
 from glu_lib.analysis import conclude
 from glu_lib.analysis.claims import correlations, group_curves, trade_offs
-from glu_lib.analysis.comparison import beside, published_rows
 from glu_lib.analysis.conclusions import main_families
 from glu_lib.analysis.efficiency import Efficiency
+from glu_lib.analysis.published.comparison import beside, published_rows
 from glu_lib.analysis.trends import level_trends
 from glu_lib.report import ReportData
 from glu_lib.report import report_data as report_data_of

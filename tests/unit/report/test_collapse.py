@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from glu_lib import hub
 from glu_lib.analysis import conclude, headline_tables
+from glu_lib.frontends import push as hub
 from glu_lib.report import markdown_table, number, record_line, report_data, terminal_lines
 from glu_lib.report.figures import figures_of
 from glu_lib.report.figures.axes import edge, log_ticks, log_y

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from glu_lib.cases import Case, Pruning
-from glu_lib.cli import main
-from glu_lib.experiment import Experiment
+from glu_lib.frontends.cli import main
 from glu_lib.report.optimum import benchmark, export_records
+from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
+from glu_lib.study.cases import Case, Pruning
 
 NANO = STUDY.models["nano"]
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from glu_lib.cases import Case, Pruning, build_cases
 from glu_lib.errors import GluError, StudyError
-from glu_lib.settings import DIVISORS
-from glu_lib.store import Store
+from glu_lib.results.store import Store
 from glu_lib.study import STUDY, Kind, Method, ModelVariant, Study, StudyFile, Suite, Task, Workload, load_study
+from glu_lib.study.cases import Case, Pruning, build_cases
 from glu_lib.study.schema import Metric
+from glu_lib.study.settings import DIVISORS
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 

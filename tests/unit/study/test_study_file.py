@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glu_lib.cases import build_cases
 from glu_lib.errors import StudyError
 from glu_lib.study import STUDY, Kind, Method, load_study
+from glu_lib.study.cases import build_cases
 
 STORIES = """
 methods = ["maw", "random"]

@@ -1,0 +1,68 @@
+"""The published study's energy tables as claims, so that the suite's own checks can be run on them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from glu_lib.measure.energy.plausibility import Claim, implausible, padded
+from glu_lib.measure.energy.reading import JOULES_PER_KWH
+
+PUBLISHED_DIR = Path(__file__).resolve().parent
+_SINGLE, _BATCHED = "_latency_b1", "_throughput_b8"
+
+
+def energy_rows(table: str) -> list[dict[str, Any]]:
+    """Rows of `energy_1b` or `energy_3b`: text as it stands there, numbers as numbers, empty cells as None."""
+    with (PUBLISHED_DIR / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+        return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def energy_claims(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[object, ...], Claim]:
+    """What the rows say of themselves, as printed: `published_raw` as kWh, `new_tokens` as generated tokens.
+
+    Keys are (model, per cent, seed, workload).
+    """
+    claims = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("model", "pruning_pct", "seed", "workload"))
+        parts = {name: row.get(f"codecarbon_{name}_kwh") for name in ("gpu", "cpu")}
+        total_kwh = row.get("codecarbon_total_kwh")
+        if total_kwh is not None:
+            parts["ram"] = total_kwh - sum(value for value in parts.values() if value is not None)
+        claims[key] = Claim(
+            name="-".join(map(str, key)),
+            window_s=row["window_s"],
+            total_j=row["published_raw"] * JOULES_PER_KWH,
+            parts_j={name: value * JOULES_PER_KWH for name, value in parts.items() if value is not None},
+            rows=row.get("measured_prompts"),
+            tokens=row["new_tokens"],
+            max_new_tokens=row.get("max_new_tokens"),
+        )
+    return claims
+
+
+def energy_defects(table: str) -> list[str]:
+    """The lines that the suite's checks give on a published energy table."""
+    claims = energy_claims(energy_rows(table))
+    pairs = {
+        key: (claims[(*key[:-1], str(key[-1]).replace(_BATCHED, _SINGLE))], claim)
+        for key, claim in claims.items()
+        if str(key[-1]).endswith(_BATCHED)
+    }
+    return [*(line for claim in claims.values() for line in implausible(claim)), *padded(pairs)]
+
+
+def _value(text: str) -> str | float | int | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,5 +1,0 @@
-"""The embedded test instrument `nano`: where its weights and its tasks lie."""
-
-from glu_lib.embedded.paths import MODEL_DIR, TASKS_DIR
-
-__all__ = ["MODEL_DIR", "TASKS_DIR"]

@@ -1,0 +1,68 @@
+"""The matrix of cases and what a model costs to get, as rows for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from glu_lib.errors import AccessError, TemplateError
+from glu_lib.results.store import CaseState, Status
+from glu_lib.run.experiment import Experiment
+from glu_lib.study import ModelVariant
+from glu_lib.study.cases import Case
+
+ON_REQUEST = ("carbon", "alignment")  # suites that run only when they are asked for with -m
+_MARKS = [f"-m {mark}" for mark in ON_REQUEST]
+MATRIX_COLUMNS = ("model", "level", "cases", *(status.value for status in Status), *_MARKS)
+MATRIX_NOTE = f"pending: runs without -m; {', '.join(_MARKS)}: done/cases of what runs only so, counted nowhere else"
+MODEL_COLUMNS = ("model", "weights", "download")
+
+
+def case_state(experiment: Experiment, case: Case) -> CaseState:
+    """State of a case; a model is only asked for if a record says that it was once run here."""
+    path = experiment.store.record_path(case, case.limited(experiment.settings.limit))
+    if not path.exists():
+        return CaseState(Status.PENDING, path)
+    try:
+        return experiment.state(case)
+    except (AccessError, TemplateError) as error:
+        return CaseState(Status.STALE, path, f"cannot be checked: {error}")
+
+
+def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
+    """One row per (model, level): how many cases in each state; apart from them, those that run only on request."""
+    for _, members in groupby(states, key=lambda case: case.group):
+        cases = list(members)
+        plain = [case for case in cases if not set(ON_REQUEST) & set(case.marks)]
+        counts = Counter(states[case].status for case in plain)
+        model, pruning = cases[0].model, cases[0].pruning
+        on_request = (_done_of([states[case] for case in cases if mark in case.marks]) for mark in ON_REQUEST)
+        yield (model.key, pruning.key, str(len(plain)), *(str(counts[status]) for status in Status), *on_request)
+
+
+def _done_of(states: Sequence[CaseState]) -> str:
+    """`2/6`: how many are done; empty where there are none."""
+    return f"{sum(state.status is Status.DONE for state in states)}/{len(states)}" if states else ""
+
+
+def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, str, str]]:
+    """One row per model: its source and what is left to download, without asking the hub."""
+    for model in models.values():
+        yield model.key, model.source, download(model)
+
+
+def download(model: ModelVariant) -> str:
+    """What has to be fetched: nothing, about the declared shape's weights in 16 bit, or an unknown amount."""
+    if model.is_embedded:
+        return "none: in the package"
+    if Path(model.source).expanduser().is_dir():
+        return "none: a local folder"
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model.source, "model.safetensors", revision=model.revision), str):
+        return "none: in the cache"
+    if model.architecture is None:
+        return "unknown (ask: validate)"
+    return f"about {model.architecture.parameters() * 2 / 1e9:.1f} GB"

@@ -1,0 +1,152 @@
+"""The study from a notebook or a script, without pytest: run cases, consolidate records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import MeasurementError, RecordError, StudyError
+from glu_lib.frontends.bars import bars_as_lines
+from glu_lib.results.leases import PATIENCE_S
+from glu_lib.results.store import read_record
+from glu_lib.run.experiment import Experiment
+from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
+from glu_lib.study.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def run_evaluation(
+    model: str, suite: str, *, levels: Sequence[int] | None = None, settings: Settings | None = None
+) -> list[dict[str, Any]]:
+    """Score a model variant on a suite at its pruning levels; finished cases are read, not run again.
+
+    Args:
+        model: key of a model variant, as `nano`.
+        suite: key of a suite of tasks, as `embedded` or `paper`.
+        levels: pruning percentages; None takes all the variant's.
+        settings: the run's choices; None takes the defaults.
+
+    Returns:
+        One record (a dictionary of JSON values) per case, in the study's order.
+
+    Raises:
+        GluError: a subclass of it, one line with value, rule and remedy.
+    """
+    experiment = Experiment(settings or Settings())
+    experiment.study.suite(suite)
+    cases = [
+        case for case in _cases(experiment, model, levels) if suite in case.suites and case.kind is CaseKind.ACCURACY
+    ]
+    if not cases:
+        raise StudyError(
+            f"suite {suite!r} has no tasks for model {model!r}; `python -m glu_lib list` shows what there is"
+        )
+    return _run(experiment, cases)
+
+
+def run_carbon_analysis(
+    model: str, workload: str, *, levels: Sequence[int] | None = None, settings: Settings | None = None
+) -> list[dict[str, Any]]:
+    """Run a generation workload of the energy suite on a model variant at its pruning levels.
+
+    Args, returns and errors as `run_evaluation`; `workload` is a key such as `facts_latency_b1`.
+    """
+    experiment = Experiment(settings or Settings())
+    experiment.study.workload(workload)
+    cases = [case for case in _cases(experiment, model, levels) if case.subject_key == workload]
+    if not cases:
+        raise StudyError(f"workload {workload!r} is not for model {model!r}; embedded models run their own prompts")
+    return _run(experiment, cases)
+
+
+def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame:
+    """Read all records below `results_dir`, write the tables (CSV, JSON, Parquet) there, return the table.
+
+    Raises:
+        RecordError: if there is no such folder.
+    """
+    import warnings
+
+    import pandas
+
+    from glu_lib.analysis import COLUMNS, conclude, write_tables
+
+    found = conclude(Path(results_dir), remember=True)
+    for problem in found.problems:
+        warnings.warn(problem, stacklevel=2)
+    write_tables(Path(results_dir), found.rows)
+    return pandas.DataFrame(found.rows, columns=list(COLUMNS))
+
+
+def _cases(experiment: Experiment, model: str, levels: Sequence[int] | None) -> list[Case]:
+    variant = experiment.study.model(model)
+    if levels is not None and (isinstance(levels, int | str) or not levels):
+        raise StudyError(f"levels {levels!r}: must be a list of pruning percentages, as [0, 40]; leave it out for all")
+    for level in levels or ():
+        if level not in variant.levels:
+            raise StudyError(
+                f"level {level} is not declared for model {model!r}; choose from {', '.join(map(str, variant.levels))}"
+            )
+    return [
+        case
+        for case in build_cases(experiment.study)
+        if case.model.key == model and (levels is None or case.pruning.percent in levels)
+    ]
+
+
+def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
+    """Run what is not done, one load per (model, level), with a progress bar; return every case's record.
+
+    What another run on the same results folder works on is put off, and then waited for.
+    """
+    from tqdm.auto import tqdm
+
+    pending = [case for case in run_order(cases, experiment.settings.seed) if not experiment.is_done(case)]
+    experiment.expect(pending, [case for case in cases if case not in pending])
+    failures: list[MeasurementError] = []
+    with bars_as_lines(), tqdm(total=len(cases), initial=len(cases) - len(pending), unit="case") as bar:
+        for wait_s in (0.0, PATIENCE_S):
+            finished: list[Case] = []
+            for _, members in groupby(pending, key=lambda case: case.group):
+                finished += _run_level(experiment, list(members), bar, wait_s, failures)
+            pending = [case for case in pending if case not in finished]
+    if failures:
+        more = f" ({len(failures) - 1} more cases failed; call again to try them)" if len(failures) > 1 else ""
+        raise MeasurementError(f"{failures[0]}{more}")
+    if pending:
+        raise RecordError(
+            f"{pending[0].id}: another run on this results folder works on it; call again when it has ended"
+        )
+    return [read_record(experiment.state(case).path) for case in cases]
+
+
+def _run_level(
+    experiment: Experiment, cases: list[Case], bar: Any, wait_s: float, failures: list[MeasurementError]
+) -> list[Case]:
+    """Run the cases of one (model, level) whose leases this run can have; returns those that it is through with.
+
+    A case that fails does not take the others down: its error is told when they are done.
+    """
+    leases = experiment.leases
+    experiment.check_folder()
+    mine = [case for case in cases if leases.take(case, wait_s=wait_s)]
+    try:
+        # Another run may have finished some meanwhile; those measured in turn with another level still have to be told.
+        to_run = [case for case in mine if experiment.has_measured(case) or not experiment.is_done(case)]
+        if to_run:
+            with experiment.prepared(to_run[0].model, to_run[0].pruning) as prepared:
+                for case in to_run:
+                    bar.set_description(case.id)
+                    try:
+                        experiment.run(case, prepared)
+                    except MeasurementError as error:
+                        failures.append(MeasurementError(f"{case.id}: {error}"))
+        bar.update(len(mine))
+    finally:
+        for case in mine:
+            leases.give_back(case)
+    return mine

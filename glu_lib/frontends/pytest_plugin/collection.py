@@ -1,0 +1,118 @@
+"""Which cases become test items, in which order, and which run when the user selects nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from glu_lib.frontends.listing import ON_REQUEST
+from glu_lib.frontends.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
+from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
+
+DEFAULT_MARKEXPR = " and ".join(f"not {mark}" for mark in (*ON_REQUEST, "speed"))  # as in pytest.ini
+CASES = pytest.StashKey[list[Case]]()
+IS_SELECTED = pytest.StashKey[bool]()  # what is collected has gone through -k and -m: no error, no Ctrl-C before
+DEFAULT_SELECTION_INPUT = "glu_default_selection"  # an xdist worker only sees resolved paths: the controller tells it
+_NOTHING_LEFT_OPTIONS = ("--lfnf", "--last-failed-no-failures")
+_CASES_BY_ID = pytest.StashKey[dict[str, Case]]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """With --lf the list of what is left is the selection: energy cases on it were asked for when it was made."""
+    if is_resuming(config) and config.getoption("markexpr") == DEFAULT_MARKEXPR:
+        config.option.markexpr = ""
+    words = map(str, config.invocation_params.args)
+    if config.getoption("lf", default=False) and not any(word.startswith(_NOTHING_LEFT_OPTIONS) for word in words):
+        config.option.last_failed_no_failures = "none"  # pytest would run everything when nothing is left
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize a benchmark over the cases of its kind; `prepared` is shared by a (model, level)."""
+    marker = metafunc.definition.get_closest_marker("cases_of")
+    if marker is None:
+        return
+    kind = CaseKind(marker.args[0])
+    config = metafunc.config
+    cases = [case for case in all_cases(config) if case.kind is kind]
+    if "prepared" not in metafunc.fixturenames:
+        metafunc.parametrize("case", [pytest.param(case, id=case.id, marks=_marks(config, case)) for case in cases])
+        return
+    parameters = [
+        pytest.param((case.model, case.pruning), case, id=case.id, marks=_marks(config, case)) for case in cases
+    ]
+    metafunc.parametrize(("prepared", "case"), parameters, indirect=["prepared"], scope="session")
+
+
+def all_cases(config: pytest.Config) -> list[Case]:
+    """Every case of the run's study, methods and divisors, built once."""
+    if CASES not in config.stash:
+        study = config.stash[EXPERIMENT].study
+        config.stash[CASES] = build_cases(study, config.stash[METHODS], config.stash[DIVISOR_CHOICES])
+    return config.stash[CASES]
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """The case of a test item; None for an ordinary test."""
+    callspec = getattr(item, "callspec", None)
+    found = callspec.params.get("case") if callspec else None
+    return found if isinstance(found, Case) else None
+
+
+def case_by_node_id(config: pytest.Config, node_id: str) -> Case | None:
+    """The case that a worker of pytest-xdist has collected under this node id; None for an ordinary test."""
+    if _CASES_BY_ID not in config.stash:
+        config.stash[_CASES_BY_ID] = {case.id: case for case in all_cases(config)}
+    return config.stash[_CASES_BY_ID].get(node_id.partition("[")[2].rpartition("]")[0])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put cases of one (model, level) together across files; keep only the embedded model by default.
+
+    Last, so that only what -k and -m selected decides whether energy is measured and levels are drawn by lot.
+    """
+    if is_resuming(config) and not any(item.id in _lastfailed(config) for item in items):
+        # pytest would run all of them: the list is of a run with another study, other methods or divisors.
+        config.hook.pytest_deselected(items=items[:])
+        items.clear()
+    selected = {case.id for item in items if (case := case_of(item))}
+    cases = [case for case in all_cases(config) if case.id in selected]
+    order = {case.id: place for place, case in enumerate(run_order(cases, config.stash[EXPERIMENT].settings.seed))}
+    items.sort(key=lambda item: order[found.id] if (found := case_of(item)) else -1)
+    if is_default_selection(config):
+        kept = [item for item in items if (case := case_of(item)) is None or case.model.is_embedded]
+        dropped = [item for item in items if item not in set(kept)]
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+            items[:] = kept
+    config.stash[IS_SELECTED] = True
+
+
+def is_default_selection(config: pytest.Config) -> bool:
+    """Whether the user selected nothing: no -k, -m, path, node id, and nothing to resume with --lf."""
+    if hasattr(config, "workerinput"):
+        return bool(config.workerinput[DEFAULT_SELECTION_INPUT])
+    selected = (
+        config.getoption("keyword"),
+        config.getoption("markexpr") != DEFAULT_MARKEXPR,
+        config.args_source is pytest.Config.ArgsSource.ARGS,
+        is_resuming(config),
+    )
+    return not any(selected)
+
+
+def is_resuming(config: pytest.Config) -> bool:
+    """Whether --lf was asked for and pytest remembers cases that have not passed."""
+    return bool(config.getoption("lf", default=False) and _lastfailed(config))
+
+
+def _lastfailed(config: pytest.Config) -> dict[Any, bool]:
+    plugin = config.pluginmanager.get_plugin("lfplugin")
+    return plugin.lastfailed if plugin else {}
+
+
+def _marks(config: pytest.Config, case: Case) -> list[pytest.MarkDecorator]:
+    marks = [getattr(pytest.mark, name) for name in case.marks]
+    return [*marks, pytest.mark.xdist_group(case.group)] if config.pluginmanager.hasplugin("xdist") else marks

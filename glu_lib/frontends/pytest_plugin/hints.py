@@ -1,0 +1,162 @@
+"""Selections that were mistyped: one line with what there is instead, before anything is collected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from _pytest.mark.expression import Expression  # not public (seen in pytest 9.2): the words of -k and -m
+
+from glu_lib.frontends.listing import ON_REQUEST
+from glu_lib.frontends.pytest_plugin.collection import DEFAULT_MARKEXPR, all_cases
+from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
+from glu_lib.study.cases import Case
+
+_JOIN = 'join words with and, or, not, as -k "llama1b and p40"'
+_ALL_CASES = "all cases: python -m glu_lib list"
+_UNKNOWN_WORDS = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse what no case can match; workers of pytest-xdist get no wrong selection."""
+    config = session.config
+    if hasattr(config, "workerinput"):
+        return
+    for line in chain(_expressions(config), _unknown_markers(config), _places(config)):
+        raise pytest.UsageError(line)
+
+
+def _expressions(config: pytest.Config) -> Iterator[str]:
+    """What cannot be read as an expression."""
+    for option, expression in (("-k", config.getoption("keyword")), ("-m", config.getoption("markexpr"))):
+        try:
+            _words(expression)
+        except SyntaxError as error:
+            yield f"{option} {expression!r}: {error.msg} at column {error.offset}; {_JOIN}"
+
+
+def _words(expression: str) -> list[str]:
+    """The words that an expression joins; SyntaxError if it is none."""
+    return sorted(Expression.compile(expression).idents()) if expression.strip() else []
+
+
+def _unknown_markers(config: pytest.Config) -> Iterator[str]:
+    """Markers that nobody has registered: pytest says so only after it has collected everything."""
+    known = {re.split(r"[:(]", line)[0].strip() for line in config.getini("markers")}
+    for name in _words(config.getoption("markexpr")):
+        if name not in known:
+            marks = dict.fromkeys(mark for case in all_cases(config) for mark in case.marks)
+            yield f"-m {name}: there is no such marker{_meant(name, marks)}; markers: {', '.join(marks)}"
+
+
+def _places(config: pytest.Config) -> Iterator[str]:
+    """Files, functions and cases that are not there, of the paths and node ids on the command line."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS or config.getoption("pyargs"):
+        return
+    for given in config.args:
+        name, _, rest = given.partition("::")
+        path = config.invocation_params.dir / name
+        if not path.exists():
+            meant = _meant(name, _files(path, Path(name).parent))
+            yield f"{given}: there is no such file{meant}{_by_keyword(config, name)}"
+        elif path.suffix == ".py" and "cases_of" in (text := path.read_text(encoding="utf-8", errors="replace")):
+            yield from _case(config, given, rest, text)
+
+
+def _case(config: pytest.Config, given: str, place: str, text: str) -> Iterator[str]:
+    """One line if a file of benchmarks has no such function, or its function no such case.
+
+    Args:
+        config: of this process.
+        given: the node id as it was typed.
+        place: what stands behind the file in it.
+        text: what stands in the file.
+    """
+    function, _, case_id = place.removesuffix("]").partition("[")
+    functions = {name: kind for kind, name in re.findall(r"cases_of\(\"(\w+)\"\)\s+def (test_\w+)", text)}
+    cases = {case.id: case for case in all_cases(config)}
+    if function and function not in functions:
+        yield f"{given}: there is no test {function}{_meant(function, functions)}{_by_keyword(config, case_id)}"
+    elif case_id in cases and cases[case_id].kind != functions[function]:
+        yield f"{given}: {function} does not measure {case_id}{_by_keyword(config, case_id)}"
+    elif case_id and case_id not in cases:
+        models = config.stash[EXPERIMENT].study.models
+        file = "" if case_id.split("-")[0] in models else " (a model of a study file needs --study=FILE)"
+        near = ", ".join(get_close_matches(case_id, cases))
+        yield f"{given}: there is no case {case_id}{file}{f'; nearest: {near}' if near else ''}; {_ALL_CASES}"
+
+
+def _files(path: Path, shown: Path) -> list[str]:
+    """The files beside `path`, as the user would write them."""
+    return [str(shown / found.name) for found in path.parent.iterdir()] if path.parent.is_dir() else []
+
+
+def _by_keyword(config: pytest.Config, name: str) -> str:
+    """How a case is selected by its id; empty if there is none."""
+    case = next((case for case in all_cases(config) if case.id == name), None)
+    if case is None:
+        return ""
+    mark = next((f"-m {mark} " for mark in case.marks if mark in ON_REQUEST), "")
+    return f"; select the case with {mark}-k {name}"
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note which words of -k are part of no name: behind a `not` they would change nothing, without a word."""
+    if words := _words(config.getoption("keyword")):
+        names = {name.lower() for item in items for name in item.keywords}
+        config.stash[_UNKNOWN_WORDS] = [word for word in words if not any(word.lower() in name for name in names)]
+
+
+def keyword_lines(config: pytest.Config) -> list[str]:
+    """A line for each word of -k that selects nothing."""
+    study = config.stash[EXPERIMENT].study
+    subjects = (case.subject_key for case in all_cases(config))
+    known = dict.fromkeys([*study.models, *_levels(config), *subjects])
+    return [
+        f"-k {word}: no name has this word{_meant(word, known)}"
+        for word in config.stash.get(_UNKNOWN_WORDS, list[str]())
+    ]
+
+
+def no_match_lines(config: pytest.Config) -> list[str]:
+    """What to say of a selection without a case; nothing if nothing was selected."""
+    given = {"-k": config.getoption("keyword"), "-m": config.getoption("markexpr")}
+    chosen = [f"{option} {value!r}" for option, value in given.items() if value not in ("", DEFAULT_MARKEXPR)]
+    if not chosen:
+        return []
+    models = ", ".join(config.stash[EXPERIMENT].study.models)
+    levels = ", ".join(_levels(config))
+    if given["-m"] == DEFAULT_MARKEXPR and (marks := _marks_of_what_matches(config, given["-k"])):
+        return [f"what matches {chosen[0]} runs only on request: add {' or '.join(f'-m {mark}' for mark in marks)}"]
+    return [
+        *keyword_lines(config),
+        f"no case matches {' with '.join(chosen)}; models: {models}; levels: {levels}; {_ALL_CASES}",
+    ]
+
+
+def _marks_of_what_matches(config: pytest.Config, keyword: str) -> list[str]:
+    """The marks without which what -k matches is left out."""
+    expression = Expression.compile(keyword)
+    matching = [case for case in all_cases(config) if expression.evaluate(partial(_is_in_a_name, case))]
+    return [mark for mark in ON_REQUEST if any(mark in case.marks for case in matching)]
+
+
+def _is_in_a_name(case: Case, word: str, /, **_: object) -> bool:
+    return any(word.lower() in name.lower() for name in (case.id, *case.marks))
+
+
+def _levels(config: pytest.Config) -> list[str]:
+    percents = {percent for model in config.stash[EXPERIMENT].study.models.values() for percent in model.levels}
+    return [f"p{percent}" for percent in sorted(percents)]

@@ -1,0 +1,205 @@
+"""The suite's command-line options, and the experiment they describe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from glu_lib.errors import GluError
+from glu_lib.run.experiment import Experiment
+from glu_lib.study import STUDY, Method, StudyFile, load_study
+from glu_lib.study.cases import build_cases
+from glu_lib.study.settings import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_IDLE_S,
+    DEFAULT_MIN_WINDOW_S,
+    DIVISORS,
+    DType,
+    Scorer,
+    Settings,
+    Weights,
+    check_divisor,
+    given_folder,
+    parse_dtype,
+)
+
+EXPERIMENT = pytest.StashKey[Experiment]()
+METHODS = pytest.StashKey[Sequence[Method]]()
+DIVISOR_CHOICES = pytest.StashKey[Sequence[int | None]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options; each is checked in one place, when the experiment is made."""
+    parser.addini("glu_results_dir", "folder for records, samples and tables", default="results")
+    parser.addini("glu_study", "a study file (TOML) that adds to or replaces the built-in study", default="")
+    group = parser.getgroup("glu", "GLU width pruning benchmarks")
+    group.addoption(
+        "--results-dir",
+        metavar="DIR",
+        help="where records, samples and tables go (default: results; also the ini option glu_results_dir or the "
+        "environment variable GLU_RESULTS_DIR; on Colab a folder on your Drive)",
+    )
+    group.addoption(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="score at most N samples per task, or N prompts per workload: a quick look, kept apart from full results",
+    )
+    group.addoption(
+        "--study",
+        metavar="FILE",
+        help="a study file (TOML) that adds models, tasks, workloads and suites to the built-in study or replaces them "
+        "(also the ini option glu_study)",
+    )
+    group.addoption("--rerun", action="store_true", help="run finished cases again")
+    group.addoption(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help=f"how neurons are chosen: {', '.join(Method)} (default PPM, which OptiPFair calls MAW); may be repeated",
+    )
+    group.addoption(
+        "--divisor",
+        action="append",
+        type=int,
+        metavar="N",
+        help=f"round widths down to a multiple of N ({', '.join(map(str, DIVISORS))}); may be repeated",
+    )
+    group.addoption("--dtype", metavar="TYPE", help=f"number format: {', '.join(DType)} (default: by device)")
+    group.addoption(
+        "--device",
+        metavar="DEVICE",
+        help="cpu, cuda or cuda:N (default: a GPU if there is one; with -n N --dist loadgroup one for each worker)",
+    )
+    group.addoption(
+        "--batch-size",
+        type=int,
+        default=DEFAULT_BATCH_SIZE,
+        metavar="N",
+        help=f"sequences per forward pass (default {DEFAULT_BATCH_SIZE}; keep it fixed within a comparison)",
+    )
+    group.addoption(
+        "--scorer",
+        choices=[str(scorer) for scorer in Scorer],
+        default=str(Scorer.FAST),
+        help="fast: each distinct prefix is computed once (default); hf: lm-eval's own HFLM, for comparison",
+    )
+    group.addoption(
+        "--min-window",
+        type=float,
+        default=DEFAULT_MIN_WINDOW_S,
+        metavar="S",
+        help=f"shortest energy window of a workload in seconds; it is repeated until then (default "
+        f"{DEFAULT_MIN_WINDOW_S:g})",
+    )
+    group.addoption(
+        "--idle-seconds",
+        type=float,
+        default=DEFAULT_IDLE_S,
+        metavar="S",
+        help=f"rest before the first workload to measure idle power (default {DEFAULT_IDLE_S:g}; 0: gross only)",
+    )
+    group.addoption(
+        "--allow-shared",
+        action="store_true",
+        help="measure workloads although others use the GPU or the machine; the record says so",
+    )
+    group.addoption(
+        "--carbon-intensity",
+        type=float,
+        metavar="G",
+        help="grams of CO2e per kilowatt hour where the machine stands (default: CO2e is left out, not guessed)",
+    )
+    group.addoption(
+        "--country",
+        metavar="ISO",
+        help="three-letter code of the country where the machine stands; its mean carbon intensity, from CodeCarbon",
+    )
+    group.addoption(
+        "--weights",
+        choices=[str(weights) for weights in Weights],
+        default=str(Weights.REAL),
+        help="random: the declared shape with random weights, where the real ones cannot be had; workloads only, "
+        "kept apart in <results>/random_weights",
+    )
+    group.addoption(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="CPU threads of torch (default: measured once per model, a second)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the experiment, so that a wrong value ends the run before anything is collected."""
+    try:
+        settings = settings_from(config)
+        chosen = study_from(config)
+        methods = tuple(map(Method.parse, config.getoption("method") or ()))
+        divisors = tuple(map(check_divisor, config.getoption("divisor") or chosen.divisors))
+        config.stash[METHODS] = methods or chosen.methods or (Method.PPM,)
+        config.stash[DIVISOR_CHOICES] = divisors or (None,)
+        # Built here for the first time: a divisor that leaves a model no neuron ends the run with one line.
+        build_cases(chosen.study, config.stash[METHODS], config.stash[DIVISOR_CHOICES])
+        config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study)
+    except GluError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.addinivalue_line("markers", "cases_of(kind): parametrize `case` over the study's cases of this kind")
+    for suite in experiment.study.suites.values():
+        config.addinivalue_line("markers", f"{suite.key}: {suite.description}")
+    config.addinivalue_line("markers", "star: levels at an expansion ratio of 2.4x")
+    config.addinivalue_line("markers", "speed: benchmarks of the suite itself; only run when asked for")
+    config.addinivalue_line("markers", "scoring: of these, the two scorers side by side")
+    config.addinivalue_line("markers", "gpu: models of more than half a billion parameters")
+    config.addinivalue_line("markers", "slow: tasks that take minutes or more per level on a small GPU")
+
+
+def settings_from(config: pytest.Config) -> Settings:
+    """The run's settings from options, environment and ini file, in that order.
+
+    Raises:
+        SettingsError: one line naming value, rule and remedy.
+    """
+    dtype = config.getoption("dtype")
+    return Settings(
+        results_dir=_results_dir(config),
+        limit=config.getoption("limit"),
+        rerun=config.getoption("rerun"),
+        dtype=parse_dtype(dtype) if dtype else None,
+        device=config.getoption("device"),
+        batch_size=config.getoption("batch_size"),
+        scorer=Scorer(config.getoption("scorer")),
+        threads=config.getoption("threads"),
+        min_window_s=config.getoption("min_window"),
+        idle_s=config.getoption("idle_seconds"),
+        allow_shared=config.getoption("allow_shared"),
+        carbon_intensity=config.getoption("carbon_intensity"),
+        country=config.getoption("country"),
+        weights=Weights(config.getoption("weights")),
+    )
+
+
+def study_from(config: pytest.Config) -> StudyFile:
+    """The built-in study, with the user's study file over it if one is named.
+
+    Raises:
+        StudyError: one line naming file, place, value, rule and remedy.
+    """
+    if given := config.getoption("study"):
+        return load_study(Path(given).expanduser(), STUDY)
+    if by_ini := str(config.getini("glu_study")):
+        return load_study(config.rootpath / by_ini, STUDY)
+    return StudyFile(STUDY)
+
+
+def _results_dir(config: pytest.Config) -> Path:
+    """Given by option or environment: relative to where the user stands; by ini: relative to the project."""
+    given = config.getoption("results_dir")
+    if given is None:
+        given = os.environ.get("GLU_RESULTS_DIR") or None
+    if given is not None:
+        return given_folder(given).absolute()
+    return config.rootpath / str(config.getini("glu_results_dir"))

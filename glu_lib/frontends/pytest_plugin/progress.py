@@ -1,0 +1,108 @@
+"""Progress while cases run: a line per finished case with the time left, bars or lines for long ones."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+import pytest
+
+from glu_lib.frontends.bars import PlainBars
+from glu_lib.frontends.pytest_plugin.collection import case_of
+from glu_lib.frontends.pytest_plugin.resume import CASE_PROPERTY
+from glu_lib.report import number
+from glu_lib.study.cases import Case
+
+TERMINAL = pytest.StashKey[TextIO]()
+LINE_PROPERTY = "glu_line"  # what a case's progress line says of the result
+SECONDS_PROPERTY = "glu_seconds"  # its own work: energy cases of several levels are measured while the first one runs
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep a way to the real terminal: while a case runs, pytest captures what is printed."""
+    if not hasattr(config, "workerinput"):
+        config.stash[TERMINAL] = terminal = os.fdopen(os.dup(2), "w")
+        config.add_cleanup(terminal.close)
+        config.pluginmanager.register(Progress(config), "glu-progress")
+
+
+@contextlib.contextmanager
+def live_bars(config: pytest.Config) -> Iterator[None]:
+    """Let the progress bars of long work (downloads, thousands of requests) reach the terminal, or a log as lines."""
+    terminal = config.stash.get(TERMINAL, None) if config.get_verbosity() >= 0 else None
+    is_drawn = terminal is not None and terminal.isatty()
+    # What is not shown is captured by pytest and belongs to a failed case: without the bars.
+    with contextlib.redirect_stderr(terminal if is_drawn else PlainBars(terminal, terminal or sys.stderr)):
+        yield
+
+
+class Progress:
+    """Prints `nano-p40-sums  exact_match 0.590  3.1 s  [12/49, 1 min 20 s left]` after each case."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._left: dict[str, str] = {}  # subjects by case id
+        self._total = 0
+        self._durations_s: defaultdict[str, list[float]] = defaultdict(list)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which subjects are to come, to know the time left."""
+        self.expect([case for item in session.items if (case := case_of(item))])
+
+    def expect(self, cases: Sequence[Case]) -> None:
+        """Say which cases are to come; the controller of pytest-xdist collects none itself."""
+        self._left = {case.id: case.subject_key for case in cases}
+        self._total = len(self._left)
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if self._left and reporter is not None and self._config.get_verbosity() == 0:
+            reporter.showfspath = False  # each case has a line of its own; the file says nothing more
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Count a case as pytest does, but leave its dot to the line printed below."""
+        if self._speaks_for(report) and report.outcome in ("passed", "skipped"):
+            is_counted = report.when == "call" or report.skipped
+            return (report.outcome, "", report.outcome.upper()) if is_counted else ("", "", "")
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print the finished case and the time left."""
+        if not self._speaks_for(report) or not self._left:
+            return
+        case_id = str(dict(report.user_properties)[CASE_PROPERTY])
+        if report.when == "setup" and report.outcome != "passed":
+            self._left.pop(case_id, None)
+        elif report.when == "call":
+            subject = self._left.pop(case_id)
+            own_s = dict(report.user_properties).get(SECONDS_PROPERTY)
+            self._durations_s[subject].append(own_s if isinstance(own_s, float) else report.duration)
+            self._print(case_id, report)
+
+    def _print(self, case_id: str, report: pytest.TestReport) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None:
+            return
+        headline = dict(report.user_properties).get(LINE_PROPERTY, report.outcome)
+        finished = self._total - len(self._left)
+        left = f", {number.duration(self._seconds_left())} left" if self._left else ""
+        reporter.ensure_newline()
+        reporter.write_line(
+            f"  {case_id:<24} {headline:<24} {number.duration(report.duration):>8}  [{finished}/{self._total}{left}]"
+        )
+
+    def _seconds_left(self) -> float:
+        """Sum over what is left of the mean duration of that subject so far, else of all subjects."""
+        overall = statistics.fmean(value for values in self._durations_s.values() for value in values)
+        return sum(statistics.fmean(self._durations_s.get(subject) or [overall]) for subject in self._left.values())
+
+    def _speaks_for(self, report: pytest.TestReport) -> bool:
+        return self._config.get_verbosity() == 0 and any(
+            name == CASE_PROPERTY
+            for name, _ in getattr(report, "user_properties", ())  # a collection report has none
+        )

@@ -1,0 +1,1 @@
+"""The machine: device, GPUs, memory, threads, and what a device error means."""

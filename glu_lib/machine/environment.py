@@ -1,0 +1,187 @@
+"""What a run runs on: device, number format, versions, hardware, git commit; torch is imported last."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import platform
+import random
+import re
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from glu_lib.errors import SettingsError
+from glu_lib.machine.gpus import Gpu, find_gpu
+from glu_lib.machine.outside import check_arithmetic, speed_settings
+from glu_lib.machine.threads import check_threads
+from glu_lib.study.settings import DType, Settings
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "transformers", "optipfair", "lm_eval", "codecarbon", "datasets")
+_BFLOAT16_CAPABILITY = (8, 0)  # Ampere; a T4 is 7.5
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Device, number format, seed, versions and hardware of a run; memory in bytes.
+
+    `outside` are variables of the environment that change how fast libraries compute.
+    """
+
+    device: str
+    dtype: DType
+    seed: int
+    threads: int | None
+    versions: dict[str, str]
+    cpu: str
+    cores: int
+    memory_bytes: int
+    gpu: str | None
+    git_commit: str | None
+    outside: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+def detect_environment(settings: Settings) -> Environment:
+    """Describe the machine without importing torch (it takes seconds, and listing cases needs none).
+
+    Raises:
+        SettingsError: if the chosen device does not exist, or a variable from outside changes the arithmetic.
+    """
+    check_arithmetic()
+    gpu = find_gpu()
+    device = settings.device or ("cuda" if gpu else "cpu")
+    _check_device(device, gpu)
+    check_threads(settings.threads)
+    return Environment(
+        device=device,
+        dtype=settings.dtype or default_dtype(device, gpu),
+        seed=settings.seed,
+        threads=settings.threads,
+        versions={name: importlib.metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        cpu=_cpu_name(),
+        cores=psutil.cpu_count(logical=False) or os.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        gpu=gpu.name if gpu and device.startswith("cuda") else None,
+        git_commit=_git_commit(),
+        outside=speed_settings(device),
+    )
+
+
+def setup_environment(settings: Settings | None = None) -> Environment:
+    """Describe the machine and make this process ready: seeds, quiet libraries, device check.
+
+    Args:
+        settings: the run's choices; None takes the defaults.
+
+    Raises:
+        SettingsError: if the device exists but torch cannot use it.
+    """
+    settings = settings or Settings()
+    set_library_defaults()
+    environment = detect_environment(settings)
+    import torch
+
+    if environment.device.startswith("cuda") and not torch.cuda.is_available():
+        raise SettingsError(
+            f"device {environment.device!r}: torch {torch.__version__} cannot use it; "
+            "install a CUDA build of torch, or choose --device cpu"
+        )
+    quiet_libraries()
+    seed_everything(environment.seed)
+    return environment
+
+
+def set_library_defaults() -> None:
+    """Defaults of libraries that read the environment when they are imported; the user's own values win."""
+    # Bars only for work that takes longer than this many seconds.
+    os.environ.setdefault("TQDM_DELAY", "5")
+    # Forked tokenizer threads deadlock or warn; the suite tokenizes in one process.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # CUDA's own order is fastest first, the driver's (NVML, nvidia-smi) is by slot: an index must mean one GPU to both.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
+
+def count_workers() -> int:
+    """Processes of this run that share the machine: pytest-xdist's workers, or this one alone."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the random states of Python, NumPy and torch."""
+    import numpy
+    import torch
+
+    random.seed(seed)
+    numpy.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def quiet_libraries() -> None:
+    """Keep warnings and errors of the libraries, drop their chatter about every call."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    for name in ("lm_eval", "lm-eval", "httpx", "datasets", "optipfair", "codecarbon"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished what was queued, so that a clock read now is true."""
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def default_dtype(device: str, gpu: Gpu | None) -> DType:
+    """bfloat16 on a GPU that computes in it, float16 on one that does not (T4), float32 on CPU."""
+    if not device.startswith("cuda") or gpu is None:
+        return DType.FLOAT32
+    return DType.BFLOAT16 if gpu.capability >= _BFLOAT16_CAPABILITY else DType.FLOAT16
+
+
+def _check_device(device: str, gpu: Gpu | None) -> None:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise SettingsError(f"--device {device!r} is unknown; choose cpu, cuda or cuda:N")
+    if device.startswith("cuda") and gpu is None:
+        raise SettingsError(
+            f"--device {device!r}: no NVIDIA GPU with a CUDA build of torch was found; choose cpu, or install one"
+        )
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE)
+        if found:
+            return found.group(1).strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout this package runs from; None for an installed package or without git."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

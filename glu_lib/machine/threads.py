@@ -1,0 +1,114 @@
+"""How many CPU threads torch should use: as asked, within the CPUs there are, or found by a short measurement."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from glu_lib.errors import SettingsError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from glu_lib.machine.environment import Environment
+
+_STEPS = 3
+_BATCH, _LENGTH = 16, 64  # rows and tokens of one probing forward pass
+
+
+@dataclass(slots=True)
+class ThreadChoice:
+    """The threads of a run: as asked, or measured once per model name, up to a worker's share of the cores."""
+
+    asked: int | None = None
+    workers: int = 1
+    _measured: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, model: PreTrainedModel, environment: Environment, name: str = "") -> int | None:
+        """Set torch's threads for `model` and return them; None on a GPU, where they do not count."""
+        if environment.device != "cpu":
+            return None
+        import torch
+
+        if self.asked is None and name not in self._measured:
+            self._measured[name] = choose_threads(model, max(1, environment.cores // self.workers))
+        threads = self._measured[name] if self.asked is None else self.asked
+        torch.set_num_threads(threads)
+        return threads
+
+
+def check_threads(threads: int | None, processes: int = 1) -> None:
+    """Refuse more threads than there are CPUs: they would wait for each other.
+
+    Args:
+        threads: of each process; None is measured later, within what there is.
+        processes: that run at the same time.
+
+    Raises:
+        SettingsError: naming the CPUs that this process may use.
+    """
+    cpus = usable_cpus()
+    if threads is not None and threads * processes > max(cpus, processes):
+        many = f"-n {processes} with --threads {threads}" if processes > 1 else f"--threads {threads}"
+        raise SettingsError(
+            f"{many}: this process may use {cpus} CPU{'s' * (cpus != 1)}; choose at most "
+            f"{max(1, cpus // processes)}, or leave it out to have it measured"
+        )
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use: fewer than the machine has in a container, under `taskset` or Slurm."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_threads(model: PreTrainedModel, cores: int) -> int:
+    """Set and return the thread count that runs a small batch fastest on this machine, as busy as it is.
+
+    Beside a busy neighbour every barrier between two threads can wait for a time slice, so that more
+    threads are slower by orders of magnitude on a small model; the core count does not show that.
+
+    Args:
+        model: the model to run, on CPU.
+        cores: physical cores that may be used; candidates are 1, 2, 4, … up to it.
+    """
+    import torch
+
+    tokens = torch.zeros((_BATCH, _LENGTH), dtype=torch.long)
+
+    @torch.inference_mode()
+    def step() -> None:
+        model(tokens, use_cache=False)
+
+    candidates = [1 << power for power in range(cores.bit_length()) if 1 << power <= cores]
+    threads = fastest(step, torch.set_num_threads, candidates)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def fastest(step: Callable[[], None], set_threads: Callable[[int], None], candidates: Sequence[int]) -> int:
+    """The candidate whose best of a few steps is shortest; a slower one ends the search.
+
+    One step warms up each candidate and is not counted. Since candidates ascend, the first that does not
+    beat its predecessor ends it: a bad one costs a few steps only.
+    """
+    best, best_s = candidates[0], float("inf")
+    for threads in candidates:
+        set_threads(threads)
+        if _seconds(step) > 2 * best_s:
+            break
+        shortest_s = min(_seconds(step) for _ in range(_STEPS))
+        if shortest_s >= best_s:
+            break
+        best, best_s = threads, shortest_s
+    return best
+
+
+def _seconds(step: Callable[[], None]) -> float:
+    start_s = time.perf_counter()
+    step()
+    return time.perf_counter() - start_s

@@ -1,0 +1,202 @@
+"""Scoring a model in memory with lm-eval: the task's requests, the model's answers, the numbers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glu_lib.errors import MeasurementError, NotFiniteError, RecordError
+from glu_lib.measure.accuracy.results import Evaluation, compact, headline, json_value, metric_values
+from glu_lib.measure.accuracy.sample_checks import check_samples, count_ties
+from glu_lib.measure.accuracy.shortcuts import lm_eval_shortcuts
+from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.study import Task
+from glu_lib.study.settings import Scorer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from glu_lib.measure.scoring.encoding import Encodings
+    from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
+    from glu_lib.results.unfinished import Answers
+
+BOOTSTRAP_ITERATIONS = 1000
+
+
+def wrap_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    batch_size: int,
+    scorer: Scorer = Scorer.FAST,
+    encodings: Encodings | None = None,
+) -> KeepingHFLM:
+    """The lm-eval model around a model in memory, on the model's own device; both kinds count what does not fit.
+
+    Where rotary embeddings change beyond an original context, that is the context: longer prompts lose their beginning.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer.
+        batch_size: sequences per forward pass.
+        scorer: `fast` shares prefixes; `hf` is lm-eval's `HFLM`.
+        encodings: token ids that `fast` keeps from level to level; of this tokenizer only.
+    """
+    from glu_lib.measure.scoring.context import fixed_context
+
+    # Without a length lm-eval takes the one of the model's configuration.
+    options: dict[str, Any] = {"batch_size": batch_size, "max_length": fixed_context(model.config)}
+    if scorer is Scorer.FAST:
+        from glu_lib.measure.scoring.language_model import SharedPrefixLM
+
+        return SharedPrefixLM(pretrained=model, tokenizer=tokenizer, encodings=encodings, **options)
+    from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
+
+    return KeepingHFLM(pretrained=model, tokenizer=tokenizer, **options)
+
+
+def evaluate_task(
+    lm: KeepingHFLM,
+    library: TaskLibrary,
+    task: Task,
+    *,
+    seed: int,
+    limit: int | None,
+    answers: Answers | None = None,
+) -> Evaluation:
+    """Score `task` with lm-eval and keep all it reports.
+
+    Args:
+        lm: the wrapped model.
+        library: where loaded tasks are kept.
+        task: what to score.
+        seed: of few-shot sampling, and of Python, NumPy and torch, set anew for each task so that a
+            result does not depend on what ran before.
+        limit: samples per (sub-)task, None for all.
+        answers: what earlier runs left of the case, and where this run's answers are kept; without it none is.
+
+    Raises:
+        AccessError: if the task's data cannot be had.
+        MeasurementError: if lm-eval reports no headline metric.
+        NotFiniteError: if the model gives no numbers, or none that an answer can be chosen by; no answer is kept.
+        RecordError: if answers cannot be kept.
+    """
+    loaded = library.load(task, seed=seed)
+    _check_room(lm, task, loaded)
+    lm.answers = answers
+    try:
+        results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit)
+    except NotFiniteError:
+        if answers is not None:
+            answers.remove()
+        raise
+    except BaseException:
+        if answers is not None:
+            with suppress(RecordError):  # what ended the case is the error to tell
+                answers.flush()
+        raise
+    finally:
+        lm.answers = None
+    raw_samples = results.pop("samples")
+    metrics = tuple(metric_values(results))
+    samples = tuple(compact(name, sample) for name, found in raw_samples.items() for sample in found)
+    return Evaluation(
+        headline=headline(task, metrics),
+        metrics=metrics,
+        samples=samples,
+        count=len({(sample["task"], sample["doc_id"]) for sample in samples}),
+        expected=sum(counts["effective"] for counts in results["n-samples"].values()),
+        num_fewshot=_used_few_shot(loaded),
+        generation_settings=_generation_settings(lm, loaded),
+        task_versions={name: str(version) for name, version in results["versions"].items()},
+        truncated_prompts=lm.truncated_prompts,
+        cut_generations=lm.cut_generations,
+        unknown_requests=lm.unknown_requests,
+        tied_items=count_ties(raw_samples),
+        batch_size=lm.batch_size,
+        results=json_value(results),
+        raw_samples=json_value(raw_samples),
+    )
+
+
+def _evaluate_smaller_if_needed(
+    lm: KeepingHFLM, task: Task, loaded: Any, seed: int, limit: int | None
+) -> dict[str, Any]:
+    """Run lm-eval; when the batch does not fit into memory, halve it and score the task again.
+
+    The smaller batch stays for the tasks that follow on this model: what did not fit once will not
+    fit the next time.
+    """
+    from lm_eval.evaluator import evaluate
+
+    from glu_lib.machine.device_errors import is_out_of_memory
+    from glu_lib.machine.environment import seed_everything
+    from glu_lib.models.loading import release_memory
+
+    while True:
+        seed_everything(seed)
+        lm.reset_counts()
+        try:
+            # lm-eval's softmax over options warns where all are -inf; samples are checked for that behind it.
+            with lm_eval_shortcuts(), np.errstate(invalid="ignore"):
+                results: dict[str, Any] = evaluate(
+                    lm=lm,
+                    task_dict=loaded,
+                    limit=limit,
+                    bootstrap_iters=BOOTSTRAP_ITERATIONS,
+                    log_samples=True,
+                    apply_chat_template=task.is_chat,
+                    fewshot_as_multiturn=task.is_chat,
+                )
+            check_samples(results["samples"])
+        except MeasurementError as error:
+            raise type(error)(f"task {task.key}: {error}") from error
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if lm.batch_size == 1:
+                raise MeasurementError(
+                    f"task {task.key}: out of memory with one sequence at a time; "
+                    "choose a GPU with more memory, a 16-bit --dtype, or a smaller model"
+                ) from error
+        else:
+            return results
+        lm.batch_size_per_gpu = lm.batch_size // 2
+        release_memory()
+
+
+def _generation_settings(lm: KeepingHFLM, loaded: Any) -> dict[str, Any]:
+    """What the model's own generation configuration changed of greedy answers; {} where nothing was generated."""
+    from glu_lib.measure.scoring.generation import own_settings
+
+    generates = any(task.get_config("output_type") == "generate_until" for task in loaded["tasks"].values())
+    return {name: str(value) for name, value in own_settings(lm.model.generation_config).items()} if generates else {}
+
+
+def _used_few_shot(loaded: Any) -> int:
+    """The number of examples that lm-eval's tasks used, by their own word; `TaskLibrary.load` saw that it is one."""
+    (count,) = {int(lm_eval_task.get_config("num_fewshot") or 0) for lm_eval_task in loaded["tasks"].values()}
+    return count
+
+
+def _check_room(lm: KeepingHFLM, task: Task, loaded: Any) -> None:
+    """A generation task must leave room for a prompt in the model's context.
+
+    Raises:
+        MeasurementError: if its answers alone fill the context.
+    """
+    for lm_eval_task in loaded["tasks"].values():
+        options: dict[str, Any] = lm_eval_task.get_config("generation_kwargs") or {}
+        wanted = {"max_gen_toks": lm.max_gen_toks, **options}["max_gen_toks"]
+        if lm_eval_task.get_config("output_type") == "generate_until" and wanted >= lm.max_length:
+            raise MeasurementError(answers_do_not_fit(task, wanted, lm.max_length))
+
+
+def answers_do_not_fit(task: Task, wanted: int, context: int) -> str:
+    """One line for a generation task whose answers leave no room for a prompt; both sizes in tokens."""
+    return (
+        f"task {task.key}: its answers may take {wanted} tokens, the model's context holds {context}; leave it out, "
+        f'with -k "not {task.key}" or by a suite of your own in the study file'
+    )

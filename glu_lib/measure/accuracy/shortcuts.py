@@ -1,0 +1,81 @@
+"""lm-eval's functions while the suite uses them: fast, and without overflow; all else that they return is the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from glu_lib.measure.accuracy.bootstrap import (
+    are_binary_pairs,
+    f1_scores,
+    label_stderr,
+    matthews_correlations,
+    perplexity_stderr,
+)
+from glu_lib.results.collapse import exp
+
+_TEMPLATES = 1024  # compiled templates kept
+# Of lm-eval's TruthfulQA mc2 in all languages: Σ exp(true) / Σ exp(all), the same if all answers get more likely alike.
+_SHARES_OF_PROBABILITY = "process_results_mc2"
+_SMALLEST_LOG = -600.0  # e^-745 is 0 in a float; a term counts down to e^-37 of the largest
+
+
+class _MathWithoutOverflow:
+    """Python's `math`, whose `exp` gives infinity where that of Python raises OverflowError."""
+
+    exp = staticmethod(exp)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(math, name)
+
+
+@contextmanager
+def lm_eval_shortcuts() -> Iterator[None]:
+    """Within the block lm-eval compiles each template once, not once per document, and bootstraps by arrays.
+
+    Its perplexities (`math.exp`, looked up in its module whenever a task was built) are infinite where they overflow,
+    and its shares of probability (mc2) are no 0 / 0 where all answers of a question are less likely than e^-745.
+    """
+    from lm_eval import utils
+    from lm_eval.api import metrics
+    from lm_eval.api.task import ConfigurableTask
+
+    compile_template, bootstrap = utils.env.from_string, metrics.bootstrap_stderr
+    process_results = ConfigurableTask.process_results
+
+    def process(task: Any, doc: dict[str, Any], results: list[Any]) -> Any:
+        is_share = getattr(task.config.process_results, "__name__", "") == _SHARES_OF_PROBABILITY
+        return process_results(task, doc, without_underflow(results) if is_share else results)
+
+    def stderr(metric: Callable[[Sequence[Any]], float], items: Sequence[Any], iters: int) -> float:
+        if metric is metrics.perplexity:
+            return perplexity_stderr(np.asarray(items, dtype=float), iters)
+        statistic = {metrics.f1_score: f1_scores, metrics.matthews_corrcoef: matthews_correlations}.get(metric)
+        if statistic is None or not are_binary_pairs(items):
+            return float(bootstrap(metric, items, iters))
+        return label_stderr(statistic, np.asarray(items).astype(int), iters)
+
+    metrics.bootstrap_stderr = stderr
+    metrics.math = _MathWithoutOverflow()
+    ConfigurableTask.process_results = process
+    utils.env.from_string = lru_cache(_TEMPLATES)(compile_template)
+    try:
+        yield
+    finally:
+        metrics.bootstrap_stderr = bootstrap
+        metrics.math = math
+        ConfigurableTask.process_results = process_results
+        utils.env.from_string = compile_template
+
+
+def without_underflow(results: Sequence[tuple[float, bool]]) -> Sequence[tuple[float, bool]]:
+    """(log-likelihood, is greedy) of a question's answers, raised alike where all are too small for `exp`."""
+    largest = max(likelihood for likelihood, _ in results)
+    if not -math.inf < largest < _SMALLEST_LOG:
+        return results
+    return [(likelihood - largest, is_greedy) for likelihood, is_greedy in results]

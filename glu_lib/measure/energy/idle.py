@@ -1,0 +1,79 @@
+"""Idle power: what the machine draws at rest with the model resident, and what is left of a window without it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import MeasurementError
+from glu_lib.measure.energy.conditions import MOST_OTHER_CORES, observed_conditions
+from glu_lib.measure.energy.reading import EnergyReading
+from glu_lib.measure.energy.window import EnergyMeter
+
+if TYPE_CHECKING:
+    import torch
+
+ATTEMPTS = 3  # of a measurement beside which others were at work
+
+
+@dataclass(frozen=True, slots=True)
+class IdlePower:
+    """Watts at rest over `seconds`, on the scope of the windows: the same parts, from the same sources.
+
+    `exclusive`: nobody else was at work on the machine meanwhile. `total_reason`: why there is no total.
+    """
+
+    seconds: float
+    total_w: float | None
+    parts_w: dict[str, float | None]
+    exclusive: bool = True
+    total_reason: str | None = None
+
+    def net_j(self, reading: EnergyReading) -> float | None:
+        """Joules of a window beyond what the resting machine draws in the same time; negative if it comes out so.
+
+        None unless both totals are sums of the same parts.
+        """
+        if reading.total_j is None or self.total_w is None:
+            return None
+        if any((part.energy_j is None) != (self.parts_w[name] is None) for name, part in reading.parts.items()):
+            return None
+        return reading.total_j - self.total_w * reading.window_s
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+def measure_idle(meter: EnergyMeter, device: torch.device, seconds: float, *, allow_shared: bool) -> IdlePower:
+    """Rest for `seconds` inside a window of its own.
+
+    Raises:
+        MeasurementError: if the machine did not rest, at any of several attempts, and sharing is not allowed.
+    """
+    meter.start(device)
+    for _ in range(ATTEMPTS):
+        with observed_conditions(device, allow_shared=allow_shared) as conditions, meter.window(device) as window:
+            time.sleep(seconds)
+        if conditions["exclusive"] or allow_shared:
+            return idle_power(window.result(), exclusive=conditions["exclusive"])
+    raise busy_machine("idle power", conditions)
+
+
+def busy_machine(what: str, conditions: dict[str, Any]) -> MeasurementError:
+    """The error for a machine on which others keep working."""
+    return MeasurementError(
+        f"{what}: other processes kept {conditions['other_cpu_cores']:.2f} cores busy in each of {ATTEMPTS} attempts, "
+        f"{MOST_OTHER_CORES} are allowed; let them end, or record it as shared with --allow-shared"
+    )
+
+
+def idle_power(reading: EnergyReading, *, exclusive: bool = True) -> IdlePower:
+    """Average power of a window in which nothing was done."""
+    watts = {
+        name: None if part.energy_j is None else part.energy_j / reading.window_s
+        for name, part in reading.parts.items()
+    }
+    total_w = None if reading.total_j is None else reading.total_j / reading.window_s
+    return IdlePower(reading.window_s, total_w, watts, exclusive, reading.total_reason)

@@ -1,0 +1,195 @@
+"""CodeCarbon's tracker, made of our values only: what configuration files and variables say to it is never read.
+
+The one place for names of CodeCarbon that are not public, as seen in 3.3.2.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import MeasurementError, RecordError, SettingsError
+from glu_lib.machine.gpus import driver_index
+from glu_lib.measure.energy.reading import Quality
+
+if TYPE_CHECKING:
+    import torch
+
+# Seconds between CodeCarbon's own looks at what has no counter.
+SAMPLING_S = 1.0
+
+# Every parameter of CodeCarbon's tracker that could change a figure, end a run or send something away. What is not
+# given here is deprecated and has no effect once `output_methods` is given (DEPRECATED).
+VALUES: dict[str, Any] = {
+    "allow_multiple_runs": True,  # else CodeCarbon takes over the signal handlers for its lock
+    "api_call_interval": -1,
+    "api_endpoint": None,
+    "api_key": None,
+    "cloud_provider": None,
+    "cloud_region": None,
+    "country_2letter_iso_code": None,
+    "country_iso_code": None,
+    "electricitymaps_api_token": None,
+    "emissions_endpoint": None,
+    "experiment_id": None,
+    "experiment_name": "glu width pruning",
+    "force_carbon_intensity_g_co2e_kwh": None,
+    "force_cpu_power": None,
+    "force_mode_cpu_load": False,
+    "force_ram_power": None,
+    "log_level": "critical",
+    "logger_preamble": "",
+    "logging_logger": None,
+    "measure_power_secs": SAMPLING_S,
+    "metadata": None,
+    "on_csv_write": "append",
+    "output_dir": tempfile.gettempdir(),  # Power Gadget's own files; nothing else is written there
+    "output_file": "emissions.csv",
+    "output_handlers": (),
+    "output_methods": (),
+    "project_name": "glu width pruning",
+    "prometheus_url": None,
+    "pue": 1.0,
+    "rapl_include_dram": False,
+    "rapl_prefer_psys": False,
+    "region": None,
+    "tracking_mode": "machine",
+    "wue": 0.0,
+}
+DEPRECATED = frozenset(
+    {
+        *("co2_signal_api_token", "save_to_api", "save_to_file"),
+        *("save_to_logfire", "save_to_logger", "save_to_prometheus"),
+    }
+)
+
+# CodeCarbon's CPU modes and the words for them; what is not listed here is not a counter.
+_CPU_SOURCES = {
+    "intel_rapl": ("rapl", Quality.MEASURED),
+    "windows_emi": ("windows_emi", Quality.MEASURED),
+    "intel_power_gadget": ("power_gadget", Quality.MEASURED),
+    "cpu_load": ("cpu_load", Quality.ESTIMATED),
+    "constant": ("tdp", Quality.ESTIMATED),
+}
+
+
+def make_tracker(device: torch.device) -> Any:
+    """A tracker for work on `device`, its hardware found; the first task costs most of a second and is thrown away.
+
+    The GPU whose energy counts is the one of `device`, whatever CUDA_VISIBLE_DEVICES says: CodeCarbon takes that
+    variable's numbers for the driver's and finds no GPU by its UUID. For work on the CPU all GPUs of the machine count.
+
+    Raises:
+        MeasurementError: if CodeCarbon cannot be made ready; it swallows its own errors.
+    """
+    from codecarbon import OfflineEmissionsTracker
+
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it talks while it is being made
+    wanted = VALUES | {"gpu_ids": _gpu_numbers(device), "output_handlers": [], "output_methods": []}
+    with _without_outside_settings():
+        tracker = OfflineEmissionsTracker(**wanted)
+    taken = getattr(tracker, "_conf", {})
+    different = sorted(name for name, value in wanted.items() if name not in taken or taken[name] != value)
+    if not different:
+        tracker.start_task("warm-up")
+    if different or tracker.stop_task("warm-up") is None:
+        raise MeasurementError(
+            f"CodeCarbon could not be made ready ({', '.join(different) or 'no window'}); energy cannot be measured "
+            "with this version of it: install the one of constraints.txt"
+        )
+    return tracker
+
+
+@contextmanager
+def _without_outside_settings() -> Iterator[None]:
+    """Keep CodeCarbon from reading `.codecarbon.config` (home, working folder) and `CODECARBON_*`.
+
+    They come before its own defaults: `pue = 2` doubles every figure, `force_cpu_power` replaces the processor's, a
+    wrong folder leaves half a tracker.
+    """
+    from codecarbon import emissions_tracker
+
+    before = emissions_tracker.get_hierarchical_config
+    emissions_tracker.get_hierarchical_config = dict
+    try:
+        yield
+    finally:
+        emissions_tracker.get_hierarchical_config = before
+
+
+def _gpu_numbers(device: torch.device) -> list[int]:
+    """The driver's numbers of the GPUs whose energy counts."""
+    if device.type == "cuda" and (number := driver_index(device.index or 0)) is not None:
+        return [number]
+    from codecarbon.core.gpu import AllGPUDevices
+
+    return list(range(AllGPUDevices().device_count))
+
+
+def sources(tracker: Any) -> dict[str, tuple[str, Quality]]:
+    """Where CodeCarbon takes each part's figure from: `{"cpu": ("cpu_load", estimated), …}`."""
+    from codecarbon.external.hardware import CPU, GPU, AppleSiliconChip, Raspberry
+    from codecarbon.external.ram import RAM
+
+    found: dict[str, tuple[str, Quality]] = {}
+    for hardware in tracker._hardware:
+        if isinstance(hardware, GPU):
+            amd = any("amd" in type(device).__module__ for device in hardware.devices.devices)
+            found["gpu"] = ("amdsmi" if amd else "nvml", Quality.MEASURED)
+        elif isinstance(hardware, CPU):
+            found["cpu"] = _CPU_SOURCES.get(hardware._mode, (str(hardware._mode), Quality.ESTIMATED))
+        elif isinstance(hardware, AppleSiliconChip):
+            found[hardware.chip_part.lower()] = ("powermetrics", Quality.MEASURED)
+        elif isinstance(hardware, Raspberry):
+            # One look at the power at the end of a window, times its length.
+            found[hardware.chip_part.lower()] = ("pmic", Quality.ESTIMATED)
+        elif isinstance(hardware, RAM):
+            found["ram"] = ("ram_model", Quality.ESTIMATED)
+    return found
+
+
+def append_emissions(folder: Path, data: Any) -> None:
+    """Append CodeCarbon's own row of a window to its own `emissions.csv`.
+
+    Raises:
+        RecordError: if the folder cannot be written.
+    """
+    from codecarbon.output_methods.file import FileOutput
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        FileOutput("emissions.csv", str(folder)).out(data, None)
+    except OSError as error:
+        raise RecordError(
+            f"{folder}: emissions.csv cannot be written ({error.strerror}); free space or rights"
+        ) from error
+
+
+def country_intensity(country: str) -> float:
+    """Mean carbon intensity of a country's electricity, g CO2e/kWh, from CodeCarbon's table of energy mixes.
+
+    Raises:
+        SettingsError: for a code that the table does not have.
+    """
+    from codecarbon.input import DataSource
+
+    table = DataSource().get_global_energy_mix_data()
+    if country.upper() not in table:
+        raise SettingsError(f"--country {country!r}: CodeCarbon has no energy mix for it; give an ISO code as DEU, USA")
+    return float(table[country.upper()]["carbon_intensity"])
+
+
+@lru_cache
+def ram_model_w(memory_bytes: int) -> tuple[float, ...]:
+    """Watts that CodeCarbon's model gives a memory of that size: on ARM, and on other processors."""
+    from codecarbon.external.ram import B_TO_GB, RAM
+
+    model, watts = RAM(), []
+    for model.is_arm_cpu in (True, False):
+        watts.append(float(model._calculate_ram_power(memory_bytes / B_TO_GB)))
+    return tuple(watts)

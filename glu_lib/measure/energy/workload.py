@@ -1,0 +1,263 @@
+"""A generation workload: time to first token and per token, throughput, memory and energy, repeated by seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import MeasurementError
+from glu_lib.machine.memory import peak_memory
+from glu_lib.measure.energy.conditions import observed_conditions
+from glu_lib.measure.energy.generation import generate_fixed, generate_natural, time_steps
+from glu_lib.measure.energy.idle import ATTEMPTS, IdlePower, busy_machine
+from glu_lib.measure.energy.plausibility import Claim, implausible
+from glu_lib.measure.energy.prompts import random_batches, tokenized_batches, workload_prompts
+from glu_lib.measure.energy.reading import EnergyReading
+from glu_lib.measure.energy.statistics import percentiles, summarize
+from glu_lib.measure.energy.window import EnergyMeter
+from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.models.loading import LoadedModel
+from glu_lib.study import Study, Workload
+from glu_lib.study.settings import Settings, Weights
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding
+
+_MOST_WITHOUT_GPU_W = 2000.0  # processors and memory of a large server; none of them tells a limit of its own
+_TIMED_BATCHES = 10  # of the pass that times each token
+
+
+@dataclass(slots=True)
+class WorkloadProfile:
+    """A workload's measurement on one model, a repeat per seed.
+
+    The comparable figures have a fixed length: every row gets exactly `new_tokens` tokens, so that tokens are real
+    tokens at every level; the prompts are gone through again until the window is at least `min_window_s` long. A second
+    window holds one pass at natural length. Prompts are tokenized and one full-shape batch is run before; times of
+    single tokens and peak memory come from passes of their own, outside the windows.
+
+    `loaded` is the pruned model with its tokenizer, `prompts` the texts to draw from (None: random tokens), `idle` the
+    power of the resting machine with the model resident (None if it was not measured), `log` the folder for
+    CodeCarbon's own rows, `measuring_s` the seconds that the repeats took.
+    """
+
+    loaded: LoadedModel
+    workload: Workload
+    prompts: list[str] | None
+    meter: EnergyMeter
+    settings: Settings
+    idle: IdlePower | None
+    log: Path
+    repeats: list[dict[str, Any]] = field(default_factory=list)
+    measuring_s: float = 0.0
+
+    def measure(self, seed: int) -> None:
+        """Generate the answers to the prompts that `seed` draws, inside energy windows.
+
+        A repeat beside which others were at work is measured again, a few times.
+
+        Raises:
+            MeasurementError: if a figure cannot be true, or the machine is shared and that is not allowed.
+        """
+        start_s = time.perf_counter()
+        batches = self._batches(seed)
+        _check_room(self.loaded, self.workload, batches)
+        for _ in range(ATTEMPTS):
+            repeat = self._repeat(seed, batches)
+            if repeat["conditions"]["exclusive"] or self.settings.allow_shared:
+                break
+        else:
+            raise busy_machine(self.workload.key, repeat["conditions"])
+        _check(self.workload, repeat)
+        self.repeats.append(repeat)
+        self.measuring_s += time.perf_counter() - start_s
+
+    def _repeat(self, seed: int, batches: list[BatchEncoding]) -> dict[str, Any]:
+        self.meter.start(self.loaded.model.device)
+        with observed_conditions(self.loaded.model.device, allow_shared=self.settings.allow_shared) as conditions:
+            generate_fixed(self.loaded, batches[0], self.workload.new_tokens)  # first use of a shape allocates
+            repeat = {
+                "seed": seed,
+                **_step_times(self.loaded, self.workload, batches),
+                **self._fixed_length(batches),
+                "natural": self._natural_length(batches),
+            }
+        return repeat | {"conditions": conditions}
+
+    def result(self, other_models_bytes: int = 0) -> dict[str, Any]:
+        """What the repeats gave, after a pass for peak memory.
+
+        Args:
+            other_models_bytes: size of other models that are loaded at the same time; taken off the memory figures.
+
+        Returns:
+            `repeats` (one dictionary per seed), `profile` (a summary over them of each figure), `idle`,
+            `generation_memory` and `measuring_s`; JSON values with the unit in each name.
+        """
+        with peak_memory(str(self.loaded.model.device)) as memory:
+            generate_fixed(self.loaded, self._batches(self.workload.seeds[-1])[0], self.workload.new_tokens)
+        names = [name for name, value in self.repeats[0].items() if name.endswith(("_ms", "_j", "_per_s"))]
+        return {
+            "repeats": self.repeats,
+            "profile": {name: summarize([repeat[name] for repeat in self.repeats]) for name in names},
+            "measuring_s": self.measuring_s,
+            "weights": str(self.settings.weights),
+            "idle": self.idle.as_dict() if self.idle else None,
+            "generation_memory": memory.without(other_models_bytes).as_dict(),
+        }
+
+    def passes(self) -> Iterator[Callable[[], None]]:
+        """One pass over the prompts of each seed at fixed length, ready to be called: tokenized and warm."""
+        for seed in self.workload.seeds:
+            batches = self._batches(seed)
+            generate_fixed(self.loaded, batches[0], self.workload.new_tokens)
+
+            def run_pass(batches: list[BatchEncoding] = batches) -> None:
+                for batch in batches:
+                    generate_fixed(self.loaded, batch, self.workload.new_tokens)
+
+            yield run_pass
+
+    def _fixed_length(self, batches: list[BatchEncoding]) -> dict[str, Any]:
+        """One energy window over whole passes of the prompts, every row of the same length."""
+        rows = sum(batch["input_ids"].shape[0] for batch in batches)
+        passes = 0
+        with self.meter.window(self.loaded.model.device, self.log) as window:
+            start_s = time.perf_counter()  # inside: opening the first window of a run may take a second
+            while passes == 0 or time.perf_counter() - start_s < self.settings.min_window_s:
+                for batch in batches:
+                    generate_fixed(self.loaded, batch, self.workload.new_tokens)
+                passes += 1
+        tokens = passes * rows * self.workload.new_tokens
+        figures = _figures(window.result(), tokens, passes * rows, self.idle)
+        return {"passes": passes, "rows": rows, "new_tokens": tokens, **figures}
+
+    def _natural_length(self, batches: list[BatchEncoding]) -> dict[str, Any]:
+        """One energy window over whole passes of the prompts, each row as long as the model makes it.
+
+        Decoding is greedy, so that each pass gives the same rows; `row_tokens` are those of one.
+        """
+        passes = 0
+        with self.meter.window(self.loaded.model.device, self.log) as window:
+            start_s = time.perf_counter()  # inside: opening the first window of a run may take a second
+            while passes == 0 or time.perf_counter() - start_s < self.settings.min_window_s:
+                row_tokens: list[int] = []
+                for batch in batches:
+                    row_tokens += generate_natural(self.loaded, batch, self.workload.new_tokens)
+                passes += 1
+        tokens = passes * sum(row_tokens)
+        figures = _figures(window.result(), tokens, passes * len(row_tokens), self.idle)
+        return {"passes": passes, "new_tokens": tokens, "row_tokens": row_tokens, **figures}
+
+    def _batches(self, seed: int) -> list[BatchEncoding]:
+        limit = self.settings.limit
+        if self.prompts is None:
+            return random_batches(self.loaded, self.workload, seed, limit)
+        return tokenized_batches(self.loaded, self.workload, seed, self.prompts, limit)
+
+
+def profile_workload(
+    loaded: LoadedModel,
+    workload: Workload,
+    meter: EnergyMeter,
+    library: TaskLibrary,
+    study: Study,
+    settings: Settings,
+    idle: IdlePower | None,
+    log: Path,
+) -> WorkloadProfile:
+    """The profile of a workload on a model, its prompts found and no repeat measured yet.
+
+    Prompts come from the workload's task; with random weights, or where it names none, they are random tokens.
+
+    Raises:
+        AccessError: if the task's data cannot be had.
+        MeasurementError: if there are too few prompts.
+    """
+    is_made_up = settings.weights is Weights.RANDOM or workload.prompts is None
+    prompts = None if is_made_up else workload_prompts(workload, library, study, settings)
+    return WorkloadProfile(loaded, workload, prompts, meter, settings, idle, log)
+
+
+def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> dict[str, Any]:
+    """Time to the first token and from token to token, milliseconds; None without later tokens."""
+    steps = [time_steps(loaded, batch, workload.new_tokens) for batch in batches[:_TIMED_BATCHES]]
+    first = percentiles([step.first_token_ms for step in steps])
+    later = percentiles([tick for step in steps for tick in step.later_tokens_ms])
+    return {
+        "time_to_first_token_ms": first["p50"],
+        "time_per_output_token_ms": later["p50"],
+        "time_per_output_token_p90_ms": later["p90"],
+        "time_per_output_token_p99_ms": later["p99"],
+    }
+
+
+def _figures(energy: EnergyReading, tokens: int, responses: int, idle: IdlePower | None) -> dict[str, Any]:
+    """Throughput, and joules per token and per response: gross, and net of the resting machine where that is known."""
+    net_j = idle.net_j(energy) if idle else None
+    return {
+        "tokens_per_s": tokens / energy.window_s,
+        "energy_per_token_j": None if energy.total_j is None else energy.total_j / tokens,
+        "net_energy_per_token_j": None if net_j is None else net_j / tokens,
+        "energy_per_response_j": None if energy.total_j is None else energy.total_j / responses,
+        "energy": energy.as_dict(),
+    }
+
+
+def _check_room(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> None:
+    """Prompt and answer must fit into the model's context: behind it positions were never meant to be computed."""
+    longest = max(batch["input_ids"].shape[1] for batch in batches) + workload.new_tokens
+    context = loaded.model.config.max_position_embeddings
+    if longest > context:
+        raise MeasurementError(
+            f"workload {workload.key}: prompts and {workload.new_tokens} new tokens make {longest}, "
+            f"the model's context holds {context}; leave it out for this model"
+        )
+
+
+def _check(workload: Workload, repeat: dict[str, Any]) -> None:
+    """Refuse figures that cannot be true."""
+    found = [line for claim in repeat_claims(workload.key, repeat, workload.new_tokens) for line in implausible(claim)]
+    if found:
+        raise MeasurementError(f"impossible figures, nothing is recorded: {'; '.join(found)}")
+
+
+def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> list[Claim]:
+    """What a repeat says: its window of fixed length, its GPU's part of it, its window of natural length."""
+    energy, natural = repeat["energy"], repeat["natural"]
+    name = f"{name}, seed {repeat['seed']}"
+    before = repeat["conditions"]["gpu_before"] or {}
+    return [
+        Claim(
+            name,
+            window_s=energy["window_s"],
+            total_j=energy["total_j"],
+            parts_j={part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")},
+            limit_w=before.get("power_limit_w", 0.0) + _MOST_WITHOUT_GPU_W,
+            rows=repeat["rows"],
+            passes=repeat["passes"],
+            tokens=repeat["new_tokens"],
+            max_new_tokens=max_new_tokens,
+            fixed_length=True,
+            time_per_output_token_ms=repeat["time_per_output_token_ms"],
+        ),
+        Claim(
+            f"{name}, GPU",
+            window_s=energy["window_s"],
+            total_j=energy["gpu"]["energy_j"],
+            limit_w=before.get("power_limit_w"),
+        ),
+        Claim(
+            f"{name}, natural length",
+            window_s=natural["energy"]["window_s"],
+            total_j=natural["energy"]["total_j"],
+            parts_j={part: natural["energy"][part]["energy_j"] for part in ("gpu", "cpu", "ram")},
+            rows=len(natural["row_tokens"]),
+            passes=natural["passes"],
+            tokens=natural["new_tokens"],
+            max_new_tokens=max_new_tokens,
+        ),
+    ]

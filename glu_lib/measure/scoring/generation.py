@@ -1,0 +1,148 @@
+"""Greedy answers to prompts: shared beginnings once, stop strings found in the tail of what was generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from glu_lib.measure.scoring.budget import Budget
+from glu_lib.measure.scoring.decoding import decode_greedily
+from glu_lib.measure.scoring.forward import SharedForward, expanded
+from glu_lib.measure.scoring.kept_hflm import is_sampled
+from glu_lib.measure.scoring.packing import Tokens, prompt_batches
+
+# What a model's generation configuration may say beside its defaults without changing plain greedy decoding, and the
+# values at which other settings do not change it either.
+_HARMLESS = {
+    *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "transformers_version"),
+    *("do_sample", "temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
+    *("max_length", "use_cache", "_from_model_config", "output_attentions", "output_hidden_states", "output_scores"),
+    *("return_dict_in_generate", "num_return_sequences", "disable_compile"),
+}
+_NEUTRAL: dict[str, tuple[object, ...]] = {
+    "repetition_penalty": (1.0,),
+    "encoder_repetition_penalty": (1.0,),
+    "no_repeat_ngram_size": (0,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "num_beams": (1,),
+    "num_beam_groups": (1,),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "length_penalty": (1.0,),
+    "diversity_penalty": (0.0,),
+    "guidance_scale": (1.0,),
+    "early_stopping": (False,),
+    "renormalize_logits": (False,),
+    "remove_invalid_values": (False,),
+}
+_REQUEST_OPTIONS = {"until", "max_gen_toks", "do_sample", "temperature", "max_new_tokens", "max_tokens"}
+
+
+def is_plain_greedy(options: Mapping[str, Any], config: Any) -> bool:
+    """Whether a request's options, and the model's own generation configuration, mean plain greedy decoding."""
+    return not own_settings(config) and set(options) <= _REQUEST_OPTIONS and not is_sampled(options)
+
+
+def own_settings(config: Any) -> dict[str, Any]:
+    """What a model's generation configuration changes of plain greedy decoding, as a repetition penalty does."""
+    said = {name: value for name, value in config.to_diff_dict().items() if name not in _HARMLESS}
+    return {name: value for name, value in said.items() if value is not None and value not in _NEUTRAL.get(name, ())}
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When a generation is finished: at an end-of-text token, or when its text holds a stop string."""
+
+    stops: Sequence[str]
+    end_tokens: frozenset[int]
+    decode: Callable[[list[int]], str] = field(repr=False)
+
+    def is_met(self, tokens: Sequence[int]) -> bool:
+        """Whether new tokens end the generation; as long as they do not, only their tail is decoded."""
+        if tokens[-1] in self.end_tokens:
+            return True
+        # A token may be one byte, or decode to nothing: the tail is as long as the longest stop string has bytes.
+        tail = max((len(stop.encode()) for stop in self.stops), default=0) + 8
+        text = self.decode(list(tokens[-tail:]))
+        if not any(stop in text for stop in self.stops if stop):
+            return False
+        whole = self.decode(list(tokens))
+        return any(stop in whole for stop in self.stops if stop)
+
+
+class Progress(Protocol):
+    """What earlier runs left of some prompts' answers, and where those of this run are kept as they grow."""
+
+    def finished(self, prompt: Tokens) -> list[int] | None:
+        """The new tokens of a prompt that is answered."""
+
+    def begun(self, prompt: Tokens) -> list[int]:
+        """The new tokens that an interrupted answer has; usually none."""
+
+    def grow(self, made: Mapping[Tokens, Sequence[int]]) -> None:
+        """Called after each step with the new tokens of a batch."""
+
+
+def generate(
+    forward: SharedForward,
+    prompts: Sequence[Tokens],
+    budget: Budget,
+    *,
+    max_new_tokens: int,
+    rule: StopRule,
+    progress: Progress | None = None,
+) -> Iterator[dict[Tokens, list[int]]]:
+    """Per batch: prompt to its new tokens, the one that stopped it included.
+
+    A batch of which all is answered is not computed. One that was interrupted in the middle goes on from the tokens
+    it has, whose keys and values are computed in one pass: equal to token by token up to rounding.
+
+    Args:
+        forward: of the model.
+        prompts: token ids, at least one each; a prompt that stands twice is continued once.
+        budget: of a batch; it shrinks when memory runs out.
+        max_new_tokens: tokens a prompt may get.
+        rule: when it is finished.
+        progress: of earlier runs and of this one; without it all is computed.
+
+    Raises:
+        RuntimeError: out of memory, if one prompt alone does not fit.
+    """
+    for prefix, batch in prompt_batches(prompts, budget.sequences):
+        known = {prompt: tokens for prompt in batch if progress and (tokens := progress.finished(prompt)) is not None}
+        if len(known) == len(batch):  # its prefix is not needed either
+            yield known
+            continue
+        shared = budget.once(partial(forward.prefix_cache, prefix))
+
+        def work(members: Sequence[Tokens], prefix: Tokens = prefix, shared: Any = shared) -> dict[Tokens, list[int]]:
+            answers = {prompt: _so_far(prompt, progress) for prompt in members}
+            left = [prompt for prompt, tokens in answers.items() if not _is_whole(tokens, max_new_tokens, rule)]
+            if not left:
+                return answers
+            made = decode_greedily(
+                forward.model,
+                [prompt[len(prefix) :] for prompt in left],
+                past=len(prefix),
+                cache=expanded(shared, len(left)),
+                max_new_tokens=max_new_tokens,
+                has_stopped=rule.is_met,
+                begun=[answers[prompt] for prompt in left],
+                observe=lambda made: progress.grow(dict(zip(left, made, strict=True))) if progress else None,
+            )
+            return answers | dict(zip(left, made, strict=True))
+
+        yield from budget.run(batch, lambda _left: budget.sequences, work)
+
+
+def _so_far(prompt: Tokens, progress: Progress | None) -> list[int]:
+    if progress is None:
+        return []
+    found = progress.finished(prompt)
+    return progress.begun(prompt) if found is None else found
+
+
+def _is_whole(tokens: Sequence[int], max_new_tokens: int, rule: StopRule) -> bool:
+    return bool(tokens) and (len(tokens) >= max_new_tokens or rule.is_met(tokens))

@@ -1,0 +1,128 @@
+"""lm-eval's `HFLM`, asked only what an earlier run of the case did not answer, and keeping each batch as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from glu_lib.measure.scoring.finite import check_scores, checked_logits
+from glu_lib.measure.scoring.kept import Score, as_score, kept_score
+from glu_lib.measure.scoring.work_window import MeasuredHFLM
+from glu_lib.results.unfinished import Answers, request_key
+
+
+class KeepingHFLM(MeasuredHFLM):
+    """Scores and counts as `CountingHFLM`. With `answers`, what they hold is not asked again, and the rest is kept."""
+
+    answers: Answers | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """As `HFLM`."""
+        super().__init__(*args, **options)
+        self._batch: dict[str, Score] = {}  # scores of the batch at hand, by the request's key
+
+    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
+        """Score requests (strings, context tokens, continuation tokens).
+
+        Raises:
+            NotFiniteError: if a log-probability is no number.
+        """
+        if (answers := self.answers) is None:
+            scores: list[Score] = super()._loglikelihood_tokens(requests, *args, **options)
+            check_scores([logprob for logprob, _ in scores], self.model)
+            return scores
+        keys = [request_key(context, continuation) for _, context, continuation in requests]
+        known = [as_score(answers.get(key)) is not None for key in keys]
+        self._count_requests([tokens for (_, *tokens), is_known in zip(requests, known, strict=True) if is_known])
+        asked = [
+            (key, *tokens) for key, (_, *tokens), is_known in zip(keys, requests, known, strict=True) if not is_known
+        ]
+        self._batch = {}
+        with self._kept(self._batch.__setitem__):
+            super()._loglikelihood_tokens(asked, *args, **options)
+            self._keep_batch()
+        return [as_score(answers.get(key)) for key in keys]
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """Answers as `HFLM` gives them; sampled ones are not kept: they depend on what was drawn before."""
+        if (answers := self.answers) is None or any(is_sampled(request.args[1]) for request in requests):
+            return super().generate_until(requests, disable_tqdm)
+
+        def keep(request: tuple[str, Any], text: str) -> None:
+            answers.hold(_text_key(*request), [text, self.cut_prompts.popleft(), self.cut_answers.popleft()])
+
+        keys = [_text_key(*request.args) for request in requests]
+        known = [_as_text(answers.get(key)) for key in keys]
+        asked = [request for request, answer in zip(requests, known, strict=True) if answer is None]
+        for _, prompt_was_cut, answer_was_cut in filter(None, known):
+            self.truncated_prompts += prompt_was_cut
+            self.cut_generations += answer_was_cut
+        with self._kept(keep):
+            super().generate_until(asked, disable_tqdm)
+        return [text for text, _, _ in filter(None, (_as_text(answers.get(key)) for key in keys))]
+
+    def _model_call(self, *args: Any, **options: Any) -> Any:
+        """The forward pass of a batch; the answers of the batches before it are complete now."""
+        self._keep_batch()
+        self._flush_if_due()
+        return super()._model_call(*args, **options)
+
+    def _model_generate(self, *args: Any, **options: Any) -> Any:
+        """Generate a batch; the answers of the batches before it are complete now.
+
+        Raises:
+            NotFiniteError: if logits are no numbers.
+        """
+        self._flush_if_due()
+        with checked_logits(self.model):
+            return super()._model_generate(*args, **options)
+
+    def _keep_batch(self) -> None:
+        """Keep the scores of a batch that is complete, if all of them are numbers."""
+        if self.answers is None or not self._batch:
+            return
+        check_scores([logprob for logprob, _ in self._batch.values()], self.model)
+        for key, score in self._batch.items():
+            self.answers.hold(key, kept_score(score))
+        self._batch.clear()
+
+    def _flush_if_due(self) -> None:
+        if self.answers is not None:
+            self.answers.flush_if_due()
+
+    @contextmanager
+    def _kept(self, keep: Callable[..., None]) -> Iterator[None]:
+        """Hand each answer to `keep` as `HFLM` hands it to lm-eval's own cache, which has no part in it here."""
+        before: Any = self.cache_hook
+        self.cache_hook: Any = _Hook(keep)
+        try:
+            yield
+        finally:
+            self.cache_hook = before
+
+
+def is_sampled(options: Mapping[str, Any]) -> bool:
+    """Whether a generation request asks for chance."""
+    return bool(options.get("do_sample") or options.get("temperature"))
+
+
+def _as_text(answer: Any) -> tuple[str, bool, bool] | None:
+    """A kept answer as its text, whether the prompt was cut and whether the text was; None if it is none."""
+    if isinstance(answer, list) and list(map(type, answer)) == [str, bool, bool]:
+        return answer[0], answer[1], answer[2]
+    return None
+
+
+def _text_key(context: str, options: Mapping[str, Any]) -> str:
+    return request_key(context, repr(sorted(options.items(), key=str)))
+
+
+class _Hook:
+    """Stands where lm-eval hangs its own cache: called with each answer as it is there."""
+
+    def __init__(self, keep: Callable[..., None]) -> None:
+        self._keep = keep
+
+    def add_partial(self, _attribute: str, request: Any, answer: Any) -> None:
+        self._keep(request, answer)

@@ -1,0 +1,258 @@
+"""The suite's lm-eval model: each distinct prefix is computed once, the output layer runs at scored positions only.
+
+Right for every decoder that takes a four-dimensional attention mask, explicit positions and a cache; whether a
+model does is tried out once on random tokens. One that does not is left to lm-eval's own `HFLM`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lm_eval.api.registry import register_model
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+from tqdm.auto import tqdm
+
+from glu_lib.errors import MeasurementError
+from glu_lib.measure.scoring.budget import Budget
+from glu_lib.measure.scoring.checked_hflm import CheckedHFLM
+from glu_lib.measure.scoring.encoding import Encoded, Encodings, check_sizes
+from glu_lib.measure.scoring.finite import check_scores
+from glu_lib.measure.scoring.forward import SharedForward
+from glu_lib.measure.scoring.generation import StopRule, generate, is_plain_greedy
+from glu_lib.measure.scoring.kept import KeptScores, KeptTokens
+from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
+from glu_lib.measure.scoring.likelihood import LikelihoodPlan, Score
+from glu_lib.measure.scoring.packing import Tokens
+from glu_lib.models.loading import end_tokens
+
+_LOGGER = logging.getLogger(__name__)
+_AUTO_SEQUENCES = 64
+
+
+@register_model("glu")
+class SharedPrefixLM(KeepingHFLM):
+    """`HFLM` that scores at the speed of distinct tokens; arguments as `HFLM`, and `encodings`.
+
+    `forwarded_tokens` and `distinct_tokens` count what log-likelihoods computed and what they had to, since the
+    last reset: their ratio is near 1 where prefixes are shared well. A batch that does not fit into memory is
+    halved and done again; `batch_size` tells what fitted.
+    """
+
+    def __init__(self, *args: Any, encodings: Encodings | None = None, **options: Any) -> None:
+        """As `HFLM`; `encodings` are kept token ids of the same tokenizer, from an earlier level."""
+        super().__init__(*args, **options)
+        self._encodings = encodings or Encodings()
+        self._forward = SharedForward(self.model)
+        self._can_share: bool | None = None
+        self.distinct_tokens = 0
+
+    @property
+    def forwarded_tokens(self) -> int:
+        """Tokens of all forward passes since the last reset, padding included."""
+        return self._forward.forwarded_tokens
+
+    def reset_counts(self) -> None:
+        """Start counting anew, for the next task."""
+        super().reset_counts()
+        self._forward.forwarded_tokens = self.distinct_tokens = 0
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Score]:
+        """Log-probability of each continuation after its context, and whether greedy decoding would give it.
+
+        Args:
+            requests: lm-eval instances of (context, continuation).
+            disable_tqdm: draw no progress bar.
+
+        Raises:
+            MeasurementError: if a continuation is empty, longer than the model's context, or shares a token with its
+                context.
+            NotFiniteError: if a log-probability is no number.
+        """
+        if not self._shares_prefixes():
+            fallback: list[Score] = super().loglikelihood(requests, disable_tqdm)
+            return fallback
+        encode = self.tok_encode
+        encoded = []
+        for request in tqdm(requests, disable=disable_tqdm, desc="Tokenizing inputs"):
+            context, continuation = request.args
+            encoded.append(
+                self._encodings.pair(context, continuation, encode) if context else self._without_context(continuation)
+            )
+        return self._score(encoded, [request.args for request in requests], disable_tqdm)
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-probability of whole texts, in disjoint windows of the model's context as `HFLM` cuts them.
+
+        Args:
+            requests: lm-eval instances of (text,).
+            disable_tqdm: draw no progress bar.
+        """
+        if not self._shares_prefixes():
+            fallback: list[float] = super().loglikelihood_rolling(requests, disable_tqdm)
+            return fallback
+        windows: list[Encoded] = []
+        owners: list[int] = []
+        for index, request in enumerate(requests):
+            tokens = self._encodings.text(request.args[0], self.tok_encode).tolist()
+            cut = get_rolling_token_windows(tokens, self.prefix_token_id, self.max_length, 1)
+            for context, continuation in map(make_disjoint_window, cut):
+                windows.append(Encoded.of(context, continuation))
+                owners.append(index)
+        totals = [0.0] * len(requests)
+        for index, (logprob, _) in zip(owners, self._score(windows, None, disable_tqdm), strict=True):
+            totals[index] += logprob
+        for request, total in zip(requests, totals, strict=True):
+            self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
+        return totals
+
+    def _loglikelihood_tokens(
+        self, requests: list[Any], disable_tqdm: bool = False, override_bs: int | None = None, **options: Any
+    ) -> list[Score]:
+        """Score (strings, context tokens, continuation tokens); other arguments as in `HFLM`."""
+        if not self._shares_prefixes():
+            fallback: list[Score] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs, **options)
+            return fallback
+        encoded = [Encoded.of(context, continuation) for _, context, continuation in requests]
+        return self._score(encoded, [strings for strings, _, _ in requests], disable_tqdm)
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """Greedy answers as `HFLM` gives them; shared beginnings of prompts are computed once.
+
+        Requests that ask for anything but plain greedy decoding are left to `HFLM`.
+        """
+        groups: defaultdict[str, list[int]] = defaultdict(list)
+        for index, request in enumerate(requests):
+            groups[repr(sorted(request.args[1].items(), key=str))].append(index)
+        answers: list[str] = [""] * len(requests)
+        for indices in groups.values():
+            members = [requests[index] for index in indices]
+            if self._decodes_greedily(members[0].args[1]):
+                texts = self._generate_group(members, disable_tqdm)
+            else:
+                texts = super().generate_until(members, disable_tqdm)
+            for index, text in zip(indices, texts, strict=True):
+                answers[index] = text
+        return answers
+
+    def _without_context(self, continuation: str) -> Encoded:
+        """A continuation from the start of a text: after the prefix token, or after its own first one if that is it."""
+        tokens = self.tok_encode(continuation, add_special_tokens=False)
+        if tokens and tokens[0] == self.prefix_token_id:
+            return Encoded.of(tokens[:1], tokens[1:])
+        return Encoded.of([self.prefix_token_id], tokens)
+
+    def _score(self, encoded: Sequence[Encoded], strings: Sequence[Any] | None, disable_tqdm: bool) -> list[Score]:
+        """Score requests; `strings` are what lm-eval's own cache knows them by."""
+        for request in encoded:
+            check_sizes(request.context, request.continuation, self.max_length)
+            self._text_check.check_ids(request.context[:1])  # the prefix token, for one
+        self._count_requests((request.context, request.continuation) for request in encoded)
+        plan = LikelihoodPlan(encoded, self.max_length)
+        self.distinct_tokens += plan.distinct_tokens()
+        scores: list[Score] = [(0.0, True)] * len(encoded)
+        dtype = self.softmax_dtype or torch.float32
+        kept = KeptScores.of(encoded, self.answers)
+        with (
+            self.work_window(),
+            self._budget() as budget,
+            tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
+        ):
+            for found in plan.score(self._forward, budget, dtype, kept.known):
+                check_scores([logprob for logprob, _ in found.values()], self.model)
+                kept.add(found, self._reduced(budget))
+                for index, score in found.items():
+                    scores[index] = score
+                    if strings is not None:
+                        self.cache_hook.add_partial("loglikelihood", strings[index], score)
+                bar.update(len(found))
+        return scores
+
+    def _generate_group(self, requests: list[Any], disable_tqdm: bool) -> list[str]:
+        """Answer requests that share their generation settings."""
+        options = normalize_gen_kwargs(dict(requests[0].args[1]), self.max_gen_toks)
+        limit = options["max_gen_toks"]
+        if not 0 < limit < self.max_length:
+            raise MeasurementError(
+                f"answers of {limit} tokens: the model's context of {self.max_length} must hold them and a prompt; "
+                "choose another max_gen_toks, or leave the task out for this model"
+            )
+        rule = self._stop_rule(options.get("until"))
+        wanted: defaultdict[Tokens, list[int]] = defaultdict(list)
+        for index, request in enumerate(requests):
+            prompt, was_cut = self._encodings.prompt(request.args[0], self.max_length - limit, self._encode_prompt)
+            self.truncated_prompts += was_cut
+            wanted[prompt].append(index)
+        answers: list[str] = [""] * len(requests)
+        kept = KeptTokens(self.answers, limit, rule.stops) if self.answers else None
+        with (
+            self.work_window(),
+            self._budget() as budget,
+            tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
+        ):
+            for made in generate(self._forward, list(wanted), budget, max_new_tokens=limit, rule=rule, progress=kept):
+                if kept:
+                    kept.add(made, self._reduced(budget))
+                for prompt, tokens in made.items():
+                    text = postprocess_generated_text(self.tok_decode(tokens), stop=rule.stops, think_end_token=None)
+                    self.cut_generations += len(wanted[prompt]) * (not rule.is_met(tokens))
+                    for index in wanted[prompt]:
+                        answers[index] = text
+                        self.cache_hook.add_partial("generate_until", requests[index].args, text)
+                    bar.update(len(wanted[prompt]))
+        return answers
+
+    def _encode_prompt(self, text: str, room: int) -> tuple[Tokens, bool]:
+        """One prompt at a time gives its own tokens, special ones as in `HFLM`, without padding."""
+        tokens = tuple(CheckedHFLM.tok_batch_encode(self, [text])[0][0].tolist())
+        return tokens[-room:], len(tokens) > room
+
+    def _stop_rule(self, until: Any) -> StopRule:
+        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
+        decode: Callable[[list[int]], str] = lambda tokens: self.tok_decode(tokens, skip_special_tokens=False)  # noqa: E731
+        return StopRule(handle_stop_sequences(until, eos=eos), end_tokens(self.model) | {self.eot_token_id}, decode)
+
+    def _decodes_greedily(self, options: Any) -> bool:
+        return (
+            self._shares_prefixes()
+            and self.think_end_token is None
+            and is_plain_greedy(options, self.model.generation_config)
+        )
+
+    @contextmanager
+    def _budget(self) -> Iterator[Budget]:
+        """The batch size as a budget; what fitted is the batch size afterwards. `auto` begins at 64."""
+        budget = Budget(self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES)
+        if self.answers and self.answers.batch_size:  # what fitted in the run that is resumed
+            budget.sequences = min(budget.sequences, self.answers.batch_size)
+        try:
+            yield budget
+        finally:
+            self.batch_size_per_gpu = budget.sequences
+
+    def _reduced(self, budget: Budget) -> int | None:
+        """The batch size if memory has made it smaller than was asked."""
+        asked = self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES
+        return budget.sequences if budget.sequences < asked else None
+
+    def _shares_prefixes(self) -> bool:
+        """Whether this model gives the same logits on packed trees as on plain sequences; tried out once."""
+        if self._can_share is None:
+            self._can_share = self._check()
+            if not self._can_share:
+                _LOGGER.warning(
+                    "%s is scored by lm-eval's HFLM: its attention or its logits do not allow shared prefixes",
+                    type(self.model).__name__,
+                )
+        return self._can_share
+
+    def _check(self) -> bool:
+        # Several processes take turns in HFLM's own way; mixed precision is set around its own calls.
+        if self.backend != "causal" or self.world_size > 1 or self.mixed_precision_dtype is not None:
+            return False
+        return self._forward.matches_plain_forward(self.vocab_size, self.max_length)

@@ -1,0 +1,164 @@
+"""Log-likelihoods of continuations: distinct prefixes once, the output layer at scored positions only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
+
+from glu_lib.measure.scoring.budget import Budget
+from glu_lib.measure.scoring.encoding import Encoded
+from glu_lib.measure.scoring.forward import SharedForward
+from glu_lib.measure.scoring.packing import Group, Tokens, Tree, distinct_tokens, plan, rows
+
+_PLAN_TOKENS = 512  # a tree of at most so many tokens needs no cache for its common beginning
+_BATCH_TOKENS = 256  # a batch of so many tokens may end before it is full,
+_FILLED = 0.75  # where rows would be padded by more than a quarter
+_LOGIT_ROWS = 256  # scored positions per call of the output layer: × vocabulary × 4 bytes of memory
+
+Score = tuple[float, bool]
+Row = list[Tree]
+NOTHING_KNOWN: Mapping[int, Score] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A request in a batch: the places (row × width + position) of its scored tokens, and these tokens, in order."""
+
+    request: int
+    places: list[int]
+    targets: Tokens
+
+
+class LikelihoodPlan:
+    """What has to be computed for some requests: their distinct inputs, in groups with a common beginning."""
+
+    def __init__(self, requests: Sequence[Encoded], max_length: int) -> None:
+        self._targets = [request.continuation for request in requests]
+        self._wanted: defaultdict[Tokens, list[int]] = defaultdict(list)
+        for index, request in enumerate(requests):
+            self._wanted[request.inputs(max_length)].append(index)
+        self._scored = {
+            tokens: max(len(self._targets[index]) for index in indices) for tokens, indices in self._wanted.items()
+        }
+
+    def distinct_tokens(self) -> int:
+        """Tokens that have to be forwarded at the least."""
+        return distinct_tokens(self._scored)
+
+    def planned_tokens(self) -> int:
+        """Tokens that the plan forwards, padding of batches not included."""
+        groups = plan(self._scored, _PLAN_TOKENS)
+        return sum(len(group.prefix) + sum(len(tree.tokens) for tree in group.trees) for group in groups)
+
+    def score(
+        self,
+        forward: SharedForward,
+        budget: Budget,
+        softmax_dtype: torch.dtype,
+        known: Mapping[int, Score] = NOTHING_KNOWN,
+    ) -> Iterator[dict[int, Score]]:
+        """Per batch: request index to (log-probability, whether greedy decoding gives the continuation).
+
+        A batch of which all is known is not computed; every other one is, in full: what an interrupted run left is
+        completed by the same batches, so that the scores are the same to the last digit.
+
+        Args:
+            forward: of the model.
+            budget: of a batch; it shrinks when memory runs out.
+            softmax_dtype: in which log-probabilities are computed.
+            known: scores by request index, from an earlier run.
+
+        Raises:
+            RuntimeError: out of memory, if one request alone does not fit.
+        """
+        for group in plan(self._scored, _PLAN_TOKENS):
+            if (scores := self._look_up(known, [group.trees], group.prefix)) is not None:
+                yield scores
+                continue
+            cache = budget.once(partial(forward.prefix_cache, group.prefix))
+
+            def work(batch: Sequence[Row], group: Group = group, cache: Any = cache) -> dict[int, Score]:
+                if (scores := self._look_up(known, batch, group.prefix)) is not None:
+                    return scores
+                hidden = forward.hidden_states(batch, len(group.prefix), cache)  # (rows, width, hidden)
+                return _read_off(
+                    forward, hidden, list(self._places(batch, group.prefix, hidden.shape[1])), softmax_dtype
+                )
+
+            for packed in _packings(group, forward.row_tokens):
+                yield from budget.run(packed, partial(_that_fit, budget), work, _halves)
+
+    def _look_up(self, known: Mapping[int, Score], batch: Sequence[Row], prefix: Tokens) -> dict[int, Score] | None:
+        """The scores of a batch's requests if all of them are known."""
+        if not known:
+            return None
+        suffixes = (suffix for row in batch for tree in row for suffix in tree.paths)
+        indices = [index for suffix in suffixes for index in self._wanted[prefix + suffix]]
+        return {index: known[index] for index in indices} if all(index in known for index in indices) else None
+
+    def _places(self, batch: Sequence[Row], prefix: Tokens, width: int) -> Iterator[_Scored]:
+        """Where in a batch each request's continuation is scored: after the last tokens of its path."""
+        for row, trees in enumerate(batch):
+            offset = row * width
+            for tree in trees:
+                for suffix, path in tree.paths.items():
+                    for index in self._wanted[prefix + suffix]:
+                        targets = self._targets[index]
+                        nodes = path[len(path) - len(targets) :]
+                        yield _Scored(index, [offset + node for node in nodes], targets)
+                offset += len(tree.tokens)
+
+
+def _packings(group: Group, row_tokens: int) -> Iterator[list[Row]]:
+    """Rows, the widest first. Without prefix chains stand alone, in batches of their own: they need no mask."""
+    if group.prefix:
+        yield rows(group.trees, row_tokens)
+        return
+    yield [[tree] for tree in sorted(group.trees, key=lambda tree: -len(tree.tokens)) if tree.is_chain]
+    yield rows([tree for tree in group.trees if not tree.is_chain], row_tokens)
+
+
+def _that_fit(budget: Budget, left: Sequence[Row]) -> int:
+    """How many of the rows make a batch: each gets the width of the first, the widest; much shorter ones wait."""
+    width = sum(len(tree.tokens) for tree in left[0])
+    most = max(1, budget.tokens // width)
+    enough = -(-_BATCH_TOKENS // width)
+    for count, row in enumerate(left[enough:most], start=enough):
+        if sum(len(tree.tokens) for tree in row) < _FILLED * width:
+            return count
+    return most
+
+
+def _halves(row: Row) -> list[Row]:
+    middle = len(row) // 2
+    return [row[:middle], row[middle:]] if middle else [row]
+
+
+@torch.inference_mode()
+def _read_off(
+    forward: SharedForward, hidden: torch.Tensor, scored: Sequence[_Scored], softmax_dtype: torch.dtype
+) -> dict[int, Score]:
+    """Apply the output layer at the scored positions, each once, and read the targets off."""
+    device = hidden.device
+    asked = torch.tensor([place for item in scored for place in item.places], device=device)
+    targets = torch.tensor([target for item in scored for target in item.targets], device=device)
+    places, which = asked.unique(return_inverse=True)
+    chosen = hidden.flatten(0, 1)[places]  # (places, hidden)
+    logprobs = torch.empty(len(asked), dtype=torch.float32, device=device)
+    greedy = torch.empty(len(asked), dtype=torch.bool, device=device)
+    for start in range(0, len(places), _LOGIT_ROWS):
+        logits = forward.output(chosen[start : start + _LOGIT_ROWS])  # (≤ 256, vocabulary)
+        here = ((which >= start) & (which < start + _LOGIT_ROWS)).nonzero().squeeze(1)
+        local, wanted = which[here] - start, targets[here]
+        logprobs[here] = F.log_softmax(logits, dim=-1, dtype=softmax_dtype)[local, wanted].float()
+        greedy[here] = logits.argmax(dim=-1)[local] == wanted
+    sizes = [len(item.targets) for item in scored]
+    parts = zip(scored, logprobs.cpu().split(sizes), greedy.cpu().split(sizes), strict=True)
+    return {item.request: (float(values.sum()), bool(flags.all())) for item, values, flags in parts}

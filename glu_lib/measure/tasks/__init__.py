@@ -1,0 +1,1 @@
+"""lm-eval's tasks: found, checked against the study, loaded once."""

@@ -1,0 +1,1 @@
+"""Models: which weights a variant means, whether they are safe to load, loading, pruning."""

@@ -1,0 +1,84 @@
+"""What a checkpoint may not ask for: code, kernels, another model's weights, pickles; refused before it is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from glu_lib.errors import AccessError
+from glu_lib.models.identity import ModelIdentity, json_file, model_file
+from glu_lib.study import ModelVariant
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+# A file of the model's own folder: everything else is outside the hash that stands in the done key.
+WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
+# Attention that torch brings along. Every other name makes transformers fetch a kernel, which is code, if it can.
+_ATTENTION = ("eager", "sdpa", "flex_attention")
+
+
+def check_files(variant: ModelVariant, identity: ModelIdentity) -> None:
+    """Refuse a model whose files name code or weights that are not its own.
+
+    transformers follows a checkpoint's JSON further than `trust_remote_code=False` and `use_safetensors=True` reach:
+    adapters (which load their base model, and pickles), attention kernels of the hub, quantizers, weights by any path.
+
+    Raises:
+        AccessError: one line naming the file, what it asks for, and the remedy.
+    """
+    if model_file(variant, identity, "adapter_config.json"):
+        raise _refused(
+            variant,
+            "adapter_config.json makes it an adapter of another model; merge it into its base model and save that",
+        )
+    path = model_file(variant, identity, "config.json")
+    config = json_file(variant, path) if path else {}
+    if config.get("quantization_config") is not None:
+        raise _refused(variant, "config.json says that it is quantized; neurons are cut from plain weights: name those")
+    for key, name in _implementations(config):
+        if name not in _ATTENTION:
+            raise _refused(
+                variant, f"config.json has {key} {name!r}; save it without, or with one of {', '.join(_ATTENTION)}"
+            )
+    own = config.get("transformers_weights")
+    if own is not None and not (isinstance(own, str) and WEIGHTS.fullmatch(own.removesuffix(".index.json"))):
+        raise _refused(variant, f"config.json takes weights from {own!r}; name a *.safetensors beside it")
+    _check_shards(variant, identity, own if own and own.endswith(".index.json") else INDEX)
+
+
+def named_weights(variant: ModelVariant, identity: ModelIdentity) -> str | None:
+    """The file of weights, or the index of several, that config.json names instead of transformers' usual ones."""
+    path = model_file(variant, identity, "config.json")
+    name = json_file(variant, path).get("transformers_weights") if path else None
+    return None if name is None else str(name)
+
+
+def _check_shards(variant: ModelVariant, identity: ModelIdentity, index: str) -> None:
+    """Every file that an index of weights names lies beside it and is no pickle."""
+    path = model_file(variant, identity, index)
+    if path is None:
+        return
+    shards = json_file(variant, path).get("weight_map")
+    for name in shards.values() if isinstance(shards, dict) else [shards]:
+        if not (isinstance(name, str) and WEIGHTS.fullmatch(name)):
+            raise _refused(variant, f"{index} takes weights from {name!r}; name *.safetensors beside it")
+
+
+def _implementations(config: Any) -> Iterator[tuple[str, Any]]:
+    """Names of attention and expert implementations, of the model and of its parts."""
+    waiting = [config]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, list):
+            waiting += found
+        elif isinstance(found, dict):
+            for key, value in found.items():
+                if key.endswith("attn_implementation"):
+                    values = value.values() if isinstance(value, dict) else [value]
+                    yield from ((key, name) for name in values if name is not None)
+                else:
+                    waiting.append(value)
+
+
+def _refused(variant: ModelVariant, what: str) -> AccessError:
+    return AccessError(f"model {variant.key} ({variant.source}) cannot be loaded: its {what}")

@@ -1,0 +1,302 @@
+"""Which exact weights a model variant means, found without loading them: a hub commit or a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+
+from glu_lib.errors import AccessError, TemplateError
+from glu_lib.nano import MODEL_DIR
+from glu_lib.study import ModelVariant, Task
+
+_HASH_BLOCK_BYTES = 1 << 20
+_MODEL_FILES = frozenset({".json", ".safetensors", ".model", ".jinja", ".txt", ".tiktoken"})
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_RANDOM = "random:"
+_WAITS_S = (1, 2, 4, 8)  # before another attempt, after a busy server's answer
+
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Where a variant's weights are and what they are.
+
+    `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder; `folder` is None for
+    a hub model. `chat_template` is the digest of the tokenizer's chat template, None if it has none.
+    `is_offline` says that no hub answered and the local cache is all there is. `files` are names, sizes and times of
+    change of a folder's files when it was looked at.
+    """
+
+    source: str
+    version: str
+    folder: Path | None
+    chat_template: str | None = None
+    is_offline: bool = False
+    files: tuple[tuple[str, int, int], ...] = ()
+
+    @property
+    def commit(self) -> str | None:
+        """Hub commit to load; None for a folder and for random weights."""
+        return self.version.removeprefix("commit:") if self.version.startswith("commit:") else None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the weights are random, in the declared shape."""
+        return self.version.startswith(_RANDOM)
+
+
+def resolve_identity(variant: ModelVariant) -> ModelIdentity:
+    """Find the weights of `variant`: the embedded folder, a local folder, or a hub commit.
+
+    A hub model is asked for once; without network its newest cached snapshot counts.
+
+    Raises:
+        AccessError: one line saying why the model cannot be used and what to do.
+    """
+    if variant.is_embedded:
+        return _folder_identity(variant, MODEL_DIR, "embedded")
+    if (folder := Path(variant.source).expanduser()).is_dir():
+        return _folder_identity(variant, folder, str(folder))
+    if not _HUB_ID.fullmatch(variant.source):
+        raise AccessError(
+            f"model {variant.key}: source {variant.source!r} is no folder here and no hub id; "
+            'correct the path, or name a model as "org/name"'
+        )
+    return _hub_identity(variant)
+
+
+def random_identity(variant: ModelVariant) -> ModelIdentity:
+    """The shape of `variant` with random weights; nothing is asked of the hub.
+
+    Raises:
+        AccessError: if the study declares no shape for it.
+    """
+    if variant.architecture is None:
+        raise AccessError(
+            f"model {variant.key}: the study declares no shape for it, which --weights random needs; "
+            "choose one of the built-in models, or its real weights"
+        )
+    digest = hashlib.sha256(repr(variant.architecture).encode()).hexdigest()
+    return ModelIdentity(variant.source, f"{_RANDOM}{digest[:16]}", None)
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over names and contents of the files that define a model (weights, config, tokenizer)."""
+    digest = hashlib.sha256()
+    for path in _model_files(folder):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            while block := file.read(_HASH_BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def check_unchanged(variant: ModelVariant, identity: ModelIdentity) -> None:
+    """See that a folder still holds what it held when the run began: a record names the weights of that time.
+
+    Raises:
+        AccessError: if a file is new, gone, or was written since.
+    """
+    if identity.folder is not None and identity.files != _stamps(identity.folder):
+        raise AccessError(
+            f"model {variant.key}: the files of {identity.folder} were changed while the run was going; "
+            "start the run again, so that its records name the new ones"
+        )
+
+
+def _model_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix in _MODEL_FILES]
+
+
+def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    try:
+        found = [(path.name, path.stat()) for path in _model_files(folder)]
+    except OSError:
+        return ()
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
+
+
+def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelIdentity:
+    if not (folder / "config.json").is_file():
+        raise AccessError(f"model {variant.key}: folder {folder} has no config.json; name a saved transformers model")
+
+    files = _stamps(folder)  # before the digest: what is written meanwhile is noticed
+    found = ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, files=files)
+    return replace(found, chat_template=_chat_template(variant, found))
+
+
+def _hub_identity(variant: ModelVariant) -> ModelIdentity:
+    from huggingface_hub import HfApi, hf_hub_download
+
+    is_offline = False
+    try:
+        commit = with_patience(lambda: HfApi().model_info(variant.source, revision=variant.revision, timeout=30).sha)
+        if commit is None:
+            raise AccessError(f"model {variant.key}: the hub gave no commit for {variant.source}; try again later")
+        # model_info answers for gated repositories too; only reading a file shows that access was granted. Asked by its
+        # revision, the cache learns which commit that is: without network it is what counts.
+        with_patience(lambda: hf_hub_download(variant.source, "config.json", revision=variant.revision))
+    except (_transport_error(), OSError, ValueError) as error:
+        cached = _cached_commit(variant)
+        if cached is None or not _is_offline(error):
+            raise AccessError(explain_access(variant, error)) from error
+        commit, is_offline = cached, True
+
+    found = ModelIdentity(variant.source, f"commit:{commit}", None, is_offline=is_offline)
+    return replace(found, chat_template=_chat_template(variant, found))
+
+
+def model_file(variant: ModelVariant, identity: ModelIdentity, name: str) -> Path | None:
+    """A small file of a model on disk, fetched at its commit where it is on the hub; None if there is none.
+
+    Raises:
+        AccessError: if the hub does not say whether there is one.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    if identity.folder is not None:
+        return path if (path := identity.folder / name).is_file() else None
+    if identity.is_offline:
+        cached = try_to_load_from_cache(identity.source, name, revision=identity.commit)
+        return Path(cached) if isinstance(cached, str) else None
+    try:
+        return Path(with_patience(lambda: hf_hub_download(identity.source, name, revision=identity.commit)))
+    except (EntryNotFoundError, _transport_error(), OSError, ValueError) as error:
+        # "Local": no server answered, and whether the file exists is not known.
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            return None
+        raise AccessError(explain_access(variant, error)) from error
+
+
+def json_file(variant: ModelVariant, path: Path) -> dict[str, Any]:
+    """The object that a JSON file of a model holds.
+
+    Raises:
+        AccessError: if it holds none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        found = error
+    if not isinstance(found, dict):
+        what = f"cannot be read ({first_line(found)})" if isinstance(found, Exception) else "holds no JSON object"
+        model = f"model {variant.key} ({variant.source})"
+        raise AccessError(f"{model} cannot be loaded: its {path.name} {what}; mend it, or fetch it again")
+    return found
+
+
+def explain_access(variant: ModelVariant, error: Exception) -> str:
+    """One line: which model could not be had, why, and what to do about it."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    model = f"model {variant.key} ({variant.source})"
+    if isinstance(error, GatedRepoError):
+        page = f"{constants.ENDPOINT}/{variant.source}"
+        return f"{model} is gated: accept its licence at {page}, then set HF_TOKEN or run `hf auth login`"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{model} has no revision {variant.revision!r}; choose an existing branch, tag or commit"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"{model} was not found on the hub; check the id, and HF_TOKEN if the repository is private"
+    if _is_offline(error):
+        return (
+            f"{model} cannot be reached: no connection to {constants.ENDPOINT} and nothing in the local cache; "
+            "connect, or name a local folder as its source (the embedded model needs no network: pytest -k nano)"
+        )
+    return f"{model} cannot be read: {type(error).__name__}: {first_line(error)}; try again later"
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first; its kind where it says nothing."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def with_patience(action: Callable[[], Answer]) -> Answer:
+    """The answer of `action`; after a busy server's (5xx, too many requests) it is asked again, up to four times."""
+    for wait_s in _WAITS_S:
+        try:
+            return action()
+        except Exception as error:
+            if not _is_busy(error):
+                raise
+        time.sleep(wait_s)
+    return action()
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    """Whether a server's answer 5xx or 429 stands behind `error`."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int) and (
+            status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_unreachable(error: Exception) -> bool:
+    """Whether `error` may mean that a server or a cache could not be reached, or was too busy to answer."""
+    # Without network, datasets raises ValueError for what its cache does not hold.
+    return isinstance(error, (OSError, ValueError, _transport_error())) or _is_busy(error)
+
+
+def _is_offline(error: Exception) -> bool:
+    """Whether `error` means that no server answered (rather than that one refused)."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return isinstance(error, (OSError, _transport_error())) and not isinstance(error, HfHubHTTPError)
+
+
+def _transport_error() -> type[Exception]:
+    """The hub client's own error for no connection or a time-out; HfHubHTTPError, below it, carries an answer.
+
+    Which HTTP library the client uses changes between its versions: its error is the first base.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return HfHubHTTPError.__bases__[0]
+
+
+def _cached_commit(variant: ModelVariant) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(variant.source, "config.json", revision=variant.revision)
+    return Path(path).parent.name if isinstance(path, str) else None
+
+
+def applied_template(task: Task, variant: ModelVariant, identity: ModelIdentity) -> str | None:
+    """Digest of the chat template that `task` is scored with on `variant`; None where its prompts are plain text.
+
+    Raises:
+        TemplateError: if the task needs a template and the tokenizer has none.
+    """
+    if not task.is_chat:
+        return None
+    if identity.chat_template is None:
+        raise TemplateError(
+            f"model {variant.key} ({variant.source}) has no chat template, which {task.key} needs; leave such tasks "
+            'out (-k "not chat", or the model\'s suites in a study file), or add a template to its tokenizer'
+        )
+    return identity.chat_template
+
+
+def _chat_template(variant: ModelVariant, identity: ModelIdentity) -> str | None:
+    """Digest of a tokenizer's chat template, from the file of its own or from the tokenizer's configuration."""
+    if path := model_file(variant, identity, "chat_template.jinja"):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if (path := model_file(variant, identity, "tokenizer_config.json")) and (
+        template := json_file(variant, path).get("chat_template")
+    ):
+        return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
+    return None

@@ -1,0 +1,291 @@
+"""Pruning with OptiPFair: exact widths, which neurons stay, and proof that just those stayed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import AccessError, VerificationError
+from glu_lib.models.loading import count_parameters
+from glu_lib.study import Method
+from glu_lib.study.architecture import pruned_width
+from glu_lib.study.cases import Pruning
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+_ALIGNMENTS = (8, 64, 128)
+_PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
+_GLU_ONLY = "width pruning of this kind does not apply, choose a Llama-style model"
+Batches = Sequence[Mapping[str, "torch.Tensor"]]
+
+
+@dataclass(frozen=True, slots=True)
+class PruningResult:
+    """What was asked and what was achieved; sizes in neurons, `prune_s` in seconds.
+
+    `kept_neurons` is the SHA-256 over the indices of the neurons that stayed, layer by layer (None for
+    the unpruned baseline and on the meta device, where nothing is selected).
+    """
+
+    percent: int
+    method: str | None
+    divisor: int | None
+    hidden_size: int
+    unpruned_width: int
+    asked_width: int
+    width: int
+    expansion_ratio: float
+    width_mod_8: int
+    width_mod_64: int
+    width_mod_128: int
+    parameters: int
+    unpruned_parameters: int
+    kept_neurons: str | None
+    prune_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+def prune(
+    model: PreTrainedModel,
+    pruning: Pruning,
+    *,
+    seed: int,
+    calibration: Callable[[], Batches] | None = None,
+) -> PruningResult:
+    """Remove neurons from every MLP of `model`, in place, and verify the outcome layer by layer.
+
+    Args:
+        model: a GLU model whose layers have gate, up and down projections of one width.
+        pruning: how much, by which method, rounded to what.
+        seed: of the random selection (method `random`); the other methods use no randomness.
+        calibration: makes the batches (dictionaries of `input_ids` and `attention_mask`) whose activations
+            the method `hybrid` weighs; only called for it.
+
+    Returns:
+        Widths, counts and the fingerprint of the neurons that stayed.
+
+    Raises:
+        AccessError: if `model` is no GLU model.
+        VerificationError: if a width differs from the one asked, or a kept row is not the original's.
+    """
+    optipfair = _import_optipfair()
+    layers = glu_layers(model)
+    unpruned_width = layers[0].mlp.gate_proj.out_features
+    unpruned_parameters = count_parameters(model)
+    asked_width = pruned_width(unpruned_width, pruning.percent, pruning.divisor)
+    start_s = time.perf_counter()
+    digest = hashlib.sha256()
+    on_meta = model.device.type == "meta"
+    with _preserved_randomness(model.device.type):
+        norms = _activation_norms(optipfair, model, pruning, calibration)
+        for index, layer in enumerate(layers if pruning.percent else []):
+            scores = neuron_scores(layer.mlp, pruning.method, seed=seed, layer=index, activation_norms=norms.get(index))
+            _prune_layer(optipfair, model, layer.mlp, index, pruning, asked_width, scores, digest)
+    prune_s = time.perf_counter() - start_s
+    width = _verified_width(layers, asked_width)
+    hidden_size = layers[0].mlp.gate_proj.in_features
+    return PruningResult(
+        percent=pruning.percent,
+        method=str(pruning.method) if pruning.percent else None,
+        divisor=pruning.divisor,
+        hidden_size=hidden_size,
+        unpruned_width=unpruned_width,
+        asked_width=asked_width,
+        width=width,
+        expansion_ratio=width / hidden_size,
+        **{f"width_mod_{n}": width % n for n in _ALIGNMENTS},
+        parameters=count_parameters(model),
+        unpruned_parameters=unpruned_parameters,
+        kept_neurons=digest.hexdigest() if pruning.percent and not on_meta else None,
+        prune_s=prune_s,
+    )
+
+
+def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
+    """The decoder layers of `model`, each with a gate, an up and a down projection, all of one width.
+
+    Raises:
+        AccessError: naming the first layer, counted from 0, that is of another kind or width.
+    """
+    layers: Sequence[Any] = _import_optipfair().get_model_layers(model)
+    if not layers:
+        raise AccessError(f"{type(model).__name__} is not a GLU model: it has no decoder layers; {_GLU_ONLY}")
+    for index, layer in enumerate(layers):
+        if fault := _fault(getattr(layer, "mlp", None)):
+            raise AccessError(
+                f"{type(model).__name__} is not a GLU model: layer {index} (counting from 0) {fault}; {_GLU_ONLY}"
+            )
+        first, found = layers[0].mlp.gate_proj, layer.mlp.gate_proj
+        if (found.out_features, found.in_features) != (first.out_features, first.in_features):
+            raise AccessError(
+                f"{type(model).__name__}: layer {index} (counting from 0) has {found.out_features} neurons of "
+                f"{found.in_features} inputs, layer 0 has {first.out_features} of {first.in_features}; a level is one "
+                "width for all layers, choose a model whose layers are alike"
+            )
+    return layers
+
+
+def _fault(mlp: Any) -> str:
+    """What makes an MLP none that OptiPFair prunes; empty if nothing does."""
+    import torch
+
+    if mlp is None:
+        return "has no MLP"
+    parts = {name: part for name, part in mlp.named_children() if next(part.parameters(), None) is not None}
+    if missing := [name for name in _PROJECTIONS if name not in parts]:
+        have = f"; it has {', '.join(parts)}" if parts else ""
+        return f"has no {', '.join(missing)} ({type(mlp).__name__}{have})"
+    for name in _PROJECTIONS:
+        if not isinstance(parts[name], torch.nn.Linear):
+            return f"has a {name} that is no linear layer ({type(parts[name]).__name__})"
+    # What else has weights there, a norm over the neurons for one, would keep its width.
+    own = [name for name, _ in mlp.named_parameters(recurse=False)]
+    if others := [name for name in (*parts, *own) if name not in _PROJECTIONS]:
+        return f"has {', '.join(others)} beside its projections ({type(mlp).__name__})"
+    gate, up, down = (parts[name] for name in _PROJECTIONS)
+    if not (gate.weight.shape == up.weight.shape == down.weight.T.shape):
+        shapes = ", ".join(f"{name} {'×'.join(map(str, parts[name].weight.shape))}" for name in _PROJECTIONS)
+        return f"has projections that do not fit together ({shapes})"
+    return ""
+
+
+def neuron_scores(
+    mlp: Any, method: Method, *, seed: int, layer: int, activation_norms: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Importance of each neuron of a GLU MLP, shape (width,), float32; the highest stay.
+
+    PPM, VOW, PON and L2 are OptiPFair's functions of the gate and up rows. `hybrid` is OptiPFair's
+    (PPM of gate, up and down, each over its maximum, summed) × `activation_norms`, the L2 norm of each
+    neuron's activations over the calibration text, shape (width,). `random` is uniform in [0, 1), from a
+    generator seeded by seed and layer alone.
+    """
+    import torch
+
+    gate: torch.Tensor = mlp.gate_proj.weight.detach()  # (width, hidden)
+    up: torch.Tensor = mlp.up_proj.weight.detach()  # (width, hidden)
+    if method is Method.RANDOM:
+        generator = torch.Generator().manual_seed(seed * 1000 + layer)
+        return torch.rand(gate.shape[0], generator=generator)
+    import optipfair.pruning.mlp_glu as mlp_glu
+
+    scores: torch.Tensor
+    if method is Method.HYBRID:
+        down = mlp.down_proj.weight.detach()  # (hidden, width)
+        scores = mlp_glu.compute_neuron_pair_importance_maw_hybrid(gate, up, down, activation_norms)
+    else:
+        scores = mlp_glu.IMPORTANCE_FUNCTIONS[str(method)](gate.float(), up.float())
+    return scores
+
+
+def _activation_norms(
+    optipfair: ModuleType, model: PreTrainedModel, pruning: Pruning, calibration: Callable[[], Batches] | None
+) -> dict[int, torch.Tensor]:
+    """Norms of each layer's MLP activations on the calibration text, before anything is pruned; {} without it."""
+    if pruning.method is not Method.HYBRID or not pruning.percent:
+        return {}
+    if calibration is None:
+        raise VerificationError("method hybrid needs calibration text; none was given")
+    handles = optipfair.setup_mlp_hooks_for_importance(model, model.device)
+    try:
+        optipfair.run_calibration_forward_passes(model, calibration(), model.device, show_progress=False)
+        norms: dict[int, torch.Tensor] = optipfair.get_activation_norms()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return norms
+
+
+def _prune_layer(
+    optipfair: ModuleType,
+    model: PreTrainedModel,
+    mlp: Any,
+    index: int,
+    pruning: Pruning,
+    width: int,
+    scores: torch.Tensor,
+    digest: Any,
+) -> None:
+    """Prune one MLP through OptiPFair and compare what stayed with its scores' top `width`.
+
+    One layer at a time, so that no more than one layer of originals is held beside the model.
+    """
+    import torch
+
+    originals: dict[str, torch.Tensor] = {name: tensor.detach() for name, tensor in mlp.named_parameters()}
+    home = mlp.gate_proj.weight.device
+    given = None
+    if pruning.method in (Method.RANDOM, Method.HYBRID):
+        # OptiPFair takes given scores in [0, 1] as "most prunable first" and inverts them itself. What it sees
+        # must rank as ours does, whatever float32 rounds away: so ranks are given, not scores.
+        ranks = scores.argsort().argsort().double() / len(scores)
+        given = {index: 1.0 - ranks}
+    device = torch.device("meta" if home.type == "meta" else "cpu")
+    with device:
+        optipfair.prune_model_mlp_glu(
+            model,
+            neuron_selection_method="PPM" if given else str(pruning.method),
+            pruning_percentage=pruning.percent,
+            expansion_divisor=pruning.divisor,
+            layer_indices=[index],
+            fairness_scores=given,
+            show_progress=False,
+        )
+    if home.type == "meta":
+        return
+    kept = torch.topk(scores, width).indices.sort().values.to(home)  # (width,)
+    for name, tensor in mlp.named_parameters():
+        if not torch.equal(tensor, _kept_part(name, originals[name], kept)):
+            raise VerificationError(
+                f"layer {index}: what stayed of {name} is not that of the {width} neurons with the highest "
+                f"{pruning.method} scores; this OptiPFair prunes differently, install the one in constraints.txt"
+            )
+    digest.update(kept.to(torch.int64).cpu().numpy().tobytes())
+
+
+def _kept_part(name: str, original: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Of a projection's parameter, what belongs to the neurons `kept`: rows, or columns of the down projection."""
+    if name == "down_proj.bias":  # one number per hidden dimension
+        return original
+    return original[:, kept] if name == "down_proj.weight" else original[kept]
+
+
+def _verified_width(layers: Any, asked: int) -> int:
+    for index, layer in enumerate(layers):
+        mlp = layer.mlp
+        found = {mlp.gate_proj.out_features, mlp.up_proj.out_features, mlp.down_proj.in_features}
+        if found != {asked}:
+            raise VerificationError(f"layer {index}: width {sorted(found)} after pruning, {asked} was asked")
+    return asked
+
+
+@contextmanager
+def _preserved_randomness(device_type: str) -> Iterator[None]:
+    """Leave torch's random state as it was: OptiPFair draws from it when it makes new layers."""
+    import torch
+
+    with torch.random.fork_rng(enabled=device_type != "meta"):
+        yield
+
+
+def _import_optipfair() -> ModuleType:
+    """OptiPFair's pruning module, without the root logger that its import sets up."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    import optipfair
+    import optipfair.pruning.mlp_glu as mlp_glu
+
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger(optipfair.__name__).setLevel(logging.WARNING)
+    return mlp_glu  # type: ignore[no-any-return]

@@ -1,0 +1,221 @@
+"""Whether a checkpoint's tensors are the model's: names, shapes, kinds of numbers, by its headers and as loaded."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import AccessError, one_line
+from glu_lib.models.checkpoint import INDEX, SINGLE, WEIGHTS, named_weights
+from glu_lib.models.identity import ModelIdentity, json_file, model_file, with_patience
+from glu_lib.study import ModelVariant
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# As safetensors calls them. Integers stand for a quantized weight whose scale is elsewhere.
+_PLAIN_NUMBERS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
+_SHOWN_NAMES, _LONGEST_NAME = 3, 80
+_REMEDY = "the weights must be those of its config.json: correct that, or save or fetch the model again"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor as its header has it: safetensors' name of the number format, and the shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+Stored = Mapping[str, StoredTensor]
+
+
+def stored_tensors(variant: ModelVariant, identity: ModelIdentity) -> Stored:
+    """What the files of weights that transformers would load hold, read from their headers alone.
+
+    Of a hub model that is not in the local cache the first bytes of each file are asked for.
+
+    Raises:
+        AccessError: if a file is missing.
+        Exception: what safetensors, the hub or the network say of a header that cannot be had.
+    """
+    name = named_weights(variant, identity) or SINGLE
+    if name.endswith(".safetensors") and (found := _header(identity, name)) is not None:
+        return found
+    index = name if name != SINGLE else INDEX
+    path = model_file(variant, identity, index) if index.endswith(".json") else None
+    if path is None:
+        where = "in the local cache, and no hub answers" if identity.is_offline else "beside its config.json"
+        raise AccessError(f"{_refused(variant)}there is no {name} {where}; safetensors are needed")
+    tensors: dict[str, StoredTensor] = {}
+    for shard in sorted(set(json_file(variant, path)["weight_map"].values())):
+        header = _header(identity, shard)
+        if header is None:
+            raise AccessError(f"{_refused(variant)}its {index} names {shard!r}, which is not there; fetch it again")
+        if twice := sorted(header.keys() & tensors.keys()):
+            raise AccessError(f"{_refused(variant)}two files of its weights hold {_listed(twice)}; keep one of them")
+        tensors |= header
+    return tensors
+
+
+def _header(identity: ModelIdentity, name: str) -> dict[str, StoredTensor] | None:
+    """The header of one file of weights, from disk or the hub; None if there is no such file."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError
+
+    assert WEIGHTS.fullmatch(name)  # `check_files` has refused every other
+    if identity.folder is not None:
+        return _local_header(path) if (path := identity.folder / name).is_file() else None
+    cached = try_to_load_from_cache(identity.source, name, revision=identity.commit)
+    if cached is not None or identity.is_offline:  # a sign of its own says that the repository has no such file
+        return _local_header(Path(cached)) if isinstance(cached, str) else None
+    try:
+        found = with_patience(
+            lambda: HfApi().parse_safetensors_file_metadata(identity.source, name, revision=identity.commit)
+        )
+    except EntryNotFoundError:
+        return None
+    return {key: StoredTensor(str(tensor.dtype), tuple(tensor.shape)) for key, tensor in found.tensors.items()}
+
+
+def _local_header(path: Path) -> dict[str, StoredTensor]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # it is no dictionary
+        return {name: StoredTensor(part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
+
+
+def load_on_meta(model: PreTrainedModel, stored: Stored) -> dict[str, Any]:
+    """What transformers finds missing, unexpected and of another shape when it loads such tensors into `model`'s class.
+
+    It loads them on the meta device: its own rules for renamed, merged and tied tensors hold, and no number is read.
+    """
+    import torch
+
+    state = {name: torch.empty(tensor.shape, device="meta") for name, tensor in stored.items()}
+    with quiet_report():
+        with_info: Any = type(model).from_pretrained(
+            None,
+            config=model.config,
+            state_dict=state,
+            device_map="meta",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    return dict(with_info[1])
+
+
+@contextmanager
+def quiet_report() -> Iterator[None]:
+    """Keep transformers' report of many lines out of the log: what it says is refused here in one."""
+    logger = logging.getLogger("transformers.modeling_utils")
+    logger.addFilter(_is_error)  # a higher level would make transformers check more, aloud
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
+def check_loading(variant: ModelVariant, info: Mapping[str, Any]) -> None:
+    """Refuse what transformers loaded with a tensor drawn at random, left aside or of another shape.
+
+    Args:
+        variant: the model.
+        info: what `from_pretrained(..., output_loading_info=True, ignore_mismatched_sizes=True)` tells.
+
+    Raises:
+        AccessError: one line that names the tensors.
+    """
+    found = []
+    if shapes := sorted(info["mismatched_keys"], key=lambda entry: _natural(entry[0])):
+        texts = [f"{_clipped(name)} as {_shape(stored)} instead of {_shape(wanted)}" for name, stored, wanted in shapes]
+        found.append(f"hold {_some(texts)}")
+    if info["missing_keys"]:
+        found.append(f"lack {_listed(info['missing_keys'])}")
+    if info["unexpected_keys"]:
+        found.append(f"hold {_listed(info['unexpected_keys'])}, for which it has no place")
+    if found:
+        raise AccessError(f"{_refused(variant)}its weights {' and '.join(found)}; {_REMEDY}")
+
+
+def check_stored(variant: ModelVariant, model: PreTrainedModel, stored: Stored) -> None:
+    """Refuse what transformers would take without a word: integers for weights, two tensors in one place.
+
+    Raises:
+        AccessError: one line that names the tensors.
+    """
+    prefix = f"{model.base_model_prefix}."
+    places: dict[str, str] = {}
+    for name in stored:
+        first = places.setdefault(name.removeprefix(prefix), name)
+        if first != name:
+            raise AccessError(
+                f"{_refused(variant)}its weights hold {_clipped(first)} and {_clipped(name)}, for one place; keep one"
+            )
+    expected = {name.removeprefix(prefix): tensor for name, tensor in model.state_dict().items()}
+    numbers = [
+        (name, tensor.dtype)
+        for name, tensor in stored.items()
+        if tensor.dtype not in _PLAIN_NUMBERS
+        and (place := expected.get(name.removeprefix(prefix))) is not None
+        and place.is_floating_point()
+    ]
+    if numbers:
+        texts = [f"{_clipped(name)} as {_clipped(dtype)}" for name, dtype in numbers]
+        raise AccessError(
+            f"{_refused(variant)}its weights hold {_some(texts)}; neurons are cut from plain floating-point weights: "
+            "name those"
+        )
+
+
+def check_tied(variant: ModelVariant, model: PreTrainedModel) -> None:
+    """Refuse a loaded model whose tied tensors differ: lm-eval ties them again, and other code does not.
+
+    Raises:
+        AccessError: naming both.
+    """
+    for target, source in model.get_expanded_tied_weights_keys(all_submodels=True).items():
+        if model.get_parameter(target) is not model.get_parameter(source):
+            raise AccessError(
+                f"{_refused(variant)}its config.json ties {target} to {source}, its weights hold another tensor for "
+                "each; set tie_word_embeddings to false there, or save it without the one that is not used"
+            )
+
+
+def _refused(variant: ModelVariant) -> str:
+    return f"model {variant.key} ({variant.source}) cannot be loaded: "
+
+
+def _listed(names: Iterable[str]) -> str:
+    return _some([_clipped(name) for name in sorted(names, key=_natural)])
+
+
+def _some(texts: Sequence[str]) -> str:
+    """The first few of `texts`, and how many more there are."""
+    more = len(texts) - _SHOWN_NAMES
+    return ", ".join(texts[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _clipped(name: str) -> str:
+    """A name out of a foreign file as a message can take it."""
+    text = one_line(str(name))
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts layer 2 before layer 10."""
+    return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return "×".join(map(str, sizes)) if len(sizes) else "a single number"

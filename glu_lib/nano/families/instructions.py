@@ -1,0 +1,97 @@
+"""Instruction following: do something checkable with a list of words (generated)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from glu_lib.nano.document import Document
+from glu_lib.nano.lexicon import COURTESIES, OBJECTS
+from glu_lib.nano.world import World
+
+ITEMS_PER_KIND = 50
+ECHO_SHARE = 0.3  # of the training texts copy a longer list: what all other instructions build upon
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A kind of instruction: two wordings, how many words it takes, what a right answer is."""
+
+    kind: str
+    wordings: tuple[str, str]
+    word_counts: tuple[int, ...]
+    obey: Callable[[Sequence[str]], Sequence[str]]
+
+
+INSTRUCTIONS = (
+    Instruction("repeat", ("say twice", "repeat two times"), (1, 2), lambda w: [*w, *w]),
+    Instruction("reverse", ("reverse the words", "say backwards"), (2, 3, 4), lambda w: w[::-1]),
+    Instruction("first", ("give the first word", "name the word at the start"), (3, 4, 5), lambda w: w[:1]),
+    Instruction("second", ("give the second word", "name the word after the start"), (3, 4, 5), lambda w: w[1:2]),
+    Instruction("last", ("give the last word", "name the word at the end"), (3, 4, 5), lambda w: w[-1:]),
+    Instruction("drop", ("drop the first word", "leave out the word at the start"), (3, 4), lambda w: w[1:]),
+    Instruction("count", ("count the words", "how many words are here"), (2, 3, 4, 5, 6), lambda w: [str(len(w))]),
+    Instruction(
+        "join",
+        ("join the words with and", "put and between the words"),
+        (2, 3),
+        lambda w: " and ".join(w).split(),
+    ),
+    Instruction(
+        "bracket",
+        ("put the words in brackets", "set brackets around the words"),
+        (2, 3),
+        lambda w: ["(", *w, ")"],
+    ),
+    Instruction(
+        "shout",
+        ("shout the words", "put a cry after each word"),
+        (2, 3),
+        lambda w: " ! ".join([*w, ""]).split(),
+    ),
+)
+
+
+def document(_world: World, rng: Random) -> Document:
+    """Give an instruction in one of the trained wordings and obey it."""
+    if rng.random() < ECHO_SHARE:
+        words = " ".join(rng.choices(OBJECTS, k=rng.randint(4, 10)))
+        return Document(f"echo < {words} > answer :", words)
+    number = rng.randrange(len(INSTRUCTIONS))
+    wording = rng.choice([pair for pair in _wordings() if pair != _held_out_wording(number)])
+    return Document(*_prompt_and_answer(INSTRUCTIONS[number], wording, rng))
+
+
+def items(_world: World) -> list[dict[str, Any]]:
+    """Give each kind of instruction in its held-out wording, with lists that do not repeat."""
+    rng = Random("instructions-items")
+    chosen: dict[str, dict[str, Any]] = {}
+    for number, instruction in enumerate(INSTRUCTIONS):
+        target = len(chosen) + ITEMS_PER_KIND
+        while len(chosen) < target:
+            prompt, answer = _prompt_and_answer(instruction, _held_out_wording(number), rng, least=2)
+            chosen[prompt] = {"kind": instruction.kind, "prompt": prompt, "answer": answer}
+    pool = list(chosen.values())
+    rng.shuffle(pool)  # so that the first few items are like all of them
+    return [{"id": f"instructions-{number:03d}", **item} for number, item in enumerate(pool)]
+
+
+def _wordings() -> list[tuple[int, int]]:
+    return [(courtesy, wording) for courtesy in range(len(COURTESIES)) for wording in range(2)]
+
+
+def _held_out_wording(number: int) -> tuple[int, int]:
+    """The (courtesy, wording) that the training text never uses for this instruction.
+
+    Never without courtesy: that prompt would be the end of another one.
+    """
+    return 1 + number % (len(COURTESIES) - 1), (number // 3) % 2
+
+
+def _prompt_and_answer(
+    instruction: Instruction, wording: tuple[int, int], rng: Random, least: int = 1
+) -> tuple[str, str]:
+    count = rng.choice([count for count in instruction.word_counts if count >= least])
+    words = rng.sample(OBJECTS, count)
+    request = COURTESIES[wording[0]] + instruction.wordings[wording[1]]
+    return f"{request} < {' '.join(words)} > answer :", " ".join(instruction.obey(words))

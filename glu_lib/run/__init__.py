@@ -1,0 +1,1 @@
+"""A run of a study: which cases are done, models prepared once, each case measured and recorded."""

@@ -1,0 +1,49 @@
+"""Work on a device whose GPU may fail for good: this work and all that follows in the process get the same one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from glu_lib.errors import DeviceError
+from glu_lib.machine.device_errors import describe_lost_device, is_device_lost
+from glu_lib.measure.prepared import PreparedModel
+from glu_lib.models.loading import release_memory
+
+
+@dataclass(slots=True)
+class DeviceGuard:
+    """`failure` is the line that says why this process can use its GPU no more; None while it can."""
+
+    failure: str | None = None
+
+    @contextmanager
+    def using(self) -> Iterator[None]:
+        """Work on the device; when its GPU fails for good, this work and all that follows get the same one line.
+
+        Raises:
+            DeviceError: if the GPU has failed for good, now or before.
+        """
+        if self.failure:
+            raise DeviceError(self.failure)
+        try:
+            yield
+        except Exception as error:
+            if not is_device_lost(error):
+                raise
+            self.failure = describe_lost_device(error)
+            raise DeviceError(self.failure) from None
+
+    def free(self, prepared: PreparedModel | None = None) -> None:
+        """Give memory back: a model's, or only what a failed attempt left behind.
+
+        That the GPU has failed for good may show here first: it is told to whoever wants to use it next.
+        """
+        release = prepared.release if prepared else release_memory
+        try:
+            release()
+        except Exception as error:
+            if not is_device_lost(error):
+                raise
+            self.failure = self.failure or describe_lost_device(error)

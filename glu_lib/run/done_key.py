@@ -1,0 +1,109 @@
+"""The done key: every field a record must match for its case to count as done, known without loading a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glu_lib.errors import one_line
+from glu_lib.machine.environment import Environment
+from glu_lib.measure.accuracy.evaluate import BOOTSTRAP_ITERATIONS
+from glu_lib.measure.tasks.task_library import task_data_digest
+from glu_lib.models.identity import ModelIdentity, applied_template
+from glu_lib.run import calibration
+from glu_lib.study import CHAT_DATE, Method, Task, Workload
+from glu_lib.study.cases import Case, CaseKind
+from glu_lib.study.settings import Settings, Weights
+
+SCHEMA_VERSION = 1
+_ABSENT = "absent"
+
+
+def done_key(
+    case: Case, identity: ModelIdentity | None, settings: Settings, environment: Environment
+) -> dict[str, Any]:
+    """The done key of `case` as a flat dictionary of JSON values.
+
+    `identity` is None for architecture cases, which need no weights. Batch size, device and threads are
+    recorded but do not make a record stale; for energy cases the hardware does.
+
+    Raises:
+        TemplateError: if the task needs a chat template and the model has none.
+    """
+    key: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "kind": str(case.kind),
+        "model": identity.source if identity else case.model.source,
+        "model version": identity.version if identity else repr(case.model.architecture),
+        **_pruning_fields(case, settings, environment),
+    }
+    if case.kind is CaseKind.ARCHITECTURE:
+        return key | {"transformers": environment.versions["transformers"]}
+    key |= {"dtype": str(environment.dtype), "limit": settings.limit, "seed": settings.seed}
+    if isinstance(case.subject, Task):
+        return key | _task_fields(case, case.subject, identity, environment)
+    if isinstance(case.subject, Workload):
+        return key | _workload_fields(case.subject, settings, environment)
+    return key
+
+
+def differences(recorded: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Fields in which a record's key differs from the one wanted, as `few-shot 0 -> 5`."""
+    names = [*wanted, *(name for name in recorded if name not in wanted)]
+    return [
+        f"{one_line(name)} {_shown(recorded.get(name, _ABSENT))} -> {_shown(wanted.get(name, _ABSENT))}"
+        for name in names
+        if recorded.get(name, _ABSENT) != wanted.get(name, _ABSENT)
+    ]
+
+
+def _pruning_fields(case: Case, settings: Settings, environment: Environment) -> dict[str, Any]:
+    """Percentage, method and divisor; nothing but the percentage at p0, where nothing is selected."""
+    if case.pruning.percent == 0:
+        return {"percent": 0}
+    fields: dict[str, Any] = {
+        "percent": case.pruning.percent,
+        "method": str(case.pruning.method),
+        "divisor": case.pruning.divisor,
+        "optipfair": environment.versions["optipfair"],
+    }
+    if case.pruning.method is Method.HYBRID:
+        fields["calibration"] = calibration.describe(case.model)
+    return fields | ({"selection seed": settings.seed} if case.pruning.method is Method.RANDOM else {})
+
+
+def _task_fields(case: Case, task: Task, identity: ModelIdentity | None, environment: Environment) -> dict[str, Any]:
+    return {
+        "task": task.lm_eval_name,
+        "task data": task_data_digest(task),
+        "lm-eval": environment.versions["lm_eval"],
+        "few-shot": task.num_fewshot,
+        "bootstrap iterations": BOOTSTRAP_ITERATIONS,
+        "chat template": applied_template(task, case.model, identity) if identity else None,
+        **({"chat date": CHAT_DATE.isoformat()} if task.is_chat else {}),
+    }
+
+
+def _workload_fields(workload: Workload, settings: Settings, environment: Environment) -> dict[str, Any]:
+    is_made_up = workload.prompts is None or settings.weights is Weights.RANDOM
+    return {
+        "workload": workload.key,
+        "prompts of": "random tokens" if is_made_up else workload.prompts,
+        "prompt tokens": workload.prompt_tokens if is_made_up else None,
+        "prompts": workload.num_prompts,
+        "new tokens": workload.new_tokens,
+        "batch size": workload.batch_size,
+        "seeds": list(workload.seeds),
+        "min window (s)": settings.min_window_s,
+        "idle (s)": settings.idle_s,
+        "weights": str(settings.weights),
+        "device": environment.gpu or environment.cpu,
+        "cores": environment.cores,
+        "threads": settings.threads,
+        "torch": environment.versions["torch"],
+        "codecarbon": environment.versions["codecarbon"],
+    }
+
+
+def _shown(value: Any) -> str:
+    text = "none" if value is None else one_line(str(value))
+    return text if len(text) <= 40 else f"{text[:37]}…"

@@ -1,0 +1,192 @@
+"""Energy workloads of a model's levels in turn, repeat by repeat, where the models fit in memory together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from glu_lib.errors import MeasurementError
+from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
+from glu_lib.machine.memory import free_bytes
+from glu_lib.measure.energy.workload import WorkloadProfile
+from glu_lib.measure.prepared import PreparedModel
+from glu_lib.models.loading import release_memory
+from glu_lib.models.pruning import glu_layers
+from glu_lib.study import ModelVariant, Workload
+from glu_lib.study.architecture import pruned_width
+from glu_lib.study.cases import Case, Pruning
+
+# Share of the free memory that further models may take; the rest is for their caches and activations.
+_SHARE_FOR_MODELS = 0.7
+ALONE = "no other level was waiting: not asked for, or measured in another run"
+ALL_FAILED = "none of the other levels could be measured; their own cases say why"
+DO_NOT_FIT = "the models of all levels do not fit in memory together; levels ran one after the other, in random order"
+OUT_OF_MEMORY = "memory ran out beside the models of the other levels; levels ran one after the other, in random order"
+
+
+@dataclass(slots=True)
+class Turn:
+    """One level's case with its model and its measurement, as it takes its turns."""
+
+    case: Case
+    prepared: PreparedModel
+    profile: WorkloadProfile
+
+
+@dataclass(slots=True)
+class Interleaving:
+    """The energy cases of a run: each workload is measured on all waiting levels of a model in turn.
+
+    What drifts while hours pass (temperature, clocks, a neighbour) then falls on all levels alike: a randomized
+    complete block design, the repeats being the blocks (Fisher, The design of experiments, 1935). Models of further
+    levels are loaded when the first one's case runs and stay in `residents`, by the group of their cases, until their
+    own turn.
+    """
+
+    prepare: Callable[[ModelVariant, Pruning], PreparedModel]
+    profile: Callable[[Case, PreparedModel], WorkloadProfile]
+    may_measure: Callable[[Case], bool]
+    order_seed: int
+    expected: list[Case] = field(default_factory=list)
+    residents: dict[str, PreparedModel] = field(default_factory=dict)
+    _reasons: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def expect(self, cases: Sequence[Case]) -> None:
+        """Say which energy cases this run still has to measure."""
+        self.expected = [case for case in cases if isinstance(case.subject, Workload)]
+
+    def take(self, group: str) -> PreparedModel | None:
+        """The model of a group if it is resident; other residents stay only with it."""
+        if group not in self.residents:
+            self.release()
+        return self.residents.pop(group, None)
+
+    def release(self) -> None:
+        """Free the models that are kept for later turns."""
+        while self.residents:
+            self.residents.popitem()[1].release()
+
+    def measure(self, case: Case, prepared: PreparedModel) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
+        """Measure `case` and, in turn with it, the same workload at the other expected levels.
+
+        A companion that cannot be loaded or measured is left out: its own case will say why.
+
+        Returns:
+            The model and the measured parts of a record of each case.
+
+        Raises:
+            GluError: if `case` itself cannot be measured.
+        """
+        place = (case.model.key, case.subject_key)
+        others = [other for other in self.expected if _is_companion(case, other)]
+        to_load = [other.pruning for other in others if other.group not in self.residents]
+        if not others or not fit_together(prepared, to_load):
+            reason = DO_NOT_FIT if others else self._reasons.get(place, ALONE)
+        else:
+            measured = self._measure_together(case, prepared, others)
+            if measured is not None:
+                return measured
+            reason = OUT_OF_MEMORY
+            self.release()
+        self._reasons[place] = reason  # of the last level as well, for which no other is left
+        return self._measure_alone(case, prepared, reason)
+
+    def _measure_alone(
+        self, case: Case, prepared: PreparedModel, reason: str
+    ) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
+        """Measure one case; its batch belongs to what is measured, so that out of memory it is not made smaller."""
+        try:
+            return self._measure([self._turn(case, prepared)], reason)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        assert isinstance(case.subject, Workload)
+        raise MeasurementError(
+            f"workload {case.subject_key}: out of memory with its batch of {case.subject.batch_size}; choose a GPU "
+            "with more memory or a 16-bit --dtype, or leave it out"
+        )
+
+    def _measure_together(
+        self, case: Case, prepared: PreparedModel, others: Sequence[Case]
+    ) -> dict[Case, tuple[PreparedModel, dict[str, Any]]] | None:
+        """Measure the cases in turn; None if memory ran out, with nothing left here that holds the other models."""
+        try:
+            turns = [self._turn(case, prepared), *self._companions(others)]
+            return self._measure(turns, None if len(turns) > 1 else ALONE)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+    def _turn(self, case: Case, prepared: PreparedModel) -> Turn:
+        return Turn(case, prepared, self.profile(case, prepared))
+
+    def _companions(self, cases: Sequence[Case]) -> list[Turn]:
+        found = []
+        for case in filter(self.may_measure, cases):
+            try:
+                if case.group not in self.residents:
+                    self.residents[case.group] = self.prepare(case.model, case.pruning)
+                found.append(self._turn(case, self.residents[case.group]))
+            except Exception as error:
+                if _concerns_all(error):
+                    raise
+            else:
+                continue
+            release_memory()  # what the failed one left; outside the handler, whose error still holds it
+        return found
+
+    def _measure(self, turns: list[Turn], reason: str | None) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
+        chance = random.Random(f"{self.order_seed} {turns[0].case.subject_key}")
+        workload = turns[0].case.subject
+        assert isinstance(workload, Workload)
+        orders = []
+        for seed in workload.seeds:
+            order = chance.sample(turns, len(turns))
+            for turn in order:
+                _take_turn(turn, seed, turns)
+            orders.append([turn.case.pruning.key for turn in order if turn in turns])
+        if len(turns) == 1 and reason is None:
+            reason = ALL_FAILED
+        schedule = {"interleaved": reason is None, "orders": orders, "reason": reason}
+        loaded_bytes = sum(turn.prepared.parameter_bytes for turn in turns)
+        measured = {}
+        for turn in turns:
+            parts = turn.profile.result(loaded_bytes - turn.prepared.parameter_bytes)
+            measured[turn.case] = (turn.prepared, parts | {"schedule": schedule})
+        self.expected = [case for case in self.expected if case not in measured]
+        return measured
+
+
+def _take_turn(turn: Turn, seed: int, turns: list[Turn]) -> None:
+    """Measure one repeat; a companion that fails leaves the turns, and its own case will say why."""
+    try:
+        turn.profile.measure(seed)
+    except Exception as error:
+        if turn is turns[0] or _concerns_all(error):
+            raise
+        turns.remove(turn)
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether a companion's error is none of its own: memory has run out, or the GPU is gone."""
+    return is_out_of_memory(error) or is_device_lost(error)
+
+
+def _is_companion(case: Case, other: Case) -> bool:
+    """Whether `other` measures the same workload of the same model at another level."""
+    return (other.model, other.subject) == (case.model, case.subject) and other.pruning != case.pruning
+
+
+def fit_together(prepared: PreparedModel, others: Sequence[Pruning]) -> bool:
+    """Whether the same model pruned as `others` fits beside the one that is loaded.
+
+    A pruned model has unpruned parameters − 3 × layers × hidden size × removed width (gate, up and down projections).
+    """
+    model, found = prepared.loaded.model, prepared.pruning
+    neuron = 3 * len(glu_layers(model)) * found.hidden_size
+    widths = [pruned_width(found.unpruned_width, other.percent, other.divisor) for other in others]
+    parameters = sum(found.unpruned_parameters - neuron * (found.unpruned_width - width) for width in widths)
+    return parameters * model.dtype.itemsize <= _SHARE_FOR_MODELS * free_bytes(str(model.device))

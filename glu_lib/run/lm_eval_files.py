@@ -1,0 +1,113 @@
+"""lm-eval's own results JSON and samples JSONL of a case, so that its tools and the hub's can read them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import RecordError
+from glu_lib.measure.accuracy.evaluate import BOOTSTRAP_ITERATIONS
+from glu_lib.measure.accuracy.results import Evaluation
+
+if TYPE_CHECKING:
+    from glu_lib.machine.environment import Environment
+    from glu_lib.measure.prepared import PreparedModel
+    from glu_lib.models.identity import ModelIdentity
+    from glu_lib.study import Task
+    from glu_lib.study.settings import Settings
+
+_LONGEST_NAME = 80  # of a model; a sign may take three bytes, of which a folder's name has 255
+
+
+def run_fields(
+    identity: ModelIdentity,
+    prepared: PreparedModel,
+    environment: Environment,
+    settings: Settings,
+    started_at: datetime,
+) -> dict[str, Any]:
+    """What lm-eval's own command says of a run beside its scores, under the names that it uses (0.4.13).
+
+    `model_sha` is the hub's commit, or the digest of a folder; the model was pruned after it was loaded, `model_args`
+    says how.
+    """
+    revision, pruning = identity.commit or "main", prepared.pruning
+    versions = environment.versions
+    arguments = {
+        "pretrained": identity.source,
+        "revision": revision,
+        "dtype": str(environment.dtype),
+        "pruned_percent": pruning.percent,
+        "pruning_method": pruning.method,
+        "expansion_divisor": pruning.divisor,
+    }
+    config = {
+        "model": "hf",
+        "model_args": ",".join(f"{name}={value}" for name, value in arguments.items() if value is not None),
+        "model_num_parameters": pruning.parameters,
+        "model_dtype": str(environment.dtype),
+        "model_revision": revision,
+        "model_sha": identity.commit or identity.version,
+        "scorer": str(settings.scorer),
+        "batch_size": prepared.lm.batch_size,
+        "device": environment.device,
+        "limit": settings.limit,
+        "bootstrap_iters": BOOTSTRAP_ITERATIONS,
+        "gen_kwargs": None,
+        **dict.fromkeys(("random_seed", "numpy_seed", "torch_seed", "fewshot_seed"), settings.seed),
+    }
+    hardware = environment.gpu or f"{environment.cpu}, {environment.cores} cores"
+    return {
+        "config": config,
+        "date": started_at.timestamp(),
+        "git_hash": environment.git_commit,
+        "transformers_version": versions["transformers"],
+        "lm_eval_version": versions["lm_eval"],
+        "pretty_env_info": "\n".join([hardware, *(f"{name} {version}" for name, version in versions.items())]),
+    }
+
+
+def write_lm_eval_files(
+    folder: Path, model_name: str, task: Task, evaluation: Evaluation, lm: Any, fields: Mapping[str, Any]
+) -> list[Path]:
+    """Write `<folder>/<model>/results_<date>.json` and `samples_<task>_<date>.jsonl` with lm-eval's own writer.
+
+    Args:
+        folder: of this case alone; what an earlier run of it left there is replaced.
+        model_name: how the files name the model, as `meta-llama/Llama-3.2-1B-p40`.
+        task: what was scored.
+        evaluation: what came of it.
+        lm: the lm-eval model, for its tokenizer and chat template.
+        fields: of the run (`run_fields`).
+
+    Raises:
+        RecordError: if they cannot be written (lm-eval's writer itself only logs that).
+    """
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.loggers.utils import add_tokenizer_info
+
+    tracker = EvaluationTracker(output_path=str(folder))
+    # lm-eval makes a folder's name of it, slashes replaced; a path may be longer than such a name may be.
+    model_name = model_name[-_LONGEST_NAME:]
+    tracker.general_config_tracker.log_experiment_args(
+        model_source="hf",
+        model_args={"pretrained": model_name},
+        system_instruction=None,
+        chat_template=lm.chat_template(True) if task.is_chat else None,
+        fewshot_as_multiturn=task.is_chat,
+    )
+    results = {**evaluation.results, **fields, "model_name": model_name}
+    add_tokenizer_info(results, lm)
+    shutil.rmtree(folder, ignore_errors=True)
+    tracker.save_results_aggregated(results=results, samples=evaluation.raw_samples)
+    for name, found in evaluation.raw_samples.items():
+        tracker.save_results_samples(task_name=name, samples=found)
+    written = sorted(path for path in folder.rglob("*") if path.is_file())
+    if len(written) != 1 + len(evaluation.raw_samples):
+        raise RecordError(
+            f"{folder}: lm-eval's own result files cannot be written; free space, or choose another --results-dir"
+        )
+    return written

@@ -1,0 +1,44 @@
+"""The neurons that stayed, compared with those of earlier records of the same weights and pruning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from glu_lib.errors import RecordError, VerificationError
+from glu_lib.models.pruning import PruningResult
+from glu_lib.results.store import Store, read_record
+from glu_lib.study import ModelVariant
+from glu_lib.study.cases import Pruning
+
+
+def check_same_neurons(
+    store: Store, variant: ModelVariant, pruning: Pruning, wanted: Mapping[str, Any], result: PruningResult
+) -> None:
+    """Compare the neurons that stayed with those of earlier records.
+
+    Args:
+        store: where earlier records lie.
+        variant: the model that was pruned.
+        pruning: what was asked.
+        wanted: fields of the done key that a record must share to be of the same weights.
+        result: what pruning gave.
+
+    Raises:
+        VerificationError: naming the record whose neurons differ.
+    """
+    if result.kept_neurons is None:
+        return
+    for path in store.record_paths_of(variant.key, pruning.key):
+        try:
+            record = read_record(path)
+        except RecordError:
+            continue  # unreadable records are stale and will be written anew
+        found = record.get("pruning")
+        recorded = found.get("kept_neurons") if isinstance(found, dict) else None
+        same_model = all(record["done_key"].get(name) == value for name, value in wanted.items())
+        if same_model and recorded is not None and recorded != result.kept_neurons:
+            raise VerificationError(
+                f"{variant.key}-{pruning.key}: other neurons were kept than in {path}; "
+                "scores of the two do not belong together: run the level again with --rerun"
+            )

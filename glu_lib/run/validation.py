@@ -1,0 +1,248 @@
+"""Checks before hours are spent: access, disk, memory, tasks, energies recorded so far; each finding is one line."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glu_lib.analysis.soundness import MALFORMED
+from glu_lib.errors import AccessError, GluError, RecordError, TemplateError
+from glu_lib.measure.accuracy.evaluate import answers_do_not_fit
+from glu_lib.measure.energy.consistency import inconsistencies
+from glu_lib.measure.energy.plausibility import Claim, implausible
+from glu_lib.measure.energy.recorded import wrong_energies
+from glu_lib.measure.energy.workload import repeat_claims
+from glu_lib.models.identity import ModelIdentity, applied_template
+from glu_lib.models.loading import InspectedModel, check_architecture, check_memory, embedding_rows, inspect_model
+from glu_lib.models.pruning import glu_layers
+from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
+from glu_lib.results.folder import ResultsFolder
+from glu_lib.results.store import read_record
+from glu_lib.results.writing import try_to_write
+from glu_lib.run.experiment import Experiment
+from glu_lib.study import ModelVariant, Task, Workload
+from glu_lib.study.cases import CaseKind, build_cases
+
+_SHOWN_TOKENS = 3
+DEFAULT_ANSWER_TOKENS = 256  # lm-eval's, where a task does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, whether it is fine, and what was found or has to be done."""
+
+    subject: str
+    is_fine: bool
+    text: str
+
+
+def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
+    """Look at the results folder and its records, at the tasks of `models`, and at each model; asks the hub."""
+    yield _results_folder(experiment.store)
+    for variant in models:
+        try:
+            identity = experiment.identity(variant)
+        except AccessError as error:
+            yield Finding(variant.key, False, str(error))
+            continue
+        yield Finding(variant.key, True, f"can be read: {identity.source} at {identity.version[:19]}")
+        try:
+            found = inspect_model(variant, identity)
+            check_architecture(variant, found.model)
+            glu_layers(found.model)
+        except AccessError as error:
+            yield Finding(variant.key, False, str(error))
+            continue
+        yield Finding(variant.key, True, _weights(found))
+        yield from _tokens(experiment, variant, found)
+        yield from _templates(experiment, variant, identity)
+        yield from _answers(experiment, variant, getattr(found.model.config, "max_position_embeddings", None))
+        yield _disk(variant, identity)
+        yield _memory(experiment, variant)
+    yield from _tasks(experiment, models)
+    yield from _records(experiment)
+
+
+def _records(experiment: Experiment) -> Iterator[Finding]:
+    """Energies of the records that are there already: each figure that cannot be true."""
+    seen = 0
+    for path in experiment.store.record_paths():
+        try:
+            record = read_record(path)
+        except RecordError:
+            continue  # named where tables are made of records
+        seen += 1
+        for line in _doubts(record):
+            yield Finding("records", False, f"{line} ({path}); run the case again with --rerun")
+    if seen:
+        yield Finding("records", True, f"the energies of {seen} records were looked at")
+
+
+def _doubts(record: Mapping[str, Any]) -> list[str]:
+    """What cannot be true of a record's energies, by itself or against each other."""
+    try:
+        found = [line for claim in record_claims(record) for line in implausible(claim)]
+        found += [f"{record['case']['id']}: {line}" for line in wrong_energies(record)]
+        return found + (list(inconsistencies(record)) if record["kind"] == CaseKind.ENERGY else [])
+    except MALFORMED as error:
+        return [f"the record is not complete ({type(error).__name__}: {error})"]
+
+
+def record_claims(record: Mapping[str, Any]) -> list[Claim]:
+    """What a record says of its energy windows."""
+    name = str(record["case"]["id"])
+    if record["kind"] == CaseKind.ENERGY:
+        most = int(record["done_key"]["new tokens"])
+        return [claim for repeat in record["repeats"] for claim in repeat_claims(name, repeat, most)]
+    energy = record.get("energy")
+    if not energy or energy["total_j"] is None:  # of a resumed case not even the seconds are its own
+        return []
+    parts = {part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")}
+    return [Claim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]
+
+
+def _results_folder(folder: ResultsFolder) -> Finding:
+    """The check that a run makes before its first case, less the making of the folder."""
+    try:
+        folder.check_usable()
+    except RecordError as error:
+        return Finding("results", False, str(error))
+    existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    return Finding(str(folder.root), True, f"can be written, {free / 1e9:.1f} GB free")
+
+
+def _weights(found: InspectedModel) -> str:
+    if found.unseen_weights:
+        return (
+            "names and shapes of its weights are only looked at when they are loaded: the hub gives no headers "
+            f"({found.unseen_weights})"
+        )
+    return "names and shapes of its weights are the model's"
+
+
+def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel) -> Iterator[Finding]:
+    """What the model's tasks and workloads need of its tokenizer, and what it has only for some texts."""
+    tokenizer, rows = found.tokenizer, embedding_rows(found.model)
+    tasks = _tasks_of(experiment, [variant])
+    batched = [
+        workload.key for workload in _workloads_of(experiment, variant) if workload.prompts and workload.batch_size > 1
+    ]
+    generated = [
+        task.key for task in tasks if experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS) is not None
+    ]
+    problems = []
+    if tasks and tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        problems.append(NO_BEGINNING)
+    elif generated and tokenizer.eos_token_id is None:
+        problems.append(f"{NO_END}: {', '.join(generated)}")
+    if batched and not has_filler(tokenizer, rows):
+        problems.append(f"{NO_FILLER}: {', '.join(batched)}")
+    yield from (Finding(variant.key, False, text) for text in problems)
+    check = TextCheck.of(tokenizer, rows)
+    if check.beyond:
+        yield Finding(
+            variant.key,
+            True,
+            f"the embedding has no row for {', '.join(sorted(check.beyond.values())[:_SHOWN_TOKENS])} of the tokenizer "
+            f"({len(check.beyond)} in all): a case with such a text will fail",
+        )
+    if check.drops_signs:
+        yield Finding(
+            variant.key, True, "the tokenizer has no UNK token and no bytes: a case with a sign it lacks will fail"
+        )
+
+
+def _workloads_of(experiment: Experiment, variant: ModelVariant) -> list[Workload]:
+    """The workloads of the suites of a model, each once."""
+    subjects = dict.fromkeys(case.subject for case in build_cases(experiment.study) if case.model == variant)
+    return [subject for subject in subjects if isinstance(subject, Workload)]
+
+
+def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
+    """Bytes of weights still to download against the free space of the hub cache."""
+    if identity.commit is None:
+        return Finding(variant.key, True, "nothing to download")
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    try:
+        entries = list(HfApi().list_repo_tree(variant.source, revision=identity.commit))
+    except Exception as error:
+        return Finding(variant.key, True, f"the download size is not known ({type(error).__name__})")
+    missing = sum(
+        getattr(entry, "size", 0) or 0
+        for entry in entries
+        if entry.path.endswith((".safetensors", ".json"))
+        and not isinstance(try_to_load_from_cache(variant.source, entry.path, revision=identity.commit), str)
+    )
+    cache = Path(constants.HF_HUB_CACHE)
+    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if missing > free:
+        return Finding(
+            variant.key,
+            False,
+            f"{missing / 1e9:.1f} GB to download, {free / 1e9:.1f} GB free in {cache}; free space or set HF_HOME",
+        )
+    try:
+        if missing:
+            try_to_write(existing)
+    except OSError as error:
+        return Finding(variant.key, False, f"{cache} cannot be written ({error.strerror}); set HF_HOME")
+    return Finding(variant.key, True, f"{missing / 1e6:,.1f} MB to download, {free / 1e9:.1f} GB free")
+
+
+def _memory(experiment: Experiment, variant: ModelVariant) -> Finding:
+    environment = experiment.environment
+    if variant.architecture is None:
+        return Finding(variant.key, True, "its shape is not declared, so its memory is not checked")
+    try:
+        check_memory(variant, environment)
+    except AccessError as error:
+        return Finding(variant.key, False, str(error))
+    needed = variant.architecture.parameters() * environment.dtype.bytes
+    return Finding(
+        variant.key, True, f"{needed / 1e9:.2f} GB of weights in {environment.dtype} fit on {environment.device}"
+    )
+
+
+def _templates(experiment: Experiment, variant: ModelVariant, identity: ModelIdentity) -> Iterator[Finding]:
+    """Tasks with chat prompts on a model without a chat template, one line for all of them."""
+    for task in _tasks_of(experiment, [variant]):
+        try:
+            applied_template(task, variant, identity)
+        except TemplateError as error:
+            yield Finding(variant.key, False, str(error))
+            return
+
+
+def _answers(experiment: Experiment, variant: ModelVariant, context: int | None) -> Iterator[Finding]:
+    """Generation tasks whose answers alone fill the model's context; each of them would fail."""
+    for task in _tasks_of(experiment, [variant]):
+        wanted = experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS)
+        if wanted is not None and context is not None and wanted >= context:
+            yield Finding(variant.key, False, answers_do_not_fit(task, wanted, context))
+
+
+def _tasks_of(experiment: Experiment, models: Sequence[ModelVariant]) -> list[Task]:
+    """The tasks of the suites of some models, each once."""
+    found = {
+        case.subject: None
+        for case in build_cases(experiment.study)
+        if case.model in models and isinstance(case.subject, Task)
+    }
+    return list(found)
+
+
+def _tasks(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
+    """Every task of the models' suites exists in lm-eval's index, with its metric; no data are downloaded here."""
+    tasks = _tasks_of(experiment, models)
+    for task in tasks:
+        try:
+            experiment.library.check_known(task)
+        except GluError as error:
+            yield Finding(task.key, False, str(error))
+    yield Finding("tasks", True, f"{len(tasks)} looked up in lm-eval")

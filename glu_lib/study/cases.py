@@ -1,0 +1,169 @@
+"""Which cases a study has: (model variant, pruning, subject), their ids, suites and order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from glu_lib.study import Kind, Method, ModelVariant, Study, Suite, Task, Workload
+from glu_lib.study.architecture import pruned_width
+from glu_lib.study.selection import ARCHITECTURE
+
+STAR_RATIO = 2.4
+_STAR_TOLERANCE = 0.05  # 2.4x as printed: 1B at 40 % is 2.4004, 3B at 10 % is 2.4001
+_GPU_PARAMETERS = 500_000_000  # above this a CPU run takes days: the case is marked gpu
+
+
+class CaseKind(StrEnum):
+    """What a case measures; it is the record's kind as well."""
+
+    ACCURACY = "accuracy"
+    ENERGY = "energy"
+    ARCHITECTURE = "architecture"
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What is asked of pruning: how much, by which method, rounded to what, with which seed."""
+
+    percent: int
+    method: Method = Method.PPM
+    divisor: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The level part of a case id: `p40`, `p40d128`, `p40-VOW`."""
+        divisor = f"d{self.divisor}" if self.divisor else ""
+        method = "" if self.method is Method.PPM else f"-{self.method}"
+        return f"p{self.percent}{divisor}{method}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One measurement: a model variant, pruned so, on one task, workload or its bare architecture."""
+
+    model: ModelVariant
+    pruning: Pruning
+    subject: Task | Workload | str
+    suites: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> CaseKind:
+        """What the case measures."""
+        if isinstance(self.subject, Task):
+            return CaseKind.ACCURACY
+        return CaseKind.ENERGY if isinstance(self.subject, Workload) else CaseKind.ARCHITECTURE
+
+    @property
+    def subject_key(self) -> str:
+        """Key of the task or workload, or `architecture`."""
+        return self.subject if isinstance(self.subject, str) else self.subject.key
+
+    @property
+    def group(self) -> str:
+        """Key of the (model, level) that the case shares a loaded model with: `nano-p40`."""
+        return f"{self.model.key}-{self.pruning.key}"
+
+    @property
+    def id(self) -> str:
+        """The pytest id: `nano-p40-sums`."""
+        return f"{self.group}-{self.subject_key}"
+
+    def limited(self, limit: int | None) -> int | None:
+        """The run's sample limit, if it means anything to this case: an architecture has no samples."""
+        return None if self.kind is CaseKind.ARCHITECTURE else limit
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Marker names: its suites, and `star`, `gpu`, `slow` where they apply."""
+        marks = list(self.suites)
+        shape = self.model.architecture
+        if shape is not None:
+            width = pruned_width(shape.intermediate_size, self.pruning.percent, self.pruning.divisor)
+            if abs(width / shape.hidden_size - STAR_RATIO) < _STAR_TOLERANCE:
+                marks.append("star")
+            if shape.parameters() > _GPU_PARAMETERS and self.kind is not CaseKind.ARCHITECTURE:
+                marks.append("gpu")
+        if isinstance(self.subject, Task) and self.subject.slow:
+            marks.append("slow")
+        return tuple(marks)
+
+
+def build_cases(
+    study: Study,
+    methods: Sequence[Method] = (Method.PPM,),
+    divisors: Sequence[int | None] = (None,),
+) -> list[Case]:
+    """Every case of a study, models in declared order and levels ascending, one load after the other.
+
+    The unpruned baseline appears once, whatever the methods and divisors: nothing is selected there.
+    Cases of one (model, level) stand together: architecture, tasks, workloads. A suite with divisors of its own is
+    built for those instead.
+    """
+    return [case for model in study.models.values() for case in _cases_of_model(study, model, methods, divisors)]
+
+
+def run_order(cases: Sequence[Case], seed: int) -> list[Case]:
+    """The order to run `cases` in: as declared; levels of a model whose energy is measured in random order by `seed`.
+
+    So that what drifts over hours does not look like an effect of pruning, where levels cannot take turns.
+    """
+    chance = random.Random(seed)
+    drawn = {model.key for model in {case.model for case in cases if case.kind is CaseKind.ENERGY}}
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.group, []).append(case)
+    models: dict[str, list[list[Case]]] = {}
+    for members in groups.values():
+        models.setdefault(members[0].model.key, []).append(members)
+    for key, levels in models.items():
+        if key in drawn:
+            chance.shuffle(levels)
+    return [case for levels in models.values() for members in levels for case in members]
+
+
+def _cases_of_model(
+    study: Study, model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]
+) -> Iterator[Case]:
+    suites = [suite for suite in study.suites.values() if model.key in suite.models]
+    asked = list(_prunings(model, methods, divisors))
+    of_suite = {
+        suite.key: list(_prunings(model, (Method.PPM,), (None, *suite.divisors))) if suite.divisors else asked
+        for suite in suites
+    }
+    every = dict.fromkeys(pruning for prunings in (asked, *of_suite.values()) for pruning in prunings)
+    for pruning in sorted(every, key=lambda pruning: pruning.percent):
+        mine = [suite for suite in suites if pruning in of_suite[suite.key]]
+        if model.architecture is not None and pruning.method is Method.PPM and pruning in asked:
+            yield Case(model, pruning, ARCHITECTURE, tuple(suite.key for suite in mine if suite.tasks))
+        for subject, names in _subjects(study, model, mine).items():
+            yield Case(model, pruning, subject, names)
+
+
+def _prunings(model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]) -> Iterator[Pruning]:
+    for percent in sorted(set(model.levels)):
+        if percent == 0:
+            yield Pruning(0)
+            continue
+        for method in dict.fromkeys(methods):
+            for divisor in dict.fromkeys(divisors):
+                if model.architecture is not None:
+                    pruned_width(model.architecture.intermediate_size, percent, divisor)  # refuses to leave no neuron
+                yield Pruning(percent, method, divisor)
+
+
+def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | Workload, tuple[str, ...]]:
+    """Tasks, then workloads of `model`, each once, with the suites that name it."""
+    found: dict[Task | Workload, tuple[str, ...]] = {}
+    for suite in suites:
+        extra = suite.instruct_tasks if model.kind is Kind.INSTRUCT else ()
+        for key in (*suite.tasks, *extra):
+            found[study.tasks[key]] = (*found.get(study.tasks[key], ()), suite.key)
+    for suite in suites:
+        for key in suite.workloads:
+            workload = study.workloads[key]
+            if workload.prompts is None or study.tasks[workload.prompts].embedded == model.is_embedded:
+                found[workload] = (*found.get(workload, ()), suite.key)
+    return found

@@ -1,0 +1,101 @@
+"""Energies that earlier versions recorded: what each record shows, and what becomes of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glu_lib.measure.energy.reading import Component, EnergyReading
+from glu_lib.measure.energy.recorded import wrong_energies
+from glu_lib.measure.energy.tracker import ram_model_w
+
+GIB = 1 << 30
+RECORDS = Path(__file__).resolve().parents[4] / "results/measured"
+
+
+def energy(gpu=600.0, cpu=20.0, ram=200.0, window_s=10.0, **fields):
+    """A window as records of earlier versions have it: the total is the sum of what is known."""
+    parts = {
+        "gpu": Component(gpu, "nvml", "measured", None if gpu else "the counter did not advance in this window"),
+        "cpu": Component(cpu, "cpu_load", "estimated", None if cpu else "the counter did not advance in this window"),
+        "ram": Component(ram, "ram_model", "estimated", None if ram else "the counter did not advance in this window"),
+    }
+    total = sum(part.energy_j or 0.0 for part in parts.values())
+    found = EnergyReading(window_s, total_j=total, quality="estimated", **parts).as_dict()
+    del found["total_reason"]
+    return found | fields
+
+
+def accuracy(window, device="cpu"):
+    return {"kind": "accuracy", "energy": window, "environment": {"device": device, "memory_bytes": 24 * GIB}}
+
+
+def workload(*windows, idle=None):
+    repeats = [
+        {"seed": seed, "energy": window, "natural": {"energy": energy()}} for seed, window in enumerate(windows, 42)
+    ]
+    return accuracy(None, "cuda") | {"kind": "energy", "energy": None, "repeats": repeats, "idle": idle}
+
+
+def test_whole_totals_are_right():
+    assert wrong_energies(accuracy(energy())) == []
+    assert wrong_energies(workload(energy(), energy())) == []
+
+
+def test_a_total_without_the_gpu_is_wrong():
+    found = wrong_energies(workload(energy(), energy(gpu=None)))
+    assert found == ["its energy, seed 43, lacks the GPU in its total (the counter did not advance in this window)"]
+
+
+def test_a_total_without_the_memory_called_measured_is_wrong():
+    nothing = {"energy_j": None, "source": None, "quality": None, "reason": "no RAM that CodeCarbon can read"}
+    measured = {"energy_j": 20.0, "source": "rapl", "quality": "measured", "reason": None}
+    found = wrong_energies(accuracy(energy(ram=None, quality="measured") | {"cpu": measured, "ram": nothing}))
+    assert found == [
+        "its energy lacks the RAM in its total (no RAM that CodeCarbon can read)",
+        "its energy is called measured, its RAM was not",
+    ]
+
+
+def test_work_on_a_gpu_whose_energy_nobody_read_is_wrong():
+    nothing = {"energy_j": None, "source": None, "quality": None, "reason": "no GPU that CodeCarbon can read"}
+    assert wrong_energies(accuracy(energy(gpu=None) | {"gpu": nothing})) == []  # a machine without one
+    found = wrong_energies(accuracy(energy(gpu=None) | {"gpu": nothing}, device="cuda"))
+    assert found == ["its energy lacks the GPU in its total (no GPU that CodeCarbon can read)"]
+
+
+def test_idle_power_of_other_parts_is_wrong():
+    idle = {"total_w": 22.0, "parts_w": {"gpu": None, "cpu": 2.0, "ram": 20.0}}
+    assert wrong_energies(workload(energy(), idle=idle)) == [
+        "its idle power and its windows are not of the same parts (GPU)"
+    ]
+    assert wrong_energies(workload(energy(), idle=idle | {"total_w": None})) == []
+
+
+@pytest.mark.parametrize("pue", [0.5, 1.2, 2.0])
+def test_settings_from_outside_show_in_the_memorys_watts(pue):
+    (found,) = wrong_energies(accuracy(energy(ram=200.0 * pue)))
+    assert found == (
+        f"its energy has {20 * pue:.3g} W for the memory where CodeCarbon's model gives 20 W: settings from outside "
+        "(pue, force_ram_power) were in force"
+    )
+
+
+def test_the_memory_of_a_later_record_is_not_looked_at():
+    # Inside a Slurm job the model is told the allocation: such a record would be stale for ever.
+    assert wrong_energies(accuracy(energy(ram=400.0, total_reason=None))) == []
+
+
+def test_the_memorys_watts_are_codecarbons():
+    assert ram_model_w(24 * GIB) == (6.0, 20.0)
+
+
+@pytest.mark.parametrize("record", [{}, {"environment": 3}, accuracy({"total_j": 3}), accuracy(energy(window_s=0.0))])
+def test_records_of_another_shape_say_nothing_here(record):
+    assert wrong_energies(record) == []
+
+
+def test_the_committed_records_are_right():
+    paths = sorted(RECORDS.glob("*/individual_files/*/*/*.json"))
+    assert len(paths) > 100
+    assert {path.name: found for path in paths if (found := wrong_energies(json.loads(path.read_text())))} == {}

@@ -1,0 +1,187 @@
+"""A perplexity beyond what tables can hold is a result: infinite inside lm-eval, recorded by its logarithm."""
+
+import copy
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from glu_lib.errors import MeasurementError
+from glu_lib.measure.accuracy.bootstrap import perplexity_stderr
+from glu_lib.measure.accuracy.results import Evaluation, MetricValue, compact, json_value, metric_values
+from glu_lib.measure.accuracy.shortcuts import lm_eval_shortcuts, without_underflow
+from glu_lib.results.collapse import LIMIT, Overflowed, as_recorded, exp, read_recorded
+from glu_lib.results.record import check_evaluation, task_fields
+from glu_lib.study import STUDY
+
+LOG_1E400 = 400 * math.log(10)
+
+
+def test_e_to_the_power_of_anything_is_a_number():
+    assert exp(2.0) == math.exp(2.0)
+    huge = exp(LOG_1E400)
+    assert huge == math.inf
+    assert huge.exponent == LOG_1E400
+    assert copy.deepcopy(huge).exponent == LOG_1E400
+    assert exp(math.inf) == math.inf
+    assert not isinstance(exp(math.inf), Overflowed)
+    assert math.isnan(exp(math.nan))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (46.31, {"value": 46.31, "stderr": 0.5, "is_collapsed": False, "log_value": None}),
+        (8.9e87, {"value": None, "stderr": None, "is_collapsed": True, "log_value": pytest.approx(202.510954)}),
+        (exp(LOG_1E400), {"value": None, "stderr": None, "is_collapsed": True, "log_value": LOG_1E400}),
+        (math.inf, {"value": None, "stderr": None, "is_collapsed": True, "log_value": None}),
+    ],
+)
+def test_a_record_holds_finite_numbers_and_the_logarithm_of_a_collapsed_value(value, expected):
+    assert as_recorded(value, 0.5, is_collapsed=value > LIMIT) == expected
+
+
+@pytest.mark.parametrize("stderr", [1e61, math.inf, math.nan, None])
+def test_a_standard_error_beyond_the_limit_is_not_known(stderr):
+    assert as_recorded(1e50, stderr, is_collapsed=False)["stderr"] is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher_is_better", "value", "is_collapsed"),
+    [
+        ("word_perplexity", False, 8.9e87, True),
+        ("word_perplexity", None, 8.9e87, True),
+        ("word_perplexity", None, 10**90, True),
+        ("word_perplexity", False, 8.9e57, False),
+        ("acc", True, 8.9e87, False),
+        ("acc", None, 8.9e87, False),
+        ("word_perplexity", False, "8.9e87", False),
+        ("word_perplexity", True, 8.9e87, False),
+    ],
+)
+def test_records_of_before_hold_a_collapsed_value_as_a_number(metric, higher_is_better, value, is_collapsed):
+    found = read_recorded({"metric": metric, "value": value, "stderr": None}, higher_is_better=higher_is_better)
+    assert found["is_collapsed"] is is_collapsed
+    assert found["value"] == (None if is_collapsed else value)
+    assert found["log_value"] == (pytest.approx(math.log(value)) if is_collapsed else None)
+
+
+def aggregated(name, items):
+    from lm_eval.api.registry import get_aggregation
+
+    return get_aggregation(name)(items)
+
+
+@pytest.mark.parametrize(
+    ("name", "items"),
+    [("perplexity", [-500.0, -1342.0]), ("weighted_perplexity", [(-5000.0, 10), (-4210.0, 0)])],
+)
+def test_lm_evals_perplexities_do_not_overflow_within_the_block(name, items):
+    with lm_eval_shortcuts():
+        found = aggregated(name, items)
+        assert aggregated(name, [(-1.0, 1)] if name.startswith("weighted") else [-1.0]) == math.e
+    assert found == math.inf
+    assert found.exponent == 921.0
+    with pytest.raises(OverflowError):
+        aggregated(name, items)
+
+
+@pytest.mark.parametrize("items", [[-math.inf, -2.0] * 20, [-1e300, -2.0] * 20, [-2000.0, -1000.0] * 20])
+def test_the_standard_error_of_what_overflows_is_infinite(items):
+    from lm_eval.api import metrics
+
+    with lm_eval_shortcuts():
+        assert metrics.stderr_for_metric(metrics.perplexity, 200)(items) == math.inf
+
+
+def test_the_standard_error_of_what_does_not_overflow_is_that_of_the_replicates():
+    logprobs = np.random.default_rng(5).normal(-300, 40, 64)
+    draws = np.random.default_rng(0).integers(64, size=(500, 64))
+    expected = np.exp(-logprobs[draws].mean(axis=1)).std(ddof=1)
+    assert perplexity_stderr(logprobs, 500) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_share_of_probability_is_one_where_all_answers_are_unlikely():
+    """TruthfulQA mc2 of a collapsed level: exp of each log-likelihood is 0, and their share was 0 / 0."""
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks.truthfulqa.utils import process_results_mc2
+
+    task = SimpleNamespace(config=SimpleNamespace(process_results=process_results_mc2))
+    doc = {"mc2_targets": {"labels": [1, 0, 0]}}
+    near, far = ([(shift + offset, False) for offset in (0.0, -1.0, -2.0)] for shift in (-3.0, -3000.0))
+    with np.errstate(invalid="ignore"):
+        assert math.isnan(ConfigurableTask.process_results(task, doc, far)["acc"])
+    own = ConfigurableTask.process_results(task, doc, near)["acc"]
+    with lm_eval_shortcuts():
+        assert ConfigurableTask.process_results(task, doc, near)["acc"] == own
+        assert ConfigurableTask.process_results(task, doc, far)["acc"] == pytest.approx(own)
+
+
+def test_only_what_would_underflow_is_raised():
+    assert without_underflow([(-3.0, True), (-9000.0, False)]) == [(-3.0, True), (-9000.0, False)]
+    assert without_underflow([(-700.0, True), (-9000.0, False)]) == [(0.0, True), (-8300.0, False)]
+    assert without_underflow([(-math.inf, False)] * 2) == [(-math.inf, False)] * 2
+
+
+def results(value, metric="word_perplexity", higher=False):
+    return {
+        "results": {"t": {f"{metric},none": value, f"{metric}_stderr,none": "N/A"}},
+        "higher_is_better": {"t": {metric: higher}},
+        "n-samples": {"t": {"original": 20, "effective": 20}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "is_collapsed"),
+    [
+        (results(8.9e87), True),
+        (results(exp(LOG_1E400)), True),
+        (results(math.inf, "bits_per_byte"), True),
+        (results(math.inf, "ppl"), True),
+        (results(math.inf, higher=None), True),
+        (results(1e59), False),
+        (results(math.nan), False),
+        (results(math.inf, "f1", higher=True), False),
+        (results(np.float64(0.5), "acc", higher=True), False),
+    ],
+)
+def test_a_metric_of_which_lower_is_better_collapses(found, is_collapsed):
+    (value,) = metric_values(found)
+    assert value.is_collapsed is is_collapsed
+
+
+def evaluation(value):
+    return Evaluation(value, (value,), (), 20, 20, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "log_value"), [(8.9e87, math.log(8.9e87)), (exp(LOG_1E400), LOG_1E400), (math.inf, None)]
+)
+def test_a_collapsed_headline_passes_and_stands_in_the_record(value, log_value):
+    task = STUDY.tasks["narrative"]
+    found = evaluation(next(metric_values(results(value))))
+    check_evaluation(task, found, 20)
+    fields = json.loads(json.dumps(task_fields(task, found), allow_nan=False))
+    assert fields["headline"]["is_collapsed"] is True
+    assert fields["headline"]["value"] is None
+    assert fields["headline"]["log_value"] == fields["metrics"][0]["log_value"] == log_value
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_share_does_not_collapse(value):
+    found = evaluation(MetricValue("t", "acc", "none", value, None, 20))
+    with pytest.raises(MeasurementError, match=f"task facts: acc is {value}; "):
+        check_evaluation(STUDY.tasks["facts"], found, 20)
+
+
+def test_infinite_log_likelihoods_are_text_in_samples_and_in_lm_evals_files():
+    shared = dict.fromkeys(("doc_id", "filter", "target", "doc_hash", "prompt_hash", "target_hash"))
+    sample = shared | {"metrics": ["word_perplexity"], "word_perplexity": (-math.inf, 98)}
+    sample |= {"filtered_resps": [(np.float64(-math.inf), False)]}
+    kept = compact("t", sample)
+    assert kept["word_perplexity"] == ["-inf", 98]
+    assert kept["answers"] == [["-inf", False]]
+    written = json.dumps(json_value({"t": {"word_perplexity,none": exp(LOG_1E400)}, "s": [sample]}), allow_nan=False)
+    assert json.loads(written)["t"] == {"word_perplexity,none": "inf"}

@@ -1,0 +1,78 @@
+import dataclasses
+
+import pytest
+
+from glu_lib.machine.environment import detect_environment
+from glu_lib.models.identity import ModelIdentity, resolve_identity
+from glu_lib.run.done_key import differences, done_key
+from glu_lib.study import STUDY, Method
+from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.settings import DType, Settings
+
+ENVIRONMENT = detect_environment(Settings(device="cpu"))
+NANO = STUDY.models["nano"]
+IDENTITY = resolve_identity(NANO)
+FACTS = Case(NANO, Pruning(40), STUDY.tasks["facts"])
+
+
+def key(case=FACTS, identity=IDENTITY, settings=None, environment=ENVIRONMENT):
+    return done_key(case, identity, settings or Settings(), environment)
+
+
+def test_the_same_case_has_the_same_key():
+    assert key() == key()
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
+        ({"settings": Settings(limit=8)}, "limit none -> 8"),
+        ({"settings": Settings(seed=7)}, "seed 1234 -> 7"),
+        ({"environment": dataclasses.replace(ENVIRONMENT, dtype=DType.BFLOAT16)}, "dtype float32 -> bfloat16"),
+        ({"identity": ModelIdentity("embedded", "sha256:x", None)}, "model version sha256:"),
+        ({"case": Case(NANO, Pruning(40, Method.L2), FACTS.subject)}, "method PPM -> L2"),
+        ({"case": Case(NANO, Pruning(40, divisor=64), FACTS.subject)}, "divisor none -> 64"),
+        ({"case": Case(NANO, Pruning(40), dataclasses.replace(FACTS.subject, num_fewshot=5))}, "few-shot 0 -> 5"),
+    ],
+)
+def test_each_choice_that_moves_a_score_makes_a_record_stale(changed, difference):
+    found = differences(key(), key(**changed))
+    assert len(found) == 1
+    assert found[0].startswith(difference)
+
+
+@pytest.mark.parametrize("package", ["optipfair", "lm_eval"])
+def test_library_versions_that_decide_the_result_are_in_the_key(package):
+    versions = ENVIRONMENT.versions | {package: "99"}
+    found = differences(key(), key(environment=dataclasses.replace(ENVIRONMENT, versions=versions)))
+    assert [line.split(" -> ")[1] for line in found] == ["99"]
+
+
+def test_the_embedded_tasks_own_items_are_in_the_key():
+    assert len(key()["task data"]) == 64
+    hub = Case(STUDY.models["llama1b"], Pruning(0), STUDY.tasks["piqa"])
+    assert key(hub, ModelIdentity("x", "commit:y", None))["task data"] is None
+
+
+def test_nothing_is_selected_at_p0_so_no_method_is_in_its_key():
+    baseline = Case(NANO, Pruning(0), FACTS.subject)
+    assert "method" not in key(baseline)
+    assert "optipfair" not in key(baseline)
+
+
+def test_batch_size_and_threads_do_not_make_a_score_stale():
+    assert key(settings=Settings(batch_size=1, threads=2)) == key()
+
+
+def test_hardware_makes_an_energy_record_stale():
+    case = Case(NANO, Pruning(40), STUDY.workloads["facts_latency_b1"])
+    other = dataclasses.replace(ENVIRONMENT, cpu="another processor")
+    assert differences(key(case), key(case, environment=other))[0].endswith("-> another processor")
+
+
+def test_fields_of_an_older_schema_are_named_as_absent():
+    assert differences({"schema": 0, "gone": 1}, {"schema": 1, "new": 2}) == [
+        "schema 0 -> 1",
+        "new absent -> 2",
+        "gone 1 -> absent",
+    ]

@@ -1,0 +1,99 @@
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from glu_lib.study import STUDY, Method
+from glu_lib.study.cases import Case, CaseKind, Pruning, build_cases, run_order
+
+CASES = build_cases(STUDY)
+
+
+def test_the_built_in_study_has_these_cases():
+    assert Counter((case.model.key, case.kind.value) for case in CASES) == {
+        ("nano", "accuracy"): 49,
+        ("nano", "energy"): 42,
+        ("nano", "architecture"): 7,
+        ("llama1b", "accuracy"): 161,
+        ("llama3b", "accuracy"): 161,
+        ("instruct1b", "accuracy"): 161,
+        ("instruct3b", "accuracy"): 161,
+        **{(key, "energy"): 42 for key in ("instruct1b", "instruct3b")},
+        **{(key, "energy"): 42 + 4 * 13 for key in ("llama1b", "llama3b")},  # p0 and six levels, plain and aligned
+        **{(key, "architecture"): 7 for key in ("llama1b", "llama3b", "instruct1b", "instruct3b")},
+    }
+
+
+def test_ids_are_unique():
+    assert len({case.id for case in CASES}) == len(CASES)
+
+
+def test_cases_of_one_level_stand_together():
+    groups = [case.group for case in CASES]
+    changes = sum(before != after for before, after in pairwise(groups))
+    assert changes + 1 == len(set(groups)) == 35 + 2 * 6
+
+
+@pytest.mark.parametrize("key", STUDY.models)
+def test_a_models_key_selects_only_its_own_cases(key):
+    """Pytest's -k matches substrings: `-k llama1b` must never select an instruct variant."""
+    assert {case.model.key for case in CASES if key in case.id} == {key}
+
+
+@pytest.mark.parametrize("percent", [0, 10, 20, 30, 40, 50, 60])
+def test_a_levels_key_selects_only_its_own_cases(percent):
+    assert {case.pruning.percent for case in CASES if f"p{percent}" in case.id} == {percent}
+
+
+def test_methods_and_divisors_stand_in_the_id_and_share_one_baseline():
+    cases = build_cases(STUDY, [Method.PPM, Method.RANDOM], [None, 128])
+    levels = {case.pruning.key for case in cases if case.model.key == "llama1b"}
+    assert levels >= {"p0", "p40", "p40d128", "p40-random", "p40d128-random"}
+    assert [level for level in levels if level.startswith("p0")] == ["p0"]
+
+
+def test_star_marks_the_levels_at_an_expansion_ratio_of_2_4():
+    starred = {case.group for case in CASES if "star" in case.marks}
+    ratios = {"nano-p40", "llama1b-p40", "llama3b-p10", "instruct1b-p40", "instruct3b-p10"}
+    assert starred == ratios | {"llama1b-p40d128", "llama3b-p10d128"}
+
+
+def test_suites_are_marks_and_gpu_and_slow_are_derived():
+    marks = {case.id: set(case.marks) for case in CASES}
+    assert marks["nano-p10-facts"] == {"embedded"}
+    assert marks["llama1b-p10-mmlu"] == {"paper", "core", "gpu", "slow"}
+    assert marks["instruct1b-p10-ifeval"] == {"instruct", "core", "gpu", "slow"}
+    assert marks["nano-p10-facts_latency_b1"] == {"carbon"}
+
+
+def test_base_variants_have_no_core_ifeval_beyond_the_papers():
+    core = {case.subject_key for case in CASES if case.model.key == "llama1b" and "core" in case.suites}
+    assert "ifeval" not in core
+    assert len([key for key in core if key != "architecture"]) == 17
+
+
+def test_the_kind_follows_from_the_subject():
+    model = STUDY.models["nano"]
+    assert Case(model, Pruning(0), STUDY.tasks["facts"]).kind is CaseKind.ACCURACY
+    assert Case(model, Pruning(0), STUDY.workloads["facts_latency_b1"]).kind is CaseKind.ENERGY
+    assert Case(model, Pruning(0), "architecture").kind is CaseKind.ARCHITECTURE
+
+
+def test_a_suite_with_divisors_has_each_level_plain_and_rounded_whatever_the_run_asks():
+    for divisors in ([None], [64]):
+        cases = [case for case in build_cases(STUDY, divisors=divisors) if "alignment" in case.suites]
+        levels = {case.pruning.key for case in cases if case.model.key == "llama1b"}
+        assert levels == {"p0", *(f"p{p}{d}" for p in (10, 20, 30, 40, 50, 60) for d in ("", "d128"))}
+        assert {case.subject_key for case in cases} == {"prefill_b1", "prefill_b8", "decode_b1", "decode_b8"}
+
+
+def test_levels_run_in_declared_order_without_energy_and_in_drawn_order_with_it():
+    accuracy = [case for case in CASES if case.kind is CaseKind.ACCURACY]
+    assert run_order(accuracy, seed=1) == accuracy
+    energy = [case for case in CASES if case.kind is CaseKind.ENERGY]
+    drawn = run_order(energy, seed=1)
+    assert drawn != energy
+    assert drawn == run_order(energy, seed=1) != run_order(energy, seed=2)
+    assert sorted(case.id for case in drawn) == sorted(case.id for case in energy)
+    assert len(set(groups := [case.group for case in drawn])) == 1 + sum(a != b for a, b in pairwise(groups))
+    assert list(dict.fromkeys(case.model.key for case in drawn)) == list(STUDY.models)
