@@ -22,7 +22,8 @@ from pathlib import Path
 
 from glu_lib.errors import RecordError
 from glu_lib.nano import MODEL_DIR
-from glu_lib.results.store import Store, read_record
+from glu_lib.results.record import read_record
+from glu_lib.results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("facts", "sums", "instructions", "lastword", "narrative")

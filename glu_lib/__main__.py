@@ -2,6 +2,6 @@
 
 import sys
 
-from glu_lib.frontends.cli import main
+from glu_lib.frontends.cli.main import main
 
 sys.exit(main())

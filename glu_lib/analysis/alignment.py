@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
-from glu_lib.measure.energy.statistics import summarize
+from glu_lib.results.repeats import summarize
 
 # What is compared, as printed, and where a repeat has it. The window holds many passes; times of single tokens are
 # medians over a few generations, of which a prompt's first token is prefill and the later ones are decoding.

@@ -12,13 +12,13 @@ from typing import Any
 
 from glu_lib.analysis.alignment import turns
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
-from glu_lib.analysis.soundness import MALFORMED, check_record, check_rows
+from glu_lib.analysis.soundness import check_record, check_rows
 from glu_lib.analysis.table import COLUMNS
 from glu_lib.errors import RecordError, one_line
-from glu_lib.measure.energy.recorded import unlike_windows, wrong_energies
 from glu_lib.results.collapse import read_recorded
-from glu_lib.results.record import prompt_format
-from glu_lib.results.store import Store, read_record
+from glu_lib.results.record import MALFORMED, prompt_format, read_record
+from glu_lib.results.recorded_energy import unlike_windows, wrong_energies
+from glu_lib.results.store import Store
 from glu_lib.study.settings import Weights
 
 _LONGEST_REASON = 200  # characters

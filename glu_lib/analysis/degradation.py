@@ -12,10 +12,11 @@ from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
 from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, SEED
 from glu_lib.analysis.significance import Comparison, at_chance, compare, holm
-from glu_lib.analysis.soundness import MALFORMED, has_its_types
+from glu_lib.analysis.soundness import has_its_types
 from glu_lib.analysis.trends import Family, Kind, Row, Trend, by_task, families, family_of, trend
 from glu_lib.errors import RecordError
-from glu_lib.results.store import Store, read_record
+from glu_lib.results.record import MALFORMED, read_record
+from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
 _STATISTICS = 3  # raised when a test or an interval is computed otherwise: what is remembered then counts no more

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from glu_lib.errors import RecordError
-from glu_lib.measure.accuracy.bootstrap import f1_scores, matthews_correlations
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
+from glu_lib.study.label_metrics import f1_scores, matthews_correlations
 
 _TOLERANCE = 1e-6  # of the recorded value: catches another aggregation, lets another order of summation pass
 _MINUS_INFINITY = "-inf"  # how samples write the log-likelihood of a text with a token of probability 0

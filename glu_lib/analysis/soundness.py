@@ -12,11 +12,9 @@ from glu_lib.analysis.efficiency import Efficiency, efficiencies
 from glu_lib.analysis.table import COUNTS, FLAGS, NUMBERS, TEXTS
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.collapse import LIMIT
-from glu_lib.run.done_key import SCHEMA_VERSION
+from glu_lib.results.staleness import SCHEMA_VERSION
 from glu_lib.study.cases import CaseKind
 
-# What reading a value of another shape raises; a record's text decides which, so all of it is one case.
-MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 _LARGEST_COUNT = 2**62  # tables keep counts in 64 bits
 _LONGEST_TEXT = 500  # characters
 _FORMULA = ("=", "+", "-", "@")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from glu_lib.errors import MeasurementError, RecordError, StudyError
 from glu_lib.frontends.bars import bars_as_lines
 from glu_lib.results.leases import PATIENCE_S
-from glu_lib.results.store import read_record
+from glu_lib.results.record import read_record
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.study.settings import Settings

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from glu_lib.errors import SettingsError
+from glu_lib.machine.cpus import check_threads
 from glu_lib.machine.gpus import Gpu, find_gpu
 from glu_lib.machine.outside import check_arithmetic, speed_settings
-from glu_lib.machine.threads import check_threads
 from glu_lib.study.settings import DType, Settings
 
 if TYPE_CHECKING:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from glu_lib.errors import SettingsError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,32 +35,6 @@ class ThreadChoice:
         threads = self._measured[name] if self.asked is None else self.asked
         torch.set_num_threads(threads)
         return threads
-
-
-def check_threads(threads: int | None, processes: int = 1) -> None:
-    """Refuse more threads than there are CPUs: they would wait for each other.
-
-    Args:
-        threads: of each process; None is measured later, within what there is.
-        processes: that run at the same time.
-
-    Raises:
-        SettingsError: naming the CPUs that this process may use.
-    """
-    cpus = usable_cpus()
-    if threads is not None and threads * processes > max(cpus, processes):
-        many = f"-n {processes} with --threads {threads}" if processes > 1 else f"--threads {threads}"
-        raise SettingsError(
-            f"{many}: this process may use {cpus} CPU{'s' * (cpus != 1)}; choose at most "
-            f"{max(1, cpus // processes)}, or leave it out to have it measured"
-        )
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use: fewer than the machine has in a container, under `taskset` or Slurm."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def choose_threads(model: PreTrainedModel, cores: int) -> int:

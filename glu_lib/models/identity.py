@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from glu_lib.errors import AccessError, TemplateError
+from glu_lib.models.hub_access import explain_access, first_line, is_offline_error, transport_error, with_patience
 from glu_lib.nano import MODEL_DIR
 from glu_lib.study import ModelVariant, Task
 
@@ -20,10 +18,6 @@ _HASH_BLOCK_BYTES = 1 << 20
 _MODEL_FILES = frozenset({".json", ".safetensors", ".model", ".jinja", ".txt", ".tiktoken"})
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _RANDOM = "random:"
-_WAITS_S = (1, 2, 4, 8)  # before another attempt, after a busy server's answer
-
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +139,9 @@ def _hub_identity(variant: ModelVariant) -> ModelIdentity:
         # model_info answers for gated repositories too; only reading a file shows that access was granted. Asked by its
         # revision, the cache learns which commit that is: without network it is what counts.
         with_patience(lambda: hf_hub_download(variant.source, "config.json", revision=variant.revision))
-    except (_transport_error(), OSError, ValueError) as error:
+    except (transport_error(), OSError, ValueError) as error:
         cached = _cached_commit(variant)
-        if cached is None or not _is_offline(error):
+        if cached is None or not is_offline_error(error):
             raise AccessError(explain_access(variant, error)) from error
         commit, is_offline = cached, True
 
@@ -171,7 +165,7 @@ def model_file(variant: ModelVariant, identity: ModelIdentity, name: str) -> Pat
         return Path(cached) if isinstance(cached, str) else None
     try:
         return Path(with_patience(lambda: hf_hub_download(identity.source, name, revision=identity.commit)))
-    except (EntryNotFoundError, _transport_error(), OSError, ValueError) as error:
+    except (EntryNotFoundError, transport_error(), OSError, ValueError) as error:
         # "Local": no server answered, and whether the file exists is not known.
         if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
             return None
@@ -193,79 +187,6 @@ def json_file(variant: ModelVariant, path: Path) -> dict[str, Any]:
         model = f"model {variant.key} ({variant.source})"
         raise AccessError(f"{model} cannot be loaded: its {path.name} {what}; mend it, or fetch it again")
     return found
-
-
-def explain_access(variant: ModelVariant, error: Exception) -> str:
-    """One line: which model could not be had, why, and what to do about it."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-
-    model = f"model {variant.key} ({variant.source})"
-    if isinstance(error, GatedRepoError):
-        page = f"{constants.ENDPOINT}/{variant.source}"
-        return f"{model} is gated: accept its licence at {page}, then set HF_TOKEN or run `hf auth login`"
-    if isinstance(error, RevisionNotFoundError):
-        return f"{model} has no revision {variant.revision!r}; choose an existing branch, tag or commit"
-    if isinstance(error, RepositoryNotFoundError):
-        return f"{model} was not found on the hub; check the id, and HF_TOKEN if the repository is private"
-    if _is_offline(error):
-        return (
-            f"{model} cannot be reached: no connection to {constants.ENDPOINT} and nothing in the local cache; "
-            "connect, or name a local folder as its source (the embedded model needs no network: pytest -k nano)"
-        )
-    return f"{model} cannot be read: {type(error).__name__}: {first_line(error)}; try again later"
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first; its kind where it says nothing."""
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def with_patience(action: Callable[[], Answer]) -> Answer:
-    """The answer of `action`; after a busy server's (5xx, too many requests) it is asked again, up to four times."""
-    for wait_s in _WAITS_S:
-        try:
-            return action()
-        except Exception as error:
-            if not _is_busy(error):
-                raise
-        time.sleep(wait_s)
-    return action()
-
-
-def _is_busy(error: BaseException | None) -> bool:
-    """Whether a server's answer 5xx or 429 stands behind `error`."""
-    while error is not None:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if isinstance(status, int) and (
-            status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
-        ):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def is_unreachable(error: Exception) -> bool:
-    """Whether `error` may mean that a server or a cache could not be reached, or was too busy to answer."""
-    # Without network, datasets raises ValueError for what its cache does not hold.
-    return isinstance(error, (OSError, ValueError, _transport_error())) or _is_busy(error)
-
-
-def _is_offline(error: Exception) -> bool:
-    """Whether `error` means that no server answered (rather than that one refused)."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return isinstance(error, (OSError, _transport_error())) and not isinstance(error, HfHubHTTPError)
-
-
-def _transport_error() -> type[Exception]:
-    """The hub client's own error for no connection or a time-out; HfHubHTTPError, below it, carries an answer.
-
-    Which HTTP library the client uses changes between its versions: its error is the first base.
-    """
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return HfHubHTTPError.__bases__[0]
 
 
 def _cached_commit(variant: ModelVariant) -> str | None:

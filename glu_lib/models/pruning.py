@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import AccessError, VerificationError
-from glu_lib.models.loading import count_parameters
+from glu_lib.models.neuron_scores import Batches, activation_norms_of, neuron_scores
+from glu_lib.models.shapes import count_parameters
 from glu_lib.study import Method
 from glu_lib.study.architecture import pruned_width
 from glu_lib.study.cases import Pruning
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _ALIGNMENTS = (8, 64, 128)
 _PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 _GLU_ONLY = "width pruning of this kind does not apply, choose a Llama-style model"
-Batches = Sequence[Mapping[str, "torch.Tensor"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def prune(
     digest = hashlib.sha256()
     on_meta = model.device.type == "meta"
     with _preserved_randomness(model.device.type):
-        norms = _activation_norms(optipfair, model, pruning, calibration)
+        norms = activation_norms_of(optipfair, model, pruning, calibration)
         for index, layer in enumerate(layers if pruning.percent else []):
             scores = neuron_scores(layer.mlp, pruning.method, seed=seed, layer=index, activation_norms=norms.get(index))
             _prune_layer(optipfair, model, layer.mlp, index, pruning, asked_width, scores, digest)
@@ -158,52 +158,6 @@ def _fault(mlp: Any) -> str:
         shapes = ", ".join(f"{name} {'×'.join(map(str, parts[name].weight.shape))}" for name in _PROJECTIONS)
         return f"has projections that do not fit together ({shapes})"
     return ""
-
-
-def neuron_scores(
-    mlp: Any, method: Method, *, seed: int, layer: int, activation_norms: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Importance of each neuron of a GLU MLP, shape (width,), float32; the highest stay.
-
-    PPM, VOW, PON and L2 are OptiPFair's functions of the gate and up rows. `hybrid` is OptiPFair's
-    (PPM of gate, up and down, each over its maximum, summed) × `activation_norms`, the L2 norm of each
-    neuron's activations over the calibration text, shape (width,). `random` is uniform in [0, 1), from a
-    generator seeded by seed and layer alone.
-    """
-    import torch
-
-    gate: torch.Tensor = mlp.gate_proj.weight.detach()  # (width, hidden)
-    up: torch.Tensor = mlp.up_proj.weight.detach()  # (width, hidden)
-    if method is Method.RANDOM:
-        generator = torch.Generator().manual_seed(seed * 1000 + layer)
-        return torch.rand(gate.shape[0], generator=generator)
-    import optipfair.pruning.mlp_glu as mlp_glu
-
-    scores: torch.Tensor
-    if method is Method.HYBRID:
-        down = mlp.down_proj.weight.detach()  # (hidden, width)
-        scores = mlp_glu.compute_neuron_pair_importance_maw_hybrid(gate, up, down, activation_norms)
-    else:
-        scores = mlp_glu.IMPORTANCE_FUNCTIONS[str(method)](gate.float(), up.float())
-    return scores
-
-
-def _activation_norms(
-    optipfair: ModuleType, model: PreTrainedModel, pruning: Pruning, calibration: Callable[[], Batches] | None
-) -> dict[int, torch.Tensor]:
-    """Norms of each layer's MLP activations on the calibration text, before anything is pruned; {} without it."""
-    if pruning.method is not Method.HYBRID or not pruning.percent:
-        return {}
-    if calibration is None:
-        raise VerificationError("method hybrid needs calibration text; none was given")
-    handles = optipfair.setup_mlp_hooks_for_importance(model, model.device)
-    try:
-        optipfair.run_calibration_forward_passes(model, calibration(), model.device, show_progress=False)
-        norms: dict[int, torch.Tensor] = optipfair.get_activation_norms()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return norms
 
 
 def _prune_layer(

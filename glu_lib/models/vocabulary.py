@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import AccessError, GluError, MeasurementError, one_line
-from glu_lib.models.identity import first_line
+from glu_lib.models.hub_access import first_line
 from glu_lib.study import ModelVariant
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.errors import RecordError
-from glu_lib.measure.energy.reading import JOULES_PER_KWH
+from glu_lib.results.energy import JOULES_PER_KWH
+from glu_lib.results.record import MALFORMED
 from glu_lib.results.writing import write_atomically
 
 FOLDER = "optimum_benchmark"

@@ -1,17 +1,38 @@
-"""What a record holds, and the checks a measurement must pass before it becomes one."""
+"""A record: what it holds, how it is sealed, and how it is read back from a file that may come from anywhere."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from glu_lib.errors import MeasurementError, RecordError
-from glu_lib.machine.environment import Environment
-from glu_lib.measure.accuracy.results import Evaluation
-from glu_lib.models.pruning import PruningResult
+from glu_lib.errors import RecordError
 from glu_lib.study import PromptFormat, Task
 from glu_lib.study.cases import Case
+
+SEAL = "sha256"
+# What reading a value of another shape raises; a record's text decides which, so all of it is one case.
+MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
+
+
+def build_record(
+    case: Case,
+    key: dict[str, Any],
+    environment: Mapping[str, Any],
+    pruning: Mapping[str, Any],
+    **parts: Any,
+) -> dict[str, Any]:
+    """A record: what was measured, on what, and the done key it counts for. All values are JSON values."""
+    return {
+        "kind": str(case.kind),
+        "case": case_fields(case),
+        "done_key": key,
+        "pruning": dict(pruning),
+        **parts,
+        "environment": dict(environment),
+    }
 
 
 def case_fields(case: Case) -> dict[str, Any]:
@@ -27,58 +48,6 @@ def case_fields(case: Case) -> dict[str, Any]:
         **({"prompt_format": str(case.subject.prompt_format)} if isinstance(case.subject, Task) else {}),
         "suites": list(case.suites),
     }
-
-
-def build_record(
-    case: Case,
-    key: dict[str, Any],
-    environment: Environment,
-    pruning: PruningResult,
-    **parts: Any,
-) -> dict[str, Any]:
-    """A record: what was measured, on what, and the done key it counts for. All values are JSON values."""
-    return {
-        "kind": str(case.kind),
-        "case": case_fields(case),
-        "done_key": key,
-        "pruning": pruning.as_dict(),
-        **parts,
-        "environment": environment.as_dict(),
-    }
-
-
-def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
-    """Headline metric with its meaning, and every value lm-eval reported; finite numbers or null.
-
-    A collapsed value is null, `is_collapsed` and its logarithm (`log_value`) stand beside it.
-    """
-    return {
-        "headline": evaluation.headline.recorded()
-        | {
-            "label": task.metric.label,
-            "higher_is_better": task.metric.higher_is_better,
-            "chance": task.metric.chance,
-        },
-        "num_fewshot": evaluation.num_fewshot,
-        "generation_settings": evaluation.generation_settings,
-        "metrics": [value.recorded() for value in evaluation.metrics],
-        "task_versions": evaluation.task_versions,
-        "truncated_prompts": evaluation.truncated_prompts,
-        "cut_generations": evaluation.cut_generations,
-        "unknown_requests": evaluation.unknown_requests,
-        "tied_items": evaluation.tied_items,
-    }
-
-
-def headline_differences(task: Task, score: Mapping[str, Any]) -> Iterator[str]:
-    """Why the headline of a record's score is none of `task`: another metric, or another better side."""
-    headline = score.get("headline")
-    if not isinstance(headline, Mapping):
-        yield "the record lacks a headline"
-    elif headline.get("label") != task.metric.label:
-        yield f"headline metric {str(headline.get('label'))[:40]} -> {task.metric.label}"
-    elif headline.get("higher_is_better") != task.metric.higher_is_better:
-        yield "another side of the headline metric is better"
 
 
 def prompt_format(record: Mapping[str, Any]) -> PromptFormat:
@@ -98,36 +67,37 @@ def prompt_format(record: Mapping[str, Any]) -> PromptFormat:
     return found
 
 
-def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> None:
-    """Let pass only a complete measurement whose headline is finite or has collapsed.
+def read_record(path: Path) -> dict[str, Any]:
+    """A record as a dictionary.
 
     Raises:
-        MeasurementError: naming what is missing or impossible.
+        RecordError: if the file is no complete record, or was changed after it was written.
     """
-    if evaluation.count == 0 or evaluation.count != evaluation.expected:
-        raise MeasurementError(
-            f"task {task.key}: {evaluation.count} of {evaluation.expected} samples were scored; run the case again"
+    if path.is_symlink() or not path.is_file():
+        raise RecordError(f"{path}: not a file of its own (a link, a pipe, a folder); put the record itself there")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
+    if not isinstance(record, dict) or not isinstance(record.get("done_key"), dict):
+        raise RecordError(f"{path}: not a record of this suite (no done_key); delete it or move it elsewhere")
+    try:
+        is_changed = SEAL in record and sealed(record)[SEAL] != record[SEAL]
+    except (ValueError, RecursionError) as error:  # 1e999 is a number to JSON's reader
+        raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
+    if is_changed:
+        raise RecordError(
+            f"{path}: was changed after it was written (its {SEAL} differs); restore it or run the case again"
         )
-    if limit is not None and evaluation.count > limit * len(evaluation.task_versions):
-        raise MeasurementError(f"task {task.key}: {evaluation.count} samples were scored, --limit {limit} was asked")
-    if not math.isfinite(evaluation.headline.value) and not evaluation.headline.is_collapsed:
-        raise MeasurementError(
-            f"task {task.key}: {task.metric.label} is {evaluation.headline.value}; "
-            "lm-eval's aggregation of these samples is no number; score more of them, or choose another metric"
-        )
+    return record
 
 
-def check_energy(energy: dict[str, Any]) -> None:
-    """Let pass only energies above zero, or null with a reason.
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with the SHA-256 of all else in it, whatever the order and layout: a changed one is noticed."""
+    content = {name: value for name, value in record.items() if name != SEAL}
+    text = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return content | {SEAL: hashlib.sha256(text.encode()).hexdigest()}
 
-    Raises:
-        MeasurementError: naming the part.
-    """
-    for name in ("gpu", "cpu", "ram"):
-        part = energy[name]
-        if part["energy_j"] is None and not part["reason"]:
-            raise MeasurementError(f"energy of {name} is missing without a reason; report this as a bug")
-        if part["energy_j"] is not None and not part["energy_j"] > 0:
-            raise MeasurementError(f"energy of {name} is {part['energy_j']} J; it must be above 0 or null")
-    if "total_j" in energy and energy["total_j"] is None and not energy["total_reason"]:
-        raise MeasurementError("the total energy is missing without a reason; report this as a bug")
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of a record")

@@ -7,54 +7,23 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import RecordError, one_line
-from glu_lib.measure.energy.recorded import wrong_energies
 from glu_lib.results.folder import RECORDS, ResultsFolder
+from glu_lib.results.record import SEAL, read_record, sealed
+from glu_lib.results.staleness import CaseState, Doubts, Status, differences, missing_parts
 from glu_lib.results.writing import remove_litter, write_atomically
-from glu_lib.run.done_key import differences
-from glu_lib.study.cases import Case, CaseKind
+from glu_lib.study.cases import Case
 
 SAMPLES = "samples"
 LM_EVAL = "lm_eval"
 UNFINISHED = "unfinished"  # answers of cases that have no record yet
 EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
-SEAL = "sha256"
 _MOST_SAMPLES_BYTES = 1 << 30  # the whole of MMLU is a hundredth of it; a few kilobytes from elsewhere may hold more
 _LONGEST_NAME = 500  # characters of a path below the results folder
-
-
-Doubts = Callable[[dict[str, Any]], Iterable[str]]
-
-
-class Status(StrEnum):
-    """State of a case: a matching record, an outdated one, an unreadable one, or none."""
-
-    DONE = "done"
-    STALE = "stale"
-    PENDING = "pending"
-
-
-@dataclass(frozen=True, slots=True)
-class CaseState:
-    """Status of a case, where its record is or will be, and why it is not done."""
-
-    status: Status
-    path: Path
-    reason: str = ""
-
-
-# What a record of each kind holds beside what all hold.
-_PARTS: dict[CaseKind, dict[str, type]] = {
-    CaseKind.ACCURACY: dict.fromkeys(("score", "energy", "samples"), dict),
-    CaseKind.ENERGY: {"repeats": list, "profile": dict},
-    CaseKind.ARCHITECTURE: {},
-}
 
 
 class Store(ResultsFolder):
@@ -101,30 +70,25 @@ class Store(ResultsFolder):
             record = read_record(path)
         except RecordError as error:
             return CaseState(Status.STALE, path, one_line(str(error)))
-        reasons = differences(record["done_key"], key) or list(self._missing(case, record)) or list(doubts(record))
+        reasons = (
+            differences(record["done_key"], key)
+            or [*missing_parts(case, record), *self._missing_samples(record)]
+            or list(doubts(record))
+        )
         return CaseState(Status.STALE if reasons else Status.DONE, path, one_line(", ".join(reasons)))
 
-    def _missing(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
-        """What a record of `case` must hold and this one does not."""
-        types = dict.fromkeys(("case", "pruning", "timing", "environment"), dict) | {SEAL: str} | _PARTS[case.kind]
-        for name, expected in types.items():
-            if not record.get(name) or not isinstance(record[name], expected):
-                yield f"the record lacks {name}"
-        said = record.get("case")
-        if isinstance(said, dict) and said.get("id") != case.id:
-            yield f"the record is of {said.get('id')}"
-        if record.get("kind") != case.kind:
-            yield f"the record is of kind {record.get('kind')}"
-        yield from wrong_energies(record)
-        if samples := record.get("samples"):
-            try:
-                path = self.samples_named_by(record)
-                if path.stat().st_size != samples.get("bytes"):
-                    yield f"its samples {path} are not those that were written with it"
-            except OSError:
-                yield f"its samples {path} are missing"
-            except RecordError as error:
-                yield str(error)
+    def _missing_samples(self, record: dict[str, Any]) -> Iterator[str]:
+        """Why the samples that a record names are not those that were written with it."""
+        if not (samples := record.get("samples")):
+            return
+        try:
+            path = self.samples_named_by(record)
+            if path.stat().st_size != samples.get("bytes"):
+                yield f"its samples {path} are not those that were written with it"
+        except OSError:
+            yield f"its samples {path} are missing"
+        except RecordError as error:
+            yield str(error)
 
     def samples_named_by(self, record: dict[str, Any]) -> Path:
         """File of the samples of a record, as the record names it; never outside the results folder.
@@ -204,42 +168,6 @@ class Store(ResultsFolder):
     def record_paths_of(self, model: str, level: str) -> Iterator[Path]:
         """Record files of one (model, level), in a fixed order."""
         yield from sorted((self.root / RECORDS / model / level).glob("*.json"))
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """A record as a dictionary.
-
-    Raises:
-        RecordError: if the file is no complete record, or was changed after it was written.
-    """
-    if path.is_symlink() or not path.is_file():
-        raise RecordError(f"{path}: not a file of its own (a link, a pipe, a folder); put the record itself there")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
-    if not isinstance(record, dict) or not isinstance(record.get("done_key"), dict):
-        raise RecordError(f"{path}: not a record of this suite (no done_key); delete it or move it elsewhere")
-    try:
-        is_changed = SEAL in record and sealed(record)[SEAL] != record[SEAL]
-    except (ValueError, RecursionError) as error:  # 1e999 is a number to JSON's reader
-        raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
-    if is_changed:
-        raise RecordError(
-            f"{path}: was changed after it was written (its {SEAL} differs); restore it or run the case again"
-        )
-    return record
-
-
-def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with the SHA-256 of all else in it, whatever the order and layout: a changed one is noticed."""
-    content = {name: value for name, value in record.items() if name != SEAL}
-    text = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    return content | {SEAL: hashlib.sha256(text.encode()).hexdigest()}
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number of a record")
 
 
 def _stem(case: Case, limit: int | None) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from glu_lib.errors import one_line
 from glu_lib.machine.environment import Environment
 from glu_lib.measure.accuracy.evaluate import BOOTSTRAP_ITERATIONS
 from glu_lib.measure.tasks.task_library import task_data_digest
 from glu_lib.models.identity import ModelIdentity, applied_template
+from glu_lib.results.staleness import SCHEMA_VERSION
 from glu_lib.run import calibration
 from glu_lib.study import CHAT_DATE, Method, Task, Workload
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.settings import Settings, Weights
-
-SCHEMA_VERSION = 1
-_ABSENT = "absent"
 
 
 def done_key(
@@ -44,16 +41,6 @@ def done_key(
     if isinstance(case.subject, Workload):
         return key | _workload_fields(case.subject, settings, environment)
     return key
-
-
-def differences(recorded: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Fields in which a record's key differs from the one wanted, as `few-shot 0 -> 5`."""
-    names = [*wanted, *(name for name in recorded if name not in wanted)]
-    return [
-        f"{one_line(name)} {_shown(recorded.get(name, _ABSENT))} -> {_shown(wanted.get(name, _ABSENT))}"
-        for name in names
-        if recorded.get(name, _ABSENT) != wanted.get(name, _ABSENT)
-    ]
 
 
 def _pruning_fields(case: Case, settings: Settings, environment: Environment) -> dict[str, Any]:
@@ -102,8 +89,3 @@ def _workload_fields(workload: Workload, settings: Settings, environment: Enviro
         "torch": environment.versions["torch"],
         "codecarbon": environment.versions["codecarbon"],
     }
-
-
-def _shown(value: Any) -> str:
-    text = "none" if value is None else one_line(str(value))
-    return text if len(text) <= 40 else f"{text[:37]}…"

@@ -11,17 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from glu_lib.errors import AccessError, NotFiniteError, RecordError, SettingsError, StudyError, VerificationError
+from glu_lib.errors import NotFiniteError, RecordError, SettingsError, StudyError, VerificationError
 from glu_lib.machine.environment import (
     Environment,
-    count_workers,
     detect_environment,
     set_library_defaults,
-    setup_environment,
 )
-from glu_lib.machine.memory import peak_memory
-from glu_lib.machine.threads import ThreadChoice
-from glu_lib.measure.accuracy.evaluate import wrap_model
 from glu_lib.measure.accuracy.results import Evaluation
 from glu_lib.measure.accuracy.score_case import score_case
 from glu_lib.measure.energy.idle import IdlePower, measure_idle
@@ -29,22 +24,21 @@ from glu_lib.measure.energy.tracker import country_intensity
 from glu_lib.measure.energy.window import EnergyMeter
 from glu_lib.measure.energy.workload import WorkloadProfile, profile_workload
 from glu_lib.measure.prepared import PreparedModel
-from glu_lib.measure.scoring.encoding import Encodings
 from glu_lib.measure.tasks.task_library import TaskLibrary
-from glu_lib.models.identity import ModelIdentity, random_identity, resolve_identity
-from glu_lib.models.loading import build_on_meta, check_architecture, load_model
+from glu_lib.models.identity import ModelIdentity
 from glu_lib.models.pruning import PruningResult, prune
+from glu_lib.models.shapes import build_on_meta
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.leases import Leases
-from glu_lib.results.record import build_record, headline_differences
-from glu_lib.results.store import EMISSIONS, CaseState, Status, Store, read_record
+from glu_lib.results.record import build_record, read_record
+from glu_lib.results.staleness import CaseState, Status, headline_differences
+from glu_lib.results.store import EMISSIONS, Store
 from glu_lib.results.unfinished import Answers, is_bound
-from glu_lib.run.calibration import calibration_batches
 from glu_lib.run.device_guard import DeviceGuard
 from glu_lib.run.done_key import done_key
 from glu_lib.run.interleaving import Interleaving
 from glu_lib.run.lm_eval_files import run_fields, write_lm_eval_files
-from glu_lib.run.same_neurons import check_same_neurons
+from glu_lib.run.preparing import Preparation
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
 from glu_lib.study.cases import Case, CaseKind, Pruning
 from glu_lib.study.settings import Settings, Weights
@@ -62,25 +56,22 @@ class Experiment:
     store: Store = field(init=False)
     library: TaskLibrary = field(default_factory=TaskLibrary)
     meter: EnergyMeter = field(init=False)
-    _identities: dict[str, ModelIdentity | AccessError] = field(default_factory=dict)
-    threads: ThreadChoice = field(init=False)
+    preparation: Preparation = field(init=False)
     leases: Leases = field(init=False)
     levels: Interleaving = field(init=False)
     guard: DeviceGuard = field(default_factory=DeviceGuard)
     _measured: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _encodings: dict[str, Encodings] = field(default_factory=dict)
     _idle: IdlePower | None = None
-    _is_set_up: bool = False
     _had_folder: bool = False
 
     def __post_init__(self) -> None:
         set_library_defaults()
         self.environment = detect_environment(self.settings)
-        self.threads = ThreadChoice(self.settings.threads, count_workers())
         folder = self.settings.results_dir
         self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
+        self.preparation = Preparation(self.settings, self.study, self.environment, self.store, self.library)
         self.leases = Leases(self.store.root, self.settings.limit)
-        self.levels = Interleaving(self._prepare, self._profile, self._may_measure, self.settings.seed)
+        self.levels = Interleaving(self.preparation.prepare, self._profile, self._may_measure, self.settings.seed)
         intensity, country = self.settings.carbon_intensity, self.settings.country
         self.meter = EnergyMeter(country_intensity(country) if country else intensity)
 
@@ -94,17 +85,7 @@ class Experiment:
         Raises:
             AccessError: the same one each time it is asked.
         """
-        if variant.key not in self._identities:
-            try:
-                self._identities[variant.key] = (
-                    random_identity(variant) if self._is_random else resolve_identity(variant)
-                )
-            except AccessError as error:
-                self._identities[variant.key] = error
-        found = self._identities[variant.key]
-        if isinstance(found, AccessError):
-            raise found
-        return found
+        return self.preparation.identity(variant)
 
     def done_key(self, case: Case) -> dict[str, Any]:
         """What a record of `case` must match in this run.
@@ -155,38 +136,11 @@ class Experiment:
             DeviceError: if the GPU has failed for good.
         """
         with self.guard.using():
-            prepared = self.levels.take(f"{variant.key}-{pruning.key}") or self._prepare(variant, pruning)
+            prepared = self.levels.take(f"{variant.key}-{pruning.key}") or self.preparation.prepare(variant, pruning)
         try:
             yield prepared
         finally:
             self.guard.free(prepared)
-
-    def _prepare(self, variant: ModelVariant, pruning: Pruning) -> PreparedModel:
-        self._set_up()
-        identity = self.identity(variant)
-        with peak_memory(self.environment.device) as loading:
-            loaded = load_model(variant, identity, self.environment)
-        check_architecture(variant, loaded.model)
-        threads = self.threads.apply(loaded.model, self.environment, variant.key)
-        with peak_memory(self.environment.device) as cutting:
-            texts = partial(
-                calibration_batches, variant, loaded.tokenizer, self.library, self.study, self.settings.seed
-            )
-            result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
-        if not self.settings.rerun:
-            wanted: dict[str, Any] = {"model version": identity.version, "dtype": str(self.environment.dtype)}
-            # A record that was copied into this level's place is none of this level.
-            wanted |= {"percent": pruning.percent, "method": str(pruning.method), "divisor": pruning.divisor}
-            check_same_neurons(self.store, variant, pruning, wanted, result)
-        lm = wrap_model(
-            loaded.model,
-            loaded.tokenizer,
-            batch_size=self.settings.batch_size,
-            scorer=self.settings.scorer,
-            encodings=self._encodings_of(variant),
-        )
-        memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}
-        return PreparedModel(loaded, result, threads, lm, memory)
 
     def expect(self, pending: Sequence[Case], done: Sequence[Case] = ()) -> None:
         """Say which cases this run still has to measure, so that energy workloads can take turns over their levels.
@@ -345,7 +299,7 @@ class Experiment:
         parts = {"timing": {"load_s": None}} | (parts or {})
         parts["timing"] |= {"started_at": started_at.isoformat(timespec="seconds"), "duration_s": duration_s}
         key = self.done_key(case)
-        record = build_record(case, key, self.environment, pruning, **parts)
+        record = build_record(case, key, self.environment.as_dict(), pruning.as_dict(), **parts)
         # Read again: what is returned is what the next run will find.
         return read_record(self.store.write(case, key.get("limit"), record, samples))
 
@@ -380,12 +334,6 @@ class Experiment:
             )
         return self._idle
 
-    def _encodings_of(self, variant: ModelVariant) -> Encodings:
-        """Token ids kept from level to level of one model; those of the model before are dropped."""
-        if variant.key not in self._encodings:
-            self._encodings = {variant.key: Encodings()}
-        return self._encodings[variant.key]
-
     def _prune_on_meta(self, case: Case) -> PruningResult:
         """Build and prune the declared shape without weights: exact widths and counts in seconds."""
         shape = case.model.architecture
@@ -397,8 +345,3 @@ class Experiment:
                 f"the declared shape gives {shape.parameters(result.width)}; correct the study"
             )
         return result
-
-    def _set_up(self) -> None:
-        if not self._is_set_up:
-            setup_environment(self.settings)
-            self._is_set_up = True

@@ -7,7 +7,8 @@ from typing import Any
 
 from glu_lib.errors import RecordError, VerificationError
 from glu_lib.models.pruning import PruningResult
-from glu_lib.results.store import Store, read_record
+from glu_lib.results.record import read_record
+from glu_lib.results.store import Store
 from glu_lib.study import ModelVariant
 from glu_lib.study.cases import Pruning
 

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glu_lib.analysis.soundness import MALFORMED
 from glu_lib.errors import AccessError, GluError, RecordError, TemplateError
 from glu_lib.measure.accuracy.evaluate import answers_do_not_fit
-from glu_lib.measure.energy.consistency import inconsistencies
-from glu_lib.measure.energy.plausibility import Claim, implausible
-from glu_lib.measure.energy.recorded import wrong_energies
 from glu_lib.measure.energy.workload import repeat_claims
 from glu_lib.models.identity import ModelIdentity, applied_template
-from glu_lib.models.loading import InspectedModel, check_architecture, check_memory, embedding_rows, inspect_model
+from glu_lib.models.inspection import InspectedModel, inspect_model
+from glu_lib.models.loading import check_memory, embedding_rows
 from glu_lib.models.pruning import glu_layers
+from glu_lib.models.shapes import check_architecture
 from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
+from glu_lib.results.consistency import inconsistencies
 from glu_lib.results.folder import ResultsFolder
-from glu_lib.results.store import read_record
+from glu_lib.results.plausibility import Claim, implausible
+from glu_lib.results.record import MALFORMED, read_record
+from glu_lib.results.recorded_energy import wrong_energies
 from glu_lib.results.writing import try_to_write
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import ModelVariant, Task, Workload

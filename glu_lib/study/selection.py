@@ -44,3 +44,6 @@ def clashes(
         for level in levels:
             if level in key:
                 yield f"key {key!r} has the level {level} in it: -k {level} would select both; rename it"
+
+
+ON_REQUEST = ("carbon", "alignment")  # suites that run only when they are asked for with -m

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from glu_lib.errors import StudyError
 from glu_lib.study.architecture import Architecture
+from glu_lib.study.checked_fields import check_fields, check_texts, check_values, choice, whole_numbers
 from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, PromptFormat, Study, Suite, Task, Workload, unknown
 from glu_lib.study.settings import DIVISORS
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 # Suites that a model of the user's runs unless its table says otherwise.
 _SUITES_OF = {Kind.BASE: ("paper", "core", "carbon"), Kind.INSTRUCT: ("instruct", "chat", "core", "carbon")}
@@ -71,14 +68,14 @@ def load_study(path: Path, base: Study) -> StudyFile:
     except (ValueError, RecursionError) as error:  # a decode error, an integer of thousands of digits, endless brackets
         raise StudyError(f"study file {path}: not valid TOML ({error}); correct that line") from error
     try:
-        _check_values("top level", data)
+        check_values("top level", data)
         return _build(data, base)
     except StudyError as error:
         raise StudyError(f"study file {path}: {error}") from error
 
 
 def _build(data: dict[str, Any], base: Study) -> StudyFile:
-    _check_fields("top level", data, _TOP_FIELDS)
+    check_fields("top level", data, _TOP_FIELDS)
     tasks = dict(base.tasks) | {key: _task(key, table, base) for key, table in data.get("tasks", {}).items()}
     workloads = dict(base.workloads)
     workloads |= {key: _workload(key, table, base) for key, table in data.get("workloads", {}).items()}
@@ -91,25 +88,8 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
     return StudyFile(study, methods, _divisors("top level", data))
 
 
-def _check_values(place: str, value: Any) -> None:
-    """Texts and keys fit in one line of a table or a terminal; numbers are finite and fit in TOML's 64 bits."""
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            _check_values(place, key)
-            _check_values(f"{place}.{key}", entry)
-    elif isinstance(value, list):
-        for entry in value:
-            _check_values(place, entry)
-    elif isinstance(value, str) and not value.isprintable():
-        raise StudyError(f"{place}: text {value!r} holds a line break or an invisible character; leave it out")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise StudyError(f"{place}: a number of {value.bit_length()} bits is too large; TOML's have 64")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise StudyError(f"{place}: {value} is no finite number; give one")
-
-
 def _divisors(place: str, table: Mapping[str, Any]) -> tuple[int, ...]:
-    divisors = tuple(_whole_numbers(place, "divisors", table.get("divisors", [])))
+    divisors = tuple(whole_numbers(place, "divisors", table.get("divisors", [])))
     for divisor in divisors:
         if divisor not in DIVISORS:
             raise StudyError(f"{place}: divisors hold {divisor}; choose from {', '.join(map(str, DIVISORS))}")
@@ -118,12 +98,12 @@ def _divisors(place: str, table: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _model(key: str, table: Any, base: Study) -> ModelVariant:
     place = f"[models.{key}]"
-    _check_fields(place, table, _MODEL_FIELDS)
+    check_fields(place, table, _MODEL_FIELDS)
     values: dict[str, Any] = {name: table[name] for name in ("source", "revision") if name in table}
     if "levels" in table:
-        values["levels"] = tuple(_whole_numbers(place, "levels", table["levels"]))
+        values["levels"] = tuple(whole_numbers(place, "levels", table["levels"]))
     if "kind" in table:
-        values["kind"] = _choice(place, "kind", table["kind"], Kind)
+        values["kind"] = choice(place, "kind", table["kind"], Kind)
     if "architecture" in table:
         values["architecture"] = _shape(key, table["architecture"])
     if key in base.models:
@@ -140,7 +120,7 @@ def _model(key: str, table: Any, base: Study) -> ModelVariant:
 def _shape(key: str, table: Any) -> Architecture:
     """The declared shape of a model: with it widths are known beforehand, and `--weights random` has what it needs."""
     place = f"[models.{key}.architecture]"
-    _check_fields(place, table, _SHAPE_FIELDS)
+    check_fields(place, table, _SHAPE_FIELDS)
     for name in _SHAPE_FIELDS:
         if name not in table and name != "rms_norm_eps":
             raise StudyError(f"{place} lacks {name}; a shape needs all of {', '.join(_SHAPE_FIELDS)} but rms_norm_eps")
@@ -158,13 +138,13 @@ def _shape(key: str, table: Any) -> Architecture:
 
 def _task(key: str, table: Any, base: Study) -> Task:
     place = f"[tasks.{key}]"
-    _check_fields(place, table, _TASK_FIELDS)
+    check_fields(place, table, _TASK_FIELDS)
     values: dict[str, Any] = {name: table[name] for name in ("num_fewshot", "slow") if name in table}
     if "task" in table:
         values["lm_eval_name"] = table["task"]
         values["embedded"] = any(task.embedded and task.lm_eval_name == table["task"] for task in base.tasks.values())
     if "prompt_format" in table:
-        values["prompt_format"] = _choice(place, "prompt_format", table["prompt_format"], PromptFormat)
+        values["prompt_format"] = choice(place, "prompt_format", table["prompt_format"], PromptFormat)
     known = base.tasks.get(key)
     if known and known.embedded and table.get("task", known.lm_eval_name) != known.lm_eval_name:
         raise StudyError(
@@ -192,10 +172,10 @@ def _task(key: str, table: Any, base: Study) -> Task:
 
 def _workload(key: str, table: Any, base: Study) -> Workload:
     place = f"[workloads.{key}]"
-    _check_fields(place, table, _WORKLOAD_FIELDS)
+    check_fields(place, table, _WORKLOAD_FIELDS)
     values = dict(table)
     if "seeds" in values:
-        values["seeds"] = tuple(_whole_numbers(place, "seeds", values["seeds"]))
+        values["seeds"] = tuple(whole_numbers(place, "seeds", values["seeds"]))
     if key in base.workloads:
         return replace(base.workloads[key], **values)
     if "prompts" not in table and "prompt_tokens" not in table:
@@ -215,7 +195,7 @@ def _suite(
     """
     place = f"[suites] {key}"
     if isinstance(table, list):
-        _check_texts(place, "the list", table)
+        check_texts(place, "the list", table)
     elif not isinstance(table, dict):
         raise StudyError(f"{place} is {table!r}; it must be a list of tasks or a table")
     table = (
@@ -226,7 +206,7 @@ def _suite(
         if isinstance(table, list)
         else table
     )
-    _check_fields(place, table, _SUITE_FIELDS)
+    check_fields(place, table, _SUITE_FIELDS)
     own = list(data.get("models", {})) or [model.key for model in models.values() if not model.is_embedded]
     return Suite(
         key,
@@ -273,45 +253,3 @@ def _check_reachable(study: Study, data: dict[str, Any]) -> None:
         for key in data.get(kind, {}):
             if key not in listed:
                 raise StudyError(f'[{kind}.{key}] is in no suite; add it, as: [suites] mine = ["{key}"]')
-
-
-def _check_fields(place: str, table: Any, fields: Mapping[str, type]) -> None:
-    """Only known names, each of its type (an integer counts as a float, a boolean not as a number)."""
-    if not isinstance(table, dict):
-        raise StudyError(f"{place} is {table!r}; it must be a table")
-    for name, value in table.items():
-        if name not in fields:
-            raise StudyError(f"{place}: {unknown('field', name, fields)}".replace("is not in the study", "is unknown"))
-        expected = fields[name]
-        fits = isinstance(value, (int, float) if expected is float else expected)
-        if not fits or (isinstance(value, bool) and expected is not bool):
-            raise StudyError(f"{place}: {name} is {value!r}; it must be a {_WORDS[expected]}")
-        if name in _TEXT_LISTS:
-            _check_texts(place, name, value)
-
-
-_TEXT_LISTS = frozenset({"suites", "tasks", "workloads", "models", "methods"})
-
-
-def _check_texts(place: str, name: str, values: Any) -> None:
-    """Lists of keys hold text only (tables of the same name are checked entry by entry)."""
-    for value in values if isinstance(values, list) else ():
-        if not isinstance(value, str):
-            raise StudyError(f"{place}: {name} holds {value!r}; it must hold keys, as text")
-
-
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list", dict: "table"}
-
-
-def _whole_numbers(place: str, name: str, values: list[Any]) -> list[int]:
-    for value in values:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise StudyError(f"{place}: {name} holds {value!r}; it must hold whole numbers")
-    return values
-
-
-def _choice(place: str, name: str, text: str, choices: type[Choice]) -> Choice:
-    try:
-        return choices(text)
-    except ValueError:
-        raise StudyError(f"{place}: {name} {text!r} is unknown; choose one of {', '.join(choices)}") from None

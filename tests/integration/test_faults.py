@@ -16,7 +16,8 @@ from collections import Counter
 
 import pytest
 
-from glu_lib.results.store import Store, read_record
+from glu_lib.results.record import read_record
+from glu_lib.results.store import Store
 from glu_lib.results.unfinished import FLUSH_S
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY

@@ -92,13 +92,13 @@ def current(case):
     return case in os.environ.get("PYTEST_CURRENT_TEST", "")
 
 def pytest_configure():
-    import glu_lib.run.experiment
+    import glu_lib.run.preparing
     from glu_lib.errors import MeasurementError
-    from glu_lib.prepared import PreparedModel
+    from glu_lib.measure.prepared import PreparedModel
     from transformers.models.llama.modeling_llama import LlamaModel
 
     load, prune, release, forward = (
-        glu_lib.run.experiment.load_model, glu_lib.run.experiment.prune, PreparedModel.release, LlamaModel.forward
+        glu_lib.run.preparing.load_model, glu_lib.run.preparing.prune, PreparedModel.release, LlamaModel.forward
     )
 
     def watched_load(*args):
@@ -122,7 +122,7 @@ def pytest_configure():
             raise MeasurementError("impossible figures")
         return found
 
-    glu_lib.run.experiment.load_model, glu_lib.run.experiment.prune = watched_load, failing_prune
+    glu_lib.run.preparing.load_model, glu_lib.run.preparing.prune = watched_load, failing_prune
     PreparedModel.release, LlamaModel.forward = watched_release, failing_forward
 """
 

@@ -115,8 +115,9 @@ EQUALITY = """
 import json, sys
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from glu_lib.evaluation import TaskLibrary, evaluate_task, wrap_model
-from glu_lib.settings import Scorer
+from glu_lib.measure.accuracy.evaluate import evaluate_task, wrap_model
+from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.study.settings import Scorer
 from glu_lib.study import STUDY
 
 torch.set_num_threads(1)

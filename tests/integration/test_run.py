@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from glu_lib.nano import MODEL_DIR
-from glu_lib.results.store import sealed
+from glu_lib.results.record import sealed
 
 ROOT = Path(__file__).resolve().parents[2]
 

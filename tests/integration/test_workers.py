@@ -20,7 +20,7 @@ def errors(result):
 
 
 COUNT = """
-import glu_lib.run.experiment
+import glu_lib.run.preparing
 import glu_lib.frontends.pytest_plugin.summary as summary
 
 def noted(what, real):
@@ -30,8 +30,8 @@ def noted(what, real):
         return real(*args, **options)
     return call
 
-Experiment = glu_lib.run.experiment.Experiment
-Experiment._prepare = noted(lambda _self, model, pruning: f"load {model.key}-{pruning.key}", Experiment._prepare)
+Preparation = glu_lib.run.preparing.Preparation
+Preparation.prepare = noted(lambda _self, model, pruning: f"load {model.key}-{pruning.key}", Preparation.prepare)
 summary.write_tables = noted(lambda *_: "tables", summary.write_tables)
 summary.write_report = noted(lambda *_: "report", summary.write_report)
 """

@@ -10,7 +10,7 @@ from typing import Any
 from glu_lib.analysis.published.comparison import MODEL_KEYS
 from glu_lib.analysis.published.tables import energy_rows
 from glu_lib.errors import RecordError
-from glu_lib.measure.energy.reading import JOULES_PER_KWH
+from glu_lib.results.energy import JOULES_PER_KWH
 
 _INTENSITY_TABLE = "energy_1b"
 ENERGY_TABLES = (_INTENSITY_TABLE, "energy_3b")

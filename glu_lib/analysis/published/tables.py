@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from glu_lib.measure.energy.plausibility import Claim, implausible, padded
-from glu_lib.measure.energy.reading import JOULES_PER_KWH
+from glu_lib.results.energy import JOULES_PER_KWH
+from glu_lib.results.plausibility import Claim, implausible, padded
 
 PUBLISHED_DIR = Path(__file__).resolve().parent
 _SINGLE, _BATCHED = "_latency_b1", "_throughput_b8"

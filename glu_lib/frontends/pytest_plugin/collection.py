@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from glu_lib.frontends.listing import ON_REQUEST
 from glu_lib.frontends.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
+from glu_lib.study.selection import ON_REQUEST
 
 DEFAULT_MARKEXPR = " and ".join(f"not {mark}" for mark in (*ON_REQUEST, "speed"))  # as in pytest.ini
 CASES = pytest.StashKey[list[Case]]()

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from _pytest.mark.expression import Expression  # not public (seen in pytest 9.2): the words of -k and -m
 
-from glu_lib.frontends.listing import ON_REQUEST
 from glu_lib.frontends.pytest_plugin.collection import DEFAULT_MARKEXPR, all_cases
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
 from glu_lib.study.cases import Case
+from glu_lib.study.selection import ON_REQUEST
 
 _JOIN = 'join words with and, or, not, as -k "llama1b and p40"'
 _ALL_CASES = "all cases: python -m glu_lib list"

@@ -14,7 +14,7 @@ import pytest
 
 from glu_lib.frontends.bars import PlainBars
 from glu_lib.frontends.pytest_plugin.collection import case_of
-from glu_lib.frontends.pytest_plugin.resume import CASE_PROPERTY
+from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY
 from glu_lib.report import number
 from glu_lib.study.cases import Case
 

@@ -18,11 +18,12 @@ from glu_lib.frontends.pytest_plugin.collection import (
     is_resuming,
 )
 from glu_lib.frontends.pytest_plugin.hints import keyword_lines, no_match_lines
+from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
-from glu_lib.frontends.pytest_plugin.resume import CASE_PROPERTY, MIRROR, PENDING_PROPERTY, PLAN
+from glu_lib.frontends.pytest_plugin.resume import MIRROR, PLAN
 from glu_lib.machine.outside import ignored_settings
 from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
-from glu_lib.results.store import Status
+from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.cases import Case, CaseKind
 

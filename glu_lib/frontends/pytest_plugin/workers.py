@@ -12,11 +12,12 @@ from _pytest.nodeid import NodeId  # pytest's cache is keyed by it, and the cont
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.pytest_plugin.collection import DEFAULT_SELECTION_INPUT, case_by_node_id, is_default_selection
 from glu_lib.frontends.pytest_plugin.hints import no_match_lines
+from glu_lib.frontends.pytest_plugin.mirror import PENDING_PROPERTY
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
-from glu_lib.frontends.pytest_plugin.resume import GPU, PENDING_PROPERTY, begin
+from glu_lib.frontends.pytest_plugin.resume import GPU, begin
 from glu_lib.frontends.pytest_plugin.summary import header_lines
+from glu_lib.machine.cpus import check_threads
 from glu_lib.machine.gpus import VISIBLE, GpuPool, visible_gpus
-from glu_lib.machine.threads import check_threads
 
 if TYPE_CHECKING:
     from xdist.scheduler.protocol import Scheduling

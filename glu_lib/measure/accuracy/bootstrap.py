@@ -52,23 +52,6 @@ def label_stderr(statistic: Callable[[np.ndarray], np.ndarray], pairs: np.ndarra
     return float(statistic(drawn.astype(float)).std(ddof=1))
 
 
-def f1_scores(counts: np.ndarray) -> np.ndarray:
-    """F1 of class 1; 0 where there is neither a positive nor a predicted positive, as scikit-learn has it."""
-    _, false_positive, false_negative, true_positive = counts.T
-    total = 2 * true_positive + false_positive + false_negative
-    scores: np.ndarray = np.divide(2 * true_positive, total, out=np.zeros_like(total), where=total > 0)
-    return scores
-
-
-def matthews_correlations(counts: np.ndarray) -> np.ndarray:
-    """Matthews correlation coefficient; 0 where a class is missing, as scikit-learn has it."""
-    tn, fp, fn, tp = counts.T
-    product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    zeros = np.zeros_like(product)
-    values: np.ndarray = np.divide(tp * tn - fp * fn, np.sqrt(product), out=zeros, where=product > 0)
-    return values
-
-
 def are_binary_pairs(items: Sequence[Any]) -> bool:
     """Whether items are (gold, predicted) pairs of 0 and 1."""
     array = np.asarray(items)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from typing import Any
 
+from glu_lib.errors import MeasurementError
 from glu_lib.measure.accuracy.evaluate import evaluate_task
 from glu_lib.measure.accuracy.results import Evaluation
 from glu_lib.measure.energy.window import EnergyMeter
 from glu_lib.measure.energy.work import WorkWindows
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.measure.tasks.task_library import TaskLibrary
-from glu_lib.results.record import check_energy, check_evaluation, task_fields
+from glu_lib.results.recorded_energy import check_energy
 from glu_lib.results.unfinished import Answers
 from glu_lib.study import Task
 from glu_lib.study.settings import Settings
@@ -87,3 +89,45 @@ def _no_energy(windows: WorkWindows, settings: Settings, *, is_resumed: bool, sh
     if shared_with and not settings.allow_shared:
         return f"beside {' and '.join(shared_with)}; let them end and use --rerun, or take it with --allow-shared"
     return None
+
+
+def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
+    """Headline metric with its meaning, and every value lm-eval reported; finite numbers or null.
+
+    A collapsed value is null, `is_collapsed` and its logarithm (`log_value`) stand beside it.
+    """
+    return {
+        "headline": evaluation.headline.recorded()
+        | {
+            "label": task.metric.label,
+            "higher_is_better": task.metric.higher_is_better,
+            "chance": task.metric.chance,
+        },
+        "num_fewshot": evaluation.num_fewshot,
+        "generation_settings": evaluation.generation_settings,
+        "metrics": [value.recorded() for value in evaluation.metrics],
+        "task_versions": evaluation.task_versions,
+        "truncated_prompts": evaluation.truncated_prompts,
+        "cut_generations": evaluation.cut_generations,
+        "unknown_requests": evaluation.unknown_requests,
+        "tied_items": evaluation.tied_items,
+    }
+
+
+def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> None:
+    """Let pass only a complete measurement whose headline is finite or has collapsed.
+
+    Raises:
+        MeasurementError: naming what is missing or impossible.
+    """
+    if evaluation.count == 0 or evaluation.count != evaluation.expected:
+        raise MeasurementError(
+            f"task {task.key}: {evaluation.count} of {evaluation.expected} samples were scored; run the case again"
+        )
+    if limit is not None and evaluation.count > limit * len(evaluation.task_versions):
+        raise MeasurementError(f"task {task.key}: {evaluation.count} samples were scored, --limit {limit} was asked")
+    if not math.isfinite(evaluation.headline.value) and not evaluation.headline.is_collapsed:
+        raise MeasurementError(
+            f"task {task.key}: {task.metric.label} is {evaluation.headline.value}; "
+            "lm-eval's aggregation of these samples is no number; score more of them, or choose another metric"
+        )

@@ -10,14 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from glu_lib.measure.accuracy.bootstrap import (
-    are_binary_pairs,
-    f1_scores,
-    label_stderr,
-    matthews_correlations,
-    perplexity_stderr,
-)
+from glu_lib.measure.accuracy.bootstrap import are_binary_pairs, label_stderr, perplexity_stderr
 from glu_lib.results.collapse import exp
+from glu_lib.study.label_metrics import f1_scores, matthews_correlations
 
 _TEMPLATES = 1024  # compiled templates kept
 # Of lm-eval's TruthfulQA mc2 in all languages: Σ exp(true) / Σ exp(all), the same if all answers get more likely alike.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import MeasurementError
 from glu_lib.measure.energy.conditions import MOST_OTHER_CORES, observed_conditions
-from glu_lib.measure.energy.reading import EnergyReading
 from glu_lib.measure.energy.window import EnergyMeter
+from glu_lib.results.energy import EnergyReading
 
 if TYPE_CHECKING:
     import torch

@@ -9,13 +9,12 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import MeasurementError, RecordError, SettingsError
 from glu_lib.machine.gpus import driver_index
-from glu_lib.measure.energy.reading import Quality
+from glu_lib.results.energy import Quality
 
 if TYPE_CHECKING:
     import torch
@@ -182,14 +181,3 @@ def country_intensity(country: str) -> float:
     if country.upper() not in table:
         raise SettingsError(f"--country {country!r}: CodeCarbon has no energy mix for it; give an ISO code as DEU, USA")
     return float(table[country.upper()]["carbon_intensity"])
-
-
-@lru_cache
-def ram_model_w(memory_bytes: int) -> tuple[float, ...]:
-    """Watts that CodeCarbon's model gives a memory of that size: on ARM, and on other processors."""
-    from codecarbon.external.ram import B_TO_GB, RAM
-
-    model, watts = RAM(), []
-    for model.is_arm_cpu in (True, False):
-        watts.append(float(model._calculate_ram_power(memory_bytes / B_TO_GB)))
-    return tuple(watts)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.environment import synchronize
-from glu_lib.measure.energy.reading import EnergyReading, read_components
+from glu_lib.measure.energy.reading import read_components
 from glu_lib.measure.energy.tracker import append_emissions, make_tracker, sources
+from glu_lib.results.energy import EnergyReading
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.measure.energy.conditions import Observed
-from glu_lib.measure.energy.reading import EnergyReading, summed, without_figures
+from glu_lib.measure.energy.reading import summed, without_figures
 from glu_lib.measure.energy.window import EnergyMeter
+from glu_lib.results.energy import EnergyReading
 
 if TYPE_CHECKING:
     import torch

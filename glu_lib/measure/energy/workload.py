@@ -13,13 +13,13 @@ from glu_lib.machine.memory import peak_memory
 from glu_lib.measure.energy.conditions import observed_conditions
 from glu_lib.measure.energy.generation import generate_fixed, generate_natural, time_steps
 from glu_lib.measure.energy.idle import ATTEMPTS, IdlePower, busy_machine
-from glu_lib.measure.energy.plausibility import Claim, implausible
 from glu_lib.measure.energy.prompts import random_batches, tokenized_batches, workload_prompts
-from glu_lib.measure.energy.reading import EnergyReading
-from glu_lib.measure.energy.statistics import percentiles, summarize
 from glu_lib.measure.energy.window import EnergyMeter
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.models.loading import LoadedModel
+from glu_lib.results.energy import EnergyReading
+from glu_lib.results.plausibility import Claim, implausible
+from glu_lib.results.repeats import percentiles, summarize
 from glu_lib.study import Study, Workload
 from glu_lib.study.settings import Settings, Weights
 

@@ -12,7 +12,7 @@ from typing import Any
 from glu_lib.errors import AccessError, StudyError, one_line
 from glu_lib.measure.tasks.declared_metric import check_metric
 from glu_lib.measure.tasks.few_shot import WHOLE_TEXTS, check_few_shot, set_few_shot
-from glu_lib.models.identity import first_line, is_unreachable, with_patience
+from glu_lib.models.hub_access import first_line, is_unreachable, with_patience
 from glu_lib.nano import TASKS_DIR
 from glu_lib.study import NO_TEMPLATE, Task
 

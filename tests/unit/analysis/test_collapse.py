@@ -18,7 +18,7 @@ from glu_lib.analysis.significance import Procedure, compare
 from glu_lib.analysis.trends import Family, Kind, relative_score, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
-from glu_lib.results.store import read_record
+from glu_lib.results.record import read_record
 
 LOG_1E87, LOG_1E400 = 87 * math.log(10), 400 * math.log(10)
 VALUES = pytest.mark.parametrize("log_value", [LOG_1E87, LOG_1E400, None], ids=["1e87", "1e400", "infinity"])

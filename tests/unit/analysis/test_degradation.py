@@ -11,7 +11,8 @@ from glu_lib.analysis import consolidate
 from glu_lib.analysis.degradation import BASELINE, degradation
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.trends import Kind
-from glu_lib.results.store import Store, read_record, sealed
+from glu_lib.results.record import read_record, sealed
+from glu_lib.results.store import Store
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case, Pruning
 

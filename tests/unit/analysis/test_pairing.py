@@ -7,7 +7,8 @@ import pytest
 
 from glu_lib.analysis.pairing import Aggregation, pair, read_items
 from glu_lib.errors import RecordError
-from glu_lib.results.store import Store, read_record
+from glu_lib.results.record import read_record
+from glu_lib.results.store import Store
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
 TASKS = ("facts", "sums", "instructions", "commonsense", "truth", "lastword", "narrative")

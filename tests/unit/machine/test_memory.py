@@ -41,9 +41,9 @@ def test_where_the_system_does_not_tell_it_is_null_with_the_reason(monkeypatch, 
 _PRUNE = """
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
-from glu_lib.cases import Pruning
-from glu_lib.memory import peak_memory
-from glu_lib.pruning import prune
+from glu_lib.study.cases import Pruning
+from glu_lib.machine.memory import peak_memory
+from glu_lib.models.pruning import prune
 
 torch.manual_seed(0)
 config = LlamaConfig(hidden_size=256, intermediate_size=8192, num_hidden_layers=8, num_attention_heads=2, vocab_size=32)

@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 
 from glu_lib.errors import SettingsError
+from glu_lib.machine.cpus import check_threads
 from glu_lib.machine.environment import detect_environment
-from glu_lib.machine.threads import ThreadChoice, check_threads, choose_threads, fastest
+from glu_lib.machine.threads import ThreadChoice, choose_threads, fastest
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.settings import Settings
 

@@ -12,14 +12,8 @@ from huggingface_hub.errors import (
 )
 
 from glu_lib.errors import AccessError, TemplateError
-from glu_lib.models.identity import (
-    _transport_error,
-    applied_template,
-    explain_access,
-    folder_digest,
-    resolve_identity,
-    with_patience,
-)
+from glu_lib.models.hub_access import _transport_error, explain_access, with_patience
+from glu_lib.models.identity import applied_template, folder_digest, resolve_identity
 from glu_lib.study import STUDY, Kind, ModelVariant
 
 LLAMA = STUDY.models["llama1b"]

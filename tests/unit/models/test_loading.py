@@ -7,7 +7,9 @@ import pytest
 from glu_lib.errors import AccessError
 from glu_lib.machine.environment import detect_environment
 from glu_lib.models.identity import resolve_identity
-from glu_lib.models.loading import check_architecture, check_memory, inspect_model, load_model
+from glu_lib.models.inspection import inspect_model
+from glu_lib.models.loading import check_memory, load_model
+from glu_lib.models.shapes import check_architecture
 from glu_lib.nano import MODEL_DIR
 from glu_lib.study import STUDY, Kind, ModelVariant
 from glu_lib.study.architecture import Architecture

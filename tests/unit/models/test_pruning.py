@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from glu_lib.errors import AccessError, VerificationError
-from glu_lib.models.loading import build_on_meta, count_parameters
-from glu_lib.models.pruning import neuron_scores, prune
+from glu_lib.models.neuron_scores import neuron_scores
+from glu_lib.models.pruning import prune
+from glu_lib.models.shapes import build_on_meta, count_parameters
 from glu_lib.study import STUDY, Method
 from glu_lib.study.architecture import pruned_width
 from glu_lib.study.cases import Pruning

@@ -17,7 +17,8 @@ from glu_lib.measure.accuracy.evaluate import evaluate_task, wrap_model
 from glu_lib.measure.energy.prompts import tokenized_batches
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.models.identity import resolve_identity
-from glu_lib.models.loading import inspect_model, load_model
+from glu_lib.models.inspection import inspect_model
+from glu_lib.models.loading import load_model
 from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, check_vocabulary, settle_filler
 from glu_lib.nano import MODEL_DIR
 from glu_lib.run.calibration import calibration_batches

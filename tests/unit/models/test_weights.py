@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from glu_lib.errors import AccessError
 from glu_lib.machine.environment import detect_environment
 from glu_lib.models.identity import ModelIdentity, resolve_identity
-from glu_lib.models.loading import inspect_model, load_model
+from glu_lib.models.inspection import inspect_model
+from glu_lib.models.loading import load_model
 from glu_lib.models.weights import stored_tensors
 from glu_lib.nano import MODEL_DIR
 from glu_lib.study import Kind, ModelVariant

@@ -11,9 +11,9 @@ import pytest
 from glu_lib.errors import MeasurementError
 from glu_lib.measure.accuracy.bootstrap import perplexity_stderr
 from glu_lib.measure.accuracy.results import Evaluation, MetricValue, compact, json_value, metric_values
+from glu_lib.measure.accuracy.score_case import check_evaluation, task_fields
 from glu_lib.measure.accuracy.shortcuts import lm_eval_shortcuts, without_underflow
 from glu_lib.results.collapse import LIMIT, Overflowed, as_recorded, exp, read_recorded
-from glu_lib.results.record import check_evaluation, task_fields
 from glu_lib.study import STUDY
 
 LOG_1E400 = 400 * math.log(10)

@@ -17,7 +17,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 import glu_lib.results.leases
-from glu_lib.cases import Case, Pruning
+from glu_lib.study.cases import Case, Pruning
 from glu_lib.study import STUDY
 
 glu_lib.results.leases.LEASE_S = float(sys.argv[2])

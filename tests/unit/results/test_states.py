@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.frontends.cli import main
-from glu_lib.results.store import sealed
+from glu_lib.frontends.cli.main import main
+from glu_lib.results.record import sealed
 
 MEASURED = Path(__file__).parents[3] / "results/measured/nano"
 

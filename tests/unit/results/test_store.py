@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glu_lib.errors import RecordError
-from glu_lib.results.store import Status, Store, read_record, sealed
+from glu_lib.results.record import read_record, sealed
+from glu_lib.results.staleness import Status
+from glu_lib.results.store import Store
 from glu_lib.results.writing import write_at, write_atomically
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case, Pruning

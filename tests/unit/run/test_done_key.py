@@ -4,7 +4,8 @@ import pytest
 
 from glu_lib.machine.environment import detect_environment
 from glu_lib.models.identity import ModelIdentity, resolve_identity
-from glu_lib.run.done_key import differences, done_key
+from glu_lib.results.staleness import differences
+from glu_lib.run.done_key import done_key
 from glu_lib.study import STUDY, Method
 from glu_lib.study.cases import Case, Pruning
 from glu_lib.study.settings import DType, Settings

@@ -9,10 +9,10 @@ import pytest
 
 from glu_lib.analysis import consolidate, headline_tables
 from glu_lib.errors import AccessError, MeasurementError, SettingsError, VerificationError
-from glu_lib.measure.energy.plausibility import implausible
 from glu_lib.nano import MODEL_DIR
-from glu_lib.results.record import case_fields
-from glu_lib.results.store import Status, read_record
+from glu_lib.results.plausibility import implausible
+from glu_lib.results.record import case_fields, read_record
+from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import record_claims
 from glu_lib.study import STUDY, Kind, ModelVariant, PromptFormat
@@ -112,7 +112,7 @@ def test_a_model_that_cannot_be_had_is_asked_for_once(settings, monkeypatch):
         asked.append(variant.key)
         raise AccessError("gated")
 
-    monkeypatch.setattr("glu_lib.run.experiment.resolve_identity", refuse)
+    monkeypatch.setattr("glu_lib.run.preparing.resolve_identity", refuse)
     experiment = Experiment(settings)
     for _ in range(3):
         with pytest.raises(AccessError, match="gated"):
@@ -121,7 +121,7 @@ def test_a_model_that_cannot_be_had_is_asked_for_once(settings, monkeypatch):
 
 
 def test_architecture_cases_need_no_weights(settings, monkeypatch):
-    monkeypatch.setattr("glu_lib.run.experiment.resolve_identity", None)
+    monkeypatch.setattr("glu_lib.run.preparing.resolve_identity", None)
     case = Case(STUDY.models["llama1b"], Pruning(40), "architecture")
     experiment = Experiment(settings)
     assert experiment.run(case)["pruning"]["parameters"] == 913770496

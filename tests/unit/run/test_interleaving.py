@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from glu_lib.errors import MeasurementError
-from glu_lib.results.store import Status
+from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.interleaving import ALONE, DO_NOT_FIT, OUT_OF_MEMORY, fit_together
 from glu_lib.study import STUDY
@@ -58,7 +58,7 @@ def test_repeats_of_all_levels_take_turns_in_a_new_random_order_each(settings, m
 
 
 def test_each_level_is_loaded_once_and_all_are_released(settings, monkeypatch):
-    import glu_lib.run.experiment as module
+    import glu_lib.run.preparing as module
 
     loaded, load = [], module.load_model
     monkeypatch.setattr(module, "load_model", lambda *args: loaded.append(1) or load(*args))

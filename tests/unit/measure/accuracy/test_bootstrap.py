@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from glu_lib.measure.accuracy.bootstrap import f1_scores, label_stderr, matthews_correlations, perplexity_stderr
+from glu_lib.measure.accuracy.bootstrap import label_stderr, perplexity_stderr
 from glu_lib.measure.accuracy.shortcuts import lm_eval_shortcuts
+from glu_lib.study.label_metrics import f1_scores, matthews_correlations
 
 PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30)
 

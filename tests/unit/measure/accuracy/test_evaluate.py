@@ -7,10 +7,10 @@ from glu_lib.machine.environment import Environment, detect_environment
 from glu_lib.measure.accuracy.evaluate import evaluate_task, wrap_model
 from glu_lib.measure.accuracy.results import MetricValue
 from glu_lib.measure.accuracy.sample_checks import count_ties
+from glu_lib.measure.accuracy.score_case import check_evaluation, task_fields
 from glu_lib.measure.tasks.task_library import TaskLibrary, task_data_digest
 from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import load_model
-from glu_lib.results.record import check_evaluation, task_fields
 from glu_lib.study import STUDY
 from glu_lib.study.schema import Metric
 from glu_lib.study.settings import Settings

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from glu_lib.measure.energy.conditions import CpuSeconds
-from glu_lib.measure.energy.reading import Quality, read_components
+from glu_lib.measure.energy.reading import read_components
 from glu_lib.measure.energy.window import Window
-from glu_lib.results.store import Status
+from glu_lib.results.energy import Quality
+from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case, Pruning

@@ -3,8 +3,8 @@ import dataclasses
 
 import pytest
 
-from glu_lib.measure.energy.consistency import inconsistencies
-from glu_lib.measure.energy.plausibility import implausible
+from glu_lib.results.consistency import inconsistencies
+from glu_lib.results.plausibility import implausible
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import record_claims, validate
 from glu_lib.study import STUDY

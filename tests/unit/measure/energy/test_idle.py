@@ -6,8 +6,9 @@ import torch
 from glu_lib.errors import MeasurementError
 from glu_lib.measure.energy.conditions import CpuSeconds
 from glu_lib.measure.energy.idle import IdlePower, idle_power, measure_idle
-from glu_lib.measure.energy.reading import Quality, read_components
+from glu_lib.measure.energy.reading import read_components
 from glu_lib.measure.energy.window import EnergyMeter
+from glu_lib.results.energy import Quality
 
 KWH = 3_600_000.0
 

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from glu_lib.analysis.published.tables import energy_claims, energy_defects, energy_rows
-from glu_lib.measure.energy.plausibility import Claim, implausible, padded
+from glu_lib.results.plausibility import Claim, implausible, padded
 
 GOOD = Claim(
     name="x",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.measure.energy.reading import Component, EnergyReading
-from glu_lib.measure.energy.recorded import wrong_energies
-from glu_lib.measure.energy.tracker import ram_model_w
+from glu_lib.results.codecarbon_memory import ram_model_w
+from glu_lib.results.energy import Component, EnergyReading
+from glu_lib.results.recorded_energy import wrong_energies
 
 GIB = 1 << 30
 RECORDS = Path(__file__).resolve().parents[4] / "results/measured"

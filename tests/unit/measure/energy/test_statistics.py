@@ -1,6 +1,6 @@
 import pytest
 
-from glu_lib.measure.energy.statistics import percentiles, summarize
+from glu_lib.results.repeats import percentiles, summarize
 
 
 def test_the_interval_is_students():

@@ -3,9 +3,10 @@ from types import SimpleNamespace
 import pytest
 
 from glu_lib.errors import MeasurementError
-from glu_lib.measure.energy.reading import Quality, read_components, summed
+from glu_lib.measure.energy.reading import read_components, summed
 from glu_lib.measure.energy.window import EnergyMeter, Window
-from glu_lib.results.record import check_energy
+from glu_lib.results.energy import Quality
+from glu_lib.results.recorded_energy import check_energy
 
 SOURCES = {
     "gpu": ("nvml", Quality.MEASURED),

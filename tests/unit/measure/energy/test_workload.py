@@ -9,9 +9,10 @@ import torch
 
 from glu_lib.measure.energy.generation import StepTimes
 from glu_lib.measure.energy.idle import IdlePower
-from glu_lib.measure.energy.reading import Quality, read_components
+from glu_lib.measure.energy.reading import read_components
 from glu_lib.measure.energy.window import Window
 from glu_lib.measure.energy.workload import WorkloadProfile
+from glu_lib.results.energy import Quality
 from glu_lib.study import Workload
 from glu_lib.study.settings import Settings
 

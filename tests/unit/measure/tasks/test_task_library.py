@@ -354,7 +354,7 @@ def test_whatever_a_data_set_raises_is_one_line(monkeypatch, error, message):
     def refuse(*_args):
         raise error
 
-    monkeypatch.setattr("glu_lib.models.identity._WAITS_S", ())
+    monkeypatch.setattr("glu_lib.models.hub_access._WAITS_S", ())
     monkeypatch.setattr("lm_eval.tasks.TaskManager.load", refuse)
     with pytest.raises(AccessError, match=f"^task facts: its data cannot be loaded \\({message}") as caught:
         load("facts")
@@ -371,6 +371,6 @@ def test_a_data_server_that_is_busy_is_asked_again(monkeypatch):
             raise answers.pop()
         return load_really(*args)
 
-    monkeypatch.setattr("glu_lib.models.identity._WAITS_S", (0, 0))
+    monkeypatch.setattr("glu_lib.models.hub_access._WAITS_S", (0, 0))
     monkeypatch.setattr("lm_eval.tasks.TaskManager.load", answer)
     assert list(load("facts")["tasks"]) == ["nano_facts"]

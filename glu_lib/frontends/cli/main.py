@@ -15,14 +15,17 @@ from glu_lib.analysis import Conclusions, conclude, conclude_published, headline
 from glu_lib.analysis.published.comparison import MODEL_KEYS
 from glu_lib.analysis.published.restated import ENERGY_TABLES, energy_restated
 from glu_lib.errors import GluError, RecordError, SettingsError, StudyError, one_line
-from glu_lib.frontends import listing
 from glu_lib.frontends import push as hub
 from glu_lib.frontends.bars import bars_as_lines
+from glu_lib.frontends.cli import listing
 from glu_lib.report import markdown_alignment, markdown_name, markdown_table, number, report_data, write_report
 from glu_lib.report.listings import Listing, beside_listing, restated_listing
 from glu_lib.report.optimum import FOLDER, export_records
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
-from glu_lib.results.store import Status, Store, read_record
+from glu_lib.results.record import read_record
+from glu_lib.results.staleness import Status
+from glu_lib.results.store import Store
+from glu_lib.run.case_state import case_state
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import validate
 from glu_lib.study import STUDY, Method, StudyFile, load_study
@@ -172,7 +175,7 @@ def _list(options: argparse.Namespace) -> int:
     if not options.results_dir.is_dir():
         print(f"there is no folder {options.results_dir}: nothing is done there", file=sys.stderr)
     cases = build_cases(experiment.study, methods, divisors)
-    states = {case: listing.case_state(experiment, case) for case in cases}
+    states = {case: case_state(experiment, case) for case in cases}
     if options.stale:
         for case, found in states.items():
             if found.status is Status.STALE:

@@ -7,28 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from glu_lib.errors import AccessError, TemplateError
-from glu_lib.results.store import CaseState, Status
-from glu_lib.run.experiment import Experiment
+from glu_lib.results.staleness import CaseState, Status
 from glu_lib.study import ModelVariant
 from glu_lib.study.cases import Case
+from glu_lib.study.selection import ON_REQUEST
 
-ON_REQUEST = ("carbon", "alignment")  # suites that run only when they are asked for with -m
 _MARKS = [f"-m {mark}" for mark in ON_REQUEST]
 MATRIX_COLUMNS = ("model", "level", "cases", *(status.value for status in Status), *_MARKS)
 MATRIX_NOTE = f"pending: runs without -m; {', '.join(_MARKS)}: done/cases of what runs only so, counted nowhere else"
 MODEL_COLUMNS = ("model", "weights", "download")
-
-
-def case_state(experiment: Experiment, case: Case) -> CaseState:
-    """State of a case; a model is only asked for if a record says that it was once run here."""
-    path = experiment.store.record_path(case, case.limited(experiment.settings.limit))
-    if not path.exists():
-        return CaseState(Status.PENDING, path)
-    try:
-        return experiment.state(case)
-    except (AccessError, TemplateError) as error:
-        return CaseState(Status.STALE, path, f"cannot be checked: {error}")
 
 
 def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from glu_lib.measure.energy.reading import EVERY_MACHINE_HAS, PARTS, Quality
-from glu_lib.measure.energy.tracker import ram_model_w
+from glu_lib.errors import MeasurementError
+from glu_lib.results.codecarbon_memory import ram_model_w
+from glu_lib.results.energy import EVERY_MACHINE_HAS, PARTS, Quality
 
 # A window's own clock and CodeCarbon's differ by what lies between their readings.
 _TOLERANCE, _CLOCKS_APART_S = 0.05, 0.05
@@ -94,3 +95,19 @@ def _idle(record: Mapping[str, Any]) -> Iterator[str]:
         for part in PARTS:
             if (idle["parts_w"][part] is None) != (repeat["energy"][part]["energy_j"] is None):
                 yield f"its idle power and its windows are not of the same parts ({part.upper()})"
+
+
+def check_energy(energy: dict[str, Any]) -> None:
+    """Let pass only energies above zero, or null with a reason.
+
+    Raises:
+        MeasurementError: naming the part.
+    """
+    for name in ("gpu", "cpu", "ram"):
+        part = energy[name]
+        if part["energy_j"] is None and not part["reason"]:
+            raise MeasurementError(f"energy of {name} is missing without a reason; report this as a bug")
+        if part["energy_j"] is not None and not part["energy_j"] > 0:
+            raise MeasurementError(f"energy of {name} is {part['energy_j']} J; it must be above 0 or null")
+    if "total_j" in energy and energy["total_j"] is None and not energy["total_reason"]:
+        raise MeasurementError("the total energy is missing without a reason; report this as a bug")

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from glu_lib.measure.energy.reading import PARTS, Quality, resolution_s
-from glu_lib.measure.energy.statistics import summarize
+from glu_lib.results.energy import PARTS, Quality, resolution_s
+from glu_lib.results.repeats import summarize
 
 _ROUNDING = 1e-6  # relative; records hold figures in full
 _MEASURED = frozenset({"nvml", "amdsmi", "rapl", "powermetrics", "windows_emi", "power_gadget"})

@@ -1,0 +1,82 @@
+"""The shape of a model without its weights: built on the meta device, counted, compared with the study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glu_lib.errors import AccessError
+from glu_lib.study import ModelVariant
+from glu_lib.study.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# What the parameter count of a declared shape depends on, as transformers' configurations call it.
+_SHAPE_FIELDS = {
+    "hidden_size": "hidden_size",
+    "intermediate_size": "intermediate_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "num_kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "vocab_size": "vocab_size",
+    "tied_embeddings": "tie_word_embeddings",
+}
+
+
+def build_on_meta(shape: Architecture) -> PreTrainedModel:
+    """A Llama of the declared shape without any weights: parameters exist on the meta device only."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(llama_config(shape), trust_remote_code=False)
+    return model
+
+
+def llama_config(shape: Architecture) -> PretrainedConfig:
+    """The configuration of a Llama of the declared shape, as transformers names its fields."""
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_kv_heads,
+        head_dim=shape.head_dim,
+        vocab_size=shape.vocab_size,
+        tie_word_embeddings=shape.tied_embeddings,
+        max_position_embeddings=shape.max_positions,
+        rms_norm_eps=shape.rms_norm_eps,
+        rope_parameters={"rope_theta": shape.rope_theta, "rope_type": "default", **dict(shape.rope_scaling)},
+    )
+
+
+def count_parameters(model: Module) -> int:
+    """Parameters of a model, tied ones counted once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
+    """Compare the loaded model's shape with the one the study declares.
+
+    Raises:
+        AccessError: if they differ; widths and ratios of every level would be wrong.
+    """
+    shape = variant.architecture
+    if shape is None:
+        return
+    for name, theirs in _SHAPE_FIELDS.items():
+        declared, found = getattr(shape, name), getattr(model.config, theirs, None)
+        if found is not None and declared != found:  # some configurations leave the size of a head to arithmetic
+            raise AccessError(
+                f"model {variant.key}: the study declares {name} {declared}, the weights have {found}; "
+                "correct the study or the model's source"
+            )
+    if (declared := shape.parameters()) != (found := count_parameters(model)):
+        raise AccessError(
+            f"model {variant.key}: a Llama of the declared shape has {declared:,} parameters, the model has {found:,} "
+            "(biases or norms of another family); leave the shape out of the study"
+        )

@@ -1,0 +1,19 @@
+"""The state of a case for a list: asked without touching a model that was never run here."""
+
+from __future__ import annotations
+
+from glu_lib.errors import AccessError, TemplateError
+from glu_lib.results.staleness import CaseState, Status
+from glu_lib.run.experiment import Experiment
+from glu_lib.study.cases import Case
+
+
+def case_state(experiment: Experiment, case: Case) -> CaseState:
+    """State of a case; a model is only asked for if a record says that it was once run here."""
+    path = experiment.store.record_path(case, case.limited(experiment.settings.limit))
+    if not path.exists():
+        return CaseState(Status.PENDING, path)
+    try:
+        return experiment.state(case)
+    except (AccessError, TemplateError) as error:
+        return CaseState(Status.STALE, path, f"cannot be checked: {error}")

@@ -1,0 +1,105 @@
+"""A (model, level) made ready: its weights found, loaded, pruned, checked, and wrapped as an lm-eval model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from glu_lib.errors import AccessError
+from glu_lib.machine.environment import Environment, count_workers, setup_environment
+from glu_lib.machine.memory import peak_memory
+from glu_lib.machine.threads import ThreadChoice
+from glu_lib.measure.accuracy.evaluate import wrap_model
+from glu_lib.measure.prepared import PreparedModel
+from glu_lib.measure.scoring.encoding import Encodings
+from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.models.identity import ModelIdentity, random_identity, resolve_identity
+from glu_lib.models.loading import load_model
+from glu_lib.models.pruning import prune
+from glu_lib.models.shapes import check_architecture
+from glu_lib.results.store import Store
+from glu_lib.run.calibration import calibration_batches
+from glu_lib.run.same_neurons import check_same_neurons
+from glu_lib.study import ModelVariant, Study
+from glu_lib.study.cases import Pruning
+from glu_lib.study.settings import Settings, Weights
+
+
+@dataclass(slots=True)
+class Preparation:
+    """Prepares models for one run; identities, threads and token ids are found once and kept."""
+
+    settings: Settings
+    study: Study
+    environment: Environment
+    store: Store
+    library: TaskLibrary
+    threads: ThreadChoice = field(init=False)
+    _identities: dict[str, ModelIdentity | AccessError] = field(default_factory=dict)
+    _encodings: dict[str, Encodings] = field(default_factory=dict)
+    _is_set_up: bool = False
+
+    def __post_init__(self) -> None:
+        self.threads = ThreadChoice(self.settings.threads, count_workers())
+
+    def identity(self, variant: ModelVariant) -> ModelIdentity:
+        """Which weights `variant` means; asked once per run.
+
+        Raises:
+            AccessError: the same one each time it is asked.
+        """
+        if variant.key not in self._identities:
+            find = random_identity if self.settings.weights is Weights.RANDOM else resolve_identity
+            try:
+                self._identities[variant.key] = find(variant)
+            except AccessError as error:
+                self._identities[variant.key] = error
+        found = self._identities[variant.key]
+        if isinstance(found, AccessError):
+            raise found
+        return found
+
+    def prepare(self, variant: ModelVariant, pruning: Pruning) -> PreparedModel:
+        """Load `variant` and prune it.
+
+        Raises:
+            AccessError: if the weights cannot be had, or (CalibrationError) the text that the method needs.
+            VerificationError: if pruning did not do what was asked, or not what it did before.
+        """
+        self._set_up()
+        identity = self.identity(variant)
+        with peak_memory(self.environment.device) as loading:
+            loaded = load_model(variant, identity, self.environment)
+        check_architecture(variant, loaded.model)
+        threads = self.threads.apply(loaded.model, self.environment, variant.key)
+        with peak_memory(self.environment.device) as cutting:
+            texts = partial(
+                calibration_batches, variant, loaded.tokenizer, self.library, self.study, self.settings.seed
+            )
+            result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
+        if not self.settings.rerun:
+            wanted: dict[str, Any] = {"model version": identity.version, "dtype": str(self.environment.dtype)}
+            # A record that was copied into this level's folder from another level does not count.
+            wanted |= {"percent": pruning.percent, "method": str(pruning.method), "divisor": pruning.divisor}
+            check_same_neurons(self.store, variant, pruning, wanted, result)
+        lm = wrap_model(
+            loaded.model,
+            loaded.tokenizer,
+            batch_size=self.settings.batch_size,
+            scorer=self.settings.scorer,
+            encodings=self._encodings_of(variant),
+        )
+        memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}
+        return PreparedModel(loaded, result, threads, lm, memory)
+
+    def _encodings_of(self, variant: ModelVariant) -> Encodings:
+        """Token ids, kept from level to level of one model; those of the previous model are dropped."""
+        if variant.key not in self._encodings:
+            self._encodings = {variant.key: Encodings()}
+        return self._encodings[variant.key]
+
+    def _set_up(self) -> None:
+        if not self._is_set_up:
+            setup_environment(self.settings)
+            self._is_set_up = True

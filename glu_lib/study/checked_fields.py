@@ -1,0 +1,78 @@
+"""Values of a study file: each has its type and range, or one line says what is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from glu_lib.errors import StudyError
+from glu_lib.study.schema import unknown
+
+Choice = TypeVar("Choice", bound=StrEnum)
+_TEXT_LISTS = frozenset({"suites", "tasks", "workloads", "models", "methods"})
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list", dict: "table"}
+
+
+def check_values(place: str, value: Any) -> None:
+    """Texts and keys fit in one line of a table or a terminal; numbers are finite and fit in TOML's 64 bits."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            check_values(place, key)
+            check_values(f"{place}.{key}", entry)
+    elif isinstance(value, list):
+        for entry in value:
+            check_values(place, entry)
+    elif isinstance(value, str) and not value.isprintable():
+        raise StudyError(f"{place}: text {value!r} holds a line break or an invisible character; leave it out")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise StudyError(f"{place}: a number of {value.bit_length()} bits is too large; TOML's have 64")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise StudyError(f"{place}: {value} is no finite number; give one")
+
+
+def check_fields(place: str, table: Any, fields: Mapping[str, type]) -> None:
+    """Only known names, each of its type (an integer counts as a float, a boolean not as a number)."""
+    if not isinstance(table, dict):
+        raise StudyError(f"{place} is {table!r}; it must be a table")
+    for name, value in table.items():
+        if name not in fields:
+            raise StudyError(f"{place}: {unknown('field', name, fields)}".replace("is not in the study", "is unknown"))
+        expected = fields[name]
+        fits = isinstance(value, (int, float) if expected is float else expected)
+        if not fits or (isinstance(value, bool) and expected is not bool):
+            raise StudyError(f"{place}: {name} is {value!r}; it must be a {_WORDS[expected]}")
+        if name in _TEXT_LISTS:
+            check_texts(place, name, value)
+
+
+def check_texts(place: str, name: str, values: Any) -> None:
+    """Lists of keys hold text only (tables of the same name are checked entry by entry)."""
+    for value in values if isinstance(values, list) else ():
+        if not isinstance(value, str):
+            raise StudyError(f"{place}: {name} holds {value!r}; it must hold keys, as text")
+
+
+def whole_numbers(place: str, name: str, values: list[Any]) -> list[int]:
+    """`values` if all are whole numbers.
+
+    Raises:
+        StudyError: naming the first that is none.
+    """
+    for value in values:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise StudyError(f"{place}: {name} holds {value!r}; it must hold whole numbers")
+    return values
+
+
+def choice(place: str, name: str, text: str, choices: type[Choice]) -> Choice:
+    """The member of `choices` that `text` names.
+
+    Raises:
+        StudyError: naming what there is to choose from.
+    """
+    try:
+        return choices(text)
+    except ValueError:
+        raise StudyError(f"{place}: {name} {text!r} is unknown; choose one of {', '.join(choices)}") from None
