@@ -13,6 +13,7 @@ test: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n auto --dist worksteal
 
 .venv/ready: pyproject.toml constraints.txt

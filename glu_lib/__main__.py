@@ -2,6 +2,6 @@
 
 import sys
 
-from glu_lib.frontends.cli.main import main
+from glu_lib.frontends.cli.entry import main
 
 sys.exit(main())

@@ -14,7 +14,7 @@ FACTORS = {"h87": 420.0, "h400": 1926.0, "hinf": 6e36}
 QUICK = ("--limit", "20", "--threads", "1", "-k", "h87 or h400 or hinf")
 COMMANDS = """
 import sys
-from glu_lib.frontends.cli import main
+from glu_lib.frontends.cli.entry import main
 
 sys.exit(max(main([command, "results"]) for command in ("table", "consolidate", "report", "compare")))
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.frontends.cli.main import main
+from glu_lib.frontends.cli.entry import main
 from glu_lib.nano import MODEL_DIR, TASKS_DIR
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
@@ -163,7 +163,7 @@ def test_what_a_writing_command_remembers_a_reading_one_uses(tmp_path, capsys, m
 
 READER_GONE = """
 import os, sys
-from glu_lib.frontends.cli import main
+from glu_lib.frontends.cli.entry import main
 reader, writer = os.pipe()
 os.close(reader)
 os.dup2(writer, 1)
@@ -191,7 +191,7 @@ def test_ctrl_c_ends_a_command_in_one_line(monkeypatch, capsys):
     def interrupt(*_args):
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("glu_lib.frontends.cli.main.conclude_published", interrupt)
+    monkeypatch.setattr("glu_lib.frontends.cli.record_commands.conclude_published", interrupt)
     assert main(["table", "--published", "x"]) == 128 + signal.SIGINT
     assert capsys.readouterr().err == "stopped\n"
 

@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
 )
 
 from glu_lib.errors import AccessError, TemplateError
-from glu_lib.models.hub_access import _transport_error, explain_access, with_patience
+from glu_lib.models.hub_access import explain_access, transport_error, with_patience
 from glu_lib.models.identity import applied_template, folder_digest, resolve_identity
 from glu_lib.study import STUDY, Kind, ModelVariant
 
@@ -77,7 +77,7 @@ def answered(error: type[HfHubHTTPError]) -> HfHubHTTPError:
         (answered(RepositoryNotFoundError), "was not found on the hub; check the id, and HF_TOKEN"),
         (answered(HfHubHTTPError), "cannot be read: HfHubHTTPError: refused.*try again later"),
         (
-            _transport_error()("no route"),
+            transport_error()("no route"),
             "cannot be reached: no connection to .* nothing in the local cache; connect, or",
         ),
         (OSError("no route"), "cannot be reached: no connection"),
@@ -150,7 +150,7 @@ def busy(status: int) -> HfHubHTTPError:
 @pytest.mark.parametrize(("status", "calls"), [(503, 3), (429, 3), (403, 1)])
 def test_a_busy_server_is_asked_again_a_refusal_counts(monkeypatch, status, calls):
     waits, asked = [], []
-    monkeypatch.setattr("glu_lib.models.identity.time.sleep", waits.append)
+    monkeypatch.setattr("glu_lib.models.hub_access.time.sleep", waits.append)
 
     def action():
         asked.append(1)
@@ -171,7 +171,7 @@ def test_a_busy_server_is_asked_again_a_refusal_counts(monkeypatch, status, call
 
 def test_a_server_that_stays_busy_is_given_up_in_the_end(monkeypatch):
     waits = []
-    monkeypatch.setattr("glu_lib.models.identity.time.sleep", waits.append)
+    monkeypatch.setattr("glu_lib.models.hub_access.time.sleep", waits.append)
 
     def action():
         raise busy(503)

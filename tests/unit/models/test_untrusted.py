@@ -11,7 +11,7 @@ from glu_lib.analysis import conclude, consolidate, headline_tables, workload_ta
 from glu_lib.analysis.headline import HeadlineTable
 from glu_lib.errors import RecordError, one_line
 from glu_lib.frontends import push as hub
-from glu_lib.frontends.cli.main import main
+from glu_lib.frontends.cli.entry import main
 from glu_lib.report import (
     alignment_lines,
     markdown_alignment,

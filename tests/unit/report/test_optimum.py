@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from glu_lib.frontends.cli.main import main
+from glu_lib.frontends.cli.entry import main
 from glu_lib.report.optimum import benchmark, export_records
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY

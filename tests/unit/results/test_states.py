@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.frontends.cli.main import main
+from glu_lib.frontends.cli.entry import main
 from glu_lib.results.record import sealed
 
 MEASURED = Path(__file__).parents[3] / "results/measured/nano"

@@ -1,0 +1,89 @@
+"""Commands on records: consolidate, report, compare, table, export."""
+
+from __future__ import annotations
+
+import argparse
+
+from glu_lib.analysis import Conclusions, conclude, conclude_published, headline_tables, workload_tables, write_tables
+from glu_lib.analysis.published.comparison import MODEL_KEYS
+from glu_lib.analysis.published.restated import ENERGY_TABLES, energy_restated
+from glu_lib.errors import RecordError, one_line
+from glu_lib.frontends.cli.printing import print_listing, print_problems
+from glu_lib.report import markdown_alignment, markdown_name, markdown_table, report_data, write_report
+from glu_lib.report.listings import beside_listing, restated_listing
+from glu_lib.report.optimum import FOLDER, export_records
+from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
+from glu_lib.results.record import read_record
+from glu_lib.results.store import Store
+from glu_lib.study import STUDY, load_study
+
+
+def consolidate(options: argparse.Namespace) -> int:
+    """Write the tables as CSV, JSON and Parquet; print where."""
+    found = concluded(options, remember=True)
+    paths = write_tables(options.results_dir, found.rows)
+    print(f"{len(found.rows)} rows: {', '.join(map(str, paths))}")
+    return print_problems(found.problems)
+
+
+def concluded(options: argparse.Namespace, *, remember: bool = False) -> Conclusions:
+    """What the records of the results folder, or the published tables, say.
+
+    Raises:
+        RecordError: if there is no record.
+    """
+    if options.published:
+        return conclude_published()
+    found = conclude(options.results_dir, remember=remember)
+    if not found.rows and not found.problems:
+        random = options.results_dir / RANDOM_WEIGHTS_FOLDER
+        where = f"name {random}, of --weights random" if random.is_dir() else "name the results folder of a run"
+        raise RecordError(f"{options.results_dir}: no records there; {where}")
+    return found
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print own scores beside the published ones, and the published energies in joules."""
+    found = conclude(options.results_dir)
+    if found.beside:
+        print_listing(beside_listing(found.beside))
+    else:
+        models = ", ".join(MODEL_KEYS.values())
+        print(f"{options.results_dir}: no score has a published counterpart; the study published {models}, PPM")
+    for line in found.unlike:
+        print(one_line(line))
+    print_listing(restated_listing([row for table in ENERGY_TABLES for row in energy_restated(table)]))
+    return print_problems(found.problems)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the page and its figures; print where."""
+    found = concluded(options, remember=True)
+    study = load_study(options.study, STUDY).study if options.study else STUDY
+    title = "The published study of GLU width pruning" if options.published else "GLU width pruning"
+    paths = write_report(options.results_dir, report_data(found, study, title=title))
+    print(f"{paths[0]}\n{len(paths) - 1} files of figures: {options.results_dir / 'report' / 'figures'}")
+    return print_problems(found.problems)
+
+
+def table(options: argparse.Namespace) -> int:
+    """Print the headline tables as Markdown."""
+    found = concluded(options)
+    for table in (*headline_tables(found.rows), *workload_tables(found.rows)):
+        print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
+    if found.aligned_pairs:
+        print(markdown_alignment(found.aligned_pairs))
+    return print_problems(found.problems)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write energy records in the layout of optimum-benchmark; print where."""
+    records, problems = [], []
+    for path in Store(options.results_dir).record_paths():
+        try:
+            records.append(read_record(path))
+        except RecordError as error:
+            problems.append(str(error))
+    paths, refused = export_records(records, options.results_dir / FOLDER)
+    print(f"{len(paths)} energy records: {options.results_dir / FOLDER}")
+    return print_problems([*problems, *refused])

@@ -1,0 +1,75 @@
+"""Commands on the study: list, validate, push."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from glu_lib.errors import StudyError, one_line
+from glu_lib.frontends import push as hub
+from glu_lib.frontends.cli import listing
+from glu_lib.frontends.cli.printing import EXIT_PROBLEMS, print_table
+from glu_lib.results.staleness import Status
+from glu_lib.run.case_state import case_state
+from glu_lib.run.experiment import Experiment
+from glu_lib.run.validation import validate
+from glu_lib.study import STUDY, Method, StudyFile, load_study
+from glu_lib.study.cases import Pruning, build_cases
+from glu_lib.study.settings import Settings, check_divisor
+
+
+def experiment_of(options: argparse.Namespace) -> Experiment:
+    """A run of the study that the arguments name, on the results folder that they name."""
+    study = load_study(options.study, STUDY).study if options.study else STUDY
+    return Experiment(Settings(options.results_dir, options.limit), study)
+
+
+def list_cases(options: argparse.Namespace) -> int:
+    """Print what there is to run and the state of each case, or only the stale ones with their reasons."""
+    experiment = experiment_of(options)
+    chosen = load_study(options.study, STUDY) if options.study else StudyFile(STUDY)
+    methods = tuple(map(Method.parse, options.method or ())) or chosen.methods or (Method.PPM,)
+    divisors = tuple(map(check_divisor, options.divisor or chosen.divisors)) or (None,)
+    if not options.results_dir.is_dir():
+        print(f"there is no folder {options.results_dir}: nothing is done there", file=sys.stderr)
+    cases = build_cases(experiment.study, methods, divisors)
+    states = {case: case_state(experiment, case) for case in cases}
+    if options.stale:
+        for case, found in states.items():
+            if found.status is Status.STALE:
+                print(one_line(f"{case.id}: {found.reason}"))
+        return 0
+    print_table(listing.MATRIX_COLUMNS, listing.matrix_rows(states))
+    print(listing.MATRIX_NOTE)
+    print_table(listing.MODEL_COLUMNS, listing.model_rows(experiment.study.models))
+    return 0
+
+
+def validate_models(options: argparse.Namespace) -> int:
+    """Print what a long run needs, line by line: what is fine, what is a problem."""
+    experiment = experiment_of(options)
+    keys = options.model or list(experiment.study.models)
+    findings = validate(experiment, [experiment.study.model(key) for key in keys])
+    is_fine = True
+    for finding in findings:
+        is_fine &= finding.is_fine
+        line = one_line(f"{finding.subject}: {finding.text}")
+        print(f"{'ok     ' if finding.is_fine else 'problem'}  {line}", flush=True)
+    return 0 if is_fine else EXIT_PROBLEMS
+
+
+def push(options: argparse.Namespace) -> int:
+    """Upload the results, or a model that is pruned for it; print the address of the commit."""
+    if options.model is None:
+        if options.percent is not None:
+            raise StudyError(f"--percent {options.percent} is for a pruned model; name it: --model KEY")
+        print(hub.push_results(options.results_dir, options.repo_id))
+        return 0
+    experiment = experiment_of(options)
+    variant = experiment.study.model(options.model)
+    if options.percent not in variant.levels:
+        levels = ", ".join(map(str, variant.levels))
+        raise StudyError(f"--percent {options.percent}: model {variant.key} is studied at {levels}; choose one")
+    pruning = Pruning(options.percent, Method.parse(options.method))
+    print(hub.push_model(experiment, variant, pruning, options.repo_id))
+    return 0
