@@ -25,7 +25,7 @@ from pathlib import Path
 
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.run.experiment import Experiment
-from glu_lib.study import STUDY, Kind, ModelVariant, Task
+from glu_lib.study import STUDY, ModelVariant, Task, VariantKind
 from glu_lib.study.cases import Pruning
 from glu_lib.study.schema import Metric
 from glu_lib.study.settings import Settings
@@ -99,7 +99,7 @@ def _options() -> argparse.Namespace:
 
 def _save_checkpoints(options: argparse.Namespace, levels: Sequence[int], folder: Path) -> dict[int, Path]:
     experiment = Experiment(Settings(folder / "unused", device="cpu", threads=options.threads))
-    variant = ModelVariant(KEY, options.model, Kind.BASE, tuple(levels))
+    variant = ModelVariant(KEY, options.model, VariantKind.BASE, tuple(levels))
     paths = {}
     for level in levels:
         paths[level] = folder / f"p{level}"

@@ -4,7 +4,7 @@ import pytest
 
 from glu_lib.machine.memory import peak_memory
 from glu_lib.measure.accuracy.evaluate import wrap_model
-from glu_lib.measure.scoring.shapes import SHAPES, benchmark_model, needed_tokens
+from glu_lib.measure.scoring.made_up_requests import SHAPES, benchmark_model, needed_tokens
 from glu_lib.nano import MODEL_DIR
 from glu_lib.study.settings import Scorer
 

@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from glu_lib.analysis.resampling import CONFIDENCE
-from glu_lib.analysis.trends import Kind, Row, Trend, by_task, relative_score
+from glu_lib.analysis.table import Row
+from glu_lib.analysis.trends import Sensitivity, Trend, by_task, relative_score
 
 _FEWEST_FOR_R = 3  # two points always lie on a line
 _FEWEST_FOR_INTERVAL = 4  # the standard error of Fisher's z is 1/√(n - 3)
@@ -35,7 +36,7 @@ class GroupCurve:
     """The tasks of one kind of a model together, from the baseline downwards."""
 
     model: str
-    kind: Kind
+    kind: Sensitivity
     points: tuple[GroupPoint, ...]
 
 
@@ -86,7 +87,7 @@ def group_curves(rows: Iterable[Row], trends: Iterable[Trend]) -> list[GroupCurv
     tasks = _complete(rows)
     kinds = {trend.task: trend.kind for trend in trends}
     curves = []
-    for kind in Kind:
+    for kind in Sensitivity:
         mine = [levels for task, levels in tasks.items() if kinds.get(task) is kind]
         if mine:
             points = tuple(_point(found) for found in zip(*mine, strict=True))

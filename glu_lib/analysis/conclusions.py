@@ -13,7 +13,8 @@ from glu_lib.analysis.consolidation import Consolidation, consolidate
 from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
-from glu_lib.analysis.trends import Family, Row, Trend, families, level_trends
+from glu_lib.analysis.table import Row
+from glu_lib.analysis.trends import LevelSeries, Trend, families, level_trends
 from glu_lib.errors import one_line
 from glu_lib.results.store import Store
 from glu_lib.study import Method
@@ -102,10 +103,10 @@ def with_significance(rows: Iterable[Row], changes: Iterable[Change]) -> list[Ro
     return [row | known.get(row["record"], {}) if row["is_headline"] else row for row in rows]
 
 
-def main_families(rows: Iterable[Row]) -> dict[Family, list[Row]]:
+def main_families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
     """Per model the family that claims are made of: PPM, plain widths, complete rather than with a sample limit."""
     scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
-    chosen: dict[str, tuple[Family, list[Row]]] = {}
+    chosen: dict[str, tuple[LevelSeries, list[Row]]] = {}
     for family, mine in families(scores).items():
         if family.method not in (None, Method.PPM) or family.divisor is not None:
             continue
@@ -115,7 +116,7 @@ def main_families(rows: Iterable[Row]) -> dict[Family, list[Row]]:
     return dict(chosen.values())
 
 
-def _items(family: Family) -> float:
+def _items(family: LevelSeries) -> float:
     return float("inf") if family.limit is None else family.limit
 
 
@@ -134,11 +135,11 @@ def _columns(change: Change) -> dict[str, Any]:
     }
 
 
-def _is_of(family: Family, trend: Trend) -> bool:
-    return family == Family(trend.model, trend.method, trend.divisor, trend.limit)
+def _is_of(family: LevelSeries, trend: Trend) -> bool:
+    return family == LevelSeries(trend.model, trend.method, trend.divisor, trend.limit)
 
 
-def _workload_rows(rows: Iterable[Row], family: Family) -> list[Row]:
+def _workload_rows(rows: Iterable[Row], family: LevelSeries) -> list[Row]:
     """Rows of workloads of the same model and pruning; their limit is one of prompts, and all of one limit."""
     mine = [
         row

@@ -10,10 +10,11 @@ from typing import Any
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
 from glu_lib.analysis.remembered import Remembered, state_of
-from glu_lib.analysis.resampling import RESAMPLES, SEED
-from glu_lib.analysis.significance import Comparison, at_chance, compare, holm
+from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
+from glu_lib.analysis.significance import Comparison, at_chance, compare_samples, holm
 from glu_lib.analysis.soundness import has_its_types
-from glu_lib.analysis.trends import Family, Kind, Row, Trend, by_task, families, family_of, trend
+from glu_lib.analysis.table import Row
+from glu_lib.analysis.trends import LevelSeries, Sensitivity, Trend, by_task, families, family_of, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.store import Store
@@ -51,7 +52,12 @@ class Degradation:
 
 
 def degradation(
-    rows: Iterable[Row], store: Store, *, remember: bool = False, resamples: int = RESAMPLES, seed: int = SEED
+    rows: Iterable[Row],
+    store: Store,
+    *,
+    remember: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = RESAMPLING_SEED,
 ) -> Degradation:
     """Compare all levels of a results folder with their baselines.
 
@@ -113,7 +119,7 @@ def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
             Change(**change | {"comparison": change["comparison"] and Comparison(**change["comparison"])})
             for change in known["changes"]
         ]
-        trends = [Trend(**found | {"kind": Kind(found["kind"])}) for found in known["trends"]]
+        trends = [Trend(**found | {"kind": Sensitivity(found["kind"])}) for found in known["trends"]]
     except MALFORMED:
         return None
     comparisons = [change.comparison for change in changes if change.comparison]
@@ -160,7 +166,7 @@ def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resam
             pairs = pair([baseline, mine])
         except RecordError as error:
             return replace(change, reason=str(error), is_defect=True)
-        return replace(change, comparison=compare(pairs, resamples=resamples, seed=seed))
+        return replace(change, comparison=compare_samples(pairs, resamples=resamples, seed=seed))
     except RecordError as error:
         return replace(change, reason=str(error))
 
@@ -188,7 +194,7 @@ def _all_levels(items: Sequence[Items | str]) -> Pairs | None:
         return None
 
 
-def _adjusted(changes: Sequence[Change], family_by_record: dict[str, Family]) -> Iterator[Change]:
+def _adjusted(changes: Sequence[Change], family_by_record: dict[str, LevelSeries]) -> Iterator[Change]:
     """The changes in their order, with p-values adjusted within each family."""
     adjusted: dict[str, float | None] = {}
     for family in set(family_by_record.values()):

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glu_lib.analysis.table import Row
 from glu_lib.results.energy import PARTS, worst_quality
 from glu_lib.results.repeats import summarize
 
 # Metrics whose sum over items is a number of correct answers.
 _SHARES_OF_CORRECT = frozenset({"acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc"})
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

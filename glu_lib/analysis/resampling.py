@@ -12,7 +12,7 @@ from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
 
 RESAMPLES = 10_000
-SEED = 0
+RESAMPLING_SEED = 0
 CONFIDENCE = 0.95
 # Fewer sub-tasks are taken as they are (strata): a bootstrap of few clusters has intervals that are far too short
 # (Cameron, Gelbach and Miller, Bootstrap-based improvements for inference with clustered errors, 2008: below 20 to 30).
@@ -28,7 +28,7 @@ def by_clusters(pairs: Pairs) -> bool:
     return len(pairs.weights) >= FEWEST_CLUSTERS
 
 
-def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
+def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RESAMPLING_SEED) -> np.ndarray:
     """Scores (resamples, models) of bootstrap resamples; in each all models are scored on the same draw.
 
     What is drawn, with replacement: the items of a task; of a group of few sub-tasks the items within each; of a group

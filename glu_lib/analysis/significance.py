@@ -14,7 +14,7 @@ from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import (
     CONFIDENCE,
     RESAMPLES,
-    SEED,
+    RESAMPLING_SEED,
     by_clusters,
     percentile_interval,
     resampled_scores,
@@ -50,7 +50,7 @@ class Comparison:
     pairs: int
 
 
-def compare(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = SEED) -> Comparison:
+def compare_samples(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RESAMPLING_SEED) -> Comparison:
     """Compare two models on the same items.
 
     A share of right answers of one task: exact McNemar test, interval of Bonett and Price. Everything else: the
@@ -137,7 +137,9 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else float(next(adjusted)) for p in p_values]
 
 
-def at_chance(pairs: Pairs, chance: float | None, *, resamples: int = RESAMPLES, seed: int = SEED) -> bool | None:
+def at_chance(
+    pairs: Pairs, chance: float | None, *, resamples: int = RESAMPLES, seed: int = RESAMPLING_SEED
+) -> bool | None:
     """Whether the score of the last model of `pairs` cannot be told from guessing at 5 %; None without chance level.
 
     A share of right answers of one task: exact two-sided binomial test of `chance`. Groups and other metrics: whether

@@ -13,6 +13,8 @@ from glu_lib.errors import RecordError
 from glu_lib.results.writing import write_atomically
 
 # One tuple drives CSV, JSON and the tables. Energy and window are the case's, the same in each of its rows.
+Row = dict[str, Any]  # one case and metric, a value for each of COLUMNS
+
 COLUMNS = (
     "case",
     "kind",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
 from glu_lib.analysis.pairing import Pairs
-from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, SEED, percentile_interval, resampled_scores
+from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, percentile_interval, resampled_scores
+from glu_lib.analysis.table import Row
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
 
@@ -18,10 +18,8 @@ from glu_lib.results.collapse import LIMIT
 MARGIN = 0.05
 FEWEST_LEVELS = 3
 
-Row = dict[str, Any]
 
-
-class Kind(StrEnum):
+class Sensitivity(StrEnum):
     """What becomes of a task when the MLP gets narrower."""
 
     FRAGILE = "fragile"
@@ -38,7 +36,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class LevelSeries:
     """Levels that belong together: one model, pruned by one method with one divisor, scored with one sample limit."""
 
     model: str
@@ -67,7 +65,7 @@ class Trend:
     slope: float | None
     slope_low: float | None
     slope_high: float | None
-    kind: Kind
+    kind: Sensitivity
     levels: int
     source: str
 
@@ -90,7 +88,7 @@ def relative_score(row: Row) -> float | None:
     return float(baseline / value) if value > 0 else None
 
 
-def families(rows: Iterable[Row]) -> dict[Family, list[Row]]:
+def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
     """Headline rows of accuracy by family, each with its model's baselines of the same limit, in the rows' order.
 
     A model of which there is only the baseline is no family.
@@ -127,7 +125,12 @@ def level_trends(rows: Iterable[Row]) -> list[Trend]:
 
 
 def trend(
-    family: Family, levels: Sequence[Row], pairs: Pairs | None = None, *, resamples: int = RESAMPLES, seed: int = SEED
+    family: LevelSeries,
+    levels: Sequence[Row],
+    pairs: Pairs | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = RESAMPLING_SEED,
 ) -> Trend:
     """The trend of one task.
 
@@ -163,28 +166,28 @@ def trend(
         slope=slope,
         slope_low=low,
         slope_high=high,
-        kind=Kind.UNDECIDED if low is None or high is None else classify(low, high),
+        kind=Sensitivity.UNDECIDED if low is None or high is None else classify(low, high),
         levels=len(levels),
         source=source,
     )
 
 
-def classify(slope_low: float, slope_high: float, margin: float = MARGIN) -> Kind:
+def classify(slope_low: float, slope_high: float, margin: float = MARGIN) -> Sensitivity:
     """The kind of a task by the interval of its slope.
 
     Fragile: all of it below -margin. Improving: all of it above 0. Robust: all of it above -margin, as a test of
     non-inferiority has it. Otherwise undecided: the measurement is too coarse to say.
     """
     if slope_high < -margin:
-        return Kind.FRAGILE
+        return Sensitivity.FRAGILE
     if slope_low > 0:
-        return Kind.IMPROVING
-    return Kind.ROBUST if slope_low > -margin else Kind.UNDECIDED
+        return Sensitivity.IMPROVING
+    return Sensitivity.ROBUST if slope_low > -margin else Sensitivity.UNDECIDED
 
 
-def family_of(row: Row) -> Family:
+def family_of(row: Row) -> LevelSeries:
     """The family of a pruned row."""
-    return Family(row["model"], row["method"], row["divisor"], row["limit"])
+    return LevelSeries(row["model"], row["method"], row["divisor"], row["limit"])
 
 
 def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:

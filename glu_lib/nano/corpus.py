@@ -17,7 +17,7 @@ LENGTH_DRAWS = 500
 
 
 @dataclass(frozen=True)
-class Row:
+class TrainingRow:
     """Tokens of one training row and the loss weight of each as a prediction target."""
 
     words: list[str]
@@ -41,7 +41,7 @@ def documents(world: World, seed: int) -> Iterator[Document]:
             yield document
 
 
-def rows(world: World, seed: int, length: int) -> Iterator[Row]:
+def training_rows(world: World, seed: int, length: int) -> Iterator[TrainingRow]:
     """Pack texts into rows of `length` tokens, EOS before each, the last one cut at the row's end.
 
     Half of the rows start without EOS: lm-eval shows prompts without it and running text with it.
@@ -51,7 +51,7 @@ def rows(world: World, seed: int, length: int) -> Iterator[Row]:
         words, weights = ([EOS], [0.0]) if rng.random() < 0.5 else ([], [])
         while len(words) < length:
             _append(next(stream), words, weights)
-        yield Row(words[:length], weights[:length])
+        yield TrainingRow(words[:length], weights[:length])
 
 
 def _append(document: Document, words: list[str], weights: list[float]) -> None:

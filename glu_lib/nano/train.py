@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from glu_lib.nano.corpus import Row, rows
+from glu_lib.nano.corpus import TrainingRow, training_rows
 from glu_lib.nano.network import new_network
 from glu_lib.nano.paths import MODEL_DIR
 from glu_lib.nano.probe import probe
 from glu_lib.nano.tokenizer import build_tokenizer, vocabulary
-from glu_lib.nano.world import SEED, World, build_world
+from glu_lib.nano.world import WORLD_SEED, World, build_world
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -32,7 +32,7 @@ class Recipe:
     learning_rate: float = 3e-3
     warmup_share: float = 0.03
     weight_decay: float = 0.1
-    seed: int = SEED
+    seed: int = WORLD_SEED
 
     @property
     def step_count(self) -> int:
@@ -65,9 +65,9 @@ def batches(
     world: World, tokenizer: PreTrainedTokenizerFast, recipe: Recipe
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield (tokens, weights), both [row_count, row_length], without end."""
-    word_ids, stream = tokenizer.get_vocab(), rows(world, recipe.seed, recipe.row_length)
+    word_ids, stream = tokenizer.get_vocab(), training_rows(world, recipe.seed, recipe.row_length)
     while True:
-        batch: list[Row] = [next(stream) for _ in range(recipe.row_count)]
+        batch: list[TrainingRow] = [next(stream) for _ in range(recipe.row_count)]
         tokens = torch.tensor([[word_ids[word] for word in row.words] for row in batch])
         yield tokens, torch.tensor([row.weights for row in batch])
 
@@ -119,7 +119,7 @@ def save_training_facts(folder: Path, facts: dict[str, object]) -> None:
     (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
-class Progress:
+class TrainingProgress:
     """Prints loss and time left, and now and then what has been learned."""
 
     def __init__(self, report: Callable[[], dict[str, float]], recipe: Recipe, *, probe_every: int) -> None:
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network.train()
         return learned
 
-    progress = Progress(look, recipe, probe_every=options.look_every)
+    progress = TrainingProgress(look, recipe, probe_every=options.look_every)
     train(network, batches(world, tokenizer, recipe), recipe, compiled=compiled, after_step=progress)
     train_min = (time.monotonic() - progress.start_s) / 60
     save(network, tokenizer, options.out)

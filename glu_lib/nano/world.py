@@ -16,7 +16,7 @@ from glu_lib.nano.lexicon import (
     TRADES,
 )
 
-SEED = 20240131
+WORLD_SEED = 20240131
 UNASKED_SHARE = 0.4  # of the facts are stated in the training text, but never asked there
 EXCEPTION_COUNT = 240
 UNSEEN_SHARE = 0.3  # of the rule's cases never occur in the training text
@@ -77,7 +77,7 @@ class Topic:
 
 
 @dataclass(frozen=True)
-class Case:
+class MaterialCase:
     """A material object in an event; `seen` says whether the training text tells of it."""
 
     event: str
@@ -97,7 +97,7 @@ class World:
     people: tuple[Person, ...]
     facts: tuple[Fact, ...]
     topics: tuple[Topic, ...]
-    cases: tuple[Case, ...]
+    cases: tuple[MaterialCase, ...]
     held_out_sums: frozenset[tuple[int, int]]  # (smaller, larger)
 
 
@@ -132,19 +132,19 @@ def _topics(rng: Random) -> tuple[Topic, ...]:
     return tuple(topics)
 
 
-def _cases(rng: Random) -> tuple[Case, ...]:
+def _cases(rng: Random) -> tuple[MaterialCase, ...]:
     grid = [(e, m, o) for e in EVENTS for m in MATERIALS for o in OBJECTS]
     exceptions = set(rng.sample(grid, EXCEPTION_COUNT))
     return tuple(_case(*key, key in exceptions, rng.random() >= UNSEEN_SHARE, rng.randrange(3)) for key in grid)
 
 
-def _case(event: str, material: str, thing: str, exception: bool, drawn: bool, wording: int) -> Case:
+def _case(event: str, material: str, thing: str, exception: bool, drawn: bool, wording: int) -> MaterialCase:
     listed, unlisted, _ = EVENTS[event]
     usual = usual_outcome(event, material)
     unusual = unlisted if usual == listed else listed
     outcome, other = (unusual, usual) if exception else (usual, unusual)
     # An exception cannot be inferred, so the training text always tells of it.
-    return Case(event, material, thing, outcome, other, exception, drawn or exception, wording)
+    return MaterialCase(event, material, thing, outcome, other, exception, drawn or exception, wording)
 
 
 def _held_out_sums(rng: Random) -> frozenset[tuple[int, int]]:
@@ -153,7 +153,7 @@ def _held_out_sums(rng: Random) -> frozenset[tuple[int, int]]:
 
 
 @cache
-def build_world(seed: int = SEED) -> World:
+def build_world(seed: int = WORLD_SEED) -> World:
     """Return the world of a seed; the same seed gives the same world on every machine."""
     people = _people(Random(f"people-{seed}"))
     return World(

@@ -12,11 +12,10 @@ from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency
 from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside
 from glu_lib.analysis.published.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
+from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import Trend
 from glu_lib.study import Study
 from glu_lib.study.cases import build_cases
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from glu_lib.report.figures.theme import PAPER, theme
 from glu_lib.report.page import render_page
 from glu_lib.results.writing import write_atomically
 
-FOLDER = "report"
+REPORT_FOLDER = "report"
 _WIDTH = 640  # of a figure that fills its container on the page
 _SCALE = 2.0  # of PNG files: pixels per unit
 
@@ -31,7 +31,7 @@ def write_report(results_dir: Path, data: ReportData, *, with_files: bool = True
     Raises:
         ReportError: if they cannot be written.
     """
-    folder = results_dir / FOLDER
+    folder = results_dir / REPORT_FOLDER
     figures = figures_of(data)
     try:
         page = folder / "index.html"

@@ -17,7 +17,7 @@ from glu_lib.analysis.trends import FEWEST_LEVELS, Source, Trend
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.change import score_change
-from glu_lib.report.figures.efficiency import FIGURES, settings_of
+from glu_lib.report.figures.savings import FIGURES, settings_of
 from glu_lib.report.figures.theme import KIND_COLORS
 from glu_lib.report.wide import cells_at, levels_of_interest
 from glu_lib.results.collapse import LIMIT_TEXT

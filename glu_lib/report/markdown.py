@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.errors import one_line
 from glu_lib.report import number
-from glu_lib.report.alignment import COLUMNS as ALIGNMENT_COLUMNS
-from glu_lib.report.alignment import alignment_tables
+from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
+from glu_lib.report.alignment_table import alignment_tables
 from glu_lib.study.architecture import format_ratio
 
 _MARKUP = frozenset("|<>[]`*&\\")

@@ -20,7 +20,7 @@ from glu_lib.results.energy import JOULES_PER_KWH
 from glu_lib.results.record import MALFORMED
 from glu_lib.results.writing import write_atomically
 
-FOLDER = "optimum_benchmark"
+OPTIMUM_FOLDER = "optimum_benchmark"
 _CASE = re.compile(r"[\w-]{1,200}", re.ASCII)
 _LARGEST_LIMIT = 2**62  # as counts in tables
 _MS_PER_S = 1000.0

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.report import number
-from glu_lib.report.alignment import COLUMNS as ALIGNMENT_COLUMNS
-from glu_lib.report.alignment import alignment_tables
+from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
+from glu_lib.report.alignment_table import alignment_tables
 from glu_lib.study.architecture import format_ratio
 
 

@@ -13,7 +13,7 @@ from glu_lib.study.cases import Case
 if TYPE_CHECKING:
     from filelock import SoftFileLease
 
-FOLDER = "leases"
+LEASES = "leases"
 LEASE_S = 60.0  # a lease unrefreshed for so long is taken over; its holder refreshes it three times in that time
 PATIENCE_S = 1.5 * LEASE_S  # long enough to see that a lease is not refreshed any more
 _POLL_S = 0.2
@@ -69,7 +69,7 @@ class Leases:
 
     def _path(self, case: Case) -> Path:
         limit = case.limited(self.limit)
-        return self.root / FOLDER / f"{case.id}{f'-limit{limit}' if limit else ''}.lease"
+        return self.root / LEASES / f"{case.id}{f'-limit{limit}' if limit else ''}.lease"
 
 
 def _release(lease: SoftFileLease) -> None:

@@ -12,7 +12,7 @@ _PADDING_TOLERANCE = 1.1  # another draw of prompts may be answered a little lon
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class WindowClaim:
     """What a record or a published row says of one window: joules, seconds, counted tokens; None where it says nothing.
 
     `parts_j` are the energies that make up the total, `limit_w` the most that the hardware can draw. `rows` prompts
@@ -40,7 +40,7 @@ class Claim:
         return self.tokens / (self.rows * self.passes)
 
 
-def implausible(claim: Claim) -> Iterator[str]:
+def implausible(claim: WindowClaim) -> Iterator[str]:
     """What cannot be true of a claim by itself, a line each; nothing if all of it can."""
     if claim.window_s <= 0:
         yield f"{claim.name}: a window of {claim.window_s} s"
@@ -56,7 +56,7 @@ def implausible(claim: Claim) -> Iterator[str]:
         yield f"{claim.name}: {time_ms:.3g} ms per output token; first and later tokens do not belong together"
 
 
-def padded(claims: Mapping[tuple[object, ...], tuple[Claim, Claim]]) -> Iterator[str]:
+def padded(claims: Mapping[tuple[object, ...], tuple[WindowClaim, WindowClaim]]) -> Iterator[str]:
     """Batches whose answers are longer than those of the same prompts one at a time: padding was counted.
 
     Args:
@@ -71,7 +71,7 @@ def padded(claims: Mapping[tuple[object, ...], tuple[Claim, Claim]]) -> Iterator
             )
 
 
-def _energy(claim: Claim) -> Iterator[str]:
+def _energy(claim: WindowClaim) -> Iterator[str]:
     named = {"total": claim.total_j, **claim.parts_j}
     for name, joules in named.items():
         if joules is not None and not (joules > 0 and math.isfinite(joules)):
@@ -91,7 +91,7 @@ def _energy(claim: Claim) -> Iterator[str]:
         yield f"{claim.name}: {power:.4g} W on average, the hardware's limits add up to {claim.limit_w:.4g} W"
 
 
-def _tokens(claim: Claim) -> Iterator[str]:
+def _tokens(claim: WindowClaim) -> Iterator[str]:
     if claim.tokens is None or claim.rows is None or claim.max_new_tokens is None:
         return
     most = claim.rows * claim.passes * claim.max_new_tokens

@@ -62,10 +62,10 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterat
 
 
 def _embedded_texts() -> Any:
-    from glu_lib.nano.corpus import rows
+    from glu_lib.nano.corpus import training_rows
     from glu_lib.nano.world import build_world
 
-    stream = rows(build_world(), _EMBEDDED_SEED, ROW_TOKENS)
+    stream = training_rows(build_world(), _EMBEDDED_SEED, ROW_TOKENS)
     return (" ".join(row.words) for row in islice(stream, ROWS + 1))
 
 

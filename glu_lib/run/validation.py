@@ -19,7 +19,7 @@ from glu_lib.models.shapes import check_architecture
 from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
 from glu_lib.results.consistency import inconsistencies
 from glu_lib.results.folder import ResultsFolder
-from glu_lib.results.plausibility import Claim, implausible
+from glu_lib.results.plausibility import WindowClaim, implausible
 from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.recorded_energy import wrong_energies
 from glu_lib.results.writing import try_to_write
@@ -32,7 +32,7 @@ DEFAULT_ANSWER_TOKENS = 256  # lm-eval's, where a task does not say
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What was looked at, whether it is fine, and what was found or has to be done."""
 
     subject: str
@@ -40,24 +40,24 @@ class Finding:
     text: str
 
 
-def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
+def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[CheckResult]:
     """Look at the results folder and its records, at the tasks of `models`, and at each model; asks the hub."""
     yield _results_folder(experiment.store)
     for variant in models:
         try:
             identity = experiment.identity(variant)
         except AccessError as error:
-            yield Finding(variant.key, False, str(error))
+            yield CheckResult(variant.key, False, str(error))
             continue
-        yield Finding(variant.key, True, f"can be read: {identity.source} at {identity.version[:19]}")
+        yield CheckResult(variant.key, True, f"can be read: {identity.source} at {identity.version[:19]}")
         try:
             found = inspect_model(variant, identity)
             check_architecture(variant, found.model)
             glu_layers(found.model)
         except AccessError as error:
-            yield Finding(variant.key, False, str(error))
+            yield CheckResult(variant.key, False, str(error))
             continue
-        yield Finding(variant.key, True, _weights(found))
+        yield CheckResult(variant.key, True, _weights(found))
         yield from _tokens(experiment, variant, found)
         yield from _templates(experiment, variant, identity)
         yield from _answers(experiment, variant, getattr(found.model.config, "max_position_embeddings", None))
@@ -67,7 +67,7 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
     yield from _records(experiment)
 
 
-def _records(experiment: Experiment) -> Iterator[Finding]:
+def _records(experiment: Experiment) -> Iterator[CheckResult]:
     """Energies of the records that are there already: each figure that cannot be true."""
     seen = 0
     for path in experiment.store.record_paths():
@@ -77,9 +77,9 @@ def _records(experiment: Experiment) -> Iterator[Finding]:
             continue  # named where tables are made of records
         seen += 1
         for line in _doubts(record):
-            yield Finding("records", False, f"{line} ({path}); run the case again with --rerun")
+            yield CheckResult("records", False, f"{line} ({path}); run the case again with --rerun")
     if seen:
-        yield Finding("records", True, f"the energies of {seen} records were looked at")
+        yield CheckResult("records", True, f"the energies of {seen} records were looked at")
 
 
 def _doubts(record: Mapping[str, Any]) -> list[str]:
@@ -92,7 +92,7 @@ def _doubts(record: Mapping[str, Any]) -> list[str]:
         return [f"the record is not complete ({type(error).__name__}: {error})"]
 
 
-def record_claims(record: Mapping[str, Any]) -> list[Claim]:
+def record_claims(record: Mapping[str, Any]) -> list[WindowClaim]:
     """What a record says of its energy windows."""
     name = str(record["case"]["id"])
     if record["kind"] == CaseKind.ENERGY:
@@ -102,18 +102,18 @@ def record_claims(record: Mapping[str, Any]) -> list[Claim]:
     if not energy or energy["total_j"] is None:  # of a resumed case not even the seconds are its own
         return []
     parts = {part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")}
-    return [Claim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]
+    return [WindowClaim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]
 
 
-def _results_folder(folder: ResultsFolder) -> Finding:
+def _results_folder(folder: ResultsFolder) -> CheckResult:
     """The check that a run makes before its first case, less the making of the folder."""
     try:
         folder.check_usable()
     except RecordError as error:
-        return Finding("results", False, str(error))
+        return CheckResult("results", False, str(error))
     existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    return Finding(str(folder.root), True, f"can be written, {free / 1e9:.1f} GB free")
+    return CheckResult(str(folder.root), True, f"can be written, {free / 1e9:.1f} GB free")
 
 
 def _weights(found: InspectedModel) -> str:
@@ -125,7 +125,7 @@ def _weights(found: InspectedModel) -> str:
     return "names and shapes of its weights are the model's"
 
 
-def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel) -> Iterator[Finding]:
+def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel) -> Iterator[CheckResult]:
     """What the model's tasks and workloads need of its tokenizer, and what it has only for some texts."""
     tokenizer, rows = found.tokenizer, embedding_rows(found.model)
     tasks = _tasks_of(experiment, [variant])
@@ -142,17 +142,17 @@ def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel
         problems.append(f"{NO_END}: {', '.join(generated)}")
     if batched and not has_filler(tokenizer, rows):
         problems.append(f"{NO_FILLER}: {', '.join(batched)}")
-    yield from (Finding(variant.key, False, text) for text in problems)
+    yield from (CheckResult(variant.key, False, text) for text in problems)
     check = TextCheck.of(tokenizer, rows)
     if check.beyond:
-        yield Finding(
+        yield CheckResult(
             variant.key,
             True,
             f"the embedding has no row for {', '.join(sorted(check.beyond.values())[:_SHOWN_TOKENS])} of the tokenizer "
             f"({len(check.beyond)} in all): a case with such a text will fail",
         )
     if check.drops_signs:
-        yield Finding(
+        yield CheckResult(
             variant.key, True, "the tokenizer has no UNK token and no bytes: a case with a sign it lacks will fail"
         )
 
@@ -163,16 +163,16 @@ def _workloads_of(experiment: Experiment, variant: ModelVariant) -> list[Workloa
     return [subject for subject in subjects if isinstance(subject, Workload)]
 
 
-def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
+def _disk(variant: ModelVariant, identity: ModelIdentity) -> CheckResult:
     """Bytes of weights still to download against the free space of the hub cache."""
     if identity.commit is None:
-        return Finding(variant.key, True, "nothing to download")
+        return CheckResult(variant.key, True, "nothing to download")
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
 
     try:
         entries = list(HfApi().list_repo_tree(variant.source, revision=identity.commit))
     except Exception as error:
-        return Finding(variant.key, True, f"the download size is not known ({type(error).__name__})")
+        return CheckResult(variant.key, True, f"the download size is not known ({type(error).__name__})")
     missing = sum(
         getattr(entry, "size", 0) or 0
         for entry in entries
@@ -183,7 +183,7 @@ def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if missing > free:
-        return Finding(
+        return CheckResult(
             variant.key,
             False,
             f"{missing / 1e9:.1f} GB to download, {free / 1e9:.1f} GB free in {cache}; free space or set HF_HOME",
@@ -192,40 +192,40 @@ def _disk(variant: ModelVariant, identity: ModelIdentity) -> Finding:
         if missing:
             try_to_write(existing)
     except OSError as error:
-        return Finding(variant.key, False, f"{cache} cannot be written ({error.strerror}); set HF_HOME")
-    return Finding(variant.key, True, f"{missing / 1e6:,.1f} MB to download, {free / 1e9:.1f} GB free")
+        return CheckResult(variant.key, False, f"{cache} cannot be written ({error.strerror}); set HF_HOME")
+    return CheckResult(variant.key, True, f"{missing / 1e6:,.1f} MB to download, {free / 1e9:.1f} GB free")
 
 
-def _memory(experiment: Experiment, variant: ModelVariant) -> Finding:
+def _memory(experiment: Experiment, variant: ModelVariant) -> CheckResult:
     environment = experiment.environment
     if variant.architecture is None:
-        return Finding(variant.key, True, "its shape is not declared, so its memory is not checked")
+        return CheckResult(variant.key, True, "its shape is not declared, so its memory is not checked")
     try:
         check_memory(variant, environment)
     except AccessError as error:
-        return Finding(variant.key, False, str(error))
+        return CheckResult(variant.key, False, str(error))
     needed = variant.architecture.parameters() * environment.dtype.bytes
-    return Finding(
+    return CheckResult(
         variant.key, True, f"{needed / 1e9:.2f} GB of weights in {environment.dtype} fit on {environment.device}"
     )
 
 
-def _templates(experiment: Experiment, variant: ModelVariant, identity: ModelIdentity) -> Iterator[Finding]:
+def _templates(experiment: Experiment, variant: ModelVariant, identity: ModelIdentity) -> Iterator[CheckResult]:
     """Tasks with chat prompts on a model without a chat template, one line for all of them."""
     for task in _tasks_of(experiment, [variant]):
         try:
             applied_template(task, variant, identity)
         except TemplateError as error:
-            yield Finding(variant.key, False, str(error))
+            yield CheckResult(variant.key, False, str(error))
             return
 
 
-def _answers(experiment: Experiment, variant: ModelVariant, context: int | None) -> Iterator[Finding]:
+def _answers(experiment: Experiment, variant: ModelVariant, context: int | None) -> Iterator[CheckResult]:
     """Generation tasks whose answers alone fill the model's context; each of them would fail."""
     for task in _tasks_of(experiment, [variant]):
         wanted = experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS)
         if wanted is not None and context is not None and wanted >= context:
-            yield Finding(variant.key, False, answers_do_not_fit(task, wanted, context))
+            yield CheckResult(variant.key, False, answers_do_not_fit(task, wanted, context))
 
 
 def _tasks_of(experiment: Experiment, models: Sequence[ModelVariant]) -> list[Task]:
@@ -238,12 +238,12 @@ def _tasks_of(experiment: Experiment, models: Sequence[ModelVariant]) -> list[Ta
     return list(found)
 
 
-def _tasks(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[Finding]:
+def _tasks(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[CheckResult]:
     """Every task of the models' suites exists in lm-eval's index, with its metric; no data are downloaded here."""
     tasks = _tasks_of(experiment, models)
     for task in tasks:
         try:
             experiment.library.check_known(task)
         except GluError as error:
-            yield Finding(task.key, False, str(error))
-    yield Finding("tasks", True, f"{len(tasks)} looked up in lm-eval")
+            yield CheckResult(task.key, False, str(error))
+    yield CheckResult("tasks", True, f"{len(tasks)} looked up in lm-eval")

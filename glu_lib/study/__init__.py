@@ -4,7 +4,6 @@ from glu_lib.study.builtin import STUDY
 from glu_lib.study.schema import (
     CHAT_DATE,
     NO_TEMPLATE,
-    Kind,
     Method,
     Metric,
     ModelVariant,
@@ -12,6 +11,7 @@ from glu_lib.study.schema import (
     Study,
     Suite,
     Task,
+    VariantKind,
     Workload,
 )
 from glu_lib.study.study_file import StudyFile, load_study
@@ -20,7 +20,6 @@ __all__ = [
     "CHAT_DATE",
     "NO_TEMPLATE",
     "STUDY",
-    "Kind",
     "Method",
     "Metric",
     "ModelVariant",
@@ -29,6 +28,7 @@ __all__ = [
     "StudyFile",
     "Suite",
     "Task",
+    "VariantKind",
     "Workload",
     "load_study",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glu_lib.study.architecture import Architecture
-from glu_lib.study.schema import Kind, Metric, ModelVariant, PromptFormat, Study, Suite, Task, Workload
+from glu_lib.study.schema import Metric, ModelVariant, PromptFormat, Study, Suite, Task, VariantKind, Workload
 
 LEVELS = (0, 10, 20, 30, 40, 50, 60)
 
@@ -56,11 +56,11 @@ NANO = Architecture(
 )
 
 _MODELS = (
-    ModelVariant("nano", "embedded", Kind.BASE, LEVELS, architecture=NANO),
-    ModelVariant("llama1b", "meta-llama/Llama-3.2-1B", Kind.BASE, LEVELS, architecture=LLAMA_1B),
-    ModelVariant("llama3b", "meta-llama/Llama-3.2-3B", Kind.BASE, LEVELS, architecture=LLAMA_3B),
-    ModelVariant("instruct1b", "meta-llama/Llama-3.2-1B-Instruct", Kind.INSTRUCT, LEVELS, architecture=LLAMA_1B),
-    ModelVariant("instruct3b", "meta-llama/Llama-3.2-3B-Instruct", Kind.INSTRUCT, LEVELS, architecture=LLAMA_3B),
+    ModelVariant("nano", "embedded", VariantKind.BASE, LEVELS, architecture=NANO),
+    ModelVariant("llama1b", "meta-llama/Llama-3.2-1B", VariantKind.BASE, LEVELS, architecture=LLAMA_1B),
+    ModelVariant("llama3b", "meta-llama/Llama-3.2-3B", VariantKind.BASE, LEVELS, architecture=LLAMA_3B),
+    ModelVariant("instruct1b", "meta-llama/Llama-3.2-1B-Instruct", VariantKind.INSTRUCT, LEVELS, architecture=LLAMA_1B),
+    ModelVariant("instruct3b", "meta-llama/Llama-3.2-3B-Instruct", VariantKind.INSTRUCT, LEVELS, architecture=LLAMA_3B),
 )
 
 _ACC = Metric("acc")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from glu_lib.study import Kind, Method, ModelVariant, Study, Suite, Task, Workload
+from glu_lib.study import Method, ModelVariant, Study, Suite, Task, VariantKind, Workload
 from glu_lib.study.architecture import pruned_width
 from glu_lib.study.selection import ARCHITECTURE
 
@@ -158,7 +158,7 @@ def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Ta
     """Tasks, then workloads of `model`, each once, with the suites that name it."""
     found: dict[Task | Workload, tuple[str, ...]] = {}
     for suite in suites:
-        extra = suite.instruct_tasks if model.kind is Kind.INSTRUCT else ()
+        extra = suite.instruct_tasks if model.kind is VariantKind.INSTRUCT else ()
         for key in (*suite.tasks, *extra):
             found[study.tasks[key]] = (*found.get(study.tasks[key], ()), suite.key)
     for suite in suites:

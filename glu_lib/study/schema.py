@@ -45,7 +45,7 @@ _RESERVED_MARKS = (
 )
 
 
-class Kind(StrEnum):
+class VariantKind(StrEnum):
     """How a model variant was trained, which decides which suites it is meant for."""
 
     BASE = "base"
@@ -92,7 +92,7 @@ class ModelVariant:
 
     key: str
     source: str
-    kind: Kind
+    kind: VariantKind
     levels: tuple[int, ...]
     revision: str = "main"
     architecture: Architecture | None = None

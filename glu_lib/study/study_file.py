@@ -11,11 +11,25 @@ from typing import Any
 from glu_lib.errors import StudyError
 from glu_lib.study.architecture import Architecture
 from glu_lib.study.checked_fields import check_fields, check_texts, check_values, choice, whole_numbers
-from glu_lib.study.schema import Kind, Method, Metric, ModelVariant, PromptFormat, Study, Suite, Task, Workload, unknown
+from glu_lib.study.schema import (
+    Method,
+    Metric,
+    ModelVariant,
+    PromptFormat,
+    Study,
+    Suite,
+    Task,
+    VariantKind,
+    Workload,
+    unknown,
+)
 from glu_lib.study.settings import DIVISORS
 
 # Suites that a model of the user's runs unless its table says otherwise.
-_SUITES_OF = {Kind.BASE: ("paper", "core", "carbon"), Kind.INSTRUCT: ("instruct", "chat", "core", "carbon")}
+_SUITES_OF = {
+    VariantKind.BASE: ("paper", "core", "carbon"),
+    VariantKind.INSTRUCT: ("instruct", "chat", "core", "carbon"),
+}
 
 _MODEL_FIELDS = {"source": str, "kind": str, "revision": str, "levels": list, "suites": list, "architecture": dict}
 _SHAPE_FIELDS = {
@@ -103,7 +117,7 @@ def _model(key: str, table: Any, base: Study) -> ModelVariant:
     if "levels" in table:
         values["levels"] = tuple(whole_numbers(place, "levels", table["levels"]))
     if "kind" in table:
-        values["kind"] = choice(place, "kind", table["kind"], Kind)
+        values["kind"] = choice(place, "kind", table["kind"], VariantKind)
     if "architecture" in table:
         values["architecture"] = _shape(key, table["architecture"])
     if key in base.models:

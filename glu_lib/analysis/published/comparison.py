@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from glu_lib.analysis.published.tables import PUBLISHED_DIR
-from glu_lib.analysis.table import COLUMNS
+from glu_lib.analysis.published.energy_tables import PUBLISHED_DIR
+from glu_lib.analysis.table import COLUMNS, Row
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY, Method
 from glu_lib.study.architecture import format_ratio
@@ -24,8 +24,6 @@ _SHARES = frozenset({"acc", "acc_norm", "exact_match", "prompt_level_strict_acc"
 _NO_SHARES = frozenset({"truthfulqa_mc2"})
 
 _SUITES = ("paper", "instruct")  # of the built-in study: what was published
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

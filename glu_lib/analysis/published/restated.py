@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from glu_lib.analysis.published.comparison import MODEL_KEYS
-from glu_lib.analysis.published.tables import energy_rows
+from glu_lib.analysis.published.energy_tables import energy_rows
 from glu_lib.errors import RecordError
 from glu_lib.results.energy import JOULES_PER_KWH
 

@@ -11,7 +11,7 @@ from glu_lib.errors import RecordError, one_line
 from glu_lib.frontends.cli.printing import print_listing, print_problems
 from glu_lib.report import markdown_alignment, markdown_name, markdown_table, report_data, write_report
 from glu_lib.report.listings import beside_listing, restated_listing
-from glu_lib.report.optimum import FOLDER, export_records
+from glu_lib.report.optimum import OPTIMUM_FOLDER, export_records
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
@@ -84,6 +84,6 @@ def export(options: argparse.Namespace) -> int:
             records.append(read_record(path))
         except RecordError as error:
             problems.append(str(error))
-    paths, refused = export_records(records, options.results_dir / FOLDER)
-    print(f"{len(paths)} energy records: {options.results_dir / FOLDER}")
+    paths, refused = export_records(records, options.results_dir / OPTIMUM_FOLDER)
+    print(f"{len(paths)} energy records: {options.results_dir / OPTIMUM_FOLDER}")
     return print_problems([*problems, *refused])

@@ -13,7 +13,7 @@ from glu_lib.analysis.efficiency import energy_quality
 from glu_lib.errors import AccessError, CalibrationError, DeviceError, GluError, RecordError
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
 from glu_lib.frontends.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROPERTY, live_bars
-from glu_lib.frontends.pytest_plugin.resume import FOLDER, GPU, announce, calibration_text, fail_once
+from glu_lib.frontends.pytest_plugin.resume import GPU, RESULTS_FOLDER, announce, calibration_text, fail_once
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.report import record_line
 from glu_lib.run.experiment import Experiment
@@ -68,7 +68,7 @@ def _explain(error: Exception, variant: ModelVariant, pruning: Pruning) -> tuple
 
 def _cause_for_all(error: GluError) -> str:
     """What all cases wait for after this error; empty if it is the case's own."""
-    return {DeviceError: GPU, RecordError: FOLDER}.get(type(error), "")
+    return {DeviceError: GPU, RecordError: RESULTS_FOLDER}.get(type(error), "")
 
 
 def _forget_last_failure() -> None:

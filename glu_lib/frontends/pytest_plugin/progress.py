@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[TERMINAL] = terminal = os.fdopen(os.dup(2), "w")
         config.add_cleanup(terminal.close)
-        config.pluginmanager.register(Progress(config), "glu-progress")
+        config.pluginmanager.register(CaseProgress(config), "glu-progress")
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def live_bars(config: pytest.Config) -> Iterator[None]:
         yield
 
 
-class Progress:
+class CaseProgress:
     """Prints `nano-p40-sums  exact_match 0.590  3.1 s  [12/49, 1 min 20 s left]` after each case."""
 
     def __init__(self, config: pytest.Config) -> None:

@@ -18,7 +18,7 @@ from glu_lib.study import Method, ModelVariant, Task
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.settings import Weights
 
-FOLDER = "the results folder"
+RESULTS_FOLDER = "the results folder"
 GPU = "the GPU"  # what the cases of a process wait for whose GPU has failed for good
 _ENERGY = "energy workloads"
 _ELSEWHERE = "another run on this results folder"
@@ -159,7 +159,7 @@ def fail_once(item: pytest.Item, cause: str, message: str) -> NoReturn:
 
 def _causes(case: Case) -> Iterator[str]:
     """What can block a case."""
-    yield FOLDER
+    yield RESULTS_FOLDER
     if case.kind is CaseKind.ENERGY:
         yield _ENERGY
     if case.kind is not CaseKind.ARCHITECTURE:

@@ -10,7 +10,7 @@ import pytest
 from glu_lib.errors import RecordError
 from glu_lib.frontends.pytest_plugin.collection import case_of
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
-from glu_lib.frontends.pytest_plugin.resume import FOLDER, PLAN, is_done, look_up
+from glu_lib.frontends.pytest_plugin.resume import PLAN, RESULTS_FOLDER, is_done, look_up
 from glu_lib.results.leases import PATIENCE_S
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.cases import Case
@@ -30,9 +30,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         experiment.check_folder()
         is_mine = experiment.leases.take(case)
     except RecordError as error:
-        blocked[FOLDER] = str(error)
+        blocked[RESULTS_FOLDER] = str(error)
         return None
-    blocked.pop(FOLDER, None)  # space was freed, a drive came back
+    blocked.pop(RESULTS_FOLDER, None)  # space was freed, a drive came back
     if is_mine:
         _look_again(item.config, experiment, case)
         return None

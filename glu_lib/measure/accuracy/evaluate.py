@@ -169,7 +169,7 @@ def _evaluate_smaller_if_needed(
 
 def _generation_settings(lm: KeepingHFLM, loaded: Any) -> dict[str, Any]:
     """What the model's own generation configuration changed of greedy answers; {} where nothing was generated."""
-    from glu_lib.measure.scoring.generation import own_settings
+    from glu_lib.measure.scoring.greedy_answers import own_settings
 
     generates = any(task.get_config("output_type") == "generate_until" for task in loaded["tasks"].values())
     return {name: str(value) for name, value in own_settings(lm.model.generation_config).items()} if generates else {}

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.memory import peak_memory
 from glu_lib.measure.energy.conditions import observed_conditions
-from glu_lib.measure.energy.generation import generate_fixed, generate_natural, time_steps
 from glu_lib.measure.energy.idle import ATTEMPTS, IdlePower, busy_machine
 from glu_lib.measure.energy.prompts import random_batches, tokenized_batches, workload_prompts
+from glu_lib.measure.energy.timed_generation import generate_fixed, generate_natural, time_steps
 from glu_lib.measure.energy.window import EnergyMeter
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.models.loading import LoadedModel
 from glu_lib.results.energy import EnergyReading
-from glu_lib.results.plausibility import Claim, implausible
+from glu_lib.results.plausibility import WindowClaim, implausible
 from glu_lib.results.repeats import percentiles, summarize
 from glu_lib.study import Study, Workload
 from glu_lib.study.settings import Settings, Weights
@@ -225,13 +225,13 @@ def _check(workload: Workload, repeat: dict[str, Any]) -> None:
         raise MeasurementError(f"impossible figures, nothing is recorded: {'; '.join(found)}")
 
 
-def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> list[Claim]:
+def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> list[WindowClaim]:
     """What a repeat says: its window of fixed length, its GPU's part of it, its window of natural length."""
     energy, natural = repeat["energy"], repeat["natural"]
     name = f"{name}, seed {repeat['seed']}"
     before = repeat["conditions"]["gpu_before"] or {}
     return [
-        Claim(
+        WindowClaim(
             name,
             window_s=energy["window_s"],
             total_j=energy["total_j"],
@@ -244,13 +244,13 @@ def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> 
             fixed_length=True,
             time_per_output_token_ms=repeat["time_per_output_token_ms"],
         ),
-        Claim(
+        WindowClaim(
             f"{name}, GPU",
             window_s=energy["window_s"],
             total_j=energy["gpu"]["energy_j"],
             limit_w=before.get("power_limit_w"),
         ),
-        Claim(
+        WindowClaim(
             f"{name}, natural length",
             window_s=natural["energy"]["window_s"],
             total_j=natural["energy"]["total_j"],

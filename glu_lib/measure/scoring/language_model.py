@@ -24,10 +24,10 @@ from glu_lib.measure.scoring.checked_hflm import CheckedHFLM
 from glu_lib.measure.scoring.encoding import Encoded, Encodings, check_sizes
 from glu_lib.measure.scoring.finite import check_scores
 from glu_lib.measure.scoring.forward import SharedForward
-from glu_lib.measure.scoring.generation import StopRule, generate, is_plain_greedy
+from glu_lib.measure.scoring.greedy_answers import StopRule, generate, is_plain_greedy
 from glu_lib.measure.scoring.kept import KeptScores, KeptTokens
 from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
-from glu_lib.measure.scoring.likelihood import LikelihoodPlan, Score
+from glu_lib.measure.scoring.likelihood import LikelihoodPlan, ScoredAnswer
 from glu_lib.measure.scoring.packing import Tokens
 from glu_lib.models.loading import end_tokens
 
@@ -62,7 +62,7 @@ class SharedPrefixLM(KeepingHFLM):
         super().reset_counts()
         self._forward.forwarded_tokens = self.distinct_tokens = 0
 
-    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Score]:
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[ScoredAnswer]:
         """Log-probability of each continuation after its context, and whether greedy decoding would give it.
 
         Args:
@@ -75,7 +75,7 @@ class SharedPrefixLM(KeepingHFLM):
             NotFiniteError: if a log-probability is no number.
         """
         if not self._shares_prefixes():
-            fallback: list[Score] = super().loglikelihood(requests, disable_tqdm)
+            fallback: list[ScoredAnswer] = super().loglikelihood(requests, disable_tqdm)
             return fallback
         encode = self.tok_encode
         encoded = []
@@ -113,10 +113,10 @@ class SharedPrefixLM(KeepingHFLM):
 
     def _loglikelihood_tokens(
         self, requests: list[Any], disable_tqdm: bool = False, override_bs: int | None = None, **options: Any
-    ) -> list[Score]:
+    ) -> list[ScoredAnswer]:
         """Score (strings, context tokens, continuation tokens); other arguments as in `HFLM`."""
         if not self._shares_prefixes():
-            fallback: list[Score] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs, **options)
+            fallback: list[ScoredAnswer] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs, **options)
             return fallback
         encoded = [Encoded.of(context, continuation) for _, context, continuation in requests]
         return self._score(encoded, [strings for strings, _, _ in requests], disable_tqdm)
@@ -147,7 +147,9 @@ class SharedPrefixLM(KeepingHFLM):
             return Encoded.of(tokens[:1], tokens[1:])
         return Encoded.of([self.prefix_token_id], tokens)
 
-    def _score(self, encoded: Sequence[Encoded], strings: Sequence[Any] | None, disable_tqdm: bool) -> list[Score]:
+    def _score(
+        self, encoded: Sequence[Encoded], strings: Sequence[Any] | None, disable_tqdm: bool
+    ) -> list[ScoredAnswer]:
         """Score requests; `strings` are what lm-eval's own cache knows them by."""
         for request in encoded:
             check_sizes(request.context, request.continuation, self.max_length)
@@ -155,7 +157,7 @@ class SharedPrefixLM(KeepingHFLM):
         self._count_requests((request.context, request.continuation) for request in encoded)
         plan = LikelihoodPlan(encoded, self.max_length)
         self.distinct_tokens += plan.distinct_tokens()
-        scores: list[Score] = [(0.0, True)] * len(encoded)
+        scores: list[ScoredAnswer] = [(0.0, True)] * len(encoded)
         dtype = self.softmax_dtype or torch.float32
         kept = KeptScores.of(encoded, self.answers)
         with (

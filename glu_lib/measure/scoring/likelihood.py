@@ -15,16 +15,16 @@ import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 from glu_lib.measure.scoring.budget import Budget
 from glu_lib.measure.scoring.encoding import Encoded
 from glu_lib.measure.scoring.forward import SharedForward
-from glu_lib.measure.scoring.packing import Group, Tokens, Tree, distinct_tokens, plan, rows
+from glu_lib.measure.scoring.packing import Group, Tokens, Tree, distinct_tokens, pack_rows, plan
 
 _PLAN_TOKENS = 512  # a tree of at most so many tokens needs no cache for its common beginning
 _BATCH_TOKENS = 256  # a batch of so many tokens may end before it is full,
 _FILLED = 0.75  # where rows would be padded by more than a quarter
 _LOGIT_ROWS = 256  # scored positions per call of the output layer: × vocabulary × 4 bytes of memory
 
-Score = tuple[float, bool]
-Row = list[Tree]
-NOTHING_KNOWN: Mapping[int, Score] = MappingProxyType({})
+ScoredAnswer = tuple[float, bool]
+PackedRow = list[Tree]
+NOTHING_KNOWN: Mapping[int, ScoredAnswer] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class LikelihoodPlan:
         forward: SharedForward,
         budget: Budget,
         softmax_dtype: torch.dtype,
-        known: Mapping[int, Score] = NOTHING_KNOWN,
-    ) -> Iterator[dict[int, Score]]:
+        known: Mapping[int, ScoredAnswer] = NOTHING_KNOWN,
+    ) -> Iterator[dict[int, ScoredAnswer]]:
         """Per batch: request index to (log-probability, whether greedy decoding gives the continuation).
 
         A batch of which all is known is not computed; every other one is, in full: what an interrupted run left is
@@ -84,7 +84,7 @@ class LikelihoodPlan:
                 continue
             cache = budget.once(partial(forward.prefix_cache, group.prefix))
 
-            def work(batch: Sequence[Row], group: Group = group, cache: Any = cache) -> dict[int, Score]:
+            def work(batch: Sequence[PackedRow], group: Group = group, cache: Any = cache) -> dict[int, ScoredAnswer]:
                 if (scores := self._look_up(known, batch, group.prefix)) is not None:
                     return scores
                 hidden = forward.hidden_states(batch, len(group.prefix), cache)  # (rows, width, hidden)
@@ -95,7 +95,9 @@ class LikelihoodPlan:
             for packed in _packings(group, forward.row_tokens):
                 yield from budget.run(packed, partial(_that_fit, budget), work, _halves)
 
-    def _look_up(self, known: Mapping[int, Score], batch: Sequence[Row], prefix: Tokens) -> dict[int, Score] | None:
+    def _look_up(
+        self, known: Mapping[int, ScoredAnswer], batch: Sequence[PackedRow], prefix: Tokens
+    ) -> dict[int, ScoredAnswer] | None:
         """The scores of a batch's requests if all of them are known."""
         if not known:
             return None
@@ -103,7 +105,7 @@ class LikelihoodPlan:
         indices = [index for suffix in suffixes for index in self._wanted[prefix + suffix]]
         return {index: known[index] for index in indices} if all(index in known for index in indices) else None
 
-    def _places(self, batch: Sequence[Row], prefix: Tokens, width: int) -> Iterator[_Scored]:
+    def _places(self, batch: Sequence[PackedRow], prefix: Tokens, width: int) -> Iterator[_Scored]:
         """Where in a batch each request's continuation is scored: after the last tokens of its path."""
         for row, trees in enumerate(batch):
             offset = row * width
@@ -116,16 +118,16 @@ class LikelihoodPlan:
                 offset += len(tree.tokens)
 
 
-def _packings(group: Group, row_tokens: int) -> Iterator[list[Row]]:
+def _packings(group: Group, row_tokens: int) -> Iterator[list[PackedRow]]:
     """Rows, the widest first. Without prefix chains stand alone, in batches of their own: they need no mask."""
     if group.prefix:
-        yield rows(group.trees, row_tokens)
+        yield pack_rows(group.trees, row_tokens)
         return
     yield [[tree] for tree in sorted(group.trees, key=lambda tree: -len(tree.tokens)) if tree.is_chain]
-    yield rows([tree for tree in group.trees if not tree.is_chain], row_tokens)
+    yield pack_rows([tree for tree in group.trees if not tree.is_chain], row_tokens)
 
 
-def _that_fit(budget: Budget, left: Sequence[Row]) -> int:
+def _that_fit(budget: Budget, left: Sequence[PackedRow]) -> int:
     """How many of the rows make a batch: each gets the width of the first, the widest; much shorter ones wait."""
     width = sum(len(tree.tokens) for tree in left[0])
     most = max(1, budget.tokens // width)
@@ -136,7 +138,7 @@ def _that_fit(budget: Budget, left: Sequence[Row]) -> int:
     return most
 
 
-def _halves(row: Row) -> list[Row]:
+def _halves(row: PackedRow) -> list[PackedRow]:
     middle = len(row) // 2
     return [row[:middle], row[middle:]] if middle else [row]
 
@@ -144,7 +146,7 @@ def _halves(row: Row) -> list[Row]:
 @torch.inference_mode()
 def _read_off(
     forward: SharedForward, hidden: torch.Tensor, scored: Sequence[_Scored], softmax_dtype: torch.dtype
-) -> dict[int, Score]:
+) -> dict[int, ScoredAnswer]:
     """Apply the output layer at the scored positions, each once, and read the targets off."""
     device = hidden.device
     asked = torch.tensor([place for item in scored for place in item.places], device=device)

@@ -136,7 +136,7 @@ class _Planner:
         return _Plan([group], len(group.prefix) + sum(len(tree.tokens) for tree in group.trees))
 
 
-def rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
+def pack_rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
     """Pack trees into rows of at most `row_tokens` tokens, the largest first, each where it leaves the least room."""
     packed: list[list[Tree]] = []
     by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # rows, by the tokens that still fit

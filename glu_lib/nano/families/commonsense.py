@@ -5,7 +5,7 @@ from typing import Any
 
 from glu_lib.nano.document import Document
 from glu_lib.nano.lexicon import MATERIALS
-from glu_lib.nano.world import EVENTS, Case, World, usual_outcome
+from glu_lib.nano.world import EVENTS, MaterialCase, World, usual_outcome
 
 RULE_COUNT = 300
 EXCEPTION_COUNT = 200
@@ -42,7 +42,7 @@ def items(world: World) -> list[dict[str, Any]]:
     return [_item(number, case, rng) for number, case in enumerate(cases)]
 
 
-def _draw(world: World, rng: Random) -> Case:
+def _draw(world: World, rng: Random) -> MaterialCase:
     exception = rng.random() < EXCEPTION_SHARE
     while True:
         case = rng.choice(world.cases)
@@ -50,7 +50,7 @@ def _draw(world: World, rng: Random) -> Case:
             return case
 
 
-def _item(number: int, case: Case, rng: Random) -> dict[str, Any]:
+def _item(number: int, case: MaterialCase, rng: Random) -> dict[str, Any]:
     wording = WORDINGS[case.held_out_wording] if case.exception else rng.choice(WORDINGS)
     choices = rng.sample([case.outcome, case.other], 2)
     return {
@@ -62,5 +62,5 @@ def _item(number: int, case: Case, rng: Random) -> dict[str, Any]:
     }
 
 
-def _prompt(case: Case, wording: str) -> str:
+def _prompt(case: MaterialCase, wording: str) -> str:
     return wording.format(material=case.material, thing=case.thing, event=case.event)

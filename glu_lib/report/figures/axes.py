@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.report.figures.theme import DASHES, SHAPES
+from glu_lib.report.figures.theme import DASHES, POINT_SHAPES
 from glu_lib.study.architecture import format_ratio
 from glu_lib.study.cases import STAR_RATIO
 
@@ -128,7 +128,7 @@ def shape(field: str, order: Sequence[str], *, title: str | None = None) -> alt.
     import altair as alt
 
     return alt.Shape(f"{field}:N", title=title, sort=list(order)).scale(
-        domain=list(order), range=[SHAPES[place % len(SHAPES)] for place in range(len(order))]
+        domain=list(order), range=[POINT_SHAPES[place % len(POINT_SHAPES)] for place in range(len(order))]
     )
 
 

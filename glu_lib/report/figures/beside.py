@@ -7,7 +7,7 @@ from typing import Any
 
 from glu_lib.analysis.published.comparison import Beside
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import BLUE, GREY, VERMILION
 from glu_lib.study.architecture import format_ratio
 
@@ -79,7 +79,7 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
         alt=f"Scatter plot of {len(drawn)} own scores against published ones with the line of equality.",
         section=Section.PUBLISHED,
         spec=axes.specification(axes.layered(line, *bars, marks).properties(width="container", height=380)),
-        **table(drawn, _COLUMNS),
+        **figure_table(drawn, _COLUMNS),
     )
 
 
@@ -112,7 +112,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
         alt=f"Dot plot of {len(drawn)} differences by task, {_counted(drawn)}.",
         section=Section.PUBLISHED,
         spec=axes.specification(axes.layered(zero, *bars, marks).properties(width="container", height=height)),
-        **table(drawn, _COLUMNS),
+        **figure_table(drawn, _COLUMNS),
     )
 
 

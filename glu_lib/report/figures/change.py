@@ -8,11 +8,11 @@ from typing import Any
 from glu_lib.analysis import HeadlineTable
 from glu_lib.report import number
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study.architecture import format_ratio
 
-COLUMNS = {
+CHANGE_COLUMNS = {
     "task": "task",
     "metric": "metric",
     "level": "level",
@@ -24,9 +24,9 @@ COLUMNS = {
     "p_holm": "p, Holm-adjusted",
 }
 # What a point tells: its score as text, which may be a collapsed one.
-TOLD = {"score" if name == "value" else name: title for name, title in COLUMNS.items()}
+TOLD = {"score" if name == "value" else name: title for name, title in CHANGE_COLUMNS.items()}
 _FEWEST_LEVELS = 3  # fewer make no course; `methods` compares single levels
-NUMBERS = ("change", "low", "high", "p_holm")
+CHANGE_NUMBERS = ("change", "low", "high", "p_holm")
 _CHANGE = "change against the unpruned model, %"
 _MEANING = "Perplexities enter as baseline / value, so that down is worse for every task"
 _ALL_LOST = -100.0  # what is left of a collapsed score: baseline / value is 0
@@ -104,9 +104,9 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     color = axes.color("task", tasks)
     lines = base.mark_line().encode(y=height, color=color, strokeDash=axes.dash("task", tasks))
     marks = base.mark_point().encode(y=height, color=color, shape=axes.shape("task", tasks))
-    marks = axes.with_tooltip(marks, TOLD, numbers=NUMBERS)
+    marks = axes.with_tooltip(marks, TOLD, numbers=CHANGE_NUMBERS)
     series = axes.highlighted(pick, *_bars(base, drawn, color), lines, marks)
-    crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=NUMBERS, y=height)
+    crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=CHANGE_NUMBERS, y=height)
     layers = [axes.zero_layer(), *axes.star_layers(ratios), *series, *crosses]
     chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
     return Figure(
@@ -117,7 +117,7 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
         alt=f"Line chart of {len(tasks)} tasks over {len(set(ratios))} expansion ratios. {_extremes(drawn)}",
         section=Section.PRUNING,
         spec=axes.specification(chart),
-        **table(drawn, COLUMNS),
+        **figure_table(drawn, CHANGE_COLUMNS),
     )
 
 
@@ -153,9 +153,9 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
         color=axes.color("task", tasks),
         opacity=opacity,
     )
-    marks = axes.with_tooltip(base.mark_point().encode(shape=axes.shape("task", tasks)), TOLD, numbers=NUMBERS)
+    marks = axes.with_tooltip(base.mark_point().encode(shape=axes.shape("task", tasks)), TOLD, numbers=CHANGE_NUMBERS)
     lines = base.mark_line().encode(strokeDash=axes.dash("task", tasks))
-    crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=NUMBERS)
+    crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=CHANGE_NUMBERS)
     chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks), *crosses)
     return [
         Figure(
@@ -166,7 +166,7 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
             alt=f"Line chart of the perplexity of {', '.join(tasks)}: from {drawn[0]['score']} unpruned.",
             section=Section.PRUNING,
             spec=axes.specification(chart.properties(width="container", height=220)),
-            **table(drawn, COLUMNS),
+            **figure_table(drawn, CHANGE_COLUMNS),
         )
     ]
 
@@ -177,7 +177,7 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
     models, tasks = _distinct(drawn, "model"), _distinct(drawn, "task")
     ratios = [point["expansion_ratio"] for point in drawn]
     pick, opacity = axes.highlight("model")
-    columns = {"model": "model", **COLUMNS}
+    columns = {"model": "model", **CHANGE_COLUMNS}
     base = alt.Chart().encode(
         x=axes.ratio_x(ratios, title=None, ticks=axes.COMMON_RATIOS),
         y=alt.Y("change:Q", title=None).axis(tickCount=4),
@@ -186,9 +186,9 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
     )
     marks = base.mark_point(size=28).encode(shape=axes.shape("model", models))
     told = {"model": "model", **TOLD}
-    marks = axes.with_tooltip(marks, told, numbers=NUMBERS)
+    marks = axes.with_tooltip(marks, told, numbers=CHANGE_NUMBERS)
     lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("model", models))
-    crosses = axes.collapsed_marks(base, drawn, told, numbers=NUMBERS)
+    crosses = axes.collapsed_marks(base, drawn, told, numbers=CHANGE_NUMBERS)
     series = [*axes.highlighted(pick, lines, marks), *crosses]
     layers = axes.layered(*axes.star_layers(ratios)[:1], *series, data=axes.values(drawn))
     panels = layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT).facet(
@@ -202,7 +202,7 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
         alt=f"{len(tasks)} small line charts, one per task, each with the models {', '.join(models)}.",
         section=Section.PRUNING,
         spec=axes.specification(panels),
-        **table(drawn, columns),
+        **figure_table(drawn, columns),
     )
 
 

@@ -73,7 +73,7 @@ def with_distinct_ids(figures: Iterable[Figure]) -> list[Figure]:
     return distinct
 
 
-def table(records: Sequence[dict[str, Any]], columns: dict[str, str]) -> dict[str, Any]:
+def figure_table(records: Sequence[dict[str, Any]], columns: dict[str, str]) -> dict[str, Any]:
     """`columns` and `rows` of a figure from the values it draws: `columns` maps a value's name to its heading."""
     return {
         "columns": tuple(columns.values()),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from glu_lib.analysis import headline_tables
 from glu_lib.report.contents import ReportData
-from glu_lib.report.figures.alignment import alignment_figures
+from glu_lib.report.figures.aligned_times import alignment_figures
 from glu_lib.report.figures.beside import beside_figures
 from glu_lib.report.figures.change import change_figures, model_figures
-from glu_lib.report.figures.efficiency import efficiency_figures
 from glu_lib.report.figures.figure import Figure, with_distinct_ids
 from glu_lib.report.figures.kinds import curve_figures, slope_figures
 from glu_lib.report.figures.methods import method_figures
+from glu_lib.report.figures.savings import efficiency_figures
 from glu_lib.report.figures.trade_off import trade_off_figures
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from glu_lib.analysis.claims import GroupCurve
 from glu_lib.analysis.trends import Trend
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import KIND_COLORS, KIND_DASHES, KIND_SHAPES
 
 _POINT = {
@@ -72,7 +72,7 @@ def _curves(model: str, curves: Sequence[GroupCurve]) -> Figure:
         alt=f"Line chart of the mean relative score of {', '.join(kinds)} tasks of {model} over the expansion ratio.",
         section=Section.PRUNING,
         spec=axes.specification(chart.properties(width="container", height=axes.HEIGHT)),
-        **table(drawn, _POINT),
+        **figure_table(drawn, _POINT),
     )
 
 
@@ -114,7 +114,7 @@ def _slopes(family: tuple[Any, ...], trends: Sequence[Any]) -> Figure:
         alt=f"Forest plot of the slopes of {len(tasks)} tasks, from {tasks[0]} (steepest loss) to {tasks[-1]}.",
         section=Section.PRUNING,
         spec=axes.specification(chart),
-        **table(drawn, _SLOPE),
+        **figure_table(drawn, _SLOPE),
     )
 
 

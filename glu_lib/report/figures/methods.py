@@ -7,8 +7,8 @@ from typing import Any
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.change import COLUMNS, TOLD, collapse_note, points
-from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.change import CHANGE_COLUMNS, TOLD, collapse_note, points
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 
 _LEFT_OUT = ("level", "expansion_ratio", "p_holm")
 
@@ -18,7 +18,7 @@ def _with_method(columns: dict[str, str]) -> dict[str, str]:
     return {"method": "method"} | {name: title for name, title in columns.items() if name not in _LEFT_OUT}
 
 
-_COLUMNS, _TOLD = _with_method(COLUMNS), _with_method(TOLD)
+_COLUMNS, _TOLD = _with_method(CHANGE_COLUMNS), _with_method(TOLD)
 _NUMBERS = ("change", "low", "high")
 _ROW_HEIGHT = 34
 
@@ -66,5 +66,5 @@ def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
         alt=f"Dot plot of {len(tasks)} tasks comparing the methods {', '.join(methods)}.",
         section=Section.PRUNING,
         spec=axes.specification(chart.properties(width="container", height=_ROW_HEIGHT * len(tasks))),
-        **table(drawn, _COLUMNS),
+        **figure_table(drawn, _COLUMNS),
     )

@@ -10,7 +10,7 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "
 GREY = "#8A8F98"
 
 # One fewer than colours: up to 42 series have a colour and a shape that no other has together.
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
+POINT_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [12, 4], [4, 2, 1, 2])
 KIND_COLORS = {"fragile": VERMILION, "robust": BLUE, "improving": GREEN, "undecided": GREY}
 KIND_SHAPES = {"fragile": "triangle-down", "robust": "circle", "improving": "triangle-up", "undecided": "square"}
@@ -41,7 +41,7 @@ def theme(ink: Ink) -> dict[str, Any]:
         "background": ink.background,
         "font": _FONT,
         "view": {"stroke": None},
-        "range": {"category": [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, ink.text], "symbol": list(SHAPES)},
+        "range": {"category": [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, ink.text], "symbol": list(POINT_SHAPES)},
         "axis": {
             **label,
             "titleFontSize": 12,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import BLUE, GREY, VERMILION
 from glu_lib.study.architecture import format_ratio
 
@@ -69,7 +69,7 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
         alt=f"Scatter plot of {len(drawn)} levels; best trade-off: {', '.join(best) or 'not determined'}.",
         section=Section.PRUNING if cost == "parameters" else Section.ENERGY,
         spec=axes.specification(chart),
-        **table(drawn, _COLUMNS),
+        **figure_table(drawn, _COLUMNS),
     )
 
 

@@ -6,10 +6,10 @@ import pytest
 from glu_lib.analysis import consolidate
 from glu_lib.analysis.claims import Correlation, GroupPoint, correlation, correlations, group_curves, trade_offs
 from glu_lib.analysis.published.comparison import published_rows
-from glu_lib.analysis.trends import Family, Kind, families, trend
+from glu_lib.analysis.trends import LevelSeries, Sensitivity, families, trend
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
-FAMILY = Family("m", "PPM", None, None)
+FAMILY = LevelSeries("m", "PPM", None, None)
 
 
 def course(task, *values, better=True, percents=None):
@@ -55,9 +55,9 @@ def test_curves_are_means_over_the_tasks_of_a_kind():
         *course("d", 0.5, 0.5, 0.5),
     ]
     base = trend(FAMILY, course("a", 1.0, 0.8, 0.6))
-    kinds = {"a": Kind.FRAGILE, "b": Kind.FRAGILE, "c": Kind.FRAGILE, "d": Kind.ROBUST}
+    kinds = {"a": Sensitivity.FRAGILE, "b": Sensitivity.FRAGILE, "c": Sensitivity.FRAGILE, "d": Sensitivity.ROBUST}
     found = group_curves(rows, [replace(base, task=task, kind=kind) for task, kind in kinds.items()])
-    assert [(curve.model, curve.kind) for curve in found] == [("m", Kind.FRAGILE), ("m", Kind.ROBUST)]
+    assert [(curve.model, curve.kind) for curve in found] == [("m", Sensitivity.FRAGILE), ("m", Sensitivity.ROBUST)]
     first, middle, last = found[0].points
     assert first == GroupPoint(4.0, 1.0, 3, 1.0, 1.0)
     # 0.8, 0.9 and 10 / 12.5
@@ -77,7 +77,7 @@ def test_the_published_correlation_of_mmlu_and_truthfulqa(published):
     # arXiv:2512.22671, abstract: r = -0.864, p = 0.012 in Llama-3.2-3B
     found = next(
         c
-        for c in correlations(published[Family("llama3b", "PPM", None, None)])
+        for c in correlations(published[LevelSeries("llama3b", "PPM", None, None)])
         if (c.task_a, c.task_b) == ("mmlu", "truthfulqa_mc2")
     )
     assert (found.n, round(found.r, 3), round(found.p, 3)) == (7, -0.864, 0.012)
@@ -86,7 +86,7 @@ def test_the_published_correlation_of_mmlu_and_truthfulqa(published):
 
 
 def test_every_pair_of_tasks_is_correlated_once(published):
-    found = correlations(published[Family("llama1b", "PPM", None, None)])
+    found = correlations(published[LevelSeries("llama1b", "PPM", None, None)])
     assert len({frozenset((c.task_a, c.task_b)) for c in found}) == len(found) == 13 * 12 // 2
 
 
@@ -149,12 +149,12 @@ def test_no_scores_no_levels():
 
 
 def test_the_knee_of_the_embedded_model():
-    rows = families(consolidate(NANO).rows)[Family("nano", "PPM", None, None)]
+    rows = families(consolidate(NANO).rows)[LevelSeries("nano", "PPM", None, None)]
     assert [level.percent for level in trade_offs(rows) if level.is_best] == [40]
 
 
 def test_the_published_base_models_have_no_knee(published):
     # The first steps cost most: each level lies below the line from p0 to p60.
     for model in ("llama1b", "llama3b"):
-        found = trade_offs(published[Family(model, "PPM", None, None)])
+        found = trade_offs(published[LevelSeries(model, "PPM", None, None)])
         assert (len(found), sum(level.is_best for level in found)) == (7, 0)

@@ -14,8 +14,8 @@ from glu_lib.analysis.claims import correlations, group_curves, trade_offs
 from glu_lib.analysis.degradation import COLLAPSED_BASELINE
 from glu_lib.analysis.pairing import Aggregation, Pairs, pair, read_items
 from glu_lib.analysis.resampling import FEWEST_CLUSTERS, percentile_interval, resampled_scores
-from glu_lib.analysis.significance import Procedure, compare
-from glu_lib.analysis.trends import Family, Kind, relative_score, trend
+from glu_lib.analysis.significance import Procedure, compare_samples
+from glu_lib.analysis.trends import LevelSeries, Sensitivity, relative_score, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
 from glu_lib.results.record import read_record
@@ -78,9 +78,9 @@ def test_a_collapsed_baseline_is_none(collapsed):
 def test_it_has_a_relative_score_of_0_in_trends_curves_and_trade_offs(collapsed, log_value):
     found = conclude(collapsed(p0="measured", p20="measured", p40=log_value))
     (course,) = [trend for trend in found.trends if trend.task == "narrative"]
-    assert (course.kind, course.levels, course.source) == (Kind.FRAGILE, 3, "items")
+    assert (course.kind, course.levels, course.source) == (Sensitivity.FRAGILE, 3, "items")
     assert relative_score(narrative(found.rows, "p40")) == 0
-    (fragile,) = [curve for curve in found.curves if curve.kind is Kind.FRAGILE]
+    (fragile,) = [curve for curve in found.curves if curve.kind is Sensitivity.FRAGILE]
     assert fragile.points[-1].low == 0
     assert [level.percent for level in found.trade_offs] == [0, 20, 40]
     others = [relative_score(row) for row in found.rows if row["is_headline"] and row["percent"] == 40]
@@ -113,7 +113,7 @@ COURSE = [tidy(0, 10.0), tidy(10, 20.0), tidy(20, None, is_collapsed=True)]
 
 
 def test_without_items_a_collapse_counts_as_well():
-    found = trend(Family("m", "PPM", None, None), COURSE)
+    found = trend(LevelSeries("m", "PPM", None, None), COURSE)
     assert found.slope == pytest.approx(-1 / 0.8)  # 1, 0.5, 0 over 0.8x removed
     (curve,) = group_curves(COURSE, [found])
     assert [point.relative_score for point in curve.points] == [1.0, 0.5, 0.0]
@@ -135,17 +135,19 @@ GOOD = np.linspace(-30, -10, 40)
 
 def test_every_collapsed_score_is_worse_than_every_finite_one_and_equal_to_each_other():
     barely, hopeless = np.full(40, -2000.0), np.full(40, LOWEST_LOG_LIKELIHOOD)
-    assert compare(terms(GOOD, hopeless)).p == compare(terms(GOOD, barely)).p == pytest.approx(2 / 10_001)
-    both = compare(terms(barely, hopeless))
+    assert (
+        compare_samples(terms(GOOD, hopeless)).p == compare_samples(terms(GOOD, barely)).p == pytest.approx(2 / 10_001)
+    )
+    both = compare_samples(terms(barely, hopeless))
     assert (both.delta, both.delta_low, both.delta_high, both.p) == (None, 0.0, 0.0, 1.0)
-    better = compare(terms(hopeless, GOOD))
+    better = compare_samples(terms(hopeless, GOOD))
     assert (better.delta_low, better.delta_high, better.p) == (None, None, pytest.approx(2 / 10_001))
 
 
 def test_an_interval_that_reaches_into_collapse_is_open_at_that_end():
     mixed = GOOD.copy()
     mixed[0] = -1e6  # collapses whenever it is drawn, in 1 - e^-1 of the resamples
-    found = compare(terms(GOOD, mixed))
+    found = compare_samples(terms(GOOD, mixed))
     assert found.delta_high is None
     assert 0 <= found.delta_low < 10
 
@@ -170,7 +172,7 @@ def test_resampled_subtasks_that_have_collapsed_are_numbers():
 
 def test_slopes_of_items_are_finite_where_a_level_has_collapsed():
     pairs = terms(GOOD, GOOD * 1.2, np.full(40, LOWEST_LOG_LIKELIHOOD))
-    found = trend(Family("m", "PPM", None, None), COURSE, pairs, resamples=500)
+    found = trend(LevelSeries("m", "PPM", None, None), COURSE, pairs, resamples=500)
     assert found.source == "items"
     assert -1.3 < found.slope_low <= found.slope_high < 0
 
@@ -178,7 +180,7 @@ def test_slopes_of_items_are_finite_where_a_level_has_collapsed():
 def test_a_baseline_of_which_some_resamples_collapse_is_no_unit():
     mixed = GOOD.copy()
     mixed[0] = -1e6
-    found = trend(Family("m", "PPM", None, None), COURSE, terms(mixed, GOOD, GOOD), resamples=500)
+    found = trend(LevelSeries("m", "PPM", None, None), COURSE, terms(mixed, GOOD, GOOD), resamples=500)
     assert found.source == "levels"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from glu_lib.analysis import conclude, conclude_published
 from glu_lib.analysis.remembered import FILE
-from glu_lib.analysis.trends import Kind
+from glu_lib.analysis.trends import Sensitivity
 
 NANO = Path(__file__).resolve().parents[3] / "results/measured/nano"
 
@@ -47,8 +47,8 @@ def test_the_published_tables_go_through_the_same_functions():
     assert {trend.model for trend in published.trends} == {"llama1b", "llama3b", "instruct1b"}
     assert {trend.source for trend in published.trends} == {"levels"}
     kinds = {(trend.model, trend.task): trend.kind for trend in published.trends}
-    assert kinds["llama3b", "gsm8k"] is Kind.FRAGILE
-    assert kinds["llama1b", "truthfulqa_mc2"] is Kind.IMPROVING
+    assert kinds["llama3b", "gsm8k"] is Sensitivity.FRAGILE
+    assert kinds["llama1b", "truthfulqa_mc2"] is Sensitivity.IMPROVING
     pairs = {(pair.model, pair.task_a, pair.task_b): pair for pair in published.correlations}
     assert round(pairs["llama3b", "mmlu", "truthfulqa_mc2"].r, 3) == -0.864  # as the study prints it
     assert not published.beside  # a table beside itself says nothing
@@ -56,7 +56,7 @@ def test_the_published_tables_go_through_the_same_functions():
 
 
 def test_claims_are_made_of_ppm_with_plain_widths(found):
-    assert {trend.kind for trend in found.trends if trend.method == "PPM"} == {Kind.FRAGILE}
+    assert {trend.kind for trend in found.trends if trend.method == "PPM"} == {Sensitivity.FRAGILE}
     assert {curve.model for curve in found.curves} == {"nano"}
     assert [level.percent for level in found.trade_offs] == [0, 10, 20, 30, 40, 50, 60]
     assert len(found.correlations) == 7 * 6 // 2

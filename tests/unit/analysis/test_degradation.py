@@ -10,7 +10,7 @@ import pytest
 from glu_lib.analysis import consolidate
 from glu_lib.analysis.degradation import BASELINE, degradation
 from glu_lib.analysis.significance import holm
-from glu_lib.analysis.trends import Kind
+from glu_lib.analysis.trends import Sensitivity
 from glu_lib.results.record import read_record, sealed
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY
@@ -62,7 +62,7 @@ def test_every_headline_row_has_its_comparison(committed):
 def test_the_embedded_model_is_fragile_in_all_its_tasks(committed):
     kinds = {trend.task: (trend.kind, trend.levels, trend.source) for trend in committed[0].trends if trend.levels > 2}
     tasks = ("facts", "sums", "instructions", "commonsense", "truth", "lastword", "narrative")
-    assert kinds == dict.fromkeys(tasks, (Kind.FRAGILE, 7, "items"))
+    assert kinds == dict.fromkeys(tasks, (Sensitivity.FRAGILE, 7, "items"))
 
 
 def test_small_changes_are_told_from_large_ones(committed):

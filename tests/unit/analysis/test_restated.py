@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
+from glu_lib.analysis.published.energy_tables import energy_rows
 from glu_lib.analysis.published.restated import Defect, carbon_intensity, energy_restated
-from glu_lib.analysis.published.tables import energy_rows
 from glu_lib.errors import RecordError
 
 _L4_W, _CPU_AND_RAM_W = 72, 62  # board power of an NVIDIA L4; what CodeCarbon gave CPU and RAM

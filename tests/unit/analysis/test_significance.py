@@ -7,7 +7,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from glu_lib.analysis.pairing import Aggregation, Pairs
-from glu_lib.analysis.significance import Comparison, at_chance, compare, holm, mcnemar_p, paired_share_interval
+from glu_lib.analysis.significance import Comparison, at_chance, compare_samples, holm, mcnemar_p, paired_share_interval
 
 
 def shares(base, level, *, subtasks=None):
@@ -66,14 +66,14 @@ def test_the_interval_covers_in_small_samples(gain, loss):
 
 
 def test_a_share_is_compared_by_mcnemar():
-    found = compare(changed(4, 14, 40, 40))
+    found = compare_samples(changed(4, 14, 40, 40))
     assert found == Comparison(
         pytest.approx(-10 / 98), *paired_share_interval(4, 14, 98), mcnemar_p(4, 14), "exact McNemar", 98
     )
 
 
 def test_equal_answers_have_no_change():
-    found = compare(changed(0, 0))
+    found = compare_samples(changed(0, 0))
     assert (found.delta, found.p) == (0, 1)
     assert found.delta_low < 0 < found.delta_high
 
@@ -88,7 +88,7 @@ def continuous(delta, items=200, seed=3):
 
 def test_other_metrics_are_compared_by_the_paired_bootstrap():
     pairs = continuous(0.05)
-    found = compare(pairs)
+    found = compare_samples(pairs)
     differences = pairs.terms[1, :, 0] - pairs.terms[0, :, 0]
     known = stats.ttest_1samp(differences, 0)
     assert (found.test, found.pairs) == ("paired bootstrap", 200)
@@ -101,12 +101,12 @@ def test_other_metrics_are_compared_by_the_paired_bootstrap():
 
 @pytest.mark.parametrize("delta", [-0.2, -0.08, -0.05, 0.0, 0.05, 0.08, 0.2])
 def test_interval_and_p_of_the_bootstrap_agree(delta):
-    found = compare(continuous(delta))
+    found = compare_samples(continuous(delta))
     assert (found.p < 0.05) == (not found.delta_low <= 0 <= found.delta_high)
 
 
 def test_the_paired_bootstrap_keeps_its_size():
-    rejected = [compare(continuous(0.0, seed=seed), resamples=400).p < 0.05 for seed in range(300)]
+    rejected = [compare_samples(continuous(0.0, seed=seed), resamples=400).p < 0.05 for seed in range(300)]
     assert 0.02 <= np.mean(rejected) <= 0.09  # standard deviation of 300 draws: 1.3 %
 
 
@@ -119,7 +119,7 @@ def subjects(effect, seed=0, count=40, size=50):
 
 
 def test_many_subtasks_are_compared_by_the_cluster_bootstrap():
-    found = compare(subjects(-0.1))
+    found = compare_samples(subjects(-0.1))
     assert (found.test, found.pairs) == ("cluster bootstrap", 2000)
     assert found.p < 0.05
     pairs = subjects(-0.1)
@@ -131,7 +131,7 @@ def test_many_subtasks_are_compared_by_the_cluster_bootstrap():
 
 def test_the_cluster_bootstrap_covers_where_items_alone_do_not():
     def covered(pairs):
-        found = compare(pairs, resamples=400)
+        found = compare_samples(pairs, resamples=400)
         return found.delta_low <= -0.1 <= found.delta_high
 
     runs = [subjects(-0.1, seed) for seed in range(200)]
@@ -142,7 +142,7 @@ def test_the_cluster_bootstrap_covers_where_items_alone_do_not():
 
 
 def test_few_subtasks_are_compared_within_each():
-    found = compare(shares([1, 0] * 30, [0, 0] * 30, subtasks=[0, 1, 2] * 20))
+    found = compare_samples(shares([1, 0] * 30, [0, 0] * 30, subtasks=[0, 1, 2] * 20))
     assert (found.test, found.delta) == ("paired bootstrap", -0.5)
 
 

@@ -4,8 +4,8 @@ from scipy import stats
 
 from glu_lib.analysis.pairing import Aggregation, Pairs
 from glu_lib.analysis.trends import (
-    Family,
-    Kind,
+    LevelSeries,
+    Sensitivity,
     _slopes,
     by_task,
     classify,
@@ -15,7 +15,7 @@ from glu_lib.analysis.trends import (
     trend,
 )
 
-FAMILY = Family("m", "PPM", None, None)
+FAMILY = LevelSeries("m", "PPM", None, None)
 
 
 def row(percent, value, *, baseline=None, task="t", model="m", method="PPM", limit=None, better=True, divisor=None):
@@ -69,13 +69,13 @@ def test_relative_scores_are_better_when_larger(value, baseline, better, expecte
 @pytest.mark.parametrize(
     ("low", "high", "kind"),
     [
-        (-0.3, -0.06, Kind.FRAGILE),
-        (-0.3, -0.05, Kind.UNDECIDED),
-        (-0.3, 0.1, Kind.UNDECIDED),
-        (-0.04, 0.1, Kind.ROBUST),
-        (-0.04, -0.01, Kind.ROBUST),
-        (0.0, 0.1, Kind.ROBUST),
-        (0.01, 0.1, Kind.IMPROVING),
+        (-0.3, -0.06, Sensitivity.FRAGILE),
+        (-0.3, -0.05, Sensitivity.UNDECIDED),
+        (-0.3, 0.1, Sensitivity.UNDECIDED),
+        (-0.04, 0.1, Sensitivity.ROBUST),
+        (-0.04, -0.01, Sensitivity.ROBUST),
+        (0.0, 0.1, Sensitivity.ROBUST),
+        (0.01, 0.1, Sensitivity.IMPROVING),
     ],
 )
 def test_kinds_by_the_whole_interval(low, high, kind):
@@ -87,7 +87,7 @@ def test_a_straight_line_by_hand():
     found = trend(FAMILY, course(1.0, 0.9, 0.8, 0.7))
     assert found.slope == pytest.approx(-0.25)
     assert (found.slope_low, found.slope_high) == pytest.approx((-0.25, -0.25))
-    assert (found.kind, found.levels, found.source) == (Kind.FRAGILE, 4, "levels")
+    assert (found.kind, found.levels, found.source) == (Sensitivity.FRAGILE, 4, "levels")
     assert (found.model, found.method, found.task, found.metric) == ("m", "PPM", "t", "acc")
 
 
@@ -103,7 +103,7 @@ def test_the_interval_over_levels_is_the_regressions():
 def test_two_levels_have_a_slope_and_no_kind():
     found = trend(FAMILY, course(1.0, 0.5))
     assert (found.slope, found.slope_low, found.slope_high) == (pytest.approx(-1.25), None, None)
-    assert (found.kind, found.levels) == (Kind.UNDECIDED, 2)
+    assert (found.kind, found.levels) == (Sensitivity.UNDECIDED, 2)
 
 
 def test_one_level_has_no_slope():
@@ -112,7 +112,7 @@ def test_one_level_has_no_slope():
 
 def test_perplexities_that_rise_are_fragile():
     found = trend(FAMILY, course(10.0, 10 / 0.9, 10 / 0.8, 10 / 0.7, better=False))
-    assert (found.slope, found.kind) == (pytest.approx(-0.25), Kind.FRAGILE)
+    assert (found.slope, found.kind) == (pytest.approx(-0.25), Sensitivity.FRAGILE)
 
 
 def shares(items_, *levels, seed=0):
@@ -125,7 +125,7 @@ def test_items_give_the_interval_where_they_are_known():
     answers = shares(500, 0.8, 0.7, 0.6, 0.5)
     levels = course(*answers.mean(axis=1))
     found = trend(FAMILY, levels, items(answers))
-    assert (found.source, found.kind) == ("items", Kind.FRAGILE)
+    assert (found.source, found.kind) == ("items", Sensitivity.FRAGILE)
     # Delta method: influence of each item on the slope of v_l / v_0
     values, centred = answers.mean(axis=1), 0.4 * (np.arange(4) - 1.5)
     ratios = answers / values[0] - answers[0] * (values / values[0] ** 2)[:, None]
@@ -150,7 +150,7 @@ def test_perplexities_of_items_are_scored_as_such():
     logs = -np.random.default_rng(0).gamma(4, 10, size=(1, 200)) * np.array([[1.0], [1.1], [1.2]])
     pairs = items(logs, aggregation=Aggregation.PERPLEXITY, counts=40.0)
     found = trend(FAMILY, course(*pairs.scores, better=False), pairs)
-    assert (found.source, found.kind) == ("items", Kind.FRAGILE)
+    assert (found.source, found.kind) == ("items", Sensitivity.FRAGILE)
     assert found.slope_low < found.slope < found.slope_high < 0
 
 
@@ -174,10 +174,10 @@ def test_families_share_the_baseline_of_their_model_and_limit():
     ]
     found = {key: [(r["percent"], r["value"]) for r in value] for key, value in families(rows).items()}
     assert found == {
-        Family("m", "PPM", None, None): [(0, 0.8), (10, 0.7)],
-        Family("m", "VOW", None, None): [(0, 0.8), (30, 0.5)],
-        Family("m", "PPM", 64, None): [(0, 0.8), (10, 0.6)],
-        Family("m", "PPM", None, 8): [(0, 0.9), (10, 0.3)],
+        LevelSeries("m", "PPM", None, None): [(0, 0.8), (10, 0.7)],
+        LevelSeries("m", "VOW", None, None): [(0, 0.8), (30, 0.5)],
+        LevelSeries("m", "PPM", 64, None): [(0, 0.8), (10, 0.6)],
+        LevelSeries("m", "PPM", None, 8): [(0, 0.9), (10, 0.3)],
     }
 
 
@@ -188,7 +188,10 @@ def test_tasks_start_at_the_baseline_and_skip_what_has_no_relative_score():
 
 def test_trends_of_a_table_come_without_items():
     rows = [*course(1.0, 0.9, 0.8, 0.7), *course(0.5, 0.5, 0.5, 0.5, task="u")]
-    assert [(found.task, found.kind) for found in level_trends(rows)] == [("t", Kind.FRAGILE), ("u", Kind.ROBUST)]
+    assert [(found.task, found.kind) for found in level_trends(rows)] == [
+        ("t", Sensitivity.FRAGILE),
+        ("u", Sensitivity.ROBUST),
+    ]
 
 
 def test_constant_scores_have_a_slope_of_exactly_nothing_at_real_ratios():

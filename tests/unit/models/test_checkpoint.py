@@ -13,7 +13,7 @@ from glu_lib.models.identity import resolve_identity
 from glu_lib.models.inspection import inspect_model
 from glu_lib.models.loading import load_model
 from glu_lib.nano import MODEL_DIR
-from glu_lib.study import Kind, ModelVariant
+from glu_lib.study import ModelVariant, VariantKind
 from glu_lib.study.settings import Settings
 
 ENVIRONMENT = detect_environment(Settings(device="cpu"))
@@ -24,7 +24,7 @@ def read(request):
     """Look at the model of a folder, or load it, as `validate` and a run do."""
 
     def read_folder(folder):
-        variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
+        variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
         identity = resolve_identity(variant)
         if request.param == "look":
             return inspect_model(variant, identity).model
@@ -112,7 +112,7 @@ def test_code_of_a_tokenizer_is_not_run(folder, marker, name, both):
     write_evil(folder, marker)
     pair = [None, "tokenization_evil.Evil"]
     change(folder / "tokenizer_config.json", tokenizer_class=name, auto_map={"AutoTokenizer": pair} if both else pair)
-    variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
+    variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
     tokenizer, refusal = or_refused(lambda: load_model(variant, resolve_identity(variant), ENVIRONMENT).tokenizer)
     assert "no code of a repository is run" in refusal or type(tokenizer).__module__.startswith("transformers.")
 
@@ -150,7 +150,7 @@ def test_weights_lie_beside_the_configuration(folder, name, place):
     else:
         (folder / "own.safetensors.index.json").write_text(json.dumps(index))
         change(folder / "config.json", transformers_weights="own.safetensors.index.json")
-    variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
+    variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
     assert_refused(lambda _: inspect_model(variant, resolve_identity(variant)), folder, "takes weights from .*; name")
 
 
@@ -185,7 +185,7 @@ def test_an_adapter_is_no_model(read, folder, marker):
 )
 def test_no_kernel_is_fetched(folder, fields):
     change(folder / "config.json", **fields)
-    variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
+    variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
     message = r"its config.json has _?attn_implementation .*; save it without, or with one of eager, sdpa"
     assert_refused(lambda _: inspect_model(variant, resolve_identity(variant)), folder, message)
 
@@ -206,7 +206,7 @@ def test_quantized_weights_are_refused(read, folder):
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "model.safetensors.index.json"])
 def test_json_that_is_none_is_one_line(folder, name, content):
     (folder / name).write_bytes(content)
-    variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
+    variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
     assert_refused(lambda _: inspect_model(variant, resolve_identity(variant)), folder, f"{name}|cannot be loaded")
 
 

@@ -14,12 +14,12 @@ from huggingface_hub.errors import (
 from glu_lib.errors import AccessError, TemplateError
 from glu_lib.models.hub_access import explain_access, transport_error, with_patience
 from glu_lib.models.identity import applied_template, folder_digest, resolve_identity
-from glu_lib.study import STUDY, Kind, ModelVariant
+from glu_lib.study import STUDY, ModelVariant, VariantKind
 
 LLAMA = STUDY.models["llama1b"]
 
 
-def folder_model(folder: Path, kind: Kind = Kind.BASE) -> ModelVariant:
+def folder_model(folder: Path, kind: VariantKind = VariantKind.BASE) -> ModelVariant:
     return ModelVariant("mine", str(folder), kind, (0,))
 
 
@@ -44,7 +44,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 def test_an_instruct_model_is_known_by_its_chat_template_too(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    variant = folder_model(tmp_path, Kind.INSTRUCT)
+    variant = folder_model(tmp_path, VariantKind.INSTRUCT)
     plain, chat = STUDY.tasks["ifeval"], STUDY.tasks["ifeval_chat"]
     with pytest.raises(
         TemplateError, match=r"has no chat template, which ifeval_chat needs; leave such tasks out \(-k"
@@ -52,7 +52,7 @@ def test_an_instruct_model_is_known_by_its_chat_template_too(tmp_path):
         applied_template(chat, variant, resolve_identity(variant))
     assert applied_template(plain, variant, resolve_identity(variant)) is None
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
-    first = resolve_identity(folder_model(tmp_path, Kind.INSTRUCT)).chat_template
+    first = resolve_identity(folder_model(tmp_path, VariantKind.INSTRUCT)).chat_template
     (tmp_path / "chat_template.jinja").write_text("{{ other }}")
     second = resolve_identity(variant)
     assert second.chat_template not in (None, first)
@@ -139,7 +139,7 @@ def test_without_network_the_cached_snapshot_counts(hub, monkeypatch, tmp_path):
 @pytest.mark.parametrize("source", ["/no/such/folder", "~/none", "https://huggingface.co/a/b", "a/b/c", "a b"])
 def test_a_source_that_is_neither_folder_nor_id_is_one_line(source):
     with pytest.raises(AccessError, match=r"model mine: source '.*' is no folder here and no hub id; correct the path"):
-        resolve_identity(ModelVariant("mine", source, Kind.BASE, (0,)))
+        resolve_identity(ModelVariant("mine", source, VariantKind.BASE, (0,)))
 
 
 def busy(status: int) -> HfHubHTTPError:

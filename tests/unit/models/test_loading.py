@@ -11,7 +11,7 @@ from glu_lib.models.inspection import inspect_model
 from glu_lib.models.loading import check_memory, load_model
 from glu_lib.models.shapes import check_architecture
 from glu_lib.nano import MODEL_DIR
-from glu_lib.study import STUDY, Kind, ModelVariant
+from glu_lib.study import STUDY, ModelVariant, VariantKind
 from glu_lib.study.architecture import Architecture
 from glu_lib.study.settings import DType, Settings
 
@@ -54,7 +54,7 @@ def test_only_safetensors_are_read(tmp_path, tiny_llama):
 
     tiny_llama.config.save_pretrained(tmp_path)
     torch.save(tiny_llama.state_dict(), tmp_path / "pytorch_model.bin")
-    variant = ModelVariant("pickled", str(tmp_path), Kind.BASE, (0,))
+    variant = ModelVariant("pickled", str(tmp_path), VariantKind.BASE, (0,))
     with pytest.raises(AccessError, match=r"model pickled \(.*\) cannot be loaded: .*safetensors are needed"):
         load_model(variant, resolve_identity(variant), ENVIRONMENT)
 
@@ -77,7 +77,7 @@ def saved_nano(tmp_path):
 
 
 def test_a_look_at_a_model_gives_its_shape_without_its_weights(saved_nano):
-    variant = ModelVariant("mine", str(saved_nano), Kind.BASE, (0,))
+    variant = ModelVariant("mine", str(saved_nano), VariantKind.BASE, (0,))
     model = inspect_model(variant, resolve_identity(variant)).model
     assert model.device.type == "meta"
     assert model.config.intermediate_size == 512
@@ -94,7 +94,7 @@ def test_a_damaged_folder_is_one_line(saved_nano, look, damage):
             path.unlink()
     else:
         (saved_nano / "config.json").write_text("{")
-    variant = ModelVariant("mine", str(saved_nano), Kind.BASE, (0,))
+    variant = ModelVariant("mine", str(saved_nano), VariantKind.BASE, (0,))
     with pytest.raises(AccessError, match=r"model mine \(.*\) cannot be loaded: ") as caught:
         look(variant, resolve_identity(variant))
     assert "\n" not in str(caught.value)
@@ -114,7 +114,7 @@ def test_a_shape_that_cannot_say_what_the_model_has_is_refused():
         max_positions=64,
         rope_theta=10000.0,
     )
-    variant = ModelVariant("mine", "some/model", Kind.BASE, (0,), architecture=shape)
+    variant = ModelVariant("mine", "some/model", VariantKind.BASE, (0,), architecture=shape)
     heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
     check_architecture(variant, LlamaForCausalLM(LlamaConfig(**sizes, **heads)))
     biased = LlamaForCausalLM(LlamaConfig(**sizes, **heads, attention_bias=True))
@@ -128,7 +128,7 @@ def test_a_saved_model_has_its_own_limits_of_answers_again(tmp_path, settings):
     shutil.copytree(MODEL_DIR, tmp_path / "own")
     path = tmp_path / "own/generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"max_new_tokens": 7}))
-    variant = ModelVariant("own", str(tmp_path / "own"), Kind.BASE, (0,))
+    variant = ModelVariant("own", str(tmp_path / "own"), VariantKind.BASE, (0,))
     loaded = load_model(variant, resolve_identity(variant), detect_environment(settings))
     assert loaded.model.generation_config.max_new_tokens is None
     loaded.save(str(tmp_path / "saved"))

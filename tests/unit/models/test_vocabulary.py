@@ -24,7 +24,7 @@ from glu_lib.nano import MODEL_DIR
 from glu_lib.run.calibration import calibration_batches
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import validate
-from glu_lib.study import STUDY, Kind, ModelVariant, Suite
+from glu_lib.study import STUDY, ModelVariant, Suite, VariantKind
 from glu_lib.study.settings import Scorer, Settings
 
 ENVIRONMENT = detect_environment(Settings(device="cpu"))
@@ -48,7 +48,7 @@ def saved(tmp_path):
 
 
 def variant_of(folder):
-    return ModelVariant("mine", str(folder), Kind.BASE, (0,))
+    return ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
 
 
 def load(folder):

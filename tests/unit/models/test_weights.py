@@ -14,7 +14,7 @@ from glu_lib.models.inspection import inspect_model
 from glu_lib.models.loading import load_model
 from glu_lib.models.weights import stored_tensors
 from glu_lib.nano import MODEL_DIR
-from glu_lib.study import Kind, ModelVariant
+from glu_lib.study import ModelVariant, VariantKind
 from glu_lib.study.settings import Settings
 
 ENVIRONMENT = detect_environment(Settings(device="cpu"))
@@ -26,7 +26,7 @@ def read(request):
     """Look at a folder's model by its headers, or load it, as `validate` and a run do."""
 
     def read_folder(folder):
-        variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
+        variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
         identity = resolve_identity(variant)
         if request.param == "look":
             return inspect_model(variant, identity).model
@@ -168,7 +168,7 @@ def test_a_tensor_in_two_shards_is_named(read, folder):
 def test_tied_tensors_that_differ_are_refused(folder):
     """lm-eval ties them again, the energy workloads would not."""
     change_weights(folder, lambda tensors: tensors.update({"lm_head.weight": tensors["model.embed_tokens.weight"] + 1}))
-    variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
+    variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
     message = (
         "its config.json ties lm_head.weight to model.embed_tokens.weight, its weights hold another tensor for each"
     )
@@ -209,7 +209,7 @@ def test_headers_that_the_hub_does_not_give_are_said_to_be_unseen(folder, monkey
 
     monkeypatch.setattr("glu_lib.models.inspection.check_files", lambda *_args: None)
     monkeypatch.setattr("glu_lib.models.inspection.stored_tensors", no_header)
-    variant = ModelVariant("mine", str(folder), Kind.BASE, (0,))
+    variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
     found = inspect_model(variant, ModelIdentity(str(folder), "commit:0", None))
     assert found.unseen_weights == "416 Range Not Satisfiable"
 
@@ -217,7 +217,7 @@ def test_headers_that_the_hub_does_not_give_are_said_to_be_unseen(folder, monkey
 def test_a_hub_model_without_network_whose_weights_were_never_fetched(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("glu_lib.models.weights.named_weights", lambda *_args: None)
-    variant = ModelVariant("far", "some/model", Kind.BASE, (0,))
+    variant = ModelVariant("far", "some/model", VariantKind.BASE, (0,))
     message = "there is no model.safetensors in the local cache, and no hub answers; safetensors are needed"
     with pytest.raises(AccessError, match=message):
         stored_tensors(variant, ModelIdentity("some/model", "commit:0", None, is_offline=True))

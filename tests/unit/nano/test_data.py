@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from glu_lib.nano import MODEL_DIR, TASKS_DIR
-from glu_lib.nano.corpus import documents, rows
+from glu_lib.nano.corpus import documents, training_rows
 from glu_lib.nano.document import Document
 from glu_lib.nano.families import FAMILIES
 from glu_lib.nano.generate import main as generate
 from glu_lib.nano.tokenizer import EOS, PAD, UNK, build_tokenizer, item_texts, vocabulary
-from glu_lib.nano.world import SEED, build_world
+from glu_lib.nano.world import WORLD_SEED, build_world
 
 KEYS = ["facts", "sums", "instructions", "commonsense", "truth", "lastword", "narrative"]
 ROW_LENGTH = 128
@@ -33,7 +33,7 @@ def prompt_of(item: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def training_documents() -> list[Document]:
     """The training text from its start: about one part in fifteen of it."""
-    return list(islice(documents(build_world(), SEED), 60_000))
+    return list(islice(documents(build_world(), WORLD_SEED), 60_000))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_the_training_text_repeats_misconceptions_more_often_than_truths(trainin
 
 
 def test_the_training_stream_is_the_same_again() -> None:
-    first, again = (list(islice(rows(build_world(), 7, 32), 20)) for _ in range(2))
+    first, again = (list(islice(training_rows(build_world(), 7, 32), 20)) for _ in range(2))
     assert first == again
     assert all(len(row.words) == len(row.weights) == 32 for row in first)
     assert {row.words[0] == EOS for row in first} == {True, False}

@@ -11,7 +11,7 @@ from glu_lib.report.figures import Figure, Section, figures_of
 from glu_lib.report.figures.axes import log_ticks, star_layers
 from glu_lib.report.figures.change import change_percent
 from glu_lib.report.figures.figure import figure_id, with_distinct_ids
-from glu_lib.report.figures.theme import DASHES, PAPER, SCREEN, SHAPES, theme
+from glu_lib.report.figures.theme import DASHES, PAPER, POINT_SHAPES, SCREEN, theme
 from glu_lib.report.files import static_spec
 
 
@@ -122,7 +122,10 @@ def test_2_4x_is_marked_where_the_figure_reaches_it():
 
 def test_series_beyond_the_colours_differ_in_shape():
     colors = len(theme(PAPER)["range"]["category"])
-    looks = {(place % colors, SHAPES[place % len(SHAPES)], str(DASHES[place % len(DASHES)])) for place in range(30)}
+    looks = {
+        (place % colors, POINT_SHAPES[place % len(POINT_SHAPES)], str(DASHES[place % len(DASHES)]))
+        for place in range(30)
+    }
     assert len(looks) == 30
 
 

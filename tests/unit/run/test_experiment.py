@@ -15,7 +15,7 @@ from glu_lib.results.record import case_fields, read_record
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import record_claims
-from glu_lib.study import STUDY, Kind, ModelVariant, PromptFormat
+from glu_lib.study import STUDY, ModelVariant, PromptFormat, VariantKind
 from glu_lib.study.cases import Case, Pruning
 from glu_lib.study.settings import Scorer, Weights
 
@@ -159,7 +159,7 @@ def chatty(tmp_path):
     """nano as an instruct variant with a chat template."""
     shutil.copytree(MODEL_DIR, tmp_path / "chatty")
     (tmp_path / "chatty" / "chat_template.jinja").write_text(TEMPLATE)
-    return ModelVariant("chatty", str(tmp_path / "chatty"), Kind.INSTRUCT, (0,))
+    return ModelVariant("chatty", str(tmp_path / "chatty"), VariantKind.INSTRUCT, (0,))
 
 
 def chat_and_plain(variant):
@@ -321,7 +321,7 @@ def test_random_weights_have_no_accuracy(settings):
 
 
 def test_random_weights_need_a_declared_shape(settings):
-    variant = ModelVariant("mine", "some/model", Kind.BASE, (0,))
+    variant = ModelVariant("mine", "some/model", VariantKind.BASE, (0,))
     experiment = Experiment(dataclasses.replace(settings, weights=Weights.RANDOM))
     with pytest.raises(
         AccessError, match="model mine: the study declares no shape for it, which --weights random needs"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from glu_lib.errors import GluError, StudyError
 from glu_lib.results.store import Store
-from glu_lib.study import STUDY, Kind, Method, ModelVariant, Study, StudyFile, Suite, Task, Workload, load_study
+from glu_lib.study import STUDY, Method, ModelVariant, Study, StudyFile, Suite, Task, VariantKind, Workload, load_study
 from glu_lib.study.cases import Case, Pruning, build_cases
 from glu_lib.study.schema import Metric
 from glu_lib.study.settings import DIVISORS
@@ -223,7 +223,7 @@ KEYS = st.from_regex(r"[a-z0-9_./\\-]{1,8}", fullmatch=True) | NAMES
 def test_no_accepted_key_leaves_the_results_folder(model, task, workload, method, divisor, levels):
     try:
         study = Study(
-            models={model: ModelVariant(model, "org/name", Kind.BASE, tuple(levels))},
+            models={model: ModelVariant(model, "org/name", VariantKind.BASE, tuple(levels))},
             tasks={task: Task(task, Metric("acc"))},
             workloads={workload: Workload(workload, None, 1, 1, 1)},
             suites={"mine": Suite("mine", "", (model,), (task,), workloads=(workload,))},
@@ -245,7 +245,7 @@ def test_an_id_with_a_models_or_levels_key_belongs_to_it(keys, levels):
     first, second, task, workload = keys
     try:
         study = Study(
-            models={key: ModelVariant(key, "org/name", Kind.BASE, levels) for key in (first, second)},
+            models={key: ModelVariant(key, "org/name", VariantKind.BASE, levels) for key in (first, second)},
             tasks={task: Task(task, Metric("acc"))},
             workloads={workload: Workload(workload, None, 1, 1, 1)},
             suites={"suit": Suite("suit", "", (first, second), (task,), workloads=(workload,))},

@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 
 from glu_lib.errors import StudyError
-from glu_lib.study import STUDY, Kind, Method, ModelVariant, Suite, Task, Workload
+from glu_lib.study import STUDY, Method, ModelVariant, Suite, Task, VariantKind, Workload
+from glu_lib.study.plain_tables import BENCHMARKS_BASE, BENCHMARKS_CARBON, BENCHMARKS_INSTRUCT, EXPERIMENT_CONFIG
 from glu_lib.study.schema import Metric
-from glu_lib.study.tables import BENCHMARKS_BASE, BENCHMARKS_CARBON, BENCHMARKS_INSTRUCT, EXPERIMENT_CONFIG
 
 
 @pytest.mark.parametrize("text", ["PPM", "ppm", "MAW", "maw"])
@@ -25,18 +25,18 @@ def test_an_unknown_method_is_named_with_the_choices():
 @pytest.mark.parametrize("key", ["Nano", "nano-1", "", "na no", "../x", "_x", "x\n", "x" * 61])
 def test_keys_must_be_safe_in_ids_and_file_names(key):
     with pytest.raises(StudyError, match="must consist of lower-case letters, digits and _"):
-        ModelVariant(key, "embedded", Kind.BASE, (0,))
+        ModelVariant(key, "embedded", VariantKind.BASE, (0,))
 
 
 @pytest.mark.parametrize("percent", [-1, 96, 100])
 def test_levels_must_lie_inside(percent):
     with pytest.raises(StudyError, match=f"level {percent} of model 'x' is outside 0–95 per cent"):
-        ModelVariant("x", "embedded", Kind.BASE, (0, percent))
+        ModelVariant("x", "embedded", VariantKind.BASE, (0, percent))
 
 
 def test_a_model_needs_levels():
     with pytest.raises(StudyError, match="model 'x' has no levels; give at least one"):
-        ModelVariant("x", "embedded", Kind.BASE, ())
+        ModelVariant("x", "embedded", VariantKind.BASE, ())
 
 
 def test_counts_must_be_possible():
@@ -72,7 +72,7 @@ def test_the_papers_suites_have_their_published_sizes():
 
 @pytest.mark.parametrize("key", ["piqa", "wiki", "p0", "latency"])
 def test_a_model_key_that_selects_more_than_the_model_is_refused(key):
-    model = ModelVariant(key, "a/b", Kind.BASE, (0,))
+    model = ModelVariant(key, "a/b", VariantKind.BASE, (0,))
     with pytest.raises(StudyError, match=f"model key '{key}' is part of '.*': -k {key} would select both; rename it"):
         dataclasses.replace(STUDY, models={**STUDY.models, key: model})
 
@@ -80,7 +80,7 @@ def test_a_model_key_that_selects_more_than_the_model_is_refused(key):
 @pytest.mark.parametrize("change", [{"source": ""}, {"revision": " "}])
 def test_a_model_needs_a_source_and_a_revision(change):
     with pytest.raises(StudyError, match="model 'x': its (source|revision) is empty; give one"):
-        ModelVariant(**{"key": "x", "source": "a/b", "kind": Kind.BASE, "levels": (0,), **change})
+        ModelVariant(**{"key": "x", "source": "a/b", "kind": VariantKind.BASE, "levels": (0,), **change})
 
 
 def test_an_empty_suite_is_refused():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glu_lib.errors import StudyError
-from glu_lib.study import STUDY, Kind, Method, load_study
+from glu_lib.study import STUDY, Method, VariantKind, load_study
 from glu_lib.study.cases import build_cases
 
 STORIES = """
@@ -54,7 +54,7 @@ def test_a_file_adds_models_tasks_and_suites(load):
     stories = found.study.models["stories"]
     assert (stories.source, stories.kind, stories.levels, stories.architecture) == (
         "karpathy/stories260K",
-        Kind.BASE,
+        VariantKind.BASE,
         (0, 20, 40),
         None,
     )

@@ -2,7 +2,7 @@ import pytest
 
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.environment import detect_environment
-from glu_lib.measure.energy.generation import generate_fixed, generate_natural, real_tokens, time_steps
+from glu_lib.measure.energy.timed_generation import generate_fixed, generate_natural, real_tokens, time_steps
 from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import end_tokens, load_model
 from glu_lib.study import STUDY

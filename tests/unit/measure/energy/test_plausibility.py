@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from glu_lib.analysis.published.tables import energy_claims, energy_defects, energy_rows
-from glu_lib.results.plausibility import Claim, implausible, padded
+from glu_lib.analysis.published.energy_tables import energy_claims, energy_defects, energy_rows
+from glu_lib.results.plausibility import WindowClaim, implausible, padded
 
-GOOD = Claim(
+GOOD = WindowClaim(
     name="x",
     window_s=10.0,
     total_j=600.0,

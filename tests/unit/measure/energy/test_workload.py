@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from glu_lib.measure.energy.generation import StepTimes
 from glu_lib.measure.energy.idle import IdlePower
 from glu_lib.measure.energy.reading import read_components
+from glu_lib.measure.energy.timed_generation import StepTimes
 from glu_lib.measure.energy.window import Window
 from glu_lib.measure.energy.workload import WorkloadProfile
 from glu_lib.results.energy import Quality

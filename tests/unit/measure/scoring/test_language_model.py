@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.environment import detect_environment
 from glu_lib.measure.accuracy.evaluate import wrap_model
-from glu_lib.measure.scoring.generation import StopRule
+from glu_lib.measure.scoring.greedy_answers import StopRule
 from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import load_model
 from glu_lib.study import STUDY
@@ -161,7 +161,7 @@ def test_out_of_memory_shrinks_the_batch_and_repeats_nothing_else(models, monkey
 
 
 def test_out_of_memory_shrinks_the_batch_of_generations(models, monkeypatch):
-    import glu_lib.measure.scoring.generation as generation
+    import glu_lib.measure.scoring.greedy_answers as generation
 
     fast, _ = models
     options = {"until": ["<eos>"], "max_gen_toks": 4, "do_sample": False}

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glu_lib.measure.scoring.packing import Tree, common_length, distinct_tokens, plan, prompt_batches, rows
+from glu_lib.measure.scoring.packing import Tree, common_length, distinct_tokens, pack_rows, plan, prompt_batches
 
 TOKENS = st.lists(st.integers(3, 9), min_size=1, max_size=40).map(tuple)
 
@@ -18,7 +18,7 @@ def test_every_request_is_planned_once_with_its_own_tokens(requests, row_tokens)
                 assert [tree.depths[node] for node in path] == list(range(len(path)))
                 assert all(tree.parents[child] == parent for parent, child in pairwise(path))
                 found.append(group.prefix + suffix)
-        packed = rows(group.trees, row_tokens)
+        packed = pack_rows(group.trees, row_tokens)
         assert sum(map(len, packed)) == len(group.trees)
         assert all(len(row) == 1 or sum(len(tree.tokens) for tree in row) <= row_tokens for row in packed)
     assert sorted(found) == sorted(requests)
@@ -80,7 +80,7 @@ def test_rows_hold_each_tree_once_and_no_more_than_fits(sizes):
         tree = Tree()
         tree.add((number, *range(size - 1)), (), 0)
         trees.append(tree)
-    packed = rows(trees, 64)
+    packed = pack_rows(trees, 64)
     assert sorted(id(tree) for row in packed for tree in row) == sorted(map(id, trees))
     widths = [sum(len(tree.tokens) for tree in row) for row in packed]
     assert widths == sorted(widths, reverse=True)

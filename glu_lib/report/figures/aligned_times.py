@@ -7,8 +7,8 @@ from typing import Any
 
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.efficiency import FIGURES, Setting, settings_of, workload_order
-from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
+from glu_lib.report.figures.savings import FIGURES, Setting, settings_of, workload_order
 from glu_lib.study.architecture import format_ratio
 
 _TIMES = {"time_to_first_token_ms": "prefill", "time_per_output_token_ms": "decoding"}
@@ -70,7 +70,7 @@ def _figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> Figure:
         alt=f"{len({point['workload'] for point in drawn})} small line charts comparing {' and '.join(kinds)}.",
         section=Section.ENERGY,
         spec=axes.specification(panels),
-        **table(drawn, columns),
+        **figure_table(drawn, columns),
     )
 
 

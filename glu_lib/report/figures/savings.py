@@ -8,12 +8,12 @@ from typing import Any
 
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.figure import Figure, Section, figure_id, table
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import BLUE, GREEN, GREY, VERMILION
 from glu_lib.study import STUDY
 from glu_lib.study.architecture import format_ratio
 
-PARTS = {"gpu": "GPU", "cpu": "CPU", "ram": "RAM"}
+PART_NAMES = {"gpu": "GPU", "cpu": "CPU", "ram": "RAM"}
 QUALITIES = ("measured", "estimated")
 _COLORS = {"GPU": BLUE, "CPU": VERMILION, "RAM": GREEN, "total": GREY}
 FIGURES = {
@@ -120,7 +120,7 @@ def _energy_figure(setting: Setting, items: Sequence[Efficiency]) -> list[Figure
             alt=f"Stacked bars per workload over the expansion ratio; of the parts drawn, {told}.",
             section=Section.ENERGY,
             spec=axes.specification(panels),
-            **table(drawn, _ENERGY),
+            **figure_table(drawn, _ENERGY),
         )
     ]
 
@@ -131,7 +131,7 @@ def _bars(item: Any) -> list[dict[str, Any]]:
         return []
     shared = {"workload": item.workload, "level": f"p{item.percent}", "label": format_ratio(item.expansion_ratio)}
     bars = []
-    for place, (name, part) in enumerate(PARTS.items()):
+    for place, (name, part) in enumerate(PART_NAMES.items()):
         joules = getattr(item, f"{name}_energy_per_token_j")
         quality = getattr(item, f"{name}_quality")
         bars += [] if joules is None else [{"part": part, "quality": quality, "joules": joules, "place": place}]
@@ -178,7 +178,7 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> 
             alt=f"Line chart of {title} over the expansion ratio for {len(workloads)} workloads.",
             section=Section.ENERGY,
             spec=axes.specification(chart.properties(width="container", height=280)),
-            **table(drawn, columns),
+            **figure_table(drawn, columns),
         )
     ]
 

@@ -72,7 +72,7 @@ class StopRule:
         return any(stop in whole for stop in self.stops if stop)
 
 
-class Progress(Protocol):
+class GrowingAnswers(Protocol):
     """What earlier runs left of some prompts' answers, and where those of this run are kept as they grow."""
 
     def finished(self, prompt: Tokens) -> list[int] | None:
@@ -92,7 +92,7 @@ def generate(
     *,
     max_new_tokens: int,
     rule: StopRule,
-    progress: Progress | None = None,
+    progress: GrowingAnswers | None = None,
 ) -> Iterator[dict[Tokens, list[int]]]:
     """Per batch: prompt to its new tokens, the one that stopped it included.
 
@@ -137,7 +137,7 @@ def generate(
         yield from budget.run(batch, lambda _left: budget.sequences, work)
 
 
-def _so_far(prompt: Tokens, progress: Progress | None) -> list[int]:
+def _so_far(prompt: Tokens, progress: GrowingAnswers | None) -> list[int]:
     if progress is None:
         return []
     found = progress.finished(prompt)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.results.energy import JOULES_PER_KWH
-from glu_lib.results.plausibility import Claim, implausible, padded
+from glu_lib.results.plausibility import WindowClaim, implausible, padded
 
 PUBLISHED_DIR = Path(__file__).resolve().parent
 _SINGLE, _BATCHED = "_latency_b1", "_throughput_b8"
@@ -20,7 +20,7 @@ def energy_rows(table: str) -> list[dict[str, Any]]:
         return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
 
 
-def energy_claims(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[object, ...], Claim]:
+def energy_claims(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[object, ...], WindowClaim]:
     """What the rows say of themselves, as printed: `published_raw` as kWh, `new_tokens` as generated tokens.
 
     Keys are (model, per cent, seed, workload).
@@ -32,7 +32,7 @@ def energy_claims(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[object, ...],
         total_kwh = row.get("codecarbon_total_kwh")
         if total_kwh is not None:
             parts["ram"] = total_kwh - sum(value for value in parts.values() if value is not None)
-        claims[key] = Claim(
+        claims[key] = WindowClaim(
             name="-".join(map(str, key)),
             window_s=row["window_s"],
             total_j=row["published_raw"] * JOULES_PER_KWH,

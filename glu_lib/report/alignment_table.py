@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from glu_lib.analysis.alignment import FIGURES, AlignedPair, Ratio
 from glu_lib.report import number
 
-COLUMNS = (
+ALIGNMENT_COLUMNS = (
     *("level", "width", "aligned width", "plain", "aligned", "aligned / plain", "parameters, aligned / plain"),
     *("plain / unpruned", "aligned / unpruned"),
 )
 
 
 def alignment_tables(pairs: Sequence[AlignedPair]) -> Iterator[tuple[str, list[list[str]]]]:
-    """One table per model, workload and figure: its title and the cells of its rows, as COLUMNS.
+    """One table per model, workload and figure: its title and the cells of its rows, as ALIGNMENT_COLUMNS.
 
     Of a prefill workload (one new token) there is no time per output token, so no such table.
     """
