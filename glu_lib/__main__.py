@@ -1,4 +1,4 @@
-"""`python -m glu_lib`."""
+"""`python -m glu_lib`, which is `glu` without an installed script."""
 
 import sys
 

@@ -1,10 +1,11 @@
 """From records to tables: consolidation and the change against the unpruned baseline."""
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
+from glu_lib.analysis.columns import COLUMNS
 from glu_lib.analysis.conclusions import Conclusions, conclude, conclude_published
 from glu_lib.analysis.consolidation import Consolidation, consolidate
 from glu_lib.analysis.headline import HeadlineTable, headline_tables, workload_tables
-from glu_lib.analysis.table import COLUMNS, write_tables
+from glu_lib.analysis.table import write_tables
 
 __all__ = [
     "COLUMNS",

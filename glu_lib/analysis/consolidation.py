@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.analysis.alignment import turns
+from glu_lib.analysis.columns import COLUMNS
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.analysis.soundness import check_record, check_rows
-from glu_lib.analysis.table import COLUMNS
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.collapse import read_recorded
 from glu_lib.results.record import MALFORMED, prompt_format, read_record

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from glu_lib.analysis.alignment import FIGURES
+from glu_lib.analysis.columns import COUNTS, FLAGS, NUMBERS, TEXTS
 from glu_lib.analysis.efficiency import Efficiency, efficiencies
-from glu_lib.analysis.table import COUNTS, FLAGS, NUMBERS, TEXTS
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.collapse import LIMIT
 from glu_lib.results.staleness import SCHEMA_VERSION

@@ -42,9 +42,7 @@ def run_evaluation(
         case for case in _cases(experiment, model, levels) if suite in case.suites and case.kind is CaseKind.ACCURACY
     ]
     if not cases:
-        raise StudyError(
-            f"suite {suite!r} has no tasks for model {model!r}; `python -m glu_lib list` shows what there is"
-        )
+        raise StudyError(f"suite {suite!r} has no tasks for model {model!r}; `glu list` shows what there is")
     return _run(experiment, cases)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from glu_lib.errors import StudyError
 from glu_lib.study.schema import unknown
+from glu_lib.study.study_fields import Field
 
 Choice = TypeVar("Choice", bound=StrEnum)
 _TEXT_LISTS = frozenset({"suites", "tasks", "workloads", "models", "methods"})
@@ -32,14 +33,14 @@ def check_values(place: str, value: Any) -> None:
         raise StudyError(f"{place}: {value} is no finite number; give one")
 
 
-def check_fields(place: str, table: Any, fields: Mapping[str, type]) -> None:
+def check_fields(place: str, table: Any, fields: Mapping[str, Field]) -> None:
     """Only known names, each of its type (an integer counts as a float, a boolean not as a number)."""
     if not isinstance(table, dict):
         raise StudyError(f"{place} is {table!r}; it must be a table")
     for name, value in table.items():
         if name not in fields:
             raise StudyError(f"{place}: {unknown('field', name, fields)}".replace("is not in the study", "is unknown"))
-        expected = fields[name]
+        expected = fields[name].type
         fits = isinstance(value, (int, float) if expected is float else expected)
         if not fits or (isinstance(value, bool) and expected is not bool):
             raise StudyError(f"{place}: {name} is {value!r}; it must be a {_WORDS[expected]}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import StudyError
+from glu_lib.study import study_fields
 from glu_lib.study.architecture import Architecture
 from glu_lib.study.checked_fields import check_fields, check_texts, check_values, choice, whole_numbers
 from glu_lib.study.schema import (
@@ -30,34 +31,6 @@ _SUITES_OF = {
     VariantKind.BASE: ("paper", "core", "carbon"),
     VariantKind.INSTRUCT: ("instruct", "chat", "core", "carbon"),
 }
-
-_MODEL_FIELDS = {"source": str, "kind": str, "revision": str, "levels": list, "suites": list, "architecture": dict}
-_SHAPE_FIELDS = {
-    **dict.fromkeys(("hidden_size", "intermediate_size", "num_layers", "num_heads", "num_kv_heads"), int),
-    **dict.fromkeys(("head_dim", "vocab_size", "max_positions"), int),
-    "tied_embeddings": bool,
-    "rope_theta": float,
-    "rms_norm_eps": float,
-}
-_TASK_FIELDS = {
-    "task": str,
-    "num_fewshot": int,
-    "prompt_format": str,
-    "metric": str,
-    "higher_is_better": bool,
-    "chance": float,
-    "slow": bool,
-}
-_WORKLOAD_FIELDS = {
-    "prompts": str,
-    "num_prompts": int,
-    "new_tokens": int,
-    "batch_size": int,
-    "seeds": list,
-    "prompt_tokens": int,
-}
-_SUITE_FIELDS = {"tasks": list, "workloads": list, "models": list, "divisors": list, "description": str}
-_TOP_FIELDS = {"models": dict, "tasks": dict, "workloads": dict, "suites": dict, "methods": list, "divisors": list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +62,7 @@ def load_study(path: Path, base: Study) -> StudyFile:
 
 
 def _build(data: dict[str, Any], base: Study) -> StudyFile:
-    check_fields("top level", data, _TOP_FIELDS)
+    check_fields("top level", data, study_fields.TOP)
     tasks = dict(base.tasks) | {key: _task(key, table, base) for key, table in data.get("tasks", {}).items()}
     workloads = dict(base.workloads)
     workloads |= {key: _workload(key, table, base) for key, table in data.get("workloads", {}).items()}
@@ -112,7 +85,7 @@ def _divisors(place: str, table: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _model(key: str, table: Any, base: Study) -> ModelVariant:
     place = f"[models.{key}]"
-    check_fields(place, table, _MODEL_FIELDS)
+    check_fields(place, table, study_fields.MODEL)
     values: dict[str, Any] = {name: table[name] for name in ("source", "revision") if name in table}
     if "levels" in table:
         values["levels"] = tuple(whole_numbers(place, "levels", table["levels"]))
@@ -134,10 +107,12 @@ def _model(key: str, table: Any, base: Study) -> ModelVariant:
 def _shape(key: str, table: Any) -> Architecture:
     """The declared shape of a model: with it widths are known beforehand, and `--weights random` has what it needs."""
     place = f"[models.{key}.architecture]"
-    check_fields(place, table, _SHAPE_FIELDS)
-    for name in _SHAPE_FIELDS:
+    check_fields(place, table, study_fields.SHAPE)
+    for name in study_fields.SHAPE:
         if name not in table and name != "rms_norm_eps":
-            raise StudyError(f"{place} lacks {name}; a shape needs all of {', '.join(_SHAPE_FIELDS)} but rms_norm_eps")
+            raise StudyError(
+                f"{place} lacks {name}; a shape needs all of {', '.join(study_fields.SHAPE)} but rms_norm_eps"
+            )
     for name, value in table.items():
         if value <= 0 and not isinstance(value, bool):
             raise StudyError(f"{place}: {name} is {value}; it must be more than 0")
@@ -152,7 +127,7 @@ def _shape(key: str, table: Any) -> Architecture:
 
 def _task(key: str, table: Any, base: Study) -> Task:
     place = f"[tasks.{key}]"
-    check_fields(place, table, _TASK_FIELDS)
+    check_fields(place, table, study_fields.TASK)
     values: dict[str, Any] = {name: table[name] for name in ("num_fewshot", "slow") if name in table}
     if "task" in table:
         values["lm_eval_name"] = table["task"]
@@ -186,7 +161,7 @@ def _task(key: str, table: Any, base: Study) -> Task:
 
 def _workload(key: str, table: Any, base: Study) -> Workload:
     place = f"[workloads.{key}]"
-    check_fields(place, table, _WORKLOAD_FIELDS)
+    check_fields(place, table, study_fields.WORKLOAD)
     values = dict(table)
     if "seeds" in values:
         values["seeds"] = tuple(whole_numbers(place, "seeds", values["seeds"]))
@@ -220,7 +195,7 @@ def _suite(
         if isinstance(table, list)
         else table
     )
-    check_fields(place, table, _SUITE_FIELDS)
+    check_fields(place, table, study_fields.SUITE)
     own = list(data.get("models", {})) or [model.key for model in models.values() if not model.is_embedded]
     return Suite(
         key,

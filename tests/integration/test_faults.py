@@ -353,7 +353,7 @@ def test_a_third_ctrl_c_ends_at_once_in_one_line(suite, watch, workers):
     assert "Traceback" not in output
     folder = suite.path / "my results"
     said = re.search(
-        rf"\nstopped without tables \(python -m glu_lib consolidate '{folder}' writes them\): (\d+) cases? had not "
+        rf"\nstopped without tables \(glu consolidate '{folder}' writes them\): (\d+) cases? had not "
         rf"finished; go on with: (pytest --lf .*)\n$",
         output,
     )

@@ -60,7 +60,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
             "*facts *",
             "nano, only 4 samples per task: energy per case in joules, and time (*)",
             "records: *individual_files",
-            "report:  *report*index.html (figures as files: python -m glu_lib report *",
+            "report:  *report*index.html (figures as files: glu report *",
             "tables:  *results.csv, results.json, results.parquet",
         ]
     )
@@ -144,7 +144,7 @@ def test_a_log_file_gets_lines_and_no_bars(suite, monkeypatch):
     assert b"2 passed" in log
     assert b"\r" not in log
     assert b"requests" not in log  # nothing took half a minute
-    said = re.search(rb"figures as files: (python -m glu_lib report .*)\)", log)
+    said = re.search(rb"figures as files: (glu report .*)\)", log)
     assert shlex.split(said[1].decode())[-1] == str(suite.path / "my results")  # as a shell takes it
 
 
@@ -280,7 +280,7 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
         (
             ["benchmarks/test_accuracy.py::test_accuracy[nano-p40-sumz]"],
             "ERROR: *test_accuracy[nano-p40-sumz]: there is no case nano-p40-sumz; nearest: "
-            "nano-p40-sums, *; all cases: python -m glu_lib list",
+            "nano-p40-sums, *; all cases: glu list",
         ),
         (
             ["benchmarks/test_accuracy.py::test_accuracy[mine-p40-sums]", "-n", "1"],

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from glu_lib.analysis.columns import COLUMNS
 from glu_lib.analysis.published.energy_tables import PUBLISHED_DIR
-from glu_lib.analysis.table import COLUMNS, Row
+from glu_lib.analysis.table import Row
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY, Method
 from glu_lib.study.architecture import format_ratio

@@ -15,9 +15,7 @@ from glu_lib.study.settings import given_folder
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; each sets the function that runs it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m glu_lib", description="Study and records of the GLU width pruning suite."
-    )
+    parser = argparse.ArgumentParser(prog="glu", description="Study and records of the GLU width pruning suite.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     command = commands.add_parser("list", help="what there is to run, and what of it is done, stale or pending")

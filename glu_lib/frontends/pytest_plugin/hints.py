@@ -18,7 +18,7 @@ from glu_lib.study.cases import Case
 from glu_lib.study.selection import ON_REQUEST
 
 _JOIN = 'join words with and, or, not, as -k "llama1b and p40"'
-_ALL_CASES = "all cases: python -m glu_lib list"
+_ALL_CASES = "all cases: glu list"
 _UNKNOWN_WORDS = pytest.StashKey[list[str]]()
 
 

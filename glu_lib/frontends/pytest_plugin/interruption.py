@@ -79,7 +79,7 @@ class Ending:
             with suppress(Exception):  # it may be in the middle of writing
                 stream.flush()
         folder = shlex.quote(str(config.stash[EXPERIMENT].store.root))
-        tables = f" without tables (python -m glu_lib consolidate {folder} writes them)" if self._has_cases else ""
+        tables = f" without tables (glu consolidate {folder} writes them)" if self._has_cases else ""
         left = f": {_left(config)}" if config.stash[MIRROR].left else ""
         self._say(f"stopped{tables}{left}")
         os._exit(pytest.ExitCode.INTERRUPTED)

@@ -82,7 +82,7 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
     for case_id, reason in stale[:_SHOWN]:
         yield f"stale, will run again: {case_id}: {reason}"
     if len(stale) > _SHOWN:
-        yield f"stale, will run again: {len(stale) - _SHOWN} more (python -m glu_lib list --stale)"
+        yield f"stale, will run again: {len(stale) - _SHOWN} more (glu list --stale)"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -123,9 +123,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if found.untested:
         terminalreporter.write_line(f"{len(found.untested)} changes were not tested; the report says why")
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
-    terminalreporter.write_line(
-        f"report:  {page} (figures as files: python -m glu_lib report {shlex.quote(str(root))})"
-    )
+    terminalreporter.write_line(f"report:  {page} (figures as files: glu report {shlex.quote(str(root))})")
     terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
 
 

@@ -175,7 +175,7 @@ sys.exit(main(sys.argv[1:]))
     "command", [["table", "--published", "x"], ["list", str(NANO)], ["compare", str(NANO)]], ids=lambda words: words[0]
 )
 def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path, command):
-    """As `python -m glu_lib table results | head -1` when head has read its line."""
+    """As `glu table results | head -1` when head has read its line."""
     ended = subprocess.run(
         [sys.executable, "-c", READER_GONE, *command],
         cwd=tmp_path,

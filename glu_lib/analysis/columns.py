@@ -1,0 +1,90 @@
+"""The columns of the tidy long table: name, type and meaning of each, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ColumnType(StrEnum):
+    """What a column holds besides null; each is one Parquet type."""
+
+    TEXT = "text"
+    FLAG = "true/false"
+    COUNT = "whole number"
+    NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; its value is null where it does not apply or is not known."""
+
+    name: str
+    type: ColumnType
+    meaning: str
+
+
+_TEXT, _FLAG, _COUNT, _NUMBER = ColumnType
+
+TABLE = (
+    Column("case", _TEXT, "id of the case, as in `pytest -k`"),
+    Column("kind", _TEXT, "`accuracy`, `energy` or `architecture`"),
+    Column("model", _TEXT, "key of the model variant"),
+    Column("percent", _COUNT, "pruning percentage; 0 is the unpruned baseline"),
+    Column("method", _TEXT, "how neurons were chosen; null at p0"),
+    Column("divisor", _COUNT, "widths are rounded down to a multiple of it; null: not rounded"),
+    Column("width", _COUNT, "neurons per MLP"),
+    Column("expansion_ratio", _NUMBER, "width / hidden size"),
+    Column("parameters", _COUNT, "parameters of the whole model"),
+    Column("suites", _TEXT, "suites that hold the case, separated by blanks"),
+    Column("subject", _TEXT, "key of the task or workload"),
+    Column("task", _TEXT, "lm-eval's name of the task or of one of its subtasks"),
+    Column("metric", _TEXT, "name of the metric"),
+    Column("filter", _TEXT, "lm-eval's filter of the answers"),
+    Column("prompt_format", _TEXT, "`plain`, or `chat` for the tokenizer's chat template"),
+    Column("num_fewshot", _COUNT, "few-shot examples in each prompt"),
+    Column("is_headline", _FLAG, "whether this is the task's headline metric"),
+    Column("higher_is_better", _FLAG, "the metric's better side"),
+    Column("chance", _NUMBER, "score of guessing, 0 to 1; null where guessing has no fixed score"),
+    Column("value", _NUMBER, "the measured value; null if it is infinite (see `log_value`)"),
+    Column("is_collapsed", _FLAG, "whether a perplexity is above 1e60 or infinite"),
+    Column("log_value", _NUMBER, "natural logarithm of a collapsed value; null if that is infinite too"),
+    Column("stderr", _NUMBER, "lm-eval's standard error of the value"),
+    Column("interval_low", _NUMBER, "workloads: lower end of the 95 % t-interval of the mean over repeats"),
+    Column("interval_high", _NUMBER, "workloads: upper end of that interval"),
+    Column("n", _COUNT, "scored items; workloads: repeats"),
+    Column("limit", _COUNT, "`--limit` of the run; null: all items"),
+    Column("truncated_prompts", _COUNT, "prompts that lost their beginning because they did not fit the context"),
+    Column("cut_generations", _COUNT, "answers that reached their token limit"),
+    Column("unknown_requests", _COUNT, "log-likelihood requests that hold the tokenizer's unknown token"),
+    Column("tied_items", _COUNT, "items whose best options have equal scores; the first option counts"),
+    Column("baseline", _NUMBER, "value at p0 of the same model and metric, measured the same way"),
+    Column("delta", _NUMBER, "value − baseline"),
+    Column("delta_low", _NUMBER, "lower end of delta's 95 % interval (of one change, not adjusted)"),
+    Column("delta_high", _NUMBER, "upper end of that interval"),
+    Column("relative_delta", _NUMBER, "delta / baseline"),
+    Column("test", _TEXT, "name of the paired test against p0"),
+    Column("pairs", _COUNT, "items that the test compares"),
+    Column("p", _NUMBER, "p-value of the test"),
+    Column("p_holm", _NUMBER, "p after Holm's correction over all levels and tasks of one table"),
+    Column("is_at_chance", _FLAG, "whether the score cannot be told from guessing"),
+    Column(
+        "energy_j",
+        _NUMBER,
+        "joules of the case over all parts of the machine; null if a part is unknown, and for workloads",
+    ),
+    Column("energy_quality", _TEXT, "`measured` or `estimated`"),
+    Column("window_s", _NUMBER, "seconds of the energy window"),
+    Column("is_exclusive", _FLAG, "whether no other process worked on the machine meanwhile"),
+    Column("weights", _TEXT, "`real` or `random`"),
+    Column("dtype", _TEXT, "number format of the weights"),
+    Column("device", _TEXT, "name of the GPU or the processor"),
+    Column("run", _TEXT, "hash of hardware, versions and commit: equal for rows that were measured alike"),
+    Column("git_commit", _TEXT, "commit of the suite"),
+    Column("started_at", _TEXT, "when the case began, UTC"),
+    Column("record", _TEXT, "path of the record below the results folder"),
+)
+
+COLUMNS = tuple(column.name for column in TABLE)
+TEXTS, FLAGS, COUNTS, _FLOATS = (tuple(column.name for column in TABLE if column.type is type_) for type_ in ColumnType)
+NUMBERS = (*COUNTS, *_FLOATS)  # finite numbers, or None

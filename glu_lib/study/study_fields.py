@@ -1,0 +1,78 @@
+"""The fields of a study file: table by table, the type and the meaning of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a study file's table."""
+
+    type: type
+    meaning: str
+
+
+TOP = {
+    "models": Field(dict, "models that are added or replaced, by key"),
+    "tasks": Field(dict, "tasks that are added or changed, by key"),
+    "workloads": Field(dict, "energy workloads that are added or changed, by key"),
+    "suites": Field(dict, "suites, by key: a list of tasks or workloads, or a table"),
+    "methods": Field(list, "pruning methods of the run, as with `--method`"),
+    "divisors": Field(list, "divisors of the run, as with `--divisor`"),
+}
+MODEL = {
+    "source": Field(str, "hub id, or a folder (absolute, or relative to where you run)"),
+    "kind": Field(str, "`base` or `instruct`: decides the default suites"),
+    "revision": Field(str, "branch, tag or commit on the hub (default `main`)"),
+    "levels": Field(list, "pruning percentages, whole numbers from 0 to 95"),
+    "suites": Field(
+        list, "suites that it runs (default: paper, core, carbon; instruct kind: instruct, chat, core, carbon)"
+    ),
+    "architecture": Field(dict, "its shape: for `--weights random`, and for widths known before loading"),
+}
+SHAPE = {
+    "hidden_size": Field(int, "hidden size, a multiple of num_heads"),
+    "intermediate_size": Field(int, "neurons per MLP"),
+    "num_layers": Field(int, "decoder layers"),
+    "num_heads": Field(int, "attention heads, a multiple of num_kv_heads"),
+    "num_kv_heads": Field(int, "heads of keys and values"),
+    "head_dim": Field(int, "width of one head, a multiple of 2"),
+    "vocab_size": Field(int, "rows of the embedding"),
+    "max_positions": Field(int, "context length in tokens"),
+    "tied_embeddings": Field(bool, "whether the LM head shares the embedding's weights"),
+    "rope_theta": Field(float, "base of the rotary embeddings"),
+    "rms_norm_eps": Field(float, "epsilon of the RMS norms (may be left out)"),
+}
+TASK = {
+    "task": Field(str, "lm-eval's name of the task (default: the key)"),
+    "num_fewshot": Field(int, "few-shot examples (default 0)"),
+    "prompt_format": Field(str, "`plain` (default) or `chat`: the tokenizer's chat template"),
+    "metric": Field(str, "headline metric, with its filter after a comma: `exact_match,flexible-extract`"),
+    "higher_is_better": Field(bool, "the metric's better side (default true)"),
+    "chance": Field(float, "score of guessing, 0 to 1 (default: none)"),
+    "slow": Field(bool, "marks the task `slow`"),
+}
+WORKLOAD = {
+    "prompts": Field(str, "task whose prompts are used"),
+    "num_prompts": Field(int, "number of prompts"),
+    "new_tokens": Field(int, "tokens generated for each prompt"),
+    "batch_size": Field(int, "prompts per batch"),
+    "seeds": Field(list, "one repeat for each seed (default 42, 123, 456)"),
+    "prompt_tokens": Field(int, "length of prompts of random tokens: without `prompts`, or with random weights"),
+}
+SUITE = {
+    "tasks": Field(list, "keys of its tasks"),
+    "workloads": Field(list, "keys of its workloads"),
+    "models": Field(list, "keys of its models (default: the file's models, or all hub models if it has none)"),
+    "divisors": Field(list, "run each level plain and rounded down to a multiple of each of these"),
+    "description": Field(str, "one line about the suite"),
+}
+TABLES = {
+    "top level": TOP,
+    "[models.<key>]": MODEL,
+    "[models.<key>.architecture]": SHAPE,
+    "[tasks.<key>]": TASK,
+    "[workloads.<key>]": WORKLOAD,
+    "[suites.<key>]": SUITE,
+}
