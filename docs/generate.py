@@ -245,8 +245,8 @@ def _columns() -> Iterator[str]:
     yield "`glu consolidate` writes `results.csv`, `results.json` and `results.parquet`: one row per case and metric."
     yield "Empty (null) means: does not apply, or is not known."
     yield ""
-    yield "For scores take `kind = accuracy` and `is_headline`. Rows of kind `architecture` hold parameter counts, rows of"
-    yield "kind `energy` the figures of workloads."
+    yield "For scores take `kind = accuracy` and `is_headline`. Rows of kind `architecture` hold parameter counts, rows"
+    yield "of kind `energy` the figures of workloads."
     yield ""
     yield from _table(("column", "type", "meaning"), ((f"`{c.name}`", str(c.type), c.meaning) for c in TABLE))
 
