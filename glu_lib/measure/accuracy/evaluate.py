@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from glu_lib.errors import MeasurementError, NotFiniteError, RecordError
 from glu_lib.measure.accuracy.results import Evaluation, compact, headline, json_value, metric_values
 from glu_lib.measure.accuracy.sample_checks import check_samples, count_ties
 from glu_lib.measure.accuracy.shortcuts import lm_eval_shortcuts
+from glu_lib.measure.controls import controls
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.study import Task
 from glu_lib.study.settings import Scorer
@@ -101,7 +103,12 @@ def evaluate_task(
         lm.answers = None
     raw_samples = results.pop("samples")
     metrics = tuple(metric_values(results))
-    samples = tuple(compact(name, sample) for name, found in raw_samples.items() for sample in found)
+    blind = controls(task, loaded, raw_samples, partial(_text_tokens, lm), lm.model.config.vocab_size)
+    samples = tuple(
+        compact(name, sample, blind.get((name, sample["doc_id"])) if sample["filter"] == task.metric.filter else None)
+        for name, found in raw_samples.items()
+        for sample in found
+    )
     return Evaluation(
         headline=headline(task, metrics),
         metrics=metrics,
@@ -173,6 +180,12 @@ def _generation_settings(lm: KeepingHFLM, loaded: Any) -> dict[str, Any]:
 
     generates = any(task.get_config("output_type") == "generate_until" for task in loaded["tasks"].values())
     return {name: str(value) for name, value in own_settings(lm.model.generation_config).items()} if generates else {}
+
+
+def _text_tokens(lm: KeepingHFLM, text: str) -> list[int]:
+    """Token ids of a text that stands alone, without special tokens."""
+    ids: list[int] = lm.tok_encode(text, add_special_tokens=False)
+    return ids
 
 
 def _used_few_shot(loaded: Any) -> int:

@@ -115,12 +115,14 @@ def headline(task: Task, metrics: tuple[MetricValue, ...]) -> MetricValue:
     )
 
 
-def compact(task: str, sample: dict[str, Any]) -> dict[str, Any]:
-    """What pairing and auditing need of a sample; the prompt is named by its hash."""
+def compact(task: str, sample: dict[str, Any], blind: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What pairing and auditing need of a sample, with its controls; the prompt is named by its hash."""
     kept = {"task": task, "doc_id": sample["doc_id"], "filter": sample["filter"]}
     kept |= {name: json_value(sample[name]) for name in sample["metrics"]}
     kept["target"] = sample["target"]
     kept["answers"] = json_value(sample["filtered_resps"])
+    if blind is not None:
+        kept["controls"] = json_value(blind)
     return kept | {name: sample[name] for name in ("doc_hash", "prompt_hash", "target_hash")}
 
 

@@ -1,0 +1,56 @@
+"""The controls of every scored item of a case, in the form that samples keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from glu_lib.measure.controls.choices import choice_controls
+from glu_lib.measure.controls.generated import generated_controls
+from glu_lib.measure.controls.texts import continuation_controls, text_controls
+from glu_lib.study import Task
+
+Controls = dict[tuple[str, Any], dict[str, Any]]  # by task and doc_id
+Scored = Callable[[Any, list[Any]], Any]
+
+_BY_TYPE = {
+    "multiple_choice": choice_controls,
+    "generate_until": generated_controls,
+    "loglikelihood": continuation_controls,
+    "loglikelihood_rolling": text_controls,
+}
+
+
+def controls(
+    task: Task, loaded: Any, raw_samples: dict[str, list[dict[str, Any]]], tokens: Callable[[str], list[int]], size: int
+) -> Controls:
+    """The headline metric of blind answers to each item, by lm-eval's `process_results`.
+
+    A blind answer does not follow the question: any option, the longest one, a full stop, the model's answer to another
+    prompt. Nothing is computed by the model.
+
+    Args:
+        task: the study's task; its headline metric and filter are used.
+        loaded: lm-eval's tasks, as `TaskLibrary.load` gives them.
+        raw_samples: lm-eval's samples by (sub-)task.
+        tokens: token ids of a text, without special tokens.
+        size: rows of the LM head; a model that knows nothing gives each token the probability 1 / size.
+
+    Returns:
+        For each item a dictionary by kind of task. A choice of options: `choose`, the metric if option i is chosen, for
+        each i; `longest` and `shortest`, the option's number, in characters; `flat`, the metric if every token has the
+        same probability. A generated answer: `fixed`, the metric of fixed answers by name; `shuffle`, the metric of the
+        model's own answers to other prompts, one for each of `SHUFFLES` derangements. A continuation: `frequent`, the
+        metric of the most frequent one; `flat`. A whole text: `flat`, and `unigram`, by the token frequencies of the
+        other texts.
+    """
+    found: Controls = {}
+    for name, samples in raw_samples.items():
+        lm_eval_task = loaded["tasks"][name]
+        mine = [s for s in samples if s["filter"] == task.metric.filter and task.metric.name in s["metrics"]]
+        kind = lm_eval_task.get_config("output_type")
+        if not mine or kind not in _BY_TYPE:
+            continue
+        values = _BY_TYPE[kind](lm_eval_task, task.metric, mine, tokens, size)
+        found |= {(name, sample["doc_id"]): value for sample, value in zip(mine, values, strict=True)}
+    return found

@@ -1,0 +1,79 @@
+"""Blind generated answers: fixed texts, and the model's own answers given to other prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from glu_lib.study import Metric
+
+SHUFFLES = 20
+_SHUFFLE_SEED = 0
+_WORD = "the"
+_MOST_WORDS = 1280  # of the repeated word, if the task names no limit
+
+
+def generated_controls(
+    lm_eval_task: Any,
+    metric: Metric,
+    samples: Sequence[dict[str, Any]],
+    tokens: Callable[[str], list[int]],
+    size: int,
+) -> Iterator[dict[str, Any]]:
+    """`fixed` and `shuffle` of each item.
+
+    Fixed answers are: nothing, a full stop, one word repeated to the limit of tokens, the prompt's own text. An answer
+    that is worth as much for another prompt does not follow its own: the mean of `shuffle` is that worth.
+    """
+    docs = [sample["doc"] for sample in samples]
+    options = lm_eval_task.get_config("generation_kwargs") or {}
+    words = int(options.get("max_gen_toks") or _MOST_WORDS)
+    fixed = {
+        "nothing": [""] * len(docs),
+        "full stop": ["."] * len(docs),
+        "one word repeated": [" ".join([_WORD] * words)] * len(docs),
+        "prompt": [str(lm_eval_task.doc_to_text(doc)) for doc in docs],
+    }
+    scores = {name: _scored(lm_eval_task, metric, docs, texts) for name, texts in fixed.items()}
+    answers = [sample["resps"][0][0] for sample in samples]
+    shuffled = [
+        _scored(lm_eval_task, metric, docs, [answers[place] for place in order]) for order in derangements(len(docs))
+    ]
+    for number in range(len(docs)):
+        yield {
+            "fixed": {name: values[number] for name, values in scores.items()},
+            "shuffle": [values[number] for values in shuffled],
+        }
+
+
+def derangements(count: int, shuffles: int = SHUFFLES, seed: int = _SHUFFLE_SEED) -> Iterator[list[int]]:
+    """Random cyclic permutations of `count` places, in which no place keeps its own; none for fewer than two.
+
+    By Sattolo's algorithm (An algorithm to generate a random cyclic permutation, Information Processing Letters 22,
+    1986): each of the (count − 1)! cycles is equally likely.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(shuffles if count > 1 else 0):
+        order = list(range(count))
+        for last in range(count - 1, 0, -1):
+            other = int(rng.integers(last))
+            order[last], order[other] = order[other], order[last]
+        yield order
+
+
+def _scored(lm_eval_task: Any, metric: Metric, docs: Sequence[Any], texts: Sequence[str]) -> list[Any]:
+    """The metric of one text per item, through the task's own filters."""
+    from lm_eval.api.instance import Instance
+
+    instances = [
+        Instance("generate_until", doc, ("", {}), 0, resps=[text]) for doc, text in zip(docs, texts, strict=True)
+    ]
+    for ensemble in lm_eval_task._filters:
+        if ensemble.name == metric.filter:
+            ensemble.apply(instances)
+    return [
+        lm_eval_task.process_results(doc, [instance.filtered_resps[metric.filter]])[metric.name]
+        for doc, instance in zip(docs, instances, strict=True)
+    ]
