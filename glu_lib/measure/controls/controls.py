@@ -37,12 +37,8 @@ def controls(
         size: rows of the LM head; a model that knows nothing gives each token the probability 1 / size.
 
     Returns:
-        For each item a dictionary by kind of task. A choice of options: `choose`, the metric if option i is chosen, for
-        each i; `longest` and `shortest`, the option's number, in characters; `flat`, the metric if every token has the
-        same probability. A generated answer: `fixed`, the metric of fixed answers by name; `shuffle`, the metric of the
-        model's own answers to other prompts, one for each of `SHUFFLES` derangements. A continuation: `frequent`, the
-        metric of the most frequent one; `flat`. A whole text: `flat`, and `unigram`, by the token frequencies of the
-        other texts.
+        For each item the metric of each control by its name, in the metric's own form; of `shuffle` a list. See
+        `choice_controls`, `generated_controls`, `continuation_controls` and `text_controls` for the names.
     """
     found: Controls = {}
     for name, samples in raw_samples.items():

@@ -22,15 +22,16 @@ def generated_controls(
     tokens: Callable[[str], list[int]],
     size: int,
 ) -> Iterator[dict[str, Any]]:
-    """`fixed` and `shuffle` of each item.
+    """The controls of each item: fixed answers, and `shuffle`.
 
-    Fixed answers are: nothing, a full stop, one word repeated to the limit of tokens, the prompt's own text. An answer
-    that is worth as much for another prompt does not follow its own: the mean of `shuffle` is that worth.
+    Fixed answers are `nothing`, a `full stop`, `one word repeated` to the limit of tokens, the `prompt`'s own text.
+    `shuffle` is a list: the metric of the model's own answers to other prompts, one for each derangement. An answer
+    that is worth as much for another prompt does not follow its own.
     """
     docs = [sample["doc"] for sample in samples]
     options = lm_eval_task.get_config("generation_kwargs") or {}
     words = int(options.get("max_gen_toks") or _MOST_WORDS)
-    fixed = {
+    fixed: dict[str, list[str]] = {
         "nothing": [""] * len(docs),
         "full stop": ["."] * len(docs),
         "one word repeated": [" ".join([_WORD] * words)] * len(docs),
@@ -42,10 +43,9 @@ def generated_controls(
         _scored(lm_eval_task, metric, docs, [answers[place] for place in order]) for order in derangements(len(docs))
     ]
     for number in range(len(docs)):
-        yield {
-            "fixed": {name: values[number] for name, values in scores.items()},
-            "shuffle": [values[number] for values in shuffled],
-        }
+        yield {name: values[number] for name, values in scores.items()} | (
+            {"shuffle": [values[number] for values in shuffled]} if shuffled else {}
+        )
 
 
 def derangements(count: int, shuffles: int = SHUFFLES, seed: int = _SHUFFLE_SEED) -> Iterator[list[int]]:
