@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -50,6 +50,8 @@ class Items:
 
     `keys` are (task, doc_id, filter), `hashes` the documents' hashes, `terms` (items, terms) what `aggregation` sums,
     `subtasks` (items,) the number of each item's sub-task, `weights` (sub-tasks,) what a group weighs them with.
+    `controls` are the terms (versions, items, terms) of blind answers by name: several versions of the shuffle, one of
+    each other control.
     """
 
     case: str
@@ -60,6 +62,11 @@ class Items:
     terms: np.ndarray
     subtasks: np.ndarray
     weights: np.ndarray
+    controls: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def score_of(self, terms: np.ndarray) -> float:
+        """The score of other terms (items, terms) of the same items."""
+        return _score(self.aggregation, terms, self.subtasks, self.weights)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +134,7 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
         terms=terms,
         subtasks=subtasks,
         weights=_weights(case, aggregation, terms, subtasks, headline),
+        controls=_controls(case, metric, aggregation, [sample.get("controls") for sample in mine]),
     )
 
 
@@ -169,6 +177,33 @@ def _terms(case: str, metric: str, values: list[Any]) -> tuple[Aggregation, np.n
             return aggregation, np.array([expand(value) for value in values], dtype=float)
     shown = repr(values[0])[:_SHOWN]
     raise RecordError(f"{case}: {metric} has items such as {shown}, which cannot be paired; compare the scores alone")
+
+
+def _controls(
+    case: str, metric: str, aggregation: Aggregation, found: Sequence[dict[str, Any] | None]
+) -> dict[str, np.ndarray]:
+    """The terms of each control that all items have; none for samples of versions without controls.
+
+    Raises:
+        RecordError: if a control's values are of another form than the metric's.
+    """
+    if not all(isinstance(controls, dict) for controls in found):
+        return {}
+    named = [controls for controls in found if controls]
+    controls: dict[str, np.ndarray] = {}
+    for name in named[0] if len(named) == len(found) else ():
+        if not all(name in item for item in named):
+            continue
+        values = [item[name] for item in named]
+        versions = zip(*values, strict=True) if name == "shuffle" else [values]
+        terms = []
+        for version in versions:
+            kind, found_terms = _terms(case, metric, list(version))
+            if kind is not aggregation:
+                raise RecordError(f"{case}: its control {name[:_SHOWN]!r} is no {metric}; run the case again")
+            terms.append(found_terms)
+        controls[name] = np.stack(terms)
+    return controls
 
 
 def _is_number(value: Any) -> bool:

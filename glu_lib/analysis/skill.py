@@ -1,0 +1,154 @@
+"""Skill: what a score holds above the best answer that does not follow the question."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from glu_lib.analysis.pairing import Aggregation, Items, Pairs
+from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED, percentile_interval, resampled_scores
+from glu_lib.analysis.significance import ALPHA, compare_samples
+from glu_lib.results.collapse import LIMIT
+
+SHUFFLE = "answers to other prompts"
+_LOGARITHMIC = (Aggregation.PERPLEXITY,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blind:
+    """The best control of one case: its name, its score, and its items' terms (items, terms).
+
+    `p95` is the 95th percentile over the derangements, of the shuffle only.
+    """
+
+    control: str
+    score: float
+    terms: np.ndarray
+    p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A level's score over its blind score.
+
+    `blind` and `control` are score and name of the best control. `value` is the skill, 1 unpruned and 0 blind, with its
+    95 % interval; None if the unpruned model has no skill to lose, and without a baseline. `p` is that of 'equal to
+    blind' (None: not tested), `is_blind` whether the score is not better than blind.
+    """
+
+    blind: float
+    control: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    is_blind: bool | None = None
+
+
+def best_control(items: Items, *, higher_is_better: bool) -> Blind | None:
+    """The control with the best score; None if the samples hold none."""
+    found = [
+        Blind(name, items.score_of(terms.mean(axis=0)), terms.mean(axis=0), _percentile(items, terms))
+        for name, terms in items.controls.items()
+    ]
+    if not found:
+        return None
+    return (max if higher_is_better else min)(found, key=lambda blind: blind.score)
+
+
+def skill_of(value: float, blind: float, unpruned: float, unpruned_blind: float, *, on_log_scale: bool) -> float | None:
+    """(value − blind) / (unpruned − its blind); for perplexities log(blind / value) / log(its blind / unpruned).
+
+    None if the unpruned model is not above blind. A perplexity above blind has 0: it holds less than the blind answer,
+    by how much does not matter.
+    """
+    if on_log_scale:
+        whole = math.log(unpruned_blind / unpruned)
+        part = max(0.0, math.log(blind / value)) if value < LIMIT else 0.0
+    else:
+        whole, part = unpruned - unpruned_blind, value - blind
+    return part / whole if whole > 0 else None
+
+
+def against_blind(
+    items: Items, blind: Blind, *, higher_is_better: bool, resamples: int = RESAMPLES, seed: int = RESAMPLING_SEED
+) -> Skill:
+    """Whether a case's score is better than its blind score, item by item.
+
+    The paired test of `compare_samples`, at 5 % and two-sided: a score that is worse than blind is not better.
+
+    Raises:
+        RecordError: as `compare_samples`.
+    """
+    pairs = _pairs(items, blind.terms, items.terms)
+    found = compare_samples(pairs, resamples=resamples, seed=seed)
+    before, after = pairs.scores
+    is_above = after > before if higher_is_better else after < before
+    return Skill(blind.score, blind.control, p=found.p, is_blind=not (is_above and found.p < ALPHA))
+
+
+def with_skill(
+    found: Skill,
+    items: Items,
+    blind: Blind,
+    baseline: Items,
+    baseline_blind: Blind,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = RESAMPLING_SEED,
+) -> Skill:
+    """`found` with the skill and its interval: all four scores on the same resampled items.
+
+    The interval is the percentile interval of `skill_of` over the resamples (Efron and Tibshirani, 1993, chapter 13).
+    There is none if the unpruned model falls to blind in a resample: the ratio's denominator is then no unit.
+    """
+    pairs = _pairs(items, baseline_blind.terms, baseline.terms, blind.terms, items.terms)
+    on_log_scale = items.aggregation in _LOGARITHMIC
+    unpruned_blind, unpruned, own_blind, value = map(float, pairs.scores)
+    point = skill_of(value, own_blind, unpruned, unpruned_blind, on_log_scale=on_log_scale)
+    if point is None:
+        return found
+    scores = resampled_scores(pairs, resamples=resamples, seed=seed)
+    skills = _skills(scores, on_log_scale=on_log_scale)
+    low, high = percentile_interval(skills) if skills is not None else (None, None)
+    return replace(found, value=point, low=low, high=high)
+
+
+def _skills(scores: np.ndarray, *, on_log_scale: bool) -> np.ndarray | None:
+    """Skills (resamples,) of scores (resamples, 4), in the order of `with_skill`."""
+    unpruned_blind, unpruned, blind, value = scores.T
+    if on_log_scale:
+        whole = np.log(unpruned_blind / unpruned)
+        part = np.maximum(0.0, np.log(blind / np.minimum(value, LIMIT)))
+    else:
+        whole, part = unpruned - unpruned_blind, value - blind
+    skills: np.ndarray | None = part / whole if (whole > 0).all() else None
+    return skills
+
+
+def _pairs(items: Items, *terms: np.ndarray) -> Pairs:
+    return Pairs(
+        cases=(items.case,) * len(terms),
+        aggregation=items.aggregation,
+        terms=np.stack(terms),
+        subtasks=items.subtasks,
+        weights=items.weights,
+    )
+
+
+def _percentile(items: Items, terms: np.ndarray) -> float | None:
+    """95th percentile of the scores of several versions (versions, items, terms) of a control; None of one."""
+    return float(np.percentile([items.score_of(version) for version in terms], 95)) if len(terms) > 1 else None
+
+
+def mean_skill(skills: Sequence[float]) -> float:
+    """Mean over tasks, each counted once; a skill below 0 is noise about blind and counts as it is."""
+    return float(np.mean(skills))
+
+
+def control_scores(items: Items) -> Mapping[str, float]:
+    """The score of each control of a case, by name."""
+    return {name: items.score_of(terms.mean(axis=0)) for name, terms in items.controls.items()}
