@@ -138,6 +138,28 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
     )
 
 
+def items_of_controls(case: str, metric: str, samples: Sequence[dict[str, Any]]) -> Items:
+    """Items of controls alone, without a model's answers; a group's sub-tasks count by their numbers of items.
+
+    `terms` are those of the first control.
+    """
+    found = [sample["controls"] for sample in samples]
+    first = next(iter(found[0]))
+    aggregation, terms = _terms(case, metric, [controls[first] for controls in found])
+    _, subtasks = np.unique([sample["task"] for sample in samples], return_inverse=True)
+    return Items(
+        case=case,
+        metric=metric,
+        aggregation=aggregation,
+        keys=tuple((sample["task"], sample["doc_id"], "") for sample in samples),
+        hashes=("",) * len(samples),
+        terms=terms,
+        subtasks=subtasks,
+        weights=np.bincount(subtasks).astype(float),
+        controls=_controls(case, metric, aggregation, found),
+    )
+
+
 def pair(items: Sequence[Items]) -> Pairs:
     """Put the same items of several cases side by side, the baseline first.
 

@@ -38,10 +38,9 @@ def generated_controls(
         "prompt": [str(lm_eval_task.doc_to_text(doc)) for doc in docs],
     }
     scores = {name: _scored(lm_eval_task, metric, docs, texts) for name, texts in fixed.items()}
-    answers = [sample["resps"][0][0] for sample in samples]
-    shuffled = [
-        _scored(lm_eval_task, metric, docs, [answers[place] for place in order]) for order in derangements(len(docs))
-    ]
+    answers = [sample["resps"][0][0] for sample in samples if sample["resps"]]
+    orders = derangements(len(answers)) if len(answers) == len(docs) else ()
+    shuffled = [_scored(lm_eval_task, metric, docs, [answers[place] for place in order]) for order in orders]
     for number in range(len(docs)):
         yield {name: values[number] for name, values in scores.items()} | (
             {"shuffle": [values[number] for values in shuffled]} if shuffled else {}
@@ -64,7 +63,10 @@ def derangements(count: int, shuffles: int = SHUFFLES, seed: int = _SHUFFLE_SEED
 
 
 def _scored(lm_eval_task: Any, metric: Metric, docs: Sequence[Any], texts: Sequence[str]) -> list[Any]:
-    """The metric of one text per item, through the task's own filters."""
+    """The metric of one text per item, through the task's own filters.
+
+    lm-eval's language checks warn of each text without letters; the full stop is one on purpose.
+    """
     from lm_eval.api.instance import Instance
 
     instances = [

@@ -17,19 +17,21 @@ def continuation_controls(
     tokens: Callable[[str], list[int]],
     size: int,
 ) -> Iterator[dict[str, Any]]:
-    """`frequent` and `flat` of each item: the most frequent continuation as the answer; each token 1 / size.
+    """`frequent`, `flat` and `unigram` of each item's continuation.
 
-    `frequent` has the log-likelihood of that answer's share of the items, or that of `flat` where it is wrong.
+    `frequent`: always the most frequent continuation, whose log-likelihood is that of its share of the items; where it
+    is wrong, that of `flat`. `flat` and `unigram`: as of whole texts.
     """
     continuations = [sample["arguments"][0][1] for sample in samples]
     ((frequent, count),) = Counter(continuations).most_common(1)
-    for sample, continuation in zip(samples, continuations, strict=True):
-        flat = -len(tokens(continuation)) * math.log(size)
+    share = math.log(count / len(samples))
+    texts = [tokens(continuation) for continuation in continuations]
+    for sample, continuation, (flat, unigram) in zip(samples, continuations, _likelihoods(texts, size), strict=True):
         is_right = continuation == frequent
-        blind = math.log(count / len(samples)) if is_right else flat
+        answers = {"frequent": (share if is_right else flat, is_right), "flat": (flat, False)}
+        answers["unigram"] = (unigram, False)
         yield {
-            "frequent": lm_eval_task.process_results(sample["doc"], [(blind, is_right)])[metric.name],
-            "flat": lm_eval_task.process_results(sample["doc"], [(flat, False)])[metric.name],
+            name: lm_eval_task.process_results(sample["doc"], [answer])[metric.name] for name, answer in answers.items()
         }
 
 
@@ -40,20 +42,23 @@ def text_controls(
     tokens: Callable[[str], list[int]],
     size: int,
 ) -> Iterator[dict[str, Any]]:
-    """`flat` and `unigram` of each text: each token 1 / size; each token by its frequency in the other texts.
-
-    The unigram model leaves the scored text out and adds one to every count (Laplace), so that it is one for any
-    number of texts.
-    """
+    """`flat` and `unigram` of each text: each token 1 / size; each token by its frequency in the other texts."""
     texts = [tokens(sample["arguments"][0][0]) for sample in samples]
+    for sample, found in zip(samples, _likelihoods(texts, size), strict=True):
+        values = [lm_eval_task.process_results(sample["doc"], [value])[metric.name] for value in found]
+        yield dict(zip(("flat", "unigram"), values, strict=True))
+
+
+def _likelihoods(texts: Sequence[Sequence[int]], size: int) -> Iterator[tuple[float, float]]:
+    """Log-likelihoods of each text under the flat and the unigram model, in nats.
+
+    The unigram model leaves the scored text out and adds one to every count (Laplace), so that few texts do not know
+    themselves.
+    """
     whole = Counter(token for ids in texts for token in ids)
     total = sum(whole.values())
-    for sample, ids in zip(samples, texts, strict=True):
-        own = Counter(ids)
+    for ids in texts:
         others = total - len(ids) + size
-        unigram = sum(count * math.log((whole[token] - count + 1) / others) for token, count in own.items())
-        flat = -len(ids) * math.log(size)
-        yield {
-            "flat": lm_eval_task.process_results(sample["doc"], [flat])[metric.name],
-            "unigram": lm_eval_task.process_results(sample["doc"], [unigram])[metric.name],
-        }
+        counts = Counter(ids).items()
+        unigram = sum(count * math.log((whole[token] - count + 1) / others) for token, count in counts)
+        yield -len(ids) * math.log(size), unigram
