@@ -44,7 +44,9 @@ def count(task: Task, tokenizer: Any, library: TaskLibrary) -> dict[str, Any]:
     with lm_eval_shortcuts():
         for part in library.load(task, seed=SEED)["tasks"].values():
             part.build_all_requests(rank=0, world_size=1)
-            requests += [encodings.pair(*instance.args, tokenizer.encode) for instance in part.instances]
+            for instance in part.instances:
+                context, continuation = instance.args
+                requests.append(encodings.pair(context, continuation, tokenizer.encode))
     plan = LikelihoodPlan(requests, CONTEXT)
     return {
         "task": task.key,

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.run.experiment import Experiment
@@ -50,7 +51,7 @@ def main() -> None:
             own_s, own = _lm_eval(options, checkpoints, group, place)
             glu_s, glu = _pytest(options, levels, group, place)
             difference = max(abs(glu[key] - own[key]) / max(abs(own[key]), 1e-9) for key in own)
-            line = {
+            line: dict[str, Any] = {
                 "tasks": {sampled.task.key: sampled.limit for sampled in group},
                 "lm_eval_s": own_s,
                 "pytest_s": glu_s,

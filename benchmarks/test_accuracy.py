@@ -2,9 +2,13 @@
 
 import pytest
 
+from glu_lib.frontends.pytest_plugin.fixtures import RunCase
+from glu_lib.measure.prepared import PreparedModel
+from glu_lib.study.cases import Case
+
 
 @pytest.mark.cases_of("accuracy")
-def test_accuracy(case, prepared, run_case):
+def test_accuracy(case: Case, prepared: PreparedModel, run_case: RunCase) -> None:
     """The measurement is complete, at the width that the level asks, with its energy or the reason.
 
     It is finite, or recorded as collapsed.

@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from glu_lib.analysis import conclude, consolidate, write_tables
 
@@ -15,7 +17,7 @@ _LEVELS = (0, 10, 20, 30, 40, 50, 60)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten thousand records without samples: seven levels, models and tasks as many as it takes."""
     root = tmp_path_factory.mktemp("many")
     templates = {percent: (_NANO / f"p{percent}/nano-p{percent}-facts.json").read_text() for percent in _LEVELS}
@@ -31,10 +33,10 @@ def folder(tmp_path_factory):
     return root
 
 
-def test_consolidation(benchmark, folder):
+def test_consolidation(benchmark: BenchmarkFixture, folder: Path) -> None:
     """Records to tidy rows, and the tables written."""
 
-    def run():
+    def run() -> tuple[dict[str, Any], ...]:
         rows = consolidate(folder).rows
         write_tables(folder, rows)
         return rows
@@ -42,6 +44,6 @@ def test_consolidation(benchmark, folder):
     assert len(benchmark.pedantic(run, rounds=3)) == RECORDS
 
 
-def test_conclusions(benchmark, folder):
+def test_conclusions(benchmark: BenchmarkFixture, folder: Path) -> None:
     """The same with families, trends and claims; there are no samples, so no tests."""
     assert len(benchmark.pedantic(lambda: conclude(folder), rounds=3).rows) == RECORDS
