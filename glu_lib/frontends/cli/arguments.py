@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from glu_lib import __version__
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
 from glu_lib.frontends.cli.record_commands import compare, consolidate, export, report, table
@@ -16,6 +17,7 @@ from glu_lib.study.settings import given_folder
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; each sets the function that runs it."""
     parser = argparse.ArgumentParser(prog="glu", description="Study and records of the GLU width pruning suite.")
+    parser.add_argument("--version", action="version", version=f"glu {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     command = commands.add_parser("list", help="what there is to run, and what of it is done, stale or pending")
