@@ -1,7 +1,10 @@
 """The version is one, every dependency is pinned, and the files of hosted services can be read."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,23 @@ def test_every_dependency_is_pinned():
     extras = PROJECT["optional-dependencies"].values()
     wanted = {_name(requirement) for part in (PROJECT["dependencies"], *extras) for requirement in part}
     assert wanted - pinned == {PROJECT["name"]}  # `dev` contains `docs`
+
+
+def _imported(path):
+    """Top-level packages that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_every_package_that_the_code_imports_is_a_dependency():
+    imported = {name for path in (ROOT / "glu_lib").rglob("*.py") for name in _imported(path)}
+    foreign = imported - sys.stdlib_module_names - {"glu_lib"}
+    distributions = packages_distributions()
+    declared = {_name(requirement) for requirement in PROJECT["dependencies"]}
+    assert {name for name in foreign if not declared & set(map(_name, distributions[name]))} == set()
 
 
 @pytest.mark.parametrize("path", HOSTED, ids=lambda path: path.name)
