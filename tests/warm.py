@@ -175,7 +175,7 @@ def _run(
         os.dup2(number, place)
         os.close(number)
     sys.stdin, sys.stdout, sys.stderr = (
-        open(place, mode, buffering, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+        open(place, mode, buffering, encoding="utf-8", closefd=False)  # noqa: SIM115
         for place, mode, buffering in ((0, "r", -1), (1, "w", -1), (2, "w", 1))
     )
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]

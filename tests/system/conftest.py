@@ -76,7 +76,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Serv
             env=environment,
             text=True,
             start_new_session=on_terminal,
-            preexec_fn=begin,  # noqa: PLW1509
+            preexec_fn=begin,
             **streams,
         )
 
