@@ -21,24 +21,10 @@ import termios
 import threading
 from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver, reduction
+from pathlib import Path
 from typing import IO, Any
 
-LIBRARIES = (
-    "torch",
-    "transformers.models.llama.modeling_llama",
-    "transformers.models.auto.modeling_auto",
-    "transformers.models.auto.tokenization_auto",
-    "optipfair",
-    "lm_eval.evaluator",
-    "lm_eval.models.huggingface",
-    "pandas",
-    "pyarrow.parquet",
-    "scipy.stats",
-    "statsmodels.stats.multitest",
-    "altair",
-    "vl_convert",
-    "jinja2",
-)
+LIBRARIES = "warm_libraries"
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "DATASETS_", "TQDM_", "NLTK_", "TORCH", "PYTORCH_", "OMP_", "MKL_", "PYTHON")
 PYTEST = ([sys.executable, "-mpytest"], [sys.executable, "-m", "pytest"])
 DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,9 +35,14 @@ class Server:
 
     def __init__(self) -> None:
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(list(LIBRARIES))
+        self.context.set_forkserver_preload([LIBRARIES])
         self.environment = _read_at_import(os.environ)
-        forkserver.ensure_running()
+        path = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), path]))
+        try:
+            forkserver.ensure_running()
+        finally:
+            os.environ.pop("PYTHONPATH") if path is None else os.environ.update(PYTHONPATH=path)
 
     def can_fork(self, command: Sequence[str], environment: Mapping[str, str]) -> bool:
         """Whether a command is pytest, may meet torch, and has the server's environment."""
@@ -170,6 +161,7 @@ def _run(
     on_terminal: bool,
 ) -> None:
     """`python -m pytest` from here to the end of the process."""
+    assert LIBRARIES in sys.modules  # else each run imports them: slow, and nobody sees why
     gc.freeze()
     for place, number in enumerate(descriptors):
         os.dup2(number, place)

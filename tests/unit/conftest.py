@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import codecarbon.external.ram  # noqa: F401  (asks the system for GPUs when it is imported)
 import pytest
 
 from glu_lib.nano import MODEL_DIR
@@ -25,7 +26,7 @@ class Guard:
         if not self.is_active:
             return
         if event in PROCESS:
-            self.refuse(f"a unit test starts no process ({arguments[0]})")
+            self.refuse(f"a unit test starts no process ({event} {arguments[:1]})")
         elif event in NETWORK:
             self.refuse("a unit test uses no network")
         elif event == "open" and str(arguments[0]).endswith(".safetensors") and MODEL_DIR in Path(arguments[0]).parents:
