@@ -130,11 +130,13 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     What is None was not tested and does not count as one of the family.
     """
-    from statsmodels.stats.multitest import multipletests
-
-    tested = [p for p in p_values if p is not None]
-    adjusted = iter(multipletests(tested, method="holm")[1] if tested else ())
-    return [None if p is None else float(next(adjusted)) for p in p_values]
+    # statsmodels' multipletests gives the same, but calls gc.collect() each time, which costs most of a small analysis.
+    tested = np.array([p for p in p_values if p is not None], dtype=float)
+    order = np.argsort(tested)
+    adjusted = np.empty_like(tested)
+    adjusted[order] = np.minimum(np.maximum.accumulate(tested[order] * np.arange(len(tested), 0, -1)), 1.0)
+    values = iter(adjusted.tolist())
+    return [None if p is None else next(values) for p in p_values]
 
 
 def at_chance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -93,6 +94,7 @@ def _parts(figures: Sequence[Figure]) -> dict[str, Any]:
     }
 
 
+@cache
 def _bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script, out of vl-convert; nothing is fetched."""
     import vl_convert

@@ -75,10 +75,8 @@ def test_aggregations_are_lm_evals(metric, values, aggregation):
 
 
 def test_instruction_level_accuracy_pools_the_instructions_as_ifeval_does():
-    from lm_eval.tasks.ifeval.utils import agg_inst_level_acc
-
     values = [[True, False, True], [False], [True, True]]
-    assert score(values, "inst_level_strict_acc", agg_inst_level_acc(values)) == (Aggregation.RATIO, 4 / 6)
+    assert score(values, "inst_level_strict_acc", 4 / 6) == (Aggregation.RATIO, 4 / 6)
 
 
 def test_two_flags_of_an_instruction_are_no_label_pair():

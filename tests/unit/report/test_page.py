@@ -1,8 +1,6 @@
 import dataclasses
 import json
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -209,13 +207,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "report").write_text("a file")
     with pytest.raises(ReportError, match=r"report: the report cannot be written \(.+\); free space or rights"):
         write_report(tmp_path, ReportData())
-
-
-def test_importing_the_report_loads_no_drawing_library():
-    heavy = "{'altair', 'vl_convert', 'jinja2', 'pandas', 'torch'}"
-    code = f"import sys, glu_lib.report; print(sorted({heavy} & set(sys.modules)))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
 
 
 def test_a_quick_look_is_spoken_of_as_such_until_there_are_complete_records(report_data):

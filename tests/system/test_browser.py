@@ -3,10 +3,10 @@ import os
 import shutil
 
 import pytest
+from full_report import HOSTILE, full_report
 
 from glu_lib.report.page import render_page
 
-HOSTILE = "</script><script>window.hacked=true</script><img src=x onerror=window.hacked=true>"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -23,7 +23,8 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def address(report_data, tmp_path_factory):
+def address(tmp_path_factory):
+    report_data = full_report()
     rows = [{**row, "model": HOSTILE} for row in report_data.rows if row["model"] == "nano"]
     path = tmp_path_factory.mktemp("report") / "index.html"
     path.write_text(render_page(dataclasses.replace(report_data, rows=[*report_data.rows, *rows])), encoding="utf-8")
