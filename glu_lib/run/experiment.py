@@ -8,16 +8,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from glu_lib.errors import NotFiniteError, RecordError, SettingsError, StudyError, VerificationError
+from glu_lib.errors import NotFiniteError, SettingsError, StudyError, VerificationError
 from glu_lib.machine.environment import (
     Environment,
     detect_environment,
     set_library_defaults,
 )
-from glu_lib.measure.accuracy.results import Evaluation
 from glu_lib.measure.accuracy.score_case import score_case
 from glu_lib.measure.energy.idle import IdlePower, measure_idle
 from glu_lib.measure.energy.tracker import country_intensity
@@ -30,17 +28,14 @@ from glu_lib.models.pruning import PruningResult, prune
 from glu_lib.models.shapes import build_on_meta
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.leases import Leases
-from glu_lib.results.record import build_record, read_record
 from glu_lib.results.staleness import CaseState, Status, headline_differences
 from glu_lib.results.store import EMISSIONS, Store
-from glu_lib.results.unfinished import Answers, is_bound
 from glu_lib.run.device_guard import DeviceGuard
-from glu_lib.run.done_key import done_key
 from glu_lib.run.interleaving import Interleaving
-from glu_lib.run.lm_eval_files import run_fields, write_lm_eval_files
 from glu_lib.run.preparing import Preparation
+from glu_lib.run.recording import Recording
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
-from glu_lib.study.cases import Case, CaseKind, Pruning
+from glu_lib.study.cases import Case, Pruning
 from glu_lib.study.settings import Settings, Weights
 
 RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select workloads only: -m carbon"
@@ -57,12 +52,12 @@ class Experiment:
     library: TaskLibrary = field(default_factory=TaskLibrary)
     meter: EnergyMeter = field(init=False)
     preparation: Preparation = field(init=False)
+    recording: Recording = field(init=False)
     leases: Leases = field(init=False)
     levels: Interleaving = field(init=False)
     guard: DeviceGuard = field(default_factory=DeviceGuard)
     _measured: dict[str, dict[str, Any]] = field(default_factory=dict)
     _idle: IdlePower | None = None
-    _had_folder: bool = False
 
     def __post_init__(self) -> None:
         set_library_defaults()
@@ -70,6 +65,7 @@ class Experiment:
         folder = self.settings.results_dir
         self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
         self.preparation = Preparation(self.settings, self.study, self.environment, self.store, self.library)
+        self.recording = Recording(self.settings, self.environment, self.store, self.preparation)
         self.leases = Leases(self.store.root, self.settings.limit)
         self.levels = Interleaving(self.preparation.prepare, self._profile, self._may_measure, self.settings.seed)
         intensity, country = self.settings.carbon_intensity, self.settings.country
@@ -94,9 +90,7 @@ class Experiment:
             AccessError: if its model cannot be identified.
             TemplateError: if its task needs a chat template and the model has none.
         """
-        needs_weights = case.kind is not CaseKind.ARCHITECTURE
-        identity = self.identity(case.model) if needs_weights else None
-        return done_key(case, identity, self.settings, self.environment)
+        return self.recording.done_key(case)
 
     def state(self, case: Case) -> CaseState:
         """Whether `case` is done, stale or pending.
@@ -160,8 +154,7 @@ class Experiment:
         Raises:
             AccessError: if its model cannot be identified.
         """
-        path = self.store.unfinished_path(case, self.settings.limit)
-        return not self.settings.rerun and path.exists() and is_bound(path, self._binding(case))
+        return self.recording.has_journal(case)
 
     def run(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
         """Measure `case`, check the measurement, write its record and return it.
@@ -180,13 +173,11 @@ class Experiment:
         """
         if case.id in self._measured:
             return self._measured.pop(case.id)
-        if not self._had_folder:
-            self.check_folder()
-        self._check_there()
+        self.recording.ensure_folder()
         if prepared is None:
             started_at, start_s = datetime.now(UTC), time.perf_counter()
             result = self._prune_on_meta(case)
-            return self._write(case, result, started_at, time.perf_counter() - start_s)
+            return self.recording.write(case, result, started_at, time.perf_counter() - start_s)
         with self.guard.using():
             return self._run_on(case, prepared)
 
@@ -198,29 +189,18 @@ class Experiment:
         assert isinstance(case.subject, Task)
         if self._is_random:
             raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
-        answers = self._answers(case, started_at)
+        answers = self.recording.journal(case, started_at)
         try:
             parts, evaluation = score_case(case.subject, prepared, answers, self.meter, self.library, self.settings)
         except NotFiniteError as error:
             raise NotFiniteError(f"{case.group}, {error}") from error
-        self._write_lm_eval_files(case, prepared, evaluation, started_at)
+        self.recording.write_lm_eval_files(case, prepared, evaluation, started_at)
         parts["timing"] = {"load_s": prepared.loaded.load_s}
         parts["memory"] = prepared.memory
         duration_s = time.perf_counter() - start_s + (parts["resumed"]["seconds"] if parts["resumed"] else 0.0)
-        record = self._write(case, prepared.pruning, started_at, duration_s, parts, evaluation.samples)
+        record = self.recording.write(case, prepared.pruning, started_at, duration_s, parts, evaluation.samples)
         answers.remove()
         return record
-
-    def _write_lm_eval_files(
-        self, case: Case, prepared: PreparedModel, evaluation: Evaluation, started_at: datetime
-    ) -> None:
-        assert isinstance(case.subject, Task)
-        folder, identity = self.store.lm_eval_folder(case, self.settings.limit), self.identity(case.model)
-        self._make_room(folder)
-        fields = run_fields(identity, prepared, self.environment, self.settings, started_at)
-        write_lm_eval_files(
-            folder, f"{identity.source}-{case.pruning.key}", case.subject, evaluation, prepared.lm, fields
-        )
 
     def check_folder(self) -> None:
         """See that the results folder can be written before a case costs time; it is made once, and must then stay.
@@ -228,20 +208,7 @@ class Experiment:
         Raises:
             RecordError: if it cannot be written, or is gone.
         """
-        if self._had_folder:
-            self._check_there()
-        self.store.check_writable()
-        self._had_folder = True
-
-    def _make_room(self, path: Path) -> None:
-        try:
-            self.store.make_room(path)
-        except OSError as error:
-            raise RecordError(f"{path}: cannot be written ({error.strerror}); free space or rights") from error
-
-    def _check_there(self) -> None:
-        if not self.store.is_there():
-            raise RecordError(f"--results-dir {str(self.store.root)!r} is gone; mount or restore it, then: pytest --lf")
+        self.recording.check_folder()
 
     def has_measured(self, case: Case) -> bool:
         """Whether `case` was measured in turn with another level and only waits to be returned by `run`."""
@@ -267,14 +234,14 @@ class Experiment:
             parts["timing"] = {"load_s": model.loaded.load_s}
             parts["memory"] = model.memory
             duration_s = parts.pop("measuring_s")
-            self._measured[measured.id] = self._write(measured, model.pruning, started_at, duration_s, parts)
+            self._measured[measured.id] = self.recording.write(measured, model.pruning, started_at, duration_s, parts)
             if measured != case:
                 self.leases.give_back(measured)
         return self._measured.pop(case.id)
 
     def _profile(self, case: Case, prepared: PreparedModel) -> WorkloadProfile:
         assert isinstance(case.subject, Workload)
-        self._make_room(self.store.root / EMISSIONS / "emissions.csv")
+        self.recording.make_room(self.store.root / EMISSIONS / "emissions.csv")
         return profile_workload(
             prepared.loaded,
             case.subject,
@@ -285,43 +252,6 @@ class Experiment:
             self._idle_power(prepared),
             self.store.root / EMISSIONS,
         )
-
-    def _write(
-        self,
-        case: Case,
-        pruning: PruningResult,
-        started_at: datetime,
-        duration_s: float,
-        parts: dict[str, Any] | None = None,
-        samples: Sequence[dict[str, Any]] = (),
-    ) -> dict[str, Any]:
-        """Make a record of what was measured, write it and return it."""
-        parts = {"timing": {"load_s": None}} | (parts or {})
-        parts["timing"] |= {"started_at": started_at.isoformat(timespec="seconds"), "duration_s": duration_s}
-        key = self.done_key(case)
-        record = build_record(case, key, self.environment.as_dict(), pruning.as_dict(), **parts)
-        # Read again: what is returned is what the next run will find.
-        return read_record(self.store.write(case, key.get("limit"), record, samples))
-
-    def _answers(self, case: Case, started_at: datetime) -> Answers:
-        """The answers that `case` has from runs that were killed, and where those of this run are kept."""
-        found = self.environment
-        return Answers(
-            self.store,
-            self.store.unfinished_path(case, self.settings.limit),
-            binding=self._binding(case),
-            run={
-                "started_at": started_at.isoformat(timespec="seconds"),
-                "device": found.gpu or found.cpu,
-                "torch": found.versions["torch"],
-                "git_commit": found.git_commit,
-            },
-            is_fresh=self.settings.rerun,
-        )
-
-    def _binding(self, case: Case) -> dict[str, Any]:
-        """What answers of `case` must have in common to be of one measurement."""
-        return {"done_key": self.done_key(case), "scorer": str(self.settings.scorer)}
 
     def _idle_power(self, prepared: PreparedModel) -> IdlePower | None:
         """What the machine draws at rest with a model resident; measured once per run, None if that was not asked."""
