@@ -241,7 +241,7 @@ def test_a_record_of_another_schema_is_named_and_left_out(results):
 def test_what_json_has_no_number_for_is_named_and_left_out(results, value):
     found = consolidate(results(record(0, 0.8), record(40, value)))
     assert [row["case"] for row in found.rows] == ["nano-p0-facts"]
-    assert "is no number of a record" in found.problems[0]
+    assert "is not a number that records may hold" in found.problems[0]
 
 
 @pytest.mark.parametrize("value", ["0.5", True, [1]])
@@ -290,7 +290,7 @@ def test_a_total_without_the_gpu_enters_no_table_and_the_score_does(results):
     assert (row["value"], row["energy_j"], row["energy_quality"]) == (0.8, None, None)
     (problem,) = found.problems
     assert problem.endswith(
-        "nano-p0-facts.json: its energy lacks the GPU in its total (the counter did not advance in this window); "
+        "nano-p0-facts.json: its energy has a total without the GPU (the counter did not advance in this window); "
         "its energy is in no table, run the case again"
     )
 
@@ -306,7 +306,7 @@ def test_a_workload_of_which_one_repeat_lacks_the_gpu_is_named_and_left_out(resu
     assert found.rows == ()
     (problem,) = found.problems
     assert problem.endswith(
-        "its energy, seed 123, lacks the GPU in its total (the counter did not advance in this window); "
+        "its energy, seed 123, has a total without the GPU (the counter did not advance in this window); "
         "run the case again"
     )
 
@@ -332,7 +332,7 @@ def test_windows_that_held_more_than_the_models_work_stand_beside_no_others(resu
     del old["conditions"]
     found = {row["percent"]: row for row in consolidate(results(old, record(40, 0.6))).rows}
     assert (found[0]["energy_j"], found[0]["window_s"], found[0]["value"]) == (None, None, 0.8)
-    assert found[0]["energy_reason"].startswith("its window also held the making of requests")
+    assert found[0]["energy_reason"].startswith("an earlier version measured it, with the building of requests")
     assert (found[40]["energy_j"], found[40]["energy_reason"]) == (12.5, None)
 
 

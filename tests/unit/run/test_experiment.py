@@ -193,7 +193,7 @@ def test_a_record_that_had_the_template_under_a_plain_name_is_stale_and_in_no_ta
     found = consolidate(settings.results_dir)
     assert found.rows == ()
     (problem,) = found.problems
-    assert "chatty-p0-facts: scored with the chat template, which its name does not say; run the case again" in problem
+    assert "chatty-p0-facts: scored with the chat template, but the task's prompts are plain; run the case" in problem
 
 
 def test_a_record_with_more_examples_than_were_used_is_stale(settings):
@@ -222,7 +222,7 @@ def test_a_record_with_another_headline_metric_is_stale(settings):
         (dataclasses.replace(FACTS.subject.metric, name="acc_norm"), "headline metric acc -> acc_norm"),
         (
             dataclasses.replace(FACTS.subject.metric, higher_is_better=False),
-            "another side of the headline metric is better",
+            "the headline metric's better side differs",
         ),
     ):
         case = dataclasses.replace(FACTS, subject=dataclasses.replace(FACTS.subject, metric=metric))
