@@ -1,4 +1,4 @@
-"""One run of a study: which cases are done, models loaded and pruned once, each case measured and recorded."""
+"""One run of a study: find the cases to measure, load and prune each model once, measure and record each case."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select
 
 @dataclass(slots=True)
 class Experiment:
-    """A study, the run's settings and machine, and what is made once and shared by its cases."""
+    """One run: its study, settings and machine, and the objects that its cases share."""
 
     settings: Settings = field(default_factory=Settings)
     study: Study = STUDY
@@ -76,15 +76,15 @@ class Experiment:
         return self.settings.weights is Weights.RANDOM
 
     def identity(self, variant: ModelVariant) -> ModelIdentity:
-        """Which weights `variant` means; asked once per run.
+        """The exact weights that `variant` refers to; resolved once per run.
 
         Raises:
-            AccessError: the same one each time it is asked.
+            AccessError: if they cannot be resolved; raised again at every call.
         """
         return self.preparation.identity(variant)
 
     def done_key(self, case: Case) -> dict[str, Any]:
-        """What a record of `case` must match in this run.
+        """The fields that a record of `case` must match in this run.
 
         Raises:
             AccessError: if its model cannot be identified.
@@ -101,19 +101,19 @@ class Experiment:
         return self.store.state(case, self.done_key(case), partial(self._doubts, case))
 
     def _doubts(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
-        """What speaks against a record whose done key matches."""
+        """Reasons why a record is stale although its done key matches."""
         task, score = case.subject, record.get("score", {})
         if isinstance(task, Task):
             yield from headline_differences(task, score)
         if isinstance(task, Task) and task.num_fewshot and "num_fewshot" not in score:
-            # Early versions noted the number of examples that was asked, not the one that was used.
+            # Early versions recorded the requested number of examples, which lm-eval may not have used.
             try:
                 self.library.check_few_shot(task)
             except StudyError as error:
                 yield str(error)
 
     def is_done(self, case: Case) -> bool:
-        """Whether `case` needs no run: its record matches and `--rerun` was not asked.
+        """Whether `case` can be skipped: its record is done and the run has no `--rerun`.
 
         Raises:
             AccessError: if its model cannot be identified.
@@ -122,11 +122,11 @@ class Experiment:
 
     @contextmanager
     def prepared(self, variant: ModelVariant, pruning: Pruning) -> Iterator[PreparedModel]:
-        """Load `variant` and prune it; its memory is given back when the block ends.
+        """Load `variant` and prune it; its memory is freed when the block ends.
 
         Raises:
-            AccessError: if the weights cannot be had, or (CalibrationError) the text that the method needs.
-            VerificationError: if pruning did not do what was asked, or not what it did before.
+            AccessError: if the weights cannot be loaded; as CalibrationError, if the calibration text cannot.
+            VerificationError: if the pruned model is wrong, or kept other neurons than in an earlier record.
             DeviceError: if the GPU has failed for good.
         """
         with self.guard.using():
@@ -137,19 +137,19 @@ class Experiment:
             self.guard.free(prepared)
 
     def expect(self, pending: Sequence[Case], done: Sequence[Case] = ()) -> None:
-        """Say which cases this run still has to measure, so that energy workloads can take turns over their levels.
+        """Store the cases to measure, so that the levels of energy workloads can be interleaved.
 
-        What interrupted runs left of cases that are done is deleted.
+        Journals of `done` cases, left by interrupted runs, are deleted.
         """
         self.levels.expect(pending)
         for case in done if self.store.has_unfinished() else ():
             path = self.store.unfinished_path(case, self.settings.limit)
-            with suppress(OSError):  # litter in a folder that is only read hurts nobody
+            with suppress(OSError):  # in a read-only folder the journals stay, which does no harm
                 self.store.check_inside(path)
                 path.unlink(missing_ok=True)
 
     def is_begun(self, case: Case) -> bool:
-        """Whether an interrupted run left answers of `case` with which this run will go on.
+        """Whether this run will resume `case` from the journal of an interrupted run.
 
         Raises:
             AccessError: if its model cannot be identified.
@@ -159,12 +159,12 @@ class Experiment:
     def run(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
         """Measure `case`, check the measurement, write its record and return it.
 
-        An energy workload is measured in turn with the other levels that are expected: their records are written too,
-        and returned when it is their turn to run.
+        An energy workload is interleaved with the other expected levels. Their records are written too, and returned
+        when `run` is called for their cases.
 
         Args:
-            case: what to measure.
-            prepared: the model at the case's level; not needed for architecture cases.
+            case: the case to measure.
+            prepared: the model at the case's level; None for architecture cases.
 
         Raises:
             MeasurementError: if the measurement is incomplete or impossible; nothing is recorded.
@@ -203,19 +203,19 @@ class Experiment:
         return record
 
     def check_folder(self) -> None:
-        """See that the results folder can be written before a case costs time; it is made once, and must then stay.
+        """Create the results folder and check that it can be written, before a case costs time.
 
         Raises:
-            RecordError: if it cannot be written, or is gone.
+            RecordError: if it cannot be written, or has disappeared during the run.
         """
         self.recording.check_folder()
 
     def has_measured(self, case: Case) -> bool:
-        """Whether `case` was measured in turn with another level and only waits to be returned by `run`."""
+        """Whether `case` was measured together with another level, so that `run` only returns its record."""
         return case.id in self._measured
 
     def _may_measure(self, case: Case) -> bool:
-        """Whether `case` can take turns with another: no other run works on it, or has finished it meanwhile."""
+        """Take the lease of `case`, to interleave it; False if another run measures it or has finished it."""
         if not self.leases.take(case):
             return False
         if self.is_done(case):
@@ -224,7 +224,7 @@ class Experiment:
         return True
 
     def passes(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
-        """Passes over an energy case's prompts, one per seed, tokenized and warm: for a timer of another kind."""
+        """One warmed-up pass over an energy case's tokenized prompts per seed, for use with another timer."""
         return self._profile(case, prepared).passes()
 
     def _run_workload(self, case: Case, prepared: PreparedModel, started_at: datetime) -> dict[str, Any]:
@@ -254,7 +254,7 @@ class Experiment:
         )
 
     def _idle_power(self, prepared: PreparedModel) -> IdlePower | None:
-        """What the machine draws at rest with a model resident; measured once per run, None if that was not asked."""
+        """Power of the idle machine with a model loaded; measured once per run, None unless the run asks for it."""
         if self._idle is None and self.settings.idle_s > 0:
             self._idle = measure_idle(
                 self.meter,
@@ -265,7 +265,7 @@ class Experiment:
         return self._idle
 
     def _prune_on_meta(self, case: Case) -> PruningResult:
-        """Build and prune the declared shape without weights: exact widths and counts in seconds."""
+        """Build and prune the declared shape on the meta device, without weights: exact widths and parameter counts."""
         shape = case.model.architecture
         assert shape is not None
         result = prune(build_on_meta(shape), case.pruning, seed=self.settings.seed)

@@ -69,7 +69,7 @@ def test_other_neurons_than_in_an_earlier_record_are_an_error(settings):
     record = run(experiment)
     record["pruning"]["kept_neurons"] = "0" * 64
     experiment.store.write(FACTS, settings.limit, record, [])
-    with pytest.raises(VerificationError, match="nano-p40: other neurons were kept than in .*--rerun"):
+    with pytest.raises(VerificationError, match="nano-p40: pruning kept other neurons than in .*--rerun"):
         run(Experiment(settings))
     run(Experiment(dataclasses.replace(settings, rerun=True)))
 
