@@ -110,7 +110,7 @@ def test_integers_of_any_size_fit_in_columns_of_floats(results, value):
 
 
 def test_no_folder_is_one_line(tmp_path):
-    with pytest.raises(RecordError, match="is no folder; name the results folder of a run"):
+    with pytest.raises(RecordError, match="is not a folder; name the results folder of a run"):
         consolidate(tmp_path / "nothing")
 
 
@@ -204,7 +204,7 @@ def test_another_number_of_threads_is_no_baseline(results):
 
 def test_an_energy_record_without_repeats_is_named(results):
     found = consolidate(results(workload_record(0, 0.5) | {"repeats": []}))
-    assert "an energy record without repeats; run the case again" in found.problems[0]
+    assert "the energy record has no repeats; run the case again" in found.problems[0]
 
 
 def test_of_copies_of_one_case_the_newest_counts_and_the_others_are_named(results):
@@ -216,7 +216,7 @@ def test_of_copies_of_one_case_the_newest_counts_and_the_others_are_named(result
     assert [row["value"] for row in found.rows] == [0.9]
     (line,) = found.problems
     own, copy = folder / "nano-p0-facts.json", folder / "nano-p0-facts (1).json"
-    assert line == f"{own}: another copy of {copy}, which counts; delete it"
+    assert line == f"{own}: {copy} is of the same case and is used; delete this copy"
     assert len(list(folder.iterdir())) == 2
 
 
@@ -226,7 +226,7 @@ def test_a_record_in_the_place_of_another_never_counts_against_its_own_place(res
     wrong.write_bytes(own.read_bytes())
     found = consolidate(root)
     assert [row["record"] for row in found.rows] == ["individual_files/nano/p20/nano-p20-facts.json"]
-    assert found.problems == (f"{wrong}: another copy of {own}, which counts; delete it",)
+    assert found.problems == (f"{wrong}: {own} is of the same case and is used; delete this copy",)
 
 
 def test_a_record_of_another_schema_is_named_and_left_out(results):
@@ -257,7 +257,7 @@ def test_random_weights_among_real_ones_are_left_out_and_alone_are_shown(results
     assert [row["weights"] for row in consolidate(results(random)).rows] == ["random"]
     found = consolidate(results(record(0, 0.8)))
     assert [row["weights"] for row in found.rows] == ["real"]
-    assert "random weights among real ones; move it to a results folder of its own" in found.problems[0]
+    assert "random weights among real weights; move it to another results folder" in found.problems[0]
 
 
 def test_rows_of_one_set_up_share_their_run(results):
@@ -291,7 +291,7 @@ def test_a_total_without_the_gpu_enters_no_table_and_the_score_does(results):
     (problem,) = found.problems
     assert problem.endswith(
         "nano-p0-facts.json: its energy has a total without the GPU (the counter did not advance in this window); "
-        "its energy is in no table, run the case again"
+        "tables leave its energy out, run the case again"
     )
 
 
@@ -341,7 +341,7 @@ def test_a_level_that_was_measured_otherwise_than_its_baseline_is_named_below_th
     other["done_key"]["dtype"] = "bfloat16"
     (table,) = headline_tables(consolidate(results(record(0, 0.8), other, record(60, 0.5))).rows)
     assert table.cells["facts", 40]["delta"] is None
-    assert table.notes == ["measured otherwise than p0, so that no change is given: facts p40 (dtype)"]
+    assert table.notes == ["measured differently from p0, so no change is given: facts p40 (dtype)"]
     (alike,) = headline_tables(consolidate(results(record(0, 0.8), record(40, 0.6))).rows)
     assert alike.notes == []
 
@@ -353,7 +353,7 @@ def test_a_column_has_one_metric(results):
     other["score"]["metrics"][0]["metric"] = "perplexity"
     (table,) = headline_tables(consolidate(results(record(0, 0.8), record(40, 0.6), other)).rows)
     assert list(table.cells) == [("facts", 0), ("facts", 40)]
-    assert table.notes == ["left out, another headline metric than the first level's: facts p60 (perplexity)"]
+    assert table.notes == ["left out, headline metric differs from the first level's: facts p60 (perplexity)"]
 
 
 @pytest.mark.parametrize("settings", ["much", 5, ["a"]])

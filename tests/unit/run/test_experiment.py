@@ -250,7 +250,7 @@ def test_what_a_models_own_generation_settings_change_is_said_below_the_table(se
     record = run(Experiment(settings), case)
     assert record["score"]["generation_settings"] == {"repetition_penalty": "1.3"}
     (table,) = headline_tables(consolidate(settings.results_dir).rows)
-    assert "answers decoded with settings of the model's own: sums p0 (repetition_penalty 1.3)" in table.notes
+    assert "answers decoded with the model's own generation settings: sums p0 (repetition_penalty 1.3)" in table.notes
 
 
 def test_joules_beside_others_at_work_are_marked_below_the_table(settings):
@@ -260,7 +260,7 @@ def test_joules_beside_others_at_work_are_marked_below_the_table(settings):
     record["energy"]["total_j"] = 12.0
     experiment.store.write(FACTS, settings.limit, record, [{"doc_id": 0}])
     (table,) = headline_tables(consolidate(settings.results_dir).rows)
-    assert "joules and times beside others at work (--allow-shared): facts p40" in table.notes
+    assert "joules and times measured beside other processes (--allow-shared): facts p40" in table.notes
 
 
 def test_weights_that_change_while_a_run_goes_are_refused(settings, chatty):
