@@ -556,7 +556,7 @@ def test_only_the_calibrated_method_waits_for_its_text(suite, monkeypatch):
     result.assert_outcomes(passed=2, errors=1, skipped=1, deselected=result.parseoutcomes()["deselected"])
     result.stdout.fnmatch_lines(
         [
-            "calibration of model mine, which method hybrid needs: task wikitext: its data cannot be loaded *",
+            "calibration of model mine for method hybrid: task wikitext: its data cannot be loaded *",
             "blocked: 2 cases wait for the calibration text of mine (its error is above); then: pytest --lf",
         ]
     )

@@ -125,7 +125,7 @@ def test_no_cell_of_the_csv_is_a_formula(folder):
     record["case"]["subject"] = "=HYPERLINK(1)"
     path.write_text(json.dumps(record))
     (line,) = [problem for problem in consolidate(folder).problems if path.name in problem]
-    assert "subject is '=HYPERLINK(1)', which spreadsheets take for a formula" in line
+    assert "subject is '=HYPERLINK(1)', which spreadsheets read as a formula" in line
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred.json", "a\nb.json", "\udcff.json"])

@@ -95,7 +95,7 @@ def test_each_thing_that_was_done_to_a_record_has_its_reason(folder, states):
     assert "was changed after it was written (its sha256 differs)" in reasons["nano-p40-sums"]
     assert reasons["nano-p40-facts"] == "few-shot 5 -> 0"
     assert reasons["nano-p40-truth"] == "the record lacks sha256"
-    assert "which lie not in this folder" in reasons["nano-p40-lastword"]
+    assert "not a file in this folder" in reasons["nano-p40-lastword"]
     assert reasons["nano-p40-narrative"].startswith("percent 0 -> 40, ")
     assert reasons["nano-p40-commonsense"].startswith("task nano_facts -> nano_commonsense, ")
     assert "not a readable record" in reasons["nano-p40-instructions"]

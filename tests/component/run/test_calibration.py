@@ -39,7 +39,7 @@ def test_text_that_cannot_be_had_concerns_the_calibrated_method_alone():
     def refuse(_task, *, seed):
         raise AccessError(f"task wikitext: its data cannot be loaded with seed {seed}")
 
-    message = "calibration of model llama1b, which method hybrid needs: task wikitext: its data cannot be loaded"
+    message = "calibration of model llama1b for method hybrid: task wikitext: its data cannot be loaded"
     with pytest.raises(CalibrationError, match=message):
         calibration_batches(STUDY.models["llama1b"], Words(), SimpleNamespace(load=refuse), STUDY, 1)
 

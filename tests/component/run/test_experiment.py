@@ -69,7 +69,7 @@ def test_other_neurons_than_in_an_earlier_record_are_an_error(settings):
     record = run(experiment)
     record["pruning"]["kept_neurons"] = "0" * 64
     experiment.store.write(FACTS, settings.limit, record, [])
-    with pytest.raises(VerificationError, match="nano-p40: other neurons were kept than in .*--rerun"):
+    with pytest.raises(VerificationError, match="nano-p40: pruning kept other neurons than in .*--rerun"):
         run(Experiment(settings))
     run(Experiment(dataclasses.replace(settings, rerun=True)))
 
@@ -193,7 +193,7 @@ def test_a_record_that_had_the_template_under_a_plain_name_is_stale_and_in_no_ta
     found = consolidate(settings.results_dir)
     assert found.rows == ()
     (problem,) = found.problems
-    assert "chatty-p0-facts: scored with the chat template, which its name does not say; run the case again" in problem
+    assert "chatty-p0-facts: scored with the chat template, but the task's prompts are plain; run the case" in problem
 
 
 def test_a_record_with_more_examples_than_were_used_is_stale(settings):
@@ -222,7 +222,7 @@ def test_a_record_with_another_headline_metric_is_stale(settings):
         (dataclasses.replace(FACTS.subject.metric, name="acc_norm"), "headline metric acc -> acc_norm"),
         (
             dataclasses.replace(FACTS.subject.metric, higher_is_better=False),
-            "another side of the headline metric is better",
+            "the headline metric's better side differs",
         ),
     ):
         case = dataclasses.replace(FACTS, subject=dataclasses.replace(FACTS.subject, metric=metric))
@@ -250,7 +250,7 @@ def test_what_a_models_own_generation_settings_change_is_said_below_the_table(se
     record = run(Experiment(settings), case)
     assert record["score"]["generation_settings"] == {"repetition_penalty": "1.3"}
     (table,) = headline_tables(consolidate(settings.results_dir).rows)
-    assert "answers decoded with settings of the model's own: sums p0 (repetition_penalty 1.3)" in table.notes
+    assert "answers decoded with the model's own generation settings: sums p0 (repetition_penalty 1.3)" in table.notes
 
 
 def test_joules_beside_others_at_work_are_marked_below_the_table(settings):
@@ -260,7 +260,7 @@ def test_joules_beside_others_at_work_are_marked_below_the_table(settings):
     record["energy"]["total_j"] = 12.0
     experiment.store.write(FACTS, settings.limit, record, [{"doc_id": 0}])
     (table,) = headline_tables(consolidate(settings.results_dir).rows)
-    assert "joules and times beside others at work (--allow-shared): facts p40" in table.notes
+    assert "joules and times measured beside other processes (--allow-shared): facts p40" in table.notes
 
 
 def test_weights_that_change_while_a_run_goes_are_refused(settings, chatty):

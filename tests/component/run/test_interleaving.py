@@ -220,6 +220,6 @@ def test_a_workload_that_does_not_fit_alone_is_one_line(settings, monkeypatch):
     experiment = Experiment(settings)
     experiment.expect(CASES)
     with experiment.prepared(NANO, Pruning(0)) as prepared:
-        with pytest.raises(MeasurementError, match="out of memory with its batch of 8; choose a GPU with more memory"):
+        with pytest.raises(MeasurementError, match="out of memory with batch size 8; choose a GPU with more memory"):
             experiment.run(CASES[0], prepared)
         assert not experiment.levels.residents

@@ -33,9 +33,9 @@ def full(_descriptor):
     [
         ("there", "cannot be written (No space left on device); free space or rights, or choose another folder"),
         ("new", "cannot be written (No space left on device); free space or rights, or choose another folder"),
-        ("link", "is a link to nothing; mount or make what it leads to"),
-        ("drive/results", "mount the drive, or make it (mkdir -p)"),
-        ("leads out", "is a link out of the results folder; put a folder in its place"),
+        ("link", "is a broken link; mount or create the folder it points to"),
+        ("drive/results", "mount the drive, or create it (mkdir -p)"),
+        ("leads out", "is a link out of the results folder; replace it by a folder"),
         ("records are a file", "cannot be written (Not a directory); free space or rights, or choose another folder"),
     ],
 )

@@ -115,8 +115,8 @@ def test_the_order_of_samples_does_not_matter():
     ("change", "message"),
     [
         (lambda r, s: s.pop(), r"m-p40-t: 2 samples where the record counts 3; run the case again"),
-        (lambda r, s: s[1].update(doc_id=0), r"m-p40-t: a sample stands there twice; run the case again"),
-        (lambda r, s: [x.pop("acc") for x in s], r"m-p40-t: its samples hold no acc; run the case again"),
+        (lambda r, s: s[1].update(doc_id=0), r"m-p40-t: a sample occurs twice; run the case again"),
+        (lambda r, s: [x.pop("acc") for x in s], r"m-p40-t: its samples lack acc; run the case again"),
         (lambda r, s: s[0].update(acc="yes"), r"m-p40-t: acc has items such as 'yes', which cannot be paired; .*"),
         (lambda r, s: s[0].update(acc=[1, 2, 3]), r"m-p40-t: acc has items such as \[1, 2, 3\], which .*"),
         (lambda r, s: s[0].update(acc=0.5), r"m-p40-t: its items give 0.166667, the record says 0.333333; .*"),
@@ -138,7 +138,7 @@ def test_labels_of_more_than_two_classes_are_refused():
     ("change", "message"),
     [
         ({"doc_hash": "other"}, "m-p40-t: 1 documents differ from those of m-p0-t; a comparison needs the same items"),
-        ({"doc_id": 7}, "m-p40-t: 2 items are in it or in m-p0-t alone; a comparison needs the same items"),
+        ({"doc_id": 7}, "m-p40-t: 2 items are not in both it and m-p0-t; a comparison needs the same items"),
     ],
 )
 def test_other_items_than_the_baselines_are_refused(change, message):

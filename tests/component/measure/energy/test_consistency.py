@@ -40,12 +40,12 @@ def edit(record, path, value):
         (("repeats", 0, "tokens_per_s"), 1e6, "tokens_per_s is 1000000.0, its window gives"),
         (("repeats", 1, "energy_per_token_j"), 1e-9, "energy_per_token_j is 1e-09, its window gives"),
         (("repeats", 1, "natural", "energy_per_response_j"), 7.0, "natural length: energy_per_response_j is 7.0"),
-        (("profile", "tokens_per_s", "mean"), 5.0, "mean tokens_per_s is 5.0, that of its repeats"),
+        (("profile", "tokens_per_s", "mean"), 5.0, "mean tokens_per_s is 5.0, its repeats give"),
         (("repeats", 2, "net_energy_per_token_j"), 1e9, "J per token is above gross"),
         (("repeats", 0, "energy", "ram", "quality"), "measured", "ram energy of ram_model is called measured"),
-        (("repeats", 0, "energy", "is_short"), False, "is shorter than its counters' step and not marked"),
+        (("repeats", 0, "energy", "is_short"), False, "is shorter than its counters' step, is_short is false"),
         (("repeats", 0, "time_to_first_token_ms"), 1e9, "s to the first token in a window of"),
-        (("repeats", 0, "energy", "total_j"), None, "its parts have energies, its total has none"),
+        (("repeats", 0, "energy", "total_j"), None, "its parts have energies, its total is null"),
     ],
 )
 def test_a_figure_that_was_edited_disagrees_with_the_others(measured, path, value, line):
@@ -79,6 +79,6 @@ def test_a_total_that_lacks_a_part_is_found_by_validate(measured):
     path = experiment.store.write(case, None, record, [])
     lines = [finding.text for finding in validate(experiment, []) if not finding.is_fine]
     assert any(
-        line.startswith(f"{case.id}: its energy, seed 123, lacks the CPU in its total") and str(path) in line
+        line.startswith(f"{case.id}: its energy, seed 123, has a total without the CPU") and str(path) in line
         for line in lines
     )
