@@ -5,7 +5,7 @@ import pytest
 
 @pytest.mark.cases_of("architecture")
 def test_architecture(case, run_case):
-    """OptiPFair prunes the declared shape (on the meta device) to exactly the width and count that arithmetic gives."""
+    """OptiPFair prunes the declared shape (on the meta device) to exactly the expected width and parameter count."""
     pruning = run_case(case)["pruning"]
     assert pruning["width"] == pruning["asked_width"]
     assert pruning["parameters"] == case.model.architecture.parameters(pruning["width"])

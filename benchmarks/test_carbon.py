@@ -1,11 +1,11 @@
-"""Energy, latency and throughput of generation workloads; only run when asked for with `-m carbon`."""
+"""Energy, latency and throughput of generation workloads; runs only with `-m carbon` or `-m alignment`."""
 
 import pytest
 
 
 @pytest.mark.cases_of("energy")
 def test_carbon(case, prepared, run_case, time_passes):
-    """Each repeat generated the tokens it counts, and energy per token is a real figure or null."""
+    """Each repeat counts the tokens that it must generate, and its energy per token is positive or null."""
     record = run_case(case, prepared)
     for repeat in record["repeats"]:
         assert repeat["new_tokens"] == repeat["passes"] * repeat["rows"] * case.subject.new_tokens

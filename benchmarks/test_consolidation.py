@@ -1,4 +1,4 @@
-"""How long ten thousand records take to become tables: copies of a real record, under other models and tasks."""
+"""Time to turn ten thousand records into tables; the records are copies of real ones under other models and tasks."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ _LEVELS = (0, 10, 20, 30, 40, 50, 60)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Ten thousand records without samples: seven levels, models and tasks as many as it takes."""
+    """Ten thousand records without samples, with seven levels, thirty tasks, and as many models as needed."""
     root = tmp_path_factory.mktemp("many")
     templates = {percent: (_NANO / f"p{percent}/nano-p{percent}-facts.json").read_text() for percent in _LEVELS}
     for number in range(RECORDS):
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 
 
 def test_consolidation(benchmark, folder):
-    """Records to tidy rows, and the tables written."""
+    """Read the records to tidy rows, and write the tables."""
 
     def run():
         rows = consolidate(folder).rows
@@ -43,5 +43,5 @@ def test_consolidation(benchmark, folder):
 
 
 def test_conclusions(benchmark, folder):
-    """The same with families, trends and claims; there are no samples, so no tests."""
+    """Read the records and compute trends and claims; without samples there are no significance tests."""
     assert len(benchmark.pedantic(lambda: conclude(folder), rounds=3).rows) == RECORDS

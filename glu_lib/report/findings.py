@@ -153,7 +153,8 @@ def _trade_offs(points: Sequence[TradeOff]) -> Iterator[Finding]:
         text = (
             f"Best trade-off between {format_ratio(max(ratios))} and {format_ratio(min(ratios))} (knee of the Pareto "
             f"front): {format_ratio(best.expansion_ratio)} (p{best.percent}), where tasks keep "
-            f"{100 * best.score:.0f} % of their score on average{size}. A point estimate: neighbouring levels may be as good."
+            f"{100 * best.score:.0f} % of their score on average{size}. "
+            "A point estimate: neighbouring levels may be as good."
         )
         yield Finding(best.model, text)
 
