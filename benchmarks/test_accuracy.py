@@ -9,10 +9,7 @@ from glu_lib.study.cases import Case
 
 @pytest.mark.cases_of("accuracy")
 def test_accuracy(case: Case, prepared: PreparedModel, run_case: RunCase) -> None:
-    """The measurement is complete, at the width that the level asks, with its energy or the reason.
-
-    It is finite, or recorded as collapsed.
-    """
+    """The record has the width of its level and all samples; score and energy are valid, collapsed or missing."""
     record = run_case(case, prepared)
     headline, pruning, energy = record["score"]["headline"], record["pruning"], record["energy"]
     assert (headline["value"] is None) == headline["is_collapsed"]

@@ -8,7 +8,7 @@ from glu_lib.study.cases import Case
 
 @pytest.mark.cases_of("architecture")
 def test_architecture(case: Case, run_case: RunCase) -> None:
-    """OptiPFair prunes the declared shape (on the meta device) to exactly the width and count that arithmetic gives."""
+    """OptiPFair prunes the declared shape (on the meta device) to exactly the expected width and parameter count."""
     assert case.model.architecture is not None
     pruning = run_case(case)["pruning"]
     assert pruning["width"] == pruning["asked_width"]

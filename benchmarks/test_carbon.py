@@ -1,4 +1,4 @@
-"""Energy, latency and throughput of generation workloads; only run when asked for with `-m carbon`."""
+"""Energy, latency and throughput of generation workloads; runs only with `-m carbon` or `-m alignment`."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from glu_lib.study.cases import Case
 
 @pytest.mark.cases_of("energy")
 def test_carbon(case: Case, prepared: PreparedModel, run_case: RunCase, time_passes: TimePasses) -> None:
-    """Each repeat generated the tokens it counts, and energy per token is a real figure or null."""
+    """Each repeat counts the tokens that it must generate, and its energy per token is positive or null."""
     assert isinstance(case.subject, Workload)
     record = run_case(case, prepared)
     for repeat in record["repeats"]:

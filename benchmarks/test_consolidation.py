@@ -1,4 +1,4 @@
-"""How long ten thousand records take to become tables: copies of a real record, under other models and tasks."""
+"""Time to turn ten thousand records into tables; the records are copies of real ones under other models and tasks."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ _LEVELS = (0, 10, 20, 30, 40, 50, 60)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten thousand records without samples: seven levels, models and tasks as many as it takes."""
+    """Ten thousand records without samples, with seven levels, thirty tasks, and as many models as needed."""
     root = tmp_path_factory.mktemp("many")
     templates = {percent: (_NANO / f"p{percent}/nano-p{percent}-facts.json").read_text() for percent in _LEVELS}
     for number in range(RECORDS):
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_consolidation(benchmark: BenchmarkFixture, folder: Path) -> None:
-    """Records to tidy rows, and the tables written."""
+    """Read the records to tidy rows, and write the tables."""
 
     def run() -> tuple[dict[str, Any], ...]:
         rows = consolidate(folder).rows
@@ -45,5 +45,5 @@ def test_consolidation(benchmark: BenchmarkFixture, folder: Path) -> None:
 
 
 def test_conclusions(benchmark: BenchmarkFixture, folder: Path) -> None:
-    """The same with families, trends and claims; there are no samples, so no tests."""
+    """Read the records and compute trends and claims; without samples there are no significance tests."""
     assert len(benchmark.pedantic(lambda: conclude(folder), rounds=3).rows) == RECORDS

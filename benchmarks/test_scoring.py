@@ -1,4 +1,4 @@
-"""The suite's scorer beside lm-eval's `HFLM`: tokens forwarded, time and peak memory; only run with `-m scoring`."""
+"""The suite's scorer compared with lm-eval's `HFLM`: tokens, time and peak memory; runs only with `-m scoring`."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ Network = tuple[Any, Any, list[str]]  # model, tokenizer, words
 
 @pytest.fixture(scope="module")
 def network(experiment: Experiment) -> Network:
-    """A random model, its tokenizer and the words it knows."""
+    """A model with random weights, its tokenizer, and the words of its vocabulary."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
@@ -35,14 +35,16 @@ def network(experiment: Experiment) -> Network:
 def test_scoring(
     benchmark: BenchmarkFixture, experiment: Experiment, network: Network, shape: Shape, scorer: Scorer
 ) -> None:
-    """Texts in, scores out, tokenization included; the fast scorer forwards little more than it has to."""
+    """Score texts, tokenization included; the fast scorer forwards at most 1.25 times the tokens needed."""
     model, tokenizer, words = network
     requests = shape.requests(words)
     forwarded: list[int] = []
 
     def fresh() -> tuple[tuple[Any], dict[str, Any]]:
         lm = wrap_model(model, tokenizer, batch_size=experiment.settings.batch_size, scorer=scorer)
-        getattr(lm, shape.method)(requests[:1], disable_tqdm=True)  # tries the model out, once per level in a sweep
+        getattr(lm, shape.method)(
+            requests[:1], disable_tqdm=True
+        )  # first call tests the model, as once per level in a sweep
         return (lm,), {}
 
     def score(lm: Any) -> object:

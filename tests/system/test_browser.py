@@ -203,5 +203,5 @@ def test_a_figure_can_be_saved(desktop, button, beginning):
 def test_without_javascript_the_tables_are_there(visit):
     page = visit(1280, java_script_enabled=False)
     assert page.locator("table.wide").first.is_visible()
-    assert page.get_by_text("Drawn by JavaScript; the numbers").first.is_visible()
+    assert page.get_by_text("JavaScript draws this figure; its numbers").first.is_visible()
     assert not page.locator("#theme").is_visible()

@@ -189,7 +189,7 @@ def test_a_signal_stops_a_run_as_ctrl_c_does_and_it_says_how_to_go_on(suite, num
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
-    said = re.search(r"stopped: (\d+) cases? had not finished; go on with: (pytest --lf .*)", output)
+    said = re.search(r"stopped: (\d+) cases? not finished; resume with: (pytest --lf .*)", output)
     left = int(said[1])
     assert said[2] == "pytest --lf -p faults --limit 4 --threads 1"  # what was chosen, without the selection
     assert left == len(pending(suite))
@@ -205,7 +205,7 @@ def test_workers_are_stopped_with_their_controller(suite):
     process.terminate()
     output, _ = process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
-    said = re.search(r"stopped: (\d+) cases? had not finished; go on with: (pytest --lf .*)", output)
+    said = re.search(r"stopped: (\d+) cases? not finished; resume with: (pytest --lf .*)", output)
     assert said[2].endswith("-n2 --dist=loadgroup")
     assert CASES - len(records(suite)) <= int(said[1]) == len(pending(suite)) < CASES
     finish(suite, "--lf")
@@ -232,7 +232,7 @@ class Watched:
     """A run whose output is read while it goes on, and which waits before it writes its tables."""
 
     ARCHITECTURE = ("-k", "nano and architecture")  # seven cases that load no model
-    NOTED = "stopping: tables are being written; Ctrl-C again leaves them out"
+    NOTED = "stopping: writing the tables; press Ctrl-C again to skip them"
 
     def __init__(self, suite, *arguments, on_terminal=False, **environment):
         self.suite, self.output = suite, ""
@@ -305,7 +305,7 @@ def check_stopped_with_tables(run, output, suite):
     assert "INTERNALERROR" not in output
     assert output.count(Watched.NOTED) == 1
     assert re.search(r"\nreport:  .*index.html", output)
-    said = re.search(r"stopped: (\d+) cases? had not finished; go on with: pytest --lf -p faults ", output)
+    said = re.search(r"stopped: (\d+) cases? not finished; resume with: pytest --lf -p faults ", output)
     assert int(said[1]) == len(pending(suite))
     assert (suite.path / "results/results.csv").exists()
 
@@ -353,8 +353,8 @@ def test_a_third_ctrl_c_ends_at_once_in_one_line(suite, watch, workers):
     assert "Traceback" not in output
     folder = suite.path / "my results"
     said = re.search(
-        rf"\nstopped without tables \(glu consolidate '{folder}' writes them\): (\d+) cases? had not "
-        rf"finished; go on with: (pytest --lf .*)\n$",
+        rf"\nstopped without writing tables \(glu consolidate '{folder}' writes them\): (\d+) cases? not "
+        rf"finished; resume with: (pytest --lf .*)\n$",
         output,
     )
     assert int(said[1]) == len(pending(suite))
@@ -391,7 +391,7 @@ def test_a_full_disk_costs_no_record_and_no_measuring_while_it_lasts(suite):
     assert output.count("No space left on device") == 1
     assert counts["failed"] + counts["error"] == 1
     assert counts["skipped"] >= 1
-    assert "cases wait for the results folder (its error is above); then: pytest --lf" in output
+    assert "cases wait for the results folder; see the error above, then: pytest --lf" in output
     assert "Traceback" not in output
     assert counts["passed"] == len(records(suite)) > CASES // 2  # it went on when there was space again
     assert len(pending(suite)) == CASES - counts["passed"]
@@ -462,7 +462,10 @@ def test_a_folder_where_no_lease_can_be_written_is_said_once(suite):
 def test_a_cache_that_cannot_be_written_costs_only_lf(suite):
     code, output, counts = run(suite, "-k", "nano and p0 and architecture", "-o", "cache_dir=pytest.ini/cache")
     assert (code, counts["passed"]) == (0, 1), output
-    assert "pytest's cache cannot be written (Not a directory): resume by the same selection, not by --lf" in output
+    assert (
+        "pytest's cache cannot be written (Not a directory), so --lf will not work; resume with the same selection"
+        in output
+    )
     assert len(records(suite)) == 1
 
 
@@ -474,7 +477,10 @@ def test_a_case_that_another_run_is_still_at_is_no_good_end(suite):
     assert experiment.leases.take(other)
     code, output, counts = run(suite, "-k", "nano and p0 and (facts or sums)", PATIENCE_S="1")
     assert (code, counts["passed"], counts["failed"] + counts["error"]) == (1, 1, 1), output
-    assert "another run on this results folder still works on nano-p0-facts; when that has ended: pytest --lf" in output
+    assert (
+        "another run on this results folder is still measuring nano-p0-facts; when that run has ended: pytest --lf"
+        in output
+    )
     assert len(pending(suite)) == 1
     experiment.leases.give_back(other)
     code, output, counts = run(suite, "--lf")

@@ -64,7 +64,7 @@ def test_a_gpu_that_fails_for_good_is_one_line_and_the_rest_stays_pending(suite,
     assert "Traceback" not in text
     assert "INTERNALERROR" not in text
     result.stdout.fnmatch_lines(
-        [f"blocked: {9 - passed} cases wait for the GPU (its error is above); then: pytest --lf"]
+        [f"blocked: {9 - passed} cases wait for the GPU; see the error above, then: pytest --lf"]
     )
     waiting = ["p20-facts", "p20-sums", "p40-facts", "p40-sums"][-(9 - passed) :]
     assert pending(suite) == [f"benchmarks/test_accuracy.py::test_accuracy[nano-{case}]" for case in waiting]
@@ -141,7 +141,7 @@ def test_whatever_fails_memory_returns_before_the_next_model_is_loaded(suite, al
             "SKIPPED*: blocked: nano-p30 could not be prepared: KeyError: 'a defect'",
         ]
     )
-    result.stdout.fnmatch_lines(["blocked: 2 cases wait for nano-p30 (its error is above); then: pytest --lf"])
+    result.stdout.fnmatch_lines(["blocked: 2 cases wait for nano-p30; see the error above, then: pytest --lf"])
     assert [name.partition("[")[2] for name in pending(suite)] == [
         "nano-p10-facts]",
         "nano-p20-narrative]",
@@ -170,5 +170,5 @@ def test_a_worker_whose_gpu_fails_leaves_the_other_levels_to_the_others(suite, m
     assert text.count(CAUSE) == 1
     assert "INTERNALERROR" not in text
     waiting = 1 + outcomes["skipped"]
-    result.stdout.fnmatch_lines([f"blocked: {waiting} cases wait for the GPU (its error is above); then: pytest --lf"])
+    result.stdout.fnmatch_lines([f"blocked: {waiting} cases wait for the GPU; see the error above, then: pytest --lf"])
     assert len(pending(suite)) == waiting

@@ -12,7 +12,7 @@ def test_settings_of_codecarbon_are_ignored_and_named(suite, monkeypatch, all_it
     done.assert_outcomes(passed=1, deselected=all_items - 1)
     done.stdout.fnmatch_lines(
         [
-            "ignored, energy is measured with the suite's own settings of CodeCarbon: *.codecarbon.config (pue, "
+            "ignored CodeCarbon settings (the suite uses its own): *.codecarbon.config (pue, "
             "force_cpu_power, force_ram_power, output_dir), CODECARBON_TRACKING_MODE"
         ]
     )

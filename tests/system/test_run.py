@@ -53,7 +53,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
             "glu width pruning: 16 cases of nano in 2 (model, level) groups, 0 done",
             "on cpu (*), float32, batch 32",
             "torch *, transformers *, optipfair *",
-            "a quick look: at most 4 samples per task",
+            "limited run: at most 4 samples per task",
             "  nano-p0-architecture     4.0x, *",
             "  nano-p40-narrative       word_perplexity *[[]16/16]",
             "nano, only 4 samples per task: headline metric per level, change against p0",
@@ -173,14 +173,16 @@ def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite, all_ite
     assert not (suite.path / ".pytest_cache/v/cache/lastfailed").read_text().count("nano")
     again = suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch")
     again.assert_outcomes(deselected=all_items)
-    again.stdout.fnmatch_lines(["nothing is left that *.pytest_cache knows of; if the run to go on with had another *"])
+    again.stdout.fnmatch_lines(["--lf: *.pytest_cache lists no unfinished case; if the earlier run used another *"])
     assert again.ret == pytest.ExitCode.OK
 
 
 def test_lf_without_a_cache_runs_nothing_and_says_what_to_do(suite):
     result = suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    result.stdout.fnmatch_lines(["nothing is left *; if the run to go on with had another cache *, or it is lost, *"])
+    result.stdout.fnmatch_lines(
+        ["--lf: * lists no unfinished case; if the earlier run used another cache * is lost, *"]
+    )
 
 
 def test_a_finished_case_that_the_list_still_names_leaves_it(suite, all_items):
@@ -230,7 +232,7 @@ def test_lf_runs_nothing_where_it_knows_none_of_the_cases(suite):
     remember(suite, "benchmarks/test_accuracy.py::test_accuracy[mine-p40-piqa]")
     result = suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    result.stdout.fnmatch_lines(["none of the cases that --lf knows of is in this selection; give the options of *"])
+    result.stdout.fnmatch_lines(["--lf: this run has none of the unfinished cases; repeat the options of *"])
 
 
 def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
@@ -239,7 +241,7 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
     text = result.stdout.str()
     assert text.count("model llama1b (meta-llama/Llama-3.2-1B) cannot be reached: no connection to") == 1
     assert "Traceback" not in text
-    result.stdout.fnmatch_lines(["blocked: 3 cases wait for llama1b (its error is above); then: pytest --lf"])
+    result.stdout.fnmatch_lines(["blocked: 3 cases wait for llama1b; see the error above, then: pytest --lf"])
     pending = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
     assert len(pending) == 3
     again = suite.runpytest_subprocess("--lf", "-p", "no_torch")
@@ -318,12 +320,15 @@ def test_an_unknown_level_is_answered_with_the_levels(suite):
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
-        (["-k", "nanno"], ["-k nanno: no name has this word (did you mean nano?)", "no case matches -k 'nanno'; *"]),
+        (
+            ["-k", "nanno"],
+            ["-k nanno: no name contains this word (did you mean nano?)", "no case matches -k 'nanno'; *"],
+        ),
         (["-m", "instruct", "-k", "nano"], ["no case matches -k 'nano' with -m 'instruct'; models: nano, llama1b, *"]),
         (["-k", "nanno", "-n", "1"], ["no case matches -k 'nanno'; models: nano, llama1b, *"]),
         (
             ["-k", "nano and facts_latency_b1"],
-            ["what matches -k 'nano and facts_latency_b1' runs only *: add -m carbon"],
+            ["cases that match -k 'nano and facts_latency_b1' run only *: add -m carbon"],
         ),
     ],
 )
@@ -336,14 +341,14 @@ def test_a_selection_of_nothing_says_what_there_is(suite, arguments, lines):
 def test_a_mistyped_word_behind_not_is_named(suite):
     """It changes nothing: more is selected than was meant."""
     result = suite.runpytest_subprocess("-k", "nano and not sumz and not accuracy", "--collect-only", "-p", "no_torch")
-    result.stdout.fnmatch_lines(["-k sumz: no name has this word (did you mean sums?)"])
+    result.stdout.fnmatch_lines(["-k sumz: no name contains this word (did you mean sums?)"])
     assert "-k accuracy: " not in result.stdout.str()  # the file's name
 
 
 def test_an_option_of_the_suite_in_another_folder_is_answered_with_the_folder(suite):
     result = suite.run(sys.executable, "-m", "pytest", "--limt", "5")
     result.stderr.fnmatch_lines(
-        ["*unrecognized arguments: --limt", "  hint: --limt is no option (did you mean --limit?)"]
+        ["*unrecognized arguments: --limt", "  hint: --limt is not an option (did you mean --limit?)"]
     )
     elsewhere = suite.mkdir("elsewhere of mine")
     for name in ("pytest.ini", "conftest.py"):
@@ -352,10 +357,8 @@ def test_an_option_of_the_suite_in_another_folder_is_answered_with_the_folder(su
     result = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
     assert "error: unrecognized arguments: --limit=5 --unknown\n" in result.stderr
-    hint = (
-        "--limit is an option of the GLU width pruning suite, which pytest knows where the suite's conftest.py is: cd "
-    )
-    assert f"\n  hint: {hint}{shlex.quote(str(ROOT))}, then the same command\n" in result.stderr
+    hint = "--limit is an option of the GLU width pruning suite, which works only in the suite's folder: cd "
+    assert f"\n  hint: {hint}{shlex.quote(str(ROOT))}, then repeat the command\n" in result.stderr
 
 
 STOPPED_COLLECTION = """
@@ -524,7 +527,7 @@ def test_chat_tasks_wait_for_a_template_and_plain_ones_of_the_same_model_run(sui
     assert (counts["passed"], counts["errors"], counts["skipped"]) == (1, 1, 1)
     line = "*model talker (talker) has no chat template, which *_chat needs; leave such tasks out (-k *"
     result.stdout.fnmatch_lines_random(
-        [line, "blocked: 2 cases wait for the chat template of talker (its error is above); then: pytest --lf"]
+        [line, "blocked: 2 cases wait for the chat template of talker; see the error above, then: pytest --lf"]
     )
     (suite.path / "talker/chat_template.jinja").write_text("task : {{ messages[0]['content'] }} ")
     again = suite.runpytest_subprocess("--study=study.toml", "-m", "own", *QUICK)
@@ -557,7 +560,7 @@ def test_only_the_calibrated_method_waits_for_its_text(suite, monkeypatch):
     result.stdout.fnmatch_lines(
         [
             "calibration of model mine for method hybrid: task wikitext: its data cannot be loaded *",
-            "blocked: 2 cases wait for the calibration text of mine (its error is above); then: pytest --lf",
+            "blocked: 2 cases wait for the calibration text of mine; see the error above, then: pytest --lf",
         ]
     )
     left = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())

@@ -146,7 +146,7 @@ def test_each_worker_gets_a_gpu_and_one_that_crashes_is_replaced_on_the_same(sui
 
     crowded = suite.runpytest_subprocess("--lf", "-n", "3", "--dist", "loadgroup", "-p", "gpus")
     assert crowded.ret == pytest.ExitCode.USAGE_ERROR
-    assert errors(crowded) == ["ERROR: -n 3: 3 workers on 2 GPUs would share one; use -n 2"]
+    assert errors(crowded) == ["ERROR: -n 3: 3 workers would have to share 2 GPUs; use -n 2"]
     monkeypatch.delenv("CRASH")
     suite.runpytest_subprocess("--lf", "-p", "gpus").assert_outcomes(passed=1)
     assert not pending(suite)

@@ -34,7 +34,7 @@ def test_list_prints_the_matrix(results, capsys):
     assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4"] in lines
     assert ["llama1b", "p40", "24", "0", "1", "23", "0/6", "0/4"] in lines
     assert " ".join(lines[48]) == (
-        "pending: runs without -m; -m carbon, -m alignment: done/cases of what runs only so, counted nowhere else"
+        "-m carbon, -m alignment: done/all cases that run only with this option; no other column counts them"
     )
     assert lines[49] == ["model", "weights", "download"]
     assert lines[50][:2] == ["nano", "embedded"]
@@ -83,9 +83,12 @@ def test_every_command_takes_the_folder_by_its_place_by_the_option_and_from_the_
 
 def test_two_results_folders_a_blank_one_and_none_to_write_to_are_refused(capsys):
     for words, line in (
-        (["table", "x", "--results-dir", "y"], "x and --results-dir y: two results folders; name one\n"),
+        (["table", "x", "--results-dir", "y"], "x and --results-dir y: two results folders; give one\n"),
         (["list", "--results-dir="], "--results-dir is blank; name a folder, as --results-dir=/drive/glu\n"),
-        (["report", "--published"], "--published: no folder is named, and no run's own is written to; name DIR\n"),
+        (
+            ["report", "--published"],
+            "--published needs DIR, so that it does not overwrite the tables of a run; give a folder\n",
+        ),
     ):
         assert main(words) == 2
         assert capsys.readouterr().err == line
@@ -93,7 +96,7 @@ def test_two_results_folders_a_blank_one_and_none_to_write_to_are_refused(capsys
 
 def test_list_says_that_a_folder_is_not_there(tmp_path, capsys):
     assert main(["list", str(tmp_path / "nano")]) == 0
-    assert capsys.readouterr().err == f"there is no folder {tmp_path / 'nano'}: nothing is done there\n"
+    assert capsys.readouterr().err == f"folder {tmp_path / 'nano'} does not exist: no case is done\n"
 
 
 def test_list_shows_the_cases_of_other_methods_and_divisors(results, capsys):
@@ -105,7 +108,7 @@ def test_list_shows_the_cases_of_other_methods_and_divisors(results, capsys):
 
 def test_a_percentage_without_a_model_is_refused_before_anything_is_sent(capsys):
     assert main(["push", "--repo-id", "me/x", "--percent", "20"]) == 2
-    assert capsys.readouterr().err == "--percent 20 is for a pruned model; name it: --model KEY\n"
+    assert capsys.readouterr().err == "--percent 20 applies to a pruned model; name it with --model KEY\n"
 
 
 def test_what_a_command_does_not_know_is_refused():
@@ -179,7 +182,9 @@ def test_what_was_left_out_shows_in_the_exit_code(tmp_path, capsys):
 
 def test_a_folder_without_records_is_one_line_with_the_place_of_random_weights(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.endswith("no records there; name the results folder of a run\n")
+    assert capsys.readouterr().err.endswith("holds no records; name the results folder of a run\n")
     (tmp_path / "random_weights").mkdir()
     assert main(["consolidate", str(tmp_path)]) == 2
-    assert f"name {tmp_path / 'random_weights'}, of --weights random" in capsys.readouterr().err
+    assert (
+        f"records of --weights random are in {tmp_path / 'random_weights'}: name that folder" in capsys.readouterr().err
+    )

@@ -24,7 +24,9 @@ def test_a_hub_that_refuses_is_one_line(settings, monkeypatch):
             raise OSError("no token\nat all")
 
     monkeypatch.setattr("huggingface_hub.HfApi", Refusing)
-    with pytest.raises(AccessError, match="--repo-id me/results: the hub refuses: no token; check the id and HF_TOKEN"):
+    with pytest.raises(
+        AccessError, match="--repo-id me/results: the hub refuses the upload: no token; check the id and HF_TOKEN"
+    ):
         hub.push_results(settings.results_dir, "me/results")
 
 

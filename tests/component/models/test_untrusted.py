@@ -87,7 +87,7 @@ def test_markup_in_names_is_text_everywhere(folder, capsys):
     assert "alert(1)</script>" not in page
     assert main(["table", str(folder)]) in (0, 1)
     assert main(["export", str(folder)]) == 1
-    assert "is no case id" in capsys.readouterr().err
+    assert "is not a case id" in capsys.readouterr().err
     assert not (folder / "optimum_benchmark").exists()
     assert "<script" not in hub.results_card(found.rows)
 
@@ -175,9 +175,7 @@ def test_a_link_out_of_the_results_folder_is_not_pushed(settings, tmp_path, monk
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "link").symlink_to(secret / "secret.json" if link == "file" else secret)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: pytest.fail("the hub was asked"))
-    with pytest.raises(
-        RecordError, match="link is a link out of .*; only what lies in it is pushed: take the link away"
-    ):
+    with pytest.raises(RecordError, match="link is a link out of .*; only files inside it are pushed: remove the link"):
         hub.push_results(settings.results_dir, "me/results")
 
 

@@ -47,7 +47,7 @@ def test_a_limit_that_is_none_names_no_file(tmp_path, limit):
     record = {"kind": "energy", "case": {"id": "nano-p0-facts_latency_b1"}, "done_key": {"limit": limit}}
     paths, (problem,) = export_records([record], tmp_path)
     assert paths == []
-    assert "is no sample limit" in problem
+    assert "is not a sample limit" in problem
 
 
 def test_the_latency_of_a_generation_is_that_of_one_batch(settings):
