@@ -5,7 +5,7 @@ import json
 import pytest
 
 QUICK = ("--limit", "2", "--threads", "1")
-CAUSE = "the GPU failed (CUDA error: device-side assert triggered) and this process can use it no more; what was "
+CAUSE = "the GPU failed (CUDA error: device-side assert triggered) and this process can no longer use it; finished "
 
 # CUDA's own behaviour: after a device-side assert each further call fails in the same way, that of the cache too.
 POISON = """
