@@ -86,7 +86,8 @@ def test_what_fails_on_the_way_out_is_told_by_its_cause():
     assert is_device_lost(error)
     assert describe_lost_device(error) == (
         "the GPU failed (CUDA error: device-side assert triggered) and this process can no longer use it; finished "
-        "cases are kept, run the others in a new process: pytest --lf (in a notebook, restart the kernel and call again)"
+        "cases are kept, run the others in a new process: pytest --lf (in a notebook, restart the kernel and call "
+        "again)"
     )
 
 
