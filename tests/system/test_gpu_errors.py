@@ -5,7 +5,7 @@ import json
 import pytest
 
 QUICK = ("--limit", "2", "--threads", "1")
-CAUSE = "the GPU failed (CUDA error: device-side assert triggered) and this process can use it no more; what was "
+CAUSE = "the GPU failed (CUDA error: device-side assert triggered) and this process can no longer use it; finished "
 
 # CUDA's own behaviour: after a device-side assert each further call fails in the same way, that of the cache too.
 POISON = """
@@ -60,7 +60,7 @@ def test_a_gpu_that_fails_for_good_is_one_line_and_the_rest_stays_pending(suite,
     assert outcomes.get("failed", 0) + outcomes.get("errors", 0) == 1
     assert outcomes["skipped"] == 9 - passed - 1
     text = result.stdout.str() + result.stderr.str()
-    assert text.count(f"{CAUSE}finished is kept, go on in a new process: pytest --lf (in a notebook, ") == 1
+    assert text.count(f"{CAUSE}cases are kept, run the others in a new process: pytest --lf (in a notebook,  ") == 1
     assert "Traceback" not in text
     assert "INTERNALERROR" not in text
     result.stdout.fnmatch_lines(

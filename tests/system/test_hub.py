@@ -186,7 +186,7 @@ def test_groups_keep_every_sub_task_and_few_shot_prompts_that_do_not_fit_are_cou
 def test_a_task_that_the_context_cannot_hold_is_one_line(hub_suite, serve):
     serve()
     result = hub_suite.runpytest_subprocess(*LIMIT, "-k", "stories and p0 and ifeval")
-    result.stdout.fnmatch_lines(["task ifeval: its answers may take 1280 tokens, the model's context holds 512; *"])
+    result.stdout.fnmatch_lines(["task ifeval: answers may take 1280 tokens, and the model's context has 512; *"])
 
 
 def test_a_gated_model_fails_once_and_its_cases_stay_pending(hub_suite, serve):
@@ -261,7 +261,7 @@ def test_validate_names_what_is_ready_and_what_is_not(hub_suite, serve):
     problems = [line for line in ready.stdout.splitlines() if line.startswith("problem")]
     assert ready.returncode == 1, ready.stderr
     assert [line.partition(";")[0] for line in problems] == [
-        "problem  stories: task ifeval: its answers may take 1280 tokens, the model's context holds 512"
+        "problem  stories: task ifeval: answers may take 1280 tokens, and the model's context has 512"
     ]
     missing = subprocess.run(
         [*command, "--model", "llama1b"], check=False, cwd=hub_suite.path, capture_output=True, text=True

@@ -84,7 +84,7 @@ def test_every_command_takes_the_folder_by_its_place_by_the_option_and_from_the_
 def test_two_results_folders_a_blank_one_and_none_to_write_to_are_refused(capsys):
     for words, line in (
         (["table", "x", "--results-dir", "y"], "x and --results-dir y: two results folders; give one\n"),
-        (["list", "--results-dir="], "--results-dir is blank; name a folder, as --results-dir=/drive/glu\n"),
+        (["list", "--results-dir="], "--results-dir is blank; name a folder, for example --results-dir=/drive/glu\n"),
         (
             ["report", "--published"],
             "--published needs DIR, so that it does not overwrite the tables of a run; give a folder\n",

@@ -83,7 +83,7 @@ def test_a_tokenizer_that_goes_on_adding_is_refused():
         def convert_ids_to_tokens(self, _ids):
             return ["</s>"]
 
-    with pytest.raises(MeasurementError, match=r"^the tokenizer adds </s> behind every text, and answers cannot be sc"):
+    with pytest.raises(MeasurementError, match=r"^the tokenizer appends </s> to every text, and answers cannot be sc"):
         without_end(Stubborn())
 
 

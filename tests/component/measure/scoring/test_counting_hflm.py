@@ -80,5 +80,5 @@ def test_one_sequence_that_does_not_fit_is_one_line(lm, monkeypatch):
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(type(lm), "_model_call", full)
-    with pytest.raises(MeasurementError, match="task facts: out of memory with one sequence at a time; choose a GPU"):
+    with pytest.raises(MeasurementError, match="task facts: out of memory at batch size 1; choose a GPU"):
         evaluate_task(lm, TaskLibrary(), STUDY.tasks["facts"], seed=1, limit=2)

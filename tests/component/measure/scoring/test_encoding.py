@@ -38,15 +38,15 @@ def test_a_pair_is_split_as_lm_eval_splits_it_unless_a_token_reaches_over_the_se
         assert (list(found.context), list(found.continuation)) == (before, after)
     else:
         assert (context.rstrip() + continuation)[len(context.rstrip()) - 1 :].startswith("ab")
-        with pytest.raises(MeasurementError, match="reaches over the seam"):
+        with pytest.raises(MeasurementError, match="one token covers the end of the context"):
             Encodings().pair(context, continuation, letters)
 
 
 def test_a_token_over_the_seam_is_refused_with_the_two_texts():
     with pytest.raises(
         MeasurementError,
-        match=r"^a token of the tokenizer reaches over the seam of the context '…x{38}\\na' and the answer 'bc', so "
-        r"that the answer has no probability of its own; let a blank or another delimiter of the tokenizer stand "
+        match=r"^one token covers the end of the context '…x{38}\\na' and the start of the answer 'bc', so "
+        r"that the answer alone has no probability; put a blank or another delimiter of the tokenizer "
         r"between them, or leave the task out for this model$",
     ):
         Encodings().pair("x" * 50 + "\na", "bc", letters)
@@ -60,7 +60,7 @@ def test_blanks_that_a_token_joins_to_the_context_stay_with_it():
     assert (list(found.context), list(found.continuation)) == (encode("answer:\n"), encode("yes"))
     found = Encodings().pair("answer: ", "yes", encode)
     assert (list(found.context), list(found.continuation)) == (encode("answer:"), encode(" yes"))
-    with pytest.raises(MeasurementError, match=r"context 'answer:\\n' and the answer '\\nyes', so that"):
+    with pytest.raises(MeasurementError, match=r"context 'answer:\\n' and the start of the answer '\\nyes', so that"):
         Encodings().pair("answer:\n", "\nyes", encode)
 
 

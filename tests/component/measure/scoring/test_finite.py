@@ -29,7 +29,7 @@ NAN, INF = math.nan, math.inf
 NANO = STUDY.models["nano"]
 TEXT = "please add 1 0 and 2 2 . answer :"
 GREEDY = {"until": ["<eos>"], "max_gen_toks": 4, "do_sample": False}
-WEIGHTS = r"the weights hold such values \(model\.norm\.weight\): get or make this checkpoint anew$"
+WEIGHTS = r"the weights contain such values \(model\.norm\.weight\): download or create this checkpoint again$"
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,7 @@ def test_only_some_of_a_batch_and_a_later_step(wrap, model, answers):
     assert before == ["3 2"]
     word.register_forward_hook(breaks)
     lm.answers = answers
-    with pytest.raises(
-        NotFiniteError, match=r"logits of 1 of 1 prompts .*; the weights are finite and its activations"
-    ):
+    with pytest.raises(NotFiniteError, match=r"logits of 1 of 1 prompts .*; the weights are finite, but activations"):
         lm.generate_until(requests((TEXT, GREEDY)), disable_tqdm=True)
     # In a packed row the broken request spoils the ones beside it: attention's mask cannot add NaN away.
     broken = 2 if isinstance(lm, SharedPrefixLM) else 1
@@ -132,20 +130,24 @@ def test_only_some_of_a_batch_and_a_later_step(wrap, model, answers):
 @pytest.mark.parametrize(
     ("dtype", "value", "cause"),
     [
-        (torch.float32, 1.0, "the weights are finite and its activations overflow in float32: leave this level or"),
+        (torch.float32, 1.0, "the weights are finite, but activations overflow in float32: leave this level or"),
         (
             torch.float32,
             NAN,
-            r"the weights hold such values \(0\.weight and 1 more\): get or make this checkpoint anew",
+            r"the weights contain such values \(0\.weight and 1 more\): download or create this checkpoint again",
         ),
-        (torch.float16, 1.0, "the weights are finite and its activations overflow in float16: try --dtype float32"),
+        (torch.float16, 1.0, "the weights are finite, but activations overflow in float16: try --dtype float32"),
         (torch.float16, INF, r"weights are too large for float16 \(0\.weight and 1 more\): try --dtype float32"),
         (
             torch.float16,
             NAN,
-            r"the weights hold such values \(0\.weight and 1 more\): get or make this checkpoint anew",
+            r"the weights contain such values \(0\.weight and 1 more\): download or create this checkpoint again",
         ),
-        (torch.bfloat16, INF, r"the weights hold such values \(0\.weight and 1 more\): get or make this checkpoint"),
+        (
+            torch.bfloat16,
+            INF,
+            r"the weights contain such values \(0\.weight and 1 more\): download or create this checkpoint",
+        ),
     ],
 )
 def test_the_remedy_is_true_for_the_dtype_and_the_weights(dtype, value, cause):

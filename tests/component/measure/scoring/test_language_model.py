@@ -136,7 +136,9 @@ def test_whole_texts_get_hflms_scores(models, texts):
 
 @pytest.mark.parametrize(("context", "continuation"), [([3], []), ([3], [4] * 257)])
 def test_a_continuation_that_cannot_be_scored_is_one_line(models, context, continuation):
-    with pytest.raises(MeasurementError, match=r"a continuation of \d+ tokens: the model's context takes 1 to 256; "):
+    with pytest.raises(
+        MeasurementError, match=r"a continuation has \d+ tokens, and the model's context allows 1 to 256; "
+    ):
         models[0]._loglikelihood_tokens([(("", ""), context, continuation)], disable_tqdm=True)
 
 
@@ -256,12 +258,12 @@ def test_a_generation_configuration_of_its_own_is_left_to_hflm(models, monkeypat
 @pytest.mark.parametrize("limit", [0, 256, 300])
 def test_answers_that_leave_no_room_for_a_prompt_are_one_line(models, limit):
     options = {"until": ["<eos>"], "max_gen_toks": limit, "do_sample": False}
-    with pytest.raises(MeasurementError, match=f"answers of {limit} tokens: the model's context of 256 must hold them"):
+    with pytest.raises(MeasurementError, match=f"max_gen_toks is {limit}: it must be at least 1 and leave room"):
         models[0].generate_until(instances(("please add 1", options)), disable_tqdm=True)
 
 
 def test_an_empty_context_without_a_first_token_is_one_line(models):
-    with pytest.raises(MeasurementError, match="an empty context without a token to begin with; give the tokenizer"):
+    with pytest.raises(MeasurementError, match="an empty context needs a first token; give the tokenizer"):
         models[0]._loglikelihood_tokens([(("", ""), [], [4])], disable_tqdm=True)
 
 

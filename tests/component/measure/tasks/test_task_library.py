@@ -313,7 +313,10 @@ def test_a_groups_own_word_about_one_of_its_tasks_counts(library, monkeypatch):
 @pytest.mark.parametrize("key", ["wikitext", "lambada_openai"])
 def test_what_continues_a_text_has_no_chat_format(library, key):
     task = Task("chatty", Metric("acc"), lm_eval_name=key, prompt_format=PromptFormat.CHAT)
-    with pytest.raises(StudyError, match="task chatty: it continues a text, which a chat template breaks: give it"):
+    with pytest.raises(
+        StudyError,
+        match="task chatty: it scores how a text continues, and a chat template would break up the text; set",
+    ):
         library.check_known(task)
 
 
