@@ -1,4 +1,4 @@
-"""Loads the suite's pytest plugin; all hooks and fixtures live in glu_lib/frontends/pytest_plugin/."""
+"""Loads the suite's pytest plugin; its hooks and fixtures are in glu_lib/frontends/pytest_plugin/."""
 
 from glu_lib.frontends.pytest_plugin import PLUGINS
 

@@ -1,4 +1,4 @@
-"""Tokens that complete tasks forward per level, counted without a model: `HFLM`, this suite, the least possible.
+"""Counts, without a model, the tokens that full tasks forward per level: `HFLM`, this suite, and the minimum.
 
     python benchmarks/count_tokens.py --tokenizer karpathy/stories260K --tasks piqa,hellaswag
 
@@ -22,11 +22,11 @@ from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.study import STUDY, Task
 from glu_lib.study.settings import SEED
 
-CONTEXT = 8192  # tokens of the model that is imagined
+CONTEXT = 8192  # tokens; context length of the imagined model
 
 
 def main() -> None:
-    """Count task by task."""
+    """Count and print the tokens of each task."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", required=True, help="hub id or folder")
     parser.add_argument("--tasks", required=True, help="tasks of the study, separated by commas")
@@ -38,13 +38,15 @@ def main() -> None:
 
 
 def count(task: Task, tokenizer: Any, library: TaskLibrary) -> dict[str, Any]:
-    """Requests of `task` and the tokens they forward."""
+    """Number of requests of `task`, and the tokens they forward by each way of scoring."""
     encodings = Encodings()
     requests = []
     with lm_eval_shortcuts():
         for part in library.load(task, seed=SEED)["tasks"].values():
             part.build_all_requests(rank=0, world_size=1)
-            requests += [encodings.pair(*instance.args, tokenizer.encode) for instance in part.instances]
+            for instance in part.instances:
+                context, continuation = instance.args
+                requests.append(encodings.pair(context, continuation, tokenizer.encode))
     plan = LikelihoodPlan(requests, CONTEXT)
     return {
         "task": task.key,

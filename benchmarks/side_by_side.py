@@ -1,12 +1,12 @@
-"""The whole sweep beside lm-eval's: `lm_eval --model hf` once per level on saved pruned checkpoints, against `pytest`.
+"""Compares a sweep with lm-eval's own: `lm_eval --model hf` on saved pruned checkpoints against `pytest`.
 
     python benchmarks/side_by_side.py --model karpathy/stories260K --tasks piqa,boolq --levels 0,20,40 --limit 50
 
-Same tasks, same weights, same samples, same batch size, same number of threads, float32 on CPU. Pruning and saving the
-checkpoints is not timed for lm-eval; loading, pruning and energy windows are part of pytest's time. A task is written
-`name[@shots][:limit]`; one that the study does not have (a single subject of MMLU) is measured by its accuracy. lm-eval
-runs one process per level and few-shot count, pytest one per limit. With `--each` every task is timed on its own.
-Prints one line per comparison, and writes all figures to `--output` as JSON.
+Both use the same tasks, weights, samples, batch size and number of threads, and float32 on CPU. lm-eval's time excludes
+pruning and saving the checkpoints; pytest's time includes loading, pruning and energy measurement. A task is written
+`name[@shots][:limit]`; a task that is not in the study (such as one subject of MMLU) is measured by its accuracy.
+lm-eval runs one process per level and few-shot count, pytest one per limit. With `--each` every task is timed
+separately. Prints one line per comparison, and writes all results to `--output` as JSON.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.run.experiment import Experiment
@@ -35,7 +36,7 @@ KEY = "sidebyside"
 
 
 def main() -> None:
-    """Time both ways on the same machine, one after the other, and compare what they found."""
+    """Time both ways one after the other on the same machine, and compare their scores."""
     options = _options()
     tasks = [_sampled(text, options.limit) for text in options.tasks.split(",")]
     levels = [int(level) for level in options.levels.split(",")]
@@ -50,7 +51,7 @@ def main() -> None:
             own_s, own = _lm_eval(options, checkpoints, group, place)
             glu_s, glu = _pytest(options, levels, group, place)
             difference = max(abs(glu[key] - own[key]) / max(abs(own[key]), 1e-9) for key in own)
-            line = {
+            line: dict[str, Any] = {
                 "tasks": {sampled.task.key: sampled.limit for sampled in group},
                 "lm_eval_s": own_s,
                 "pytest_s": glu_s,
@@ -70,14 +71,14 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A task and how many samples of it (or of each of its parts) are scored."""
+    """A task, and the number of samples scored per task (or per part of a group)."""
 
     task: Task
     limit: int
 
 
 def _sampled(text: str, limit: int) -> Sampled:
-    """The task that `name[@shots][:limit]` means."""
+    """Parse `name[@shots][:limit]`."""
     name, _, given = text.partition(":")
     name, _, shots = name.partition("@")
     task = STUDY.tasks.get(name) or Task(name, Metric("acc"))
@@ -87,13 +88,13 @@ def _sampled(text: str, limit: int) -> Sampled:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="hub id or folder")
-    parser.add_argument("--tasks", required=True, help="tasks of the study, separated by commas")
+    parser.add_argument("--tasks", required=True, help="tasks as name[@shots][:limit], separated by commas")
     parser.add_argument("--levels", default="0,20,40", help="pruning percentages (default 0,20,40)")
     parser.add_argument("--limit", type=int, default=20, help="samples per task (default 20)")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--each", action="store_true", help="time every task on its own")
-    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    parser.add_argument("--each", action="store_true", help="time every task separately")
+    parser.add_argument("--output", type=Path, help="JSON file for the results")
     return parser.parse_args()
 
 
@@ -116,7 +117,7 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
 def _lm_eval(
     options: argparse.Namespace, checkpoints: dict[int, Path], sampled: Sequence[Sampled], place: Path
 ) -> tuple[float, dict[tuple[int, str], float]]:
-    """Seconds and headline values: one process per level and few-shot count, which is one option of the command."""
+    """Seconds and headline values; one process per level and few-shot count, since one command takes only one count."""
     seconds, values = 0.0, {}
     library = TaskLibrary()
     parts = {found.task.key: list(library.load(found.task, seed=0)["tasks"]) for found in sampled}
@@ -142,7 +143,7 @@ def _lm_eval(
 def _pytest(
     options: argparse.Namespace, levels: Sequence[int], sampled: Sequence[Sampled], place: Path
 ) -> tuple[float, dict[tuple[int, str], float]]:
-    """Seconds and headline values: one process per limit, which is one option of the run."""
+    """Seconds and headline values; one process per limit, since a run takes only one limit."""
     source = str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model
     own = [
         f'[tasks.{found.task.key}]\nmetric = "acc"\nnum_fewshot = {found.task.num_fewshot}\n'

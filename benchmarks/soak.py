@@ -1,9 +1,10 @@
-"""A script: a thousand short cases, two runs at once on one folder, killed at random, compared with a run in peace.
+"""Soak test: two runs on one results folder are killed at random, and their records compared with an undisturbed run.
 
-    python benchmarks/soak.py                       # a thousand cases, thirty kills: a quarter of an hour on two cores
-    python benchmarks/soak.py --levels 3 --kills 4  # a small one
+    python benchmarks/soak.py                       # 1000 cases, 30 kills: about 15 minutes on two cores
+    python benchmarks/soak.py --levels 3 --kills 4  # a small test
 
-Ends with 0 only if every case has exactly one record, equal to the undisturbed one in scores, samples and kept neurons.
+Exits with 0 only if every case has exactly one record, and its scores, samples and kept neurons equal those of the
+undisturbed run.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ from glu_lib.results.store import Store
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("facts", "sums", "instructions", "lastword", "narrative")
 MODELS = ("alder", "birch", "cedar", "dogwood")
-# kill -9 most of the time; what batch systems and closed terminals send as well.
+# Mostly kill -9; batch systems send SIGTERM, closed terminals SIGHUP.
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
-_LATER_S = 0.5  # a signal comes at a random moment of at most so long after a random record
+_LATER_S = 0.5  # a signal follows a random record after a random delay up to this
 _GIVE_UP_S = 3600.0
 
 
 def main() -> int:
-    """Run both, compare, print and save what came out."""
+    """Run both, compare them, print and save the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--levels", type=int, default=50, help="pruning levels of each of the four models (default 50)")
-    parser.add_argument("--kills", type=int, default=30, help="signals that are sent (default 30)")
+    parser.add_argument("--kills", type=int, default=30, help="number of signals (default 30)")
     parser.add_argument("--limit", type=int, default=2, help="samples per task (default 2)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments and signals")
-    parser.add_argument("--output", type=Path, help="a JSON file for what came out")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments and signals (default 0)")
+    parser.add_argument("--output", type=Path, help="JSON file for the result")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = soak(Path(folder), options.levels, options.kills, options.limit, random.Random(options.seed))
@@ -53,7 +54,7 @@ def main() -> int:
 
 
 def soak(folder: Path, levels: int, kills: int, limit: int, chance: random.Random) -> dict[str, object]:
-    """Both runs in `folder`; what came out of them."""
+    """Run both in `folder` and return the comparison."""
     (folder / "study.toml").write_text(_study(levels), encoding="utf-8")
     cases = len(MODELS) * levels * len(TASKS)
     peace_s = _seconds(lambda: _finish(folder, "peace", limit))
@@ -78,7 +79,7 @@ def soak(folder: Path, levels: int, kills: int, limit: int, chance: random.Rando
 def _storm(
     folder: Path, results: str, cases: int, kills: int, limit: int, chance: random.Random, sent: Counter[str]
 ) -> None:
-    """Keep two runs going and end one of them at random moments, until all is done; then one run in peace."""
+    """Keep two runs going, send one of them a signal at random moments, then let one run finish undisturbed."""
     store, end_s = Store(folder / results), time.monotonic() + _GIVE_UP_S
     runs: list[subprocess.Popen[bytes] | None] = [None, None]
     for moment in sorted(chance.sample(range(cases - 1), kills)):
@@ -95,7 +96,7 @@ def _storm(
             victim.send_signal(number)
             sent[number.name] += 1
             if number is not signal.SIGKILL and chance.random() < 0.5:
-                victim.wait()  # else the next run begins while this one ends
+                victim.wait()  # otherwise the next run starts while this one is still ending
     for run in runs:
         if run is not None:
             run.kill()
@@ -104,11 +105,11 @@ def _storm(
 
 
 def _finish(folder: Path, results: str, limit: int) -> None:
-    """One run to its end."""
+    """Run once to the end."""
     run = _start(folder, results, limit, f"cache-{results}")
     if run.wait() != 0:
         last = (folder / f"{results}.log").read_text(encoding="utf-8").splitlines()[-40:]
-        raise SystemExit("\n".join([*last, f"a run in peace ended with {run.returncode}"]))
+        raise SystemExit("\n".join([*last, f"an undisturbed run exited with {run.returncode}"]))
 
 
 def _start(folder: Path, results: str, limit: int, cache: str) -> subprocess.Popen[bytes]:
@@ -127,7 +128,7 @@ def _start(folder: Path, results: str, limit: int, cache: str) -> subprocess.Pop
 
 
 def _study(levels: int) -> str:
-    """The embedded model under several names, at levels of one per cent each, on its own tasks."""
+    """A study file with the embedded model under several names, levels in steps of one per cent, and its tasks."""
     percents = [0, *range(10, 9 + levels)]  # -k p1 would select p10 as well
     models = "".join(
         f'[models.{name}]\nsource = "{MODEL_DIR}"\nkind = "base"\nlevels = {percents}\nsuites = []\n\n'
@@ -137,7 +138,7 @@ def _study(levels: int) -> str:
 
 
 def _is_equal(peace: Store, storm: Store, path: Path) -> bool:
-    """Whether a case's record says the same in both: scores, samples, kept neurons, done key."""
+    """Whether a case has equal scores, samples, kept neurons and done key in both runs."""
     wanted = read_record(path)
     try:
         found = read_record(storm.root / peace.relative(path))
@@ -151,7 +152,7 @@ def _is_equal(peace: Store, storm: Store, path: Path) -> bool:
 
 
 def _left_behind(root: Path) -> list[Path]:
-    """Files that a finished folder must not hold: half-written ones, answers without a record."""
+    """Files that a finished folder must not contain: temporary files, and journals of unfinished cases."""
     return [*root.rglob(".*.tmp"), *root.rglob("unfinished/**/*.jsonl")]
 
 

@@ -2,13 +2,14 @@
 
 import pytest
 
+from glu_lib.frontends.pytest_plugin.fixtures import RunCase
+from glu_lib.measure.prepared import PreparedModel
+from glu_lib.study.cases import Case
+
 
 @pytest.mark.cases_of("accuracy")
-def test_accuracy(case, prepared, run_case):
-    """The measurement is complete, at the width that the level asks, with its energy or the reason.
-
-    It is finite, or recorded as collapsed.
-    """
+def test_accuracy(case: Case, prepared: PreparedModel, run_case: RunCase) -> None:
+    """The record has the width of its level and all samples; score and energy are valid, collapsed or missing."""
     record = run_case(case, prepared)
     headline, pruning, energy = record["score"]["headline"], record["pruning"], record["energy"]
     assert (headline["value"] is None) == headline["is_collapsed"]

@@ -1,11 +1,17 @@
-"""Energy, latency and throughput of generation workloads; only run when asked for with `-m carbon`."""
+"""Energy, latency and throughput of generation workloads; runs only with `-m carbon` or `-m alignment`."""
 
 import pytest
 
+from glu_lib.frontends.pytest_plugin.fixtures import RunCase, TimePasses
+from glu_lib.measure.prepared import PreparedModel
+from glu_lib.study import Workload
+from glu_lib.study.cases import Case
+
 
 @pytest.mark.cases_of("energy")
-def test_carbon(case, prepared, run_case, time_passes):
-    """Each repeat generated the tokens it counts, and energy per token is a real figure or null."""
+def test_carbon(case: Case, prepared: PreparedModel, run_case: RunCase, time_passes: TimePasses) -> None:
+    """Each repeat counts the tokens that it must generate, and its energy per token is positive or null."""
+    assert isinstance(case.subject, Workload)
     record = run_case(case, prepared)
     for repeat in record["repeats"]:
         assert repeat["new_tokens"] == repeat["passes"] * repeat["rows"] * case.subject.new_tokens

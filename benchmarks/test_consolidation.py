@@ -1,9 +1,11 @@
-"""How long ten thousand records take to become tables: copies of a real record, under other models and tasks."""
+"""Time to turn ten thousand records into tables; the records are copies of real ones under other models and tasks."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from glu_lib.analysis import conclude, consolidate, write_tables
 
@@ -15,8 +17,8 @@ _LEVELS = (0, 10, 20, 30, 40, 50, 60)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Ten thousand records without samples: seven levels, models and tasks as many as it takes."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten thousand records without samples, with seven levels, thirty tasks, and as many models as needed."""
     root = tmp_path_factory.mktemp("many")
     templates = {percent: (_NANO / f"p{percent}/nano-p{percent}-facts.json").read_text() for percent in _LEVELS}
     for number in range(RECORDS):
@@ -31,10 +33,10 @@ def folder(tmp_path_factory):
     return root
 
 
-def test_consolidation(benchmark, folder):
-    """Records to tidy rows, and the tables written."""
+def test_consolidation(benchmark: BenchmarkFixture, folder: Path) -> None:
+    """Read the records to tidy rows, and write the tables."""
 
-    def run():
+    def run() -> tuple[dict[str, Any], ...]:
         rows = consolidate(folder).rows
         write_tables(folder, rows)
         return rows
@@ -42,6 +44,6 @@ def test_consolidation(benchmark, folder):
     assert len(benchmark.pedantic(run, rounds=3)) == RECORDS
 
 
-def test_conclusions(benchmark, folder):
-    """The same with families, trends and claims; there are no samples, so no tests."""
+def test_conclusions(benchmark: BenchmarkFixture, folder: Path) -> None:
+    """Read the records and compute trends and claims; without samples there are no significance tests."""
     assert len(benchmark.pedantic(lambda: conclude(folder), rounds=3).rows) == RECORDS

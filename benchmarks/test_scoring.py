@@ -1,42 +1,53 @@
-"""The suite's scorer beside lm-eval's `HFLM`: tokens forwarded, time and peak memory; only run with `-m scoring`."""
+"""The suite's scorer compared with lm-eval's `HFLM`: tokens, time and peak memory; runs only with `-m scoring`."""
+
+from typing import Any
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from glu_lib.machine.memory import peak_memory
 from glu_lib.measure.accuracy.evaluate import wrap_model
-from glu_lib.measure.scoring.made_up_requests import SHAPES, benchmark_model, needed_tokens
+from glu_lib.measure.scoring.made_up_requests import SHAPES, Shape, benchmark_model, needed_tokens
 from glu_lib.nano import MODEL_DIR
+from glu_lib.run.experiment import Experiment
 from glu_lib.study.settings import Scorer
 
 pytestmark = [pytest.mark.speed, pytest.mark.scoring]
 
+Network = tuple[Any, Any, list[str]]  # model, tokenizer, words
+
 
 @pytest.fixture(scope="module")
-def network(experiment):
-    """A random model, its tokenizer and the words it knows."""
+def network(experiment: Experiment) -> Network:
+    """A model with random weights, its tokenizer, and the words of its vocabulary."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
     words = [word for word in tokenizer.get_vocab() if not word.startswith("<")]
-    model = benchmark_model(tokenizer).to(experiment.environment.device)
-    experiment.threads.apply(model, experiment.environment)
+    model: Any = benchmark_model(tokenizer)
+    model.to(experiment.environment.device)
+    experiment.preparation.threads.apply(model, experiment.environment)
     return model, tokenizer, words
 
 
 @pytest.mark.parametrize("scorer", Scorer)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_scoring(benchmark, experiment, network, shape, scorer):
-    """Texts in, scores out, tokenization included; the fast scorer forwards little more than it has to."""
+def test_scoring(
+    benchmark: BenchmarkFixture, experiment: Experiment, network: Network, shape: Shape, scorer: Scorer
+) -> None:
+    """Score texts, tokenization included; the fast scorer forwards at most 1.25 times the tokens needed."""
     model, tokenizer, words = network
     requests = shape.requests(words)
-    forwarded = []
+    forwarded: list[int] = []
 
-    def fresh():
+    def fresh() -> tuple[tuple[Any], dict[str, Any]]:
         lm = wrap_model(model, tokenizer, batch_size=experiment.settings.batch_size, scorer=scorer)
-        getattr(lm, shape.method)(requests[:1], disable_tqdm=True)  # tries the model out, once per level in a sweep
+        getattr(lm, shape.method)(
+            requests[:1], disable_tqdm=True
+        )  # first call tests the model, as once per level in a sweep
         return (lm,), {}
 
-    def score(lm):
+    def score(lm: Any) -> object:
         return getattr(lm, shape.method)(requests, disable_tqdm=True)
 
     (counting,), _ = fresh()

@@ -6,6 +6,8 @@ from glu_lib.machine.environment import setup_environment
 from glu_lib.study.plain_tables import BENCHMARKS_BASE, BENCHMARKS_CARBON, BENCHMARKS_INSTRUCT, EXPERIMENT_CONFIG
 from glu_lib.study.settings import Settings
 
+__version__ = "0.1.0"
+
 __all__ = [
     "BENCHMARKS_BASE",
     "BENCHMARKS_CARBON",
@@ -13,6 +15,7 @@ __all__ = [
     "EXPERIMENT_CONFIG",
     "GluError",
     "Settings",
+    "__version__",
     "consolidate_results",
     "run_carbon_analysis",
     "run_evaluation",

@@ -1,4 +1,4 @@
-"""The errors a user can cause or mend; each message is one line: value, rule, remedy."""
+"""The errors that a user can cause or fix. Each message is one line: value, rule, remedy."""
 
 
 class GluError(Exception):
@@ -6,7 +6,7 @@ class GluError(Exception):
 
 
 class StudyError(GluError):
-    """The study names something that does not exist or does not fit together."""
+    """The study names something that does not exist, or its parts contradict each other."""
 
 
 class SettingsError(GluError):
@@ -18,19 +18,19 @@ class AccessError(GluError):
 
 
 class CalibrationError(AccessError):
-    """The text that a method is calibrated on cannot be had; the model itself, and its other methods, can."""
+    """The calibration text of a pruning method cannot be loaded; other methods still work on the same model."""
 
 
 class TemplateError(GluError):
-    """A task needs a chat template and the model's tokenizer has none; its other tasks can be scored."""
+    """A task needs a chat template and the tokenizer has none; the model's other tasks can still be scored."""
 
 
 class DeviceError(GluError):
-    """The GPU failed in a way that only a new process gets over."""
+    """The GPU failed, and only a new process can use it again."""
 
 
 class VerificationError(GluError):
-    """What pruning produced is not what was asked, or not what an earlier run produced."""
+    """The pruned model differs from the requested one, or from the one that an earlier run pruned."""
 
 
 class MeasurementError(GluError):
@@ -38,7 +38,7 @@ class MeasurementError(GluError):
 
 
 class NotFiniteError(MeasurementError):
-    """A model gave no numbers (NaN, infinity): what it was asked has no answer, and nothing of the case is kept."""
+    """A model returned NaN or infinity; the case has no result, and its journal is deleted."""
 
 
 class RecordError(GluError):
@@ -50,10 +50,10 @@ class ReportError(GluError):
 
 
 def one_line(text: str) -> str:
-    """`text` as a terminal and a log can take it: line breaks, escape sequences and other invisible signs spelled out.
+    """Escape line breaks, escape sequences and other invisible characters, so that `text` prints as one line.
 
-    What a foreign file is called or holds would otherwise move the cursor, colour what follows, or look like a line of
-    ours.
+    Without this, names and contents of foreign files could move the terminal's cursor, change its colours, or look
+    like messages of this program.
     """
     if text.isprintable():
         return text

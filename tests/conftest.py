@@ -18,6 +18,13 @@ from glu_lib.study.settings import Settings
 NANO = Path(__file__).parents[1] / "results/measured/nano"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test has the marker of its folder. Runs of the benchmarks load this file as well: they have none."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(item.path.relative_to(Path(__file__).parent).parts[0])
+
+
 # A fixture, not code of this module: pytest loads tests/conftest.py for runs of the benchmarks as well.
 @pytest.fixture(scope="session", autouse=True)
 def alone() -> None:

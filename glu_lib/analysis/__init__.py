@@ -1,4 +1,4 @@
-"""From records to tables: consolidation and the change against the unpruned baseline."""
+"""Analysis of records: consolidation into tables, changes against the baseline, and conclusions."""
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.columns import COLUMNS

@@ -1,4 +1,4 @@
-"""Aligned against plain widths: the same levels with and without rounding, time and energy paired by repeat."""
+"""Aligned versus plain widths: each level with and without rounding, time and energy paired by repeat."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.results.repeats import summarize
 
-# What is compared, as printed, and where a repeat has it. The window holds many passes; times of single tokens are
-# medians over a few generations, of which a prompt's first token is prefill and the later ones are decoding.
+# The compared figures: label, and how to read the value from a repeat. The window holds many passes. Times of single
+# tokens are medians over a few generations; the first token is prefill, the later tokens are decoding.
 FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
     "time_per_response_ms": (
         "time per response over the whole window, ms",
@@ -26,15 +26,15 @@ FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
 }
 
 
-_LARGEST_EXPONENT = 700.0  # of e, in a float: an interval beyond says nothing
+_LARGEST_EXPONENT = 700.0  # exp() overflows a float at about 709; an interval that wide carries no information
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
     """Geometric mean of the ratios of two measurements, repeats paired by seed, with its 95 % t-interval.
 
-    exp(mean ± t·s/√n) of the ratios' logarithms: twice as slow and twice as fast are equally far from 1, and no
-    interval reaches below 0. There is none with one repeat.
+    exp(mean ± t·s/√n) over the ratios' logarithms: twice as slow and twice as fast are then equally far from 1, and the
+    interval stays above 0. With one repeat the interval is None.
     """
 
     mean: float
@@ -44,12 +44,12 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class AlignedPair:
-    """One figure of a workload at a level, with the plain width and with the one rounded down to `divisor`.
+    """One figure of a workload at one level, with the plain width and with the width rounded down to `divisor`.
 
-    `plain` and `aligned` are means over the repeats, in the unit of `figure`. `aligned_to_plain` is their ratio,
-    `parameters_ratio` that of the parameters: rounding down also removes work, so only a ratio below it is a gain by
-    alignment. `plain_to_unpruned` and `aligned_to_unpruned` set both against the unpruned model (None without it):
-    below 1 pruning made it faster.
+    `plain` and `aligned` are means over the repeats, in the unit of `figure`. `aligned_to_plain` is their ratio and
+    `parameters_ratio` the ratio of the parameters. Rounding down also removes work, so alignment itself gains only if
+    `aligned_to_plain` is below `parameters_ratio`. `plain_to_unpruned` and `aligned_to_unpruned` are ratios to the
+    baseline (None without one): below 1, pruning reduced time or energy.
     """
 
     model: str
@@ -70,10 +70,10 @@ class AlignedPair:
 
 
 def aligned_pairs(records: Iterable[Mapping[str, Any]]) -> list[AlignedPair]:
-    """Every level of a workload that was measured both plain and rounded, in the order of the records.
+    """One pair per figure and level of each workload that was measured both plain and aligned, in the records' order.
 
-    Records are paired if their done keys differ in the divisor alone, so on the same device and versions, with the same
-    number of threads, and if their repeats took turns in the same run (or could not take turns at all).
+    Two records are paired if their done keys differ only in the divisor, so that device and versions are equal, if they
+    used the same number of threads, and if they were interleaved with each other or neither was interleaved.
     """
     found = {_place(record): record for record in records if record["kind"] == "energy"}
     pairs = []
@@ -87,7 +87,7 @@ def aligned_pairs(records: Iterable[Mapping[str, Any]]) -> list[AlignedPair]:
 
 
 def _place(record: Mapping[str, Any]) -> tuple[tuple[str, ...], int, int | None]:
-    """What a record shares with those it is compared with, its level, its divisor."""
+    """The fields that compared records must share, the level, and the divisor."""
     key = record["done_key"]
     pruning = ("percent", "method", "divisor", "optipfair")
     family = tuple(f"{name}={value}" for name, value in sorted(key.items()) if name not in pruning)
@@ -96,7 +96,7 @@ def _place(record: Mapping[str, Any]) -> tuple[tuple[str, ...], int, int | None]
 
 
 def turns(record: Mapping[str, Any]) -> str | None:
-    """The order in which a workload's repeats and those of other levels took turns, as text; None if they did not."""
+    """The order of the levels in each repeat, as text; None if the levels were not interleaved."""
     schedule = record.get("schedule") or {}
     return str(schedule["orders"]) if schedule.get("interleaved") else None
 
@@ -139,7 +139,7 @@ def _mean(figure: str, record: Mapping[str, Any]) -> float:
 def _ratio(figure: str, over: Mapping[str, Any], under: Mapping[str, Any]) -> Ratio | None:
     """The ratio over repeats with the same seed; None where a repeat has no figure."""
     if figure.endswith("_j") and energy_sources(over) != energy_sources(under):
-        return None  # joules of other parts, or of other sources
+        return None  # joules of different parts or sources cannot be compared
     above, below = _values(figure, over), _values(figure, under)
     logarithms = [
         math.log(value / other)

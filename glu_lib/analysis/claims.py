@@ -1,4 +1,4 @@
-"""What the levels say together: curves of fragile and robust tasks, how tasks go together, the best trade-off."""
+"""Claims over all levels of a model: curves of fragile and robust tasks, correlations of tasks, the best trade-off."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from glu_lib.analysis.resampling import CONFIDENCE
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import Sensitivity, Trend, by_task, relative_score
 
-_FEWEST_FOR_R = 3  # two points always lie on a line
+_FEWEST_FOR_R = 3  # with two points |r| is always 1
 _FEWEST_FOR_INTERVAL = 4  # the standard error of Fisher's z is 1/√(n - 3)
 _FEWEST_FOR_KNEE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class GroupPoint:
-    """Mean relative score of a kind's tasks at one level; `low` and `high` are the lowest and the highest task's.
+    """Mean relative score of one kind of tasks at one level.
 
-    They are the range of the tasks, no interval of the mean; None with fewer than two.
+    `low` and `high` are the lowest and the highest relative score: the range of the tasks, not an interval of the mean.
+    They are None with fewer than two tasks.
     """
 
     expansion_ratio: float
@@ -33,7 +34,7 @@ class GroupPoint:
 
 @dataclass(frozen=True, slots=True)
 class GroupCurve:
-    """The tasks of one kind of a model together, from the baseline downwards."""
+    """The mean curve of all tasks of one kind of a model, from the baseline to the narrowest level."""
 
     model: str
     kind: Sensitivity
@@ -42,10 +43,10 @@ class GroupCurve:
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """Pearson's r of two tasks' relative scores over the levels both were measured at; None where it is not defined.
+    """Pearson's r of two tasks' relative scores over their common levels; None where r is not defined.
 
-    The levels are few and ordered, each pruned further than the last: p treats them as independent, and is the p that
-    the published study prints. It says that two courses are alike or opposite, not that one causes the other.
+    p is computed as in the published study: it treats the levels as independent, although they are few and ordered. r
+    says that two curves run alike or opposite, not that one causes the other.
     """
 
     model: str
@@ -60,11 +61,12 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True)
 class TradeOff:
-    """One level: what is left of the scores, and what it costs.
+    """One level with its mean score and its costs.
 
-    `score` is the mean over tasks of the relative scores. `energy_per_token_j` and `tokens_per_s` are means over
-    workloads, None unless measured. `on_front`: no other level is as good in score, parameters and (where all levels
-    have it) energy and better in one. `is_best`: the knee of the front, see `trade_offs`.
+    `score` is the mean relative score over tasks. `energy_per_token_j` and `tokens_per_s` are means over workloads,
+    None unless measured. `on_front`: on the Pareto front of score, parameters and, if all levels have it, energy: no
+    other level is at least as good in all of them and better in one. `is_best`: the knee of the front, see
+    `trade_offs`.
     """
 
     model: str
@@ -79,10 +81,10 @@ class TradeOff:
 
 
 def group_curves(rows: Iterable[Row], trends: Iterable[Trend]) -> list[GroupCurve]:
-    """One curve per kind from the rows and trends of one family (see `trends.families`).
+    """One curve per kind of task, from the rows and trends of one family (see `trends.families`).
 
-    Mean over the kind's tasks of the relative score, each task counted once, whatever its number of items. Only tasks
-    measured at all levels of the family count, so that no point differs from the next by its tasks.
+    A point is the mean relative score over the kind's tasks; each task has the same weight, whatever its number of
+    items. Only tasks measured at all levels of the family enter, so that all points cover the same tasks.
     """
     tasks = _complete(rows)
     kinds = {trend.task: trend.kind for trend in trends}
@@ -96,10 +98,10 @@ def group_curves(rows: Iterable[Row], trends: Iterable[Trend]) -> list[GroupCurv
 
 
 def correlations(rows: Iterable[Row]) -> list[Correlation]:
-    """Every pair of tasks of one family, over the levels at which both were measured.
+    """The correlation of every pair of tasks of one family, over the levels at which both were measured.
 
-    r of relative scores: that of the scores themselves for tasks where higher is better; perplexities enter as
-    baseline / value, so that a positive r always means that both get worse together.
+    r is computed on relative scores. Where higher is better this equals r of the scores; perplexities enter as
+    baseline / value, so that a positive r always means that both tasks get worse together.
     """
     return [
         correlation(first, second)
@@ -111,7 +113,7 @@ def correlations(rows: Iterable[Row]) -> list[Correlation]:
 def correlation(first: Sequence[Row], second: Sequence[Row]) -> Correlation:
     """Pearson's r with Student's p and the interval of Fisher's z (On the 'probable error' of a coefficient, 1921).
 
-    Fewer than three levels or a constant task: no r. Fewer than four: no interval.
+    r is None with fewer than three levels or a constant task, the interval with fewer than four levels.
     """
     from scipy.stats import pearsonr
 
@@ -140,16 +142,16 @@ def correlation(first: Sequence[Row], second: Sequence[Row]) -> Correlation:
 
 
 def trade_offs(rows: Iterable[Row], workload_rows: Iterable[Row] = ()) -> list[TradeOff]:
-    """The levels of one family with their place on the Pareto front, the baseline first.
+    """The levels of one family, the baseline first, marked as on the Pareto front and as best.
 
-    The best level is the knee of score over parameters: of the front's points above the chord between its two ends, the
-    one farthest from it, both axes scaled to the front's range (Das, On characterizing the 'knee' of the Pareto curve
-    based on normal-boundary intersection, 1999). Energy decides on the front but not on the knee, so that the knee of a
-    model does not hang on whether energy was measured. None is best where no point lies above the chord, which is so
-    for a straight fall, or the front has fewer than three points.
+    The best level is the knee of score over parameters: the point of the front farthest above the chord between the
+    front's two ends, with both axes scaled to the front's range (Das, On characterizing the 'knee' of the Pareto curve
+    based on normal-boundary intersection, 1999). Energy enters the front but not the knee, so that the knee does not
+    depend on whether energy was measured. No level is best if no point lies above the chord, as in a straight fall, or
+    if the front has fewer than three points.
 
     Args:
-        rows: headline rows of one family; only tasks measured at all of its levels count.
+        rows: headline rows of one family; only tasks measured at all of its levels enter.
         workload_rows: rows of kind `energy` of the same family; a figure is the mean over the workloads that have it at
             all levels.
     """
@@ -180,7 +182,7 @@ def trade_offs(rows: Iterable[Row], workload_rows: Iterable[Row] = ()) -> list[T
 
 
 def _complete(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Tasks measured at all levels of a family."""
+    """Rows by task, only of tasks measured at all levels of a family."""
     tasks = by_task(rows)
     percents = {row["percent"] for levels in tasks.values() for row in levels}
     return {task: levels for task, levels in tasks.items() if len(levels) == len(percents)}
@@ -199,11 +201,11 @@ def _point(rows: Sequence[Row]) -> GroupPoint:
 
 
 def _workload_means(rows: Iterable[Row], metric: str, percents: Sequence[int]) -> dict[int, float]:
-    """Mean of a figure over the workloads that have it at all levels, by per cent."""
+    """Mean of a figure over the workloads that have it at all levels, by pruning percentage."""
     by_workload: dict[str, dict[int, float]] = {}
     for row in rows:
         if row["kind"] == "energy" and row["metric"] == metric and row["value"] is not None:
-            # Joules of unlike parts or sources are not set side by side.
+            # Joules of different parts or sources cannot be averaged.
             by_workload.setdefault(f"{row['subject']} {row.get('parts')}", {})[row["percent"]] = row["value"]
     complete = [values for values in by_workload.values() if set(percents) <= set(values)]
     if not complete:
@@ -212,7 +214,7 @@ def _workload_means(rows: Iterable[Row], metric: str, percents: Sequence[int]) -
 
 
 def _costs(level: TradeOff) -> tuple[float, ...]:
-    """What is to be small; all levels of a family have an energy, or none has."""
+    """The quantities to minimize; either all levels of a family have an energy or none has."""
     energy = () if level.energy_per_token_j is None else (level.energy_per_token_j,)
     return (-level.score, level.parameters, *energy)
 
@@ -223,7 +225,7 @@ def _dominates(other: TradeOff, level: TradeOff) -> bool:
 
 
 def _knee(front: Sequence[TradeOff]) -> TradeOff | None:
-    """The point farthest above the chord between the front's smallest and largest model, or None."""
+    """The point farthest above the chord between the front's smallest and largest model; None if none is above it."""
     if len(front) < _FEWEST_FOR_KNEE:
         return None
     sizes = np.array([level.parameters for level in front], dtype=float)
@@ -232,8 +234,8 @@ def _knee(front: Sequence[TradeOff]) -> TradeOff | None:
         return None
     x, y = (sizes - sizes.min()) / np.ptp(sizes), (scores - scores.min()) / np.ptp(scores)
     small, large = int(x.argmin()), int(x.argmax())
-    # With x from 0 to 1 the distance to the chord is the height above it, times a constant.
+    # The distance to the chord is proportional to the height above it, so the height is enough.
     heights = y - (y[small] + (y[large] - y[small]) * x)
     best = int(heights.argmax())
-    # Rounding alone lifts no point above the chord.
+    # Not 0: rounding errors alone must not lift a point above the chord.
     return front[best] if heights[best] > 1e-9 else None

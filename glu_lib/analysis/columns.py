@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ColumnType(StrEnum):
-    """What a column holds besides null; each is one Parquet type."""
+    """Type of a column's values, which may also be null; each corresponds to one Parquet type."""
 
     TEXT = "text"
     FLAG = "true/false"
@@ -17,7 +17,7 @@ class ColumnType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; its value is null where it does not apply or is not known."""
+    """A column of the tidy table; values are null where they do not apply or are unknown."""
 
     name: str
     type: ColumnType
@@ -75,11 +75,11 @@ TABLE = (
     ),
     Column("energy_quality", _TEXT, "`measured` or `estimated`"),
     Column("window_s", _NUMBER, "seconds of the energy window"),
-    Column("is_exclusive", _FLAG, "whether no other process worked on the machine meanwhile"),
+    Column("is_exclusive", _FLAG, "whether no other process used the machine"),
     Column("weights", _TEXT, "`real` or `random`"),
-    Column("dtype", _TEXT, "number format of the weights"),
+    Column("dtype", _TEXT, "dtype of the weights"),
     Column("device", _TEXT, "name of the GPU or the processor"),
-    Column("run", _TEXT, "hash of hardware, versions and commit: equal for rows that were measured alike"),
+    Column("run", _TEXT, "hash of hardware, versions and commit; equal for rows measured with the same set-up"),
     Column("git_commit", _TEXT, "commit of the suite"),
     Column("started_at", _TEXT, "when the case began, UTC"),
     Column("record", _TEXT, "path of the record below the results folder"),

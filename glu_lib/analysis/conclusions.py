@@ -1,4 +1,4 @@
-"""All that a results folder says: significance, trends, claims, efficiency, the published study beside."""
+"""All conclusions from a results folder: significance, trends, claims, efficiency, and the published scores."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from glu_lib.study import Method
 
 @dataclass(frozen=True, slots=True)
 class Conclusions:
-    """What the records of a results folder say; a sequence is empty where there is nothing to say.
+    """All conclusions from the records of a results folder; a sequence may be empty.
 
-    `rows` is the tidy table with its significance, `problems` names records and samples that could not be used,
-    `untested` the changes that were not tested for another reason, `unlike` the tasks that were prompted otherwise than
-    the published ones and the levels that have collapsed, `headers` are the records' case, done key, environment and
-    timing. Claims over several tasks (`curves`, `correlations`, `trade_offs`) are made per model of the levels pruned
-    by PPM without a divisor, from complete runs where there are any.
+    `rows` is the tidy table with significance. `problems` names the records and samples that could not be used,
+    `untested` the changes that were not tested for other reasons. `unlike` names the scores that cannot be compared
+    with the published ones: another model, other prompts, or a collapse. `headers` holds case, done key, environment
+    and timing of each record. Claims over several tasks (`curves`, `correlations`, `trade_offs`) cover, for each model,
+    the levels pruned by PPM without a divisor; complete runs are preferred to limited runs.
     """
 
     rows: tuple[Row, ...]
@@ -48,12 +48,15 @@ class Conclusions:
 
 
 def conclude(results_dir: Path, *, remember: bool = False) -> Conclusions:
-    """Read a results folder and draw the conclusions from it.
+    """Read a results folder and draw conclusions from it.
 
-    Comparisons that take long are taken over from an earlier call that had `remember`; only such a call writes.
+    Args:
+        results_dir: the results folder.
+        remember: save the comparisons in the folder, to speed up later calls. Saved comparisons are always used;
+            without `remember` nothing is written.
 
     Raises:
-        RecordError: if there is no such folder; records that cannot be used are named in `problems` instead.
+        RecordError: if the folder does not exist. Unusable records do not raise; they are named in `problems`.
     """
     found = consolidate(results_dir)
     pruned = degradation(found.rows, Store(results_dir), remember=remember)
@@ -61,7 +64,7 @@ def conclude(results_dir: Path, *, remember: bool = False) -> Conclusions:
 
 
 def conclude_published() -> Conclusions:
-    """The same from the published study's scores. It has no samples: no tests, and slopes by the levels alone."""
+    """Conclusions from the published scores, which have no samples: no tests, and slopes from the levels alone."""
     rows = published_rows()
     return _conclusions(Consolidation(tuple(rows), ()), rows, Degradation((), tuple(level_trends(rows))))
 
@@ -98,13 +101,13 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
 
 
 def with_significance(rows: Iterable[Row], changes: Iterable[Change]) -> list[Row]:
-    """The rows; those of headline metrics with interval, test and p of their change, as far as there is one."""
+    """All rows, with interval, test and p added to the headline rows whose change was tested."""
     known = {change.record: _columns(change) for change in changes}
     return [row | known.get(row["record"], {}) if row["is_headline"] else row for row in rows]
 
 
 def main_families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
-    """Per model the family that claims are made of: PPM, plain widths, complete rather than with a sample limit."""
+    """The family for claims, one per model: PPM without divisor, with the most samples per task."""
     scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
     chosen: dict[str, tuple[LevelSeries, list[Row]]] = {}
     for family, mine in families(scores).items():
@@ -140,7 +143,7 @@ def _is_of(family: LevelSeries, trend: Trend) -> bool:
 
 
 def _workload_rows(rows: Iterable[Row], family: LevelSeries) -> list[Row]:
-    """Rows of workloads of the same model and pruning; their limit is one of prompts, and all of one limit."""
+    """Workload rows of the family's model and pruning, all with the largest prompt limit (which is not the tasks')."""
     mine = [
         row
         for row in rows

@@ -1,4 +1,4 @@
-"""Records to the rows of one tidy long table: a row per case and metric, with its baseline."""
+"""Consolidation: read all records into one tidy long table, a row per case and metric, each with its baseline."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from glu_lib.study.settings import Weights
 
 _LONGEST_REASON = 200  # characters
 _HEADER = ("case", "done_key", "environment", "timing")
-_ABSENT = object()  # unlike every value of a done key
+_ABSENT = object()  # equal to no value of a done key
 _COUNTED = ("truncated_prompts", "cut_generations", "unknown_requests", "tied_items")
-# Done-key fields in which a level may differ from its baseline; all others must be equal.
+# A level and its baseline may differ in these done-key fields; all others must be equal.
 _PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration"})
 
 
 @dataclass(frozen=True, slots=True)
 class Consolidation:
-    """What the records of a results folder hold.
+    """The content of all records of a results folder.
 
-    `rows` is the tidy table, `problems` has one line for each record that could not be used, `headers` the `case`,
-    `done_key`, `environment` and `timing` of each record that was, `energy_records` those of workloads in full.
+    `rows` is the tidy table. `problems` has one line for each unusable record or part of one. `headers` holds `case`,
+    `done_key`, `environment` and `timing` of each used record, `energy_records` the complete records of workloads.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -44,15 +44,15 @@ class Consolidation:
 
 
 def consolidate(results_dir: Path) -> Consolidation:
-    """Read every record under `results_dir`; what cannot be used is named and left out, never changed.
+    """Read every record under `results_dir`; unusable records are reported and left out, never changed.
 
-    Of several records of one case (copies that a synchronizing drive or a merge leaves) the newest counts.
+    If a case has several records (copies left by a syncing drive or a merge), the newest is used.
 
     Raises:
-        RecordError: if there is no results folder there.
+        RecordError: if `results_dir` is not a folder.
     """
     if not results_dir.is_dir():
-        raise RecordError(f"{results_dir} is no folder; name the results folder of a run")
+        raise RecordError(f"{results_dir} is not a folder; name the results folder of a run")
     store = Store(results_dir)
     problems: list[str] = []
     found: dict[tuple[Any, ...], _Entry] = {}
@@ -62,15 +62,15 @@ def consolidate(results_dir: Path) -> Consolidation:
         except RecordError as error:
             problems.append(str(error) if str(path) in str(error) else f"{path}: {error}")
         except MALFORMED as error:
-            what = f"lacks {error}" if isinstance(error, KeyError) else f"is not as it should be ({error})"
+            what = f"lacks {error}" if isinstance(error, KeyError) else f"is malformed ({error})"
             problems.append(f"{path}: the record {what}; run the case again with this version")
         else:
             wrong = wrong_energies(entry.record)
-            problems += [f"{path}: {line}; its energy is in no table, run the case again" for line in wrong]
+            problems += [f"{path}: {line}; tables leave its energy out, run the case again" for line in wrong]
             place = (entry.record["case"]["id"], entry.record["done_key"].get("limit"))
             if place in found:
                 entry, other = _preferred(found[place], entry)
-                problems.append(f"{other.path}: another copy of {entry.path}, which counts; delete it")
+                problems.append(f"{other.path}: {entry.path} is of the same case and is used; delete this copy")
             found[place] = entry
     entries, mixed = _without_random(list(found.values()))
     return Consolidation(
@@ -83,7 +83,7 @@ def consolidate(results_dir: Path) -> Consolidation:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A record that can be used, its rows, and what it shares with its baseline."""
+    """A usable record, its rows, and the fields that its baseline must share."""
 
     path: Path
     record: dict[str, Any]
@@ -92,13 +92,17 @@ class _Entry:
 
     @property
     def is_at_home(self) -> bool:
-        """Whether the file lies where records of its case do, or is a copy beside it."""
+        """Whether the file is in its own level's folder and its name starts with its case's id."""
         case = self.record["case"]
         return self.path.parent.name == case["level"] and self.path.name.startswith(str(case["id"]))
 
 
 def _entry(path: Path, record: dict[str, Any], name: str) -> _Entry:
-    """A record with all that is read of it later, or what is wrong with it."""
+    """Check a record and build its entry.
+
+    Raises:
+        RecordError, or one of MALFORMED: if the record cannot be used.
+    """
     check_record(record)
     if record["kind"] == "energy" and (wrong := wrong_energies(record)):
         raise RecordError(f"{wrong[0]}; run the case again")
@@ -108,7 +112,7 @@ def _entry(path: Path, record: dict[str, Any], name: str) -> _Entry:
 
 
 def _preferred(first: _Entry, second: _Entry) -> tuple[_Entry, _Entry]:
-    """Of two records of one case the one that counts, and the other: the newer, but none in another case's place."""
+    """Two records of one case, the preferred one first: a file in its own folder, then the newer one."""
 
     def rank(entry: _Entry) -> tuple[bool, str]:
         return entry.is_at_home, str(entry.record["timing"]["started_at"])
@@ -118,20 +122,20 @@ def _preferred(first: _Entry, second: _Entry) -> tuple[_Entry, _Entry]:
 
 
 def _without_random(entries: list[_Entry]) -> tuple[list[_Entry], list[str]]:
-    """Figures of random weights never stand beside those of real ones: they are left out where both are."""
+    """Leave out the records of random weights if there are also records of real weights; name each in a message."""
     random = [entry for entry in entries if entry.record["done_key"].get("weights") == Weights.RANDOM]
     if len(random) in (0, len(entries)):
         return entries, []
     paths = {entry.path for entry in random}
-    lines = [f"{path}: random weights among real ones; move it to a results folder of its own" for path in paths]
+    lines = [f"{path}: random weights among real weights; move it to another results folder" for path in paths]
     return [entry for entry in entries if entry.path not in paths], sorted(lines)
 
 
 def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
-    """The tidy rows of one record, without baseline."""
+    """The tidy rows of one record, without baselines."""
     case, pruning, environment = record["case"], record["pruning"], record["environment"]
     repeats = record.get("repeats")
-    # An energy that is not what it says, or not that of the work alone, enters no table; the score does.
+    # A wrong energy, or one of more than the work alone, enters no table; the record's score does.
     unfit = next(iter(wrong_energies(record)), None) or unlike_windows(record)
     energy = {} if unfit else record.get("energy") or {}
     reason = unfit or energy.get("total_reason")
@@ -151,7 +155,7 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "limit": record["done_key"].get("limit"),
         "energy_j": energy.get("total_j"),
         "energy_quality": quality,
-        # A resumed case's window holds only what was left of its work: no time of a case.
+        # The window of a resumed case covers only its last part, so it is not the time of the case.
         "window_s": None if record.get("resumed") else energy.get("window_s"),
         "is_exclusive": _is_exclusive(record),
         "weights": str(record["done_key"].get("weights", Weights.REAL)),
@@ -161,7 +165,7 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "git_commit": environment["git_commit"],
         "started_at": record["timing"]["started_at"],
         "record": path,
-        # For notes below tables; no columns of the tidy table.
+        # The fields below are not columns of the tidy table: they serve the notes below tables.
         "measured_as": _shared_fields(record),
         "generation_settings": _generation_settings(record),
         "turns": turns(record),
@@ -172,13 +176,13 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
 
 
 def _generation_settings(record: dict[str, Any]) -> dict[str, str]:
-    """What the model's own generation configuration changed of greedy answers, by name, as text of one line."""
+    """Settings of the model's generation configuration that change greedy answers, by name, as text of one line."""
     found = (record.get("score") or {}).get("generation_settings") or {}
     return {one_line(name)[:_LONGEST_REASON]: one_line(str(value))[:_LONGEST_REASON] for name, value in found.items()}
 
 
 def _is_exclusive(record: dict[str, Any]) -> bool | None:
-    """Whether nobody else was at work beside any window of a record; None where that was not looked at."""
+    """Whether no other process used the machine during any window of a record; None if that was not checked."""
     conditions = [
         record.get("conditions"),
         record.get("idle"),
@@ -189,16 +193,16 @@ def _is_exclusive(record: dict[str, Any]) -> bool | None:
 
 
 def _digest(environment: dict[str, Any]) -> str:
-    """Identity of a set-up: rows with the same one were made on the same hardware by the same versions and commit."""
+    """Hash of an environment: equal for records from the same hardware, versions and commit."""
     return hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Metric columns of a record: lm-eval's values, a workload's figures, or the parameter count."""
+    """Metric columns of a record's rows: lm-eval's values, a workload's figures, or the parameter count."""
     if record["kind"] == "accuracy":
         score = record["score"]
         headline = score["headline"]
-        # Records of early versions only have the number that was asked.
+        # Early records hold only the requested number of examples.
         shots = score.get("num_fewshot", record["done_key"].get("few-shot"))
         prompted = {"prompt_format": str(prompt_format(record)), "num_fewshot": shots}
         for value in score["metrics"]:
@@ -213,7 +217,7 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         interval = {side: summary.get(side) for side in ("interval_low", "interval_high")}
         value = {"metric": name, "value": summary["mean"], "n": summary["n"], **interval}
         if name.endswith("_j"):
-            value["parts"] = energy_sources(record)  # joules of other sources are no baseline; no column either
+            value["parts"] = energy_sources(record)  # not a column: a baseline must have the same parts and sources
         yield {
             "task": record["case"]["subject"],
             "is_headline": name == "energy_per_token_j",
@@ -230,21 +234,21 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _comparable(record: dict[str, Any]) -> str:
-    """What a record and its baseline must share, as text."""
+    """The fields that a record and its baseline must share, as text."""
     return json.dumps(_shared_fields(record), sort_keys=True)
 
 
 def _shared_fields(record: dict[str, Any]) -> dict[str, Any]:
-    """What a record and its baseline must share: the done key without its pruning fields."""
+    """The fields that a record and its baseline must share: the done key without its pruning fields."""
     key = {name: value for name, value in record["done_key"].items() if name not in _PRUNING_FIELDS}
-    if record["kind"] == "energy":  # threads were measured, and another number of them is another speed
+    if record["kind"] == "energy":  # speed depends on the threads that were used, and the done key holds only --threads
         key["threads"] = record["runtime"]["threads"]
         key["outside"] = record["environment"].get("outside") or {}
     return key
 
 
 def unlike_fields(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
-    """What a row does not share with a baseline although it must: names of done-key fields, or the headline metric."""
+    """Names of the done-key fields, or `headline metric`, in which a row differs from a baseline but must not."""
     own, first = (found.get("measured_as") or {} for found in (row, baseline))
     metrics = [(found["metric"], found.get("filter")) for found in (row, baseline)]
     names = ["headline metric"] if metrics[0] != metrics[1] else []
@@ -253,10 +257,10 @@ def unlike_fields(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[s
 
 
 def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
-    """Add to each row the value of its unpruned baseline and the change against it, where there is one.
+    """Add to each row its baseline's value and the change against it, if there is a baseline.
 
-    delta = value - baseline; relative_delta = delta / baseline (None for a baseline of 0). A collapsed value has a
-    baseline, but no change in numbers; a collapsed baseline is none.
+    delta = value - baseline; relative_delta = delta / baseline (None for a baseline of 0). A collapsed value gets a
+    baseline but no delta. A collapsed baseline is not used.
     """
     baselines = {
         _place(comparable, row): row["value"] for comparable, rows in groups for row in rows if row["percent"] == 0

@@ -1,4 +1,4 @@
-"""What pruning did, item by item: every headline score against its baseline, Holm-adjusted, and each task's trend."""
+"""Degradation by pruning: every headline score compared with its baseline item by item, and the trend of each task."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
-_STATISTICS = 3  # raised when a test or an interval is computed otherwise: what is remembered then counts no more
+_STATISTICS = 3  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 NO_BASELINE = "p0 of the same measurement is missing; run it"
-COLLAPSED_BASELINE = "p0 itself has collapsed, so that there is nothing to compare with"
+COLLAPSED_BASELINE = "p0 itself has collapsed, so nothing can be compared with it"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One headline row: its comparison with p0, or the reason why there is none.
+    """The comparison of one headline row with p0, or the reason why there is none.
 
-    `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of
-    its family. `is_at_chance` also stands at p0; None without chance level or without items. `is_defect` says that the
-    reason is a file that should be there or readable, not just a level or items too few.
+    `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of the
+    family. `is_at_chance` is set for p0 too; None without chance level or items. `is_defect`: the reason is a missing
+    or unreadable file, or items that differ, and not just a missing level or too few items.
     """
 
     case: str
@@ -45,7 +45,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """Every headline row's change, baselines included, and every (family, task)'s trend."""
+    """The change of every headline row, baselines included, and the trend of every (family, task)."""
 
     changes: tuple[Change, ...]
     trends: tuple[Trend, ...]
@@ -61,16 +61,16 @@ def degradation(
 ) -> Degradation:
     """Compare all levels of a results folder with their baselines.
 
-    What was computed before is taken over while records and samples are unchanged (`remembered`). Each samples file is
-    read once; those of one (model, task, limit) are in memory at a time. What cannot be read or
-    paired has its reason in place of a comparison, and a trend by levels instead of items.
+    Saved results are reused if their records and samples are unchanged (`remembered`). Each samples file is read once,
+    and the samples of only one (model, task, limit) are in memory at a time. A row whose samples cannot be read or
+    paired gets a reason in place of a comparison, and its task a trend by levels in place of items.
 
     Args:
-        rows: tidy rows with their baselines, as `consolidate` gives them.
-        store: the results folder they are from.
-        remember: save what was computed in the results folder.
-        resamples: of each bootstrap.
-        seed: of each bootstrap.
+        rows: tidy rows with their baselines, from `consolidate`.
+        store: the results folder of these rows.
+        remember: save the results in the folder.
+        resamples: number of resamples of each bootstrap.
+        seed: seed of each bootstrap.
     """
     scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
     changes: list[Change] = []
@@ -91,7 +91,7 @@ def degradation(
 
 
 def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: int) -> Degradation:
-    """The changes, not yet adjusted, and the trends of rows that share a baseline."""
+    """Changes (p not yet adjusted) and trends of the rows that share a baseline."""
     items = {row["record"]: _items(row, store) for row in group}
     changes = [_change(row, group, items, resamples, seed) for row in group]
     trends = []
@@ -103,16 +103,16 @@ def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: in
 
 
 def _files(group: Sequence[Row], store: Store) -> Iterator[Path]:
-    """Records and samples of rows; a record's samples lie at the same place of their own folder."""
+    """Paths of the rows' records and samples."""
     for row in group:
         yield store.root / row["record"]
         yield store.samples_of(row["record"])
 
 
 def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
-    """A remembered degradation; None if there is none of these rows as this version writes it.
+    """Decode a saved degradation; None if it is malformed or of other rows.
 
-    The file comes with the folder, which may come from anywhere.
+    It is checked because the results folder, and this file with it, may come from an unknown source.
     """
     try:
         changes = [
@@ -130,7 +130,7 @@ def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
 
 
 def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:
-    """Rows of one (model, task, limit), of all methods and divisors."""
+    """Groups of rows of one (model, task, limit), with all methods and divisors."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in scores:
         groups.setdefault((row["model"], row["subject"], row["limit"]), []).append(row)
@@ -138,19 +138,19 @@ def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:
 
 
 def _items(row: Row, store: Store) -> Items | str:
-    """The items of a row's record, or why they cannot be had."""
+    """The items of a row's record, or the reason why they cannot be read."""
     try:
         record = read_record(store.root / row["record"])
         return read_items(record, store.read_samples(record))
     except RecordError as error:
         return str(error)
     except MALFORMED as error:
-        what = f"lack {error}" if isinstance(error, KeyError) else f"are not as they should be ({error})"
+        what = f"lack {error}" if isinstance(error, KeyError) else f"are malformed ({error})"
         return f"{row['case']}: record or samples {what}; run the case again with this version"
 
 
 def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resamples: int, seed: int) -> Change:
-    """One row's comparison, or its reason, and whether it is at chance."""
+    """The comparison of one row or the reason why there is none, and whether the row is at chance."""
     mine = items[row["record"]]
     change = Change(row["case"], row["record"], None)
     if isinstance(mine, str):
@@ -172,7 +172,10 @@ def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resam
 
 
 def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> Items | str:
-    """The items of a row's baseline: the p0 of its (model, task, limit), if consolidation found it comparable."""
+    """The items of a row's baseline, or the reason why there is none.
+
+    The baseline is p0 of the same (model, task, limit), provided that consolidation found it comparable.
+    """
     unpruned = [other for other in group if other["percent"] == 0]
     if row["baseline"] is not None:
         for other in unpruned:
@@ -181,12 +184,13 @@ def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> 
     if any(other.get("is_collapsed") for other in unpruned):
         return f"{row['case']}: {COLLAPSED_BASELINE}"
     if differing := [name for other in unpruned for name in unlike_fields(row, other)]:
-        return f"{row['case']}: p0 was measured otherwise ({', '.join(dict.fromkeys(differing))}); run both alike"
+        names = ", ".join(dict.fromkeys(differing))
+        return f"{row['case']}: p0 was measured differently ({names}); run both with the same settings"
     return f"{row['case']}: {NO_BASELINE}"
 
 
 def _all_levels(items: Sequence[Items | str]) -> Pairs | None:
-    """Items of all levels side by side, or None if one has none or other ones."""
+    """The paired items of all levels; None if a level has no items or different ones."""
     known = [found for found in items if isinstance(found, Items)]
     try:
         return pair(known) if len(known) == len(items) else None
@@ -195,7 +199,7 @@ def _all_levels(items: Sequence[Items | str]) -> Pairs | None:
 
 
 def _adjusted(changes: Sequence[Change], family_by_record: dict[str, LevelSeries]) -> Iterator[Change]:
-    """The changes in their order, with p-values adjusted within each family."""
+    """The changes in the given order, with p-values adjusted within each family."""
     adjusted: dict[str, float | None] = {}
     for family in set(family_by_record.values()):
         mine = [change for change in changes if family_by_record.get(change.record) == family]

@@ -10,17 +10,17 @@ from glu_lib.analysis.table import Row
 from glu_lib.results.energy import PARTS, worst_quality
 from glu_lib.results.repeats import summarize
 
-# Metrics whose sum over items is a number of correct answers.
+# Metrics that are 0 or 1 per item, so that their sum is the number of correct answers.
 _SHARES_OF_CORRECT = frozenset({"acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc"})
 
 
 @dataclass(frozen=True, slots=True)
 class Efficiency:
-    """What a workload costs at one level; means over the repeats, None where a repeat has no figure.
+    """Energy and speed of a workload at one level: means over the repeats, None if a repeat has no figure.
 
-    `energy_per_token_j` is gross and the sum of its parts, each a part's joules over the tokens of the same window;
-    `net_energy_per_token_j` is less the resting machine's power. `gpu_quality` to `ram_quality` say of each part
-    whether it was measured or estimated; `energy_quality` is measured only if all parts are.
+    `energy_per_token_j` is gross, the sum over the parts of the machine: joules of a part / tokens of the same window.
+    `net_energy_per_token_j` is without the idle machine's power. `gpu_quality`, `cpu_quality` and `ram_quality` say
+    whether a part was measured or estimated; `energy_quality` is measured only if all parts are.
     """
 
     model: str
@@ -50,9 +50,9 @@ class Efficiency:
 
 @dataclass(frozen=True, slots=True)
 class CorrectAnswers:
-    """Joules per correct answer of an accuracy case: energy of its work / (score × items); None without either.
+    """Joules per correct answer of an accuracy case: energy / (score × items); None without energy or correct answers.
 
-    The work is the whole task's: a wrong answer costs as much as a right one, so fewer right ones make each dearer.
+    The energy is that of the whole task, wrong answers included: with fewer correct answers, each costs more.
     """
 
     model: str
@@ -69,7 +69,7 @@ class CorrectAnswers:
 
 
 def efficiencies(records: Iterable[Mapping[str, Any]]) -> list[Efficiency]:
-    """One row per energy record, in their order."""
+    """One row per energy record, in the order of `records`."""
     return [_efficiency(record) for record in records if record["kind"] == "energy"]
 
 
@@ -126,12 +126,12 @@ def _efficiency(record: Mapping[str, Any]) -> Efficiency:
 
 
 def energy_quality(repeats: Sequence[Mapping[str, Any]]) -> str | None:
-    """Of the total energy over all repeats of a workload: as good as the worst; None where one has no total."""
+    """Quality of a workload's total energy: the worst over all repeats; None if a repeat has no total."""
     return worst_quality([repeat["energy"]["quality"] for repeat in repeats])
 
 
 def energy_sources(record: Mapping[str, Any]) -> str:
-    """Where a workload's joules come from, part by part, over all repeats; only equal ones can be compared."""
+    """Energy sources of a workload, part by part, over all repeats; joules compare only if these texts are equal."""
     windows = [repeat["energy"] for repeat in record["repeats"]]
     found = {part: {str(window.get(part, {}).get("source")) for window in windows} for part in PARTS}
     return ", ".join(f"{part} {'/'.join(sorted(names))}" for part, names in found.items())

@@ -1,4 +1,4 @@
-"""Headline metrics, and figures of workloads, per level with the change against p0, as the cells of a table."""
+"""Tables of headline metrics and of workload figures: levels as columns, each cell with its change against p0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glu_lib.study import STUDY
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
 AT_CHANCE = "° cannot be told from guessing"
 HAS_COLLAPSED = f"collapsed: above {LIMIT_TEXT}, or infinite (∞); worse than every finite score"
-# A workload's figures as they are printed: what it is, and its unit.
+# Printed figures of a workload: label and unit.
 WORKLOAD_FIGURES = {
     "energy_per_token_j": ("joules per token, gross", "J"),
     "net_energy_per_token_j": ("joules per token, net of idle power", "J"),
@@ -25,21 +25,21 @@ WORKLOAD_FIGURES = {
 }
 
 
-# What is counted of a case, and what it means for its score.
+# Counts of a case that a note below the table explains.
 _COUNTED = {
     "truncated_prompts": "prompts longer than the model's context, scored without their beginning",
     "unknown_requests": "texts with words that the tokenizer does not know (UNK), which a model may well predict",
-    "tied_items": "items whose best options are equally likely, of which the first counts",
+    "tied_items": "items whose best options are equally likely, so that the first one counts",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class HeadlineTable:
-    """One model's headline metrics: levels as columns, tasks as rows; cells are tidy rows or None.
+    """One model's headline metrics: levels as columns, tasks as rows, tidy rows as cells.
 
-    `limit` is the sample limit of all its cells: a quick look never stands beside a full result. `figure` says what a
-    table of workloads shows; it is empty for tasks, each of which has a metric of its own. `left_out` names rows whose
-    headline metric is not that of the lowest level: a column has one metric.
+    All cells have the sample limit `limit`: a table never mixes limited and full runs. `figure` names the figure of a
+    table of workloads; it is empty for tasks, because each task has its own metric. `left_out` names rows whose
+    headline metric differs from that of the task's lowest level.
     """
 
     model: str
@@ -54,7 +54,7 @@ class HeadlineTable:
 
     @property
     def title(self) -> str:
-        """What the table is about: `nano`, `nano, random, divisor 64, only 8 samples per task`."""
+        """Title of the table, as `nano` or `nano, random, divisor 64, only 8 samples per task`."""
         parts = [self.model]
         parts += [self.method] if self.method not in (None, "PPM") else []
         parts += [f"divisor {self.divisor}"] if self.divisor else []
@@ -64,7 +64,7 @@ class HeadlineTable:
 
     @property
     def legend(self) -> list[str]:
-        """What the marks and words of its cells mean; empty without any."""
+        """Explanations of the marks and words that occur in the cells."""
         rows = self.cells.values()
         lines = [SIGNIFICANT] if any(map(is_significant, rows)) else []
         lines += [AT_CHANCE] if any(row.get("is_at_chance") for row in rows) else []
@@ -72,41 +72,41 @@ class HeadlineTable:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know of some cells: prompts that lost their beginning, levels that did not take turns."""
+        """Notes on single cells, such as truncated prompts or levels that were not interleaved."""
         notes = []
         for column, text in _COUNTED.items():
             counts = {key: row.get(column) for key, row in self.cells.items()}
             if found := [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]:
                 notes.append(f"{text}: {', '.join(found)}")
         if unlike := list(self._unlike_baselines()):
-            notes.append(f"measured otherwise than p0, so that no change is given: {', '.join(unlike)}")
+            notes.append(f"measured differently from p0, so no change is given: {', '.join(unlike)}")
         if shared := [
             f"{task} p{percent}" for (task, percent), row in self.cells.items() if self._is_beside_others(row)
         ]:
-            notes.append(f"joules and times beside others at work (--allow-shared): {', '.join(shared)}")
+            notes.append(f"joules and times measured beside other processes (--allow-shared): {', '.join(shared)}")
         own = {key: row.get("generation_settings") for key, row in self.cells.items()}
         if decoded := [f"{task} p{percent} ({_listed(found)})" for (task, percent), found in own.items() if found]:
-            notes.append(f"answers decoded with settings of the model's own: {', '.join(decoded)}")
+            notes.append(f"answers decoded with the model's own generation settings: {', '.join(decoded)}")
         if self.left_out:
-            notes.append(f"left out, another headline metric than the first level's: {', '.join(self.left_out)}")
+            notes.append(f"left out, headline metric differs from the first level's: {', '.join(self.left_out)}")
         apart = [task for task in self.tasks if self.figure and not self._took_turns(task)]
         if apart:
-            text = "levels that did not take turns in one run, so that what drifts may look like an effect of pruning"
+            text = "levels that did not take turns in one run, so drift may look like an effect of pruning"
             notes.append(f"{text}: {', '.join(apart)}")
         return notes
 
     def _is_beside_others(self, row: Mapping[str, Any]) -> bool:
-        """Whether a cell's energy or time was taken while others were at work; scores do not depend on it."""
+        """Whether other processes ran while a cell's energy or time was measured; scores do not depend on it."""
         return row.get("is_exclusive") is False and (bool(self.figure) or row.get("energy_j") is not None)
 
     def _unlike_baselines(self) -> Iterator[str]:
-        """Cells that share not all with p0's, and what they do not share: `facts p40 (dtype)`."""
+        """Cells that were measured differently from p0, with the fields that differ: `facts p40 (dtype)`."""
         for (task, percent), row in self.cells.items():
             if differing := unlike_fields(row, self.cells.get((task, 0), row)):
                 yield f"{task} p{percent} ({', '.join(differing)})"
 
     def _took_turns(self, task: str) -> bool:
-        """Whether a workload's levels were measured in turn with each other; one level alone has no others."""
+        """Whether a workload's levels were interleaved in one run; True for a single level."""
         turns = [row.get("turns") for (name, _), row in self.cells.items() if name == task]
         return len(turns) == 1 or (None not in turns and len(set(turns)) == 1)
 
@@ -116,28 +116,28 @@ def _listed(settings: Mapping[str, Any]) -> str:
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
-    """One table per (model, method, divisor, limit) from tidy rows, in the order the rows come in.
+    """One table per (model, method, divisor, limit) from tidy rows, in the order of the rows.
 
-    The unpruned baseline belongs to every method's and divisor's table of its model and limit.
+    The baseline appears in the tables of all methods and divisors of its model and limit.
     """
     return _tables([row for row in rows if row["kind"] == "accuracy" and row["is_headline"]])
 
 
 def workload_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
-    """One table per figure and (model, method, divisor, limit): what the workloads cost and how fast they ran."""
+    """One table per workload figure and (model, method, divisor, limit): energy, throughput and latency."""
     found = list(rows)
     tables = []
     for metric, (figure, unit) in WORKLOAD_FIGURES.items():
         chosen = [row | {"metric": unit} for row in found if row["kind"] == "energy" and row["metric"] == metric]
         for table in _tables(chosen):
             qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
-            told = f"{figure} ({', '.join(qualities)})" if unit == "J" else figure
-            tables.append(replace(table, figure=told))
+            label = f"{figure} ({', '.join(qualities)})" if unit == "J" else figure
+            tables.append(replace(table, figure=label))
     return tables
 
 
 def main_tables(tables: Iterable[HeadlineTable]) -> list[HeadlineTable]:
-    """Per model the table that is spoken of: PPM with plain widths, complete or, without that, of most samples."""
+    """The main table of each model: PPM without divisor, from full runs or else with the largest sample limit."""
     chosen: dict[str, HeadlineTable] = {}
     for table in tables:
         if table.method in (None, "PPM") and not table.divisor:
@@ -183,6 +183,6 @@ def _table(key: tuple[str, str | None, int | None, int | None], scores: list[dic
 
 
 def _declared_place(task: str) -> tuple[int, str]:
-    """Tasks in the order the study declares them, those of a user's own study after them by name."""
+    """Sort key: tasks of the built-in study in its order, then all others by name."""
     declared = [*STUDY.tasks, *STUDY.workloads]
     return (declared.index(task) if task in declared else len(declared), task)

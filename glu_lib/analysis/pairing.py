@@ -1,4 +1,4 @@
-"""Per-item values of a headline metric out of a record's samples, and the same items of several levels side by side."""
+"""Pairing: per-item values of a headline metric from a record's samples, aligned over several levels."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
 from glu_lib.study.label_metrics import f1_scores, matthews_correlations
 
-_TOLERANCE = 1e-6  # of the recorded value: catches another aggregation, lets another order of summation pass
-_MINUS_INFINITY = "-inf"  # how samples write the log-likelihood of a text with a token of probability 0
-_SHOWN = 60  # characters of a foreign value in a message
+_TOLERANCE = 1e-6  # relative; a wrong aggregation differs by more, another order of summation by less
+_MINUS_INFINITY = "-inf"  # in samples: the log-likelihood of a text with a token of probability 0
+_SHOWN = 60  # characters of an unexpected value in a message
 
 
 class Aggregation(StrEnum):
-    """How sums of items become a score; lm-eval 0.4.13's `lm_eval/api/metrics.py` has the same formulas.
+    """How items are aggregated to a score, with the formulas of lm-eval 0.4.13 (`lm_eval/api/metrics.py`).
 
-    Each item is a row of terms, and each score a function of the sums of these rows, so that any resample of items is
-    scored by one matrix product.
+    Each item is a row of terms, and a score is a function of the sums of these rows. One matrix product thus gives the
+    sums of many resamples.
     """
 
     RATIO = "mean"  # items (x, 1): Σx / n; lists of booleans (ifeval's inst_level_*): Σ true / Σ length
     PERPLEXITY = "perplexity"  # items (log-likelihood, 1) or (log-likelihood, words): exp(-Σ ll / Σ weight)
     BITS_PER_BYTE = "bits_per_byte"  # items (log-likelihood, bytes): -Σ ll / Σ bytes / ln 2
     F1 = "f1"  # items: one of the four pairs (gold, predicted) of 0 and 1
-    MCC = "matthews_corrcoef"  # likewise
+    MCC = "matthews_corrcoef"  # items: as for F1
 
     def score(self, sums: np.ndarray) -> np.ndarray:
-        """Sums of terms (…, terms) to scores (…); not finite where a score is undefined or overflows."""
+        """Scores (…) from sums of terms (…, terms); not finite where a score is undefined or overflows."""
         if self in (Aggregation.F1, Aggregation.MCC):
             formula = f1_scores if self is Aggregation.F1 else matthews_correlations
             return formula(sums.reshape(-1, sums.shape[-1])).reshape(sums.shape[:-1])
@@ -48,8 +48,9 @@ class Aggregation(StrEnum):
 class Items:
     """The items of one case's headline metric, sorted by key.
 
-    `keys` are (task, doc_id, filter), `hashes` the documents' hashes, `terms` (items, terms) what `aggregation` sums,
-    `subtasks` (items,) the number of each item's sub-task, `weights` (sub-tasks,) what a group weighs them with.
+    `keys` are (task, doc_id, filter), `hashes` the documents' hashes. `terms` (items, terms) are the summands of
+    `aggregation`, `subtasks` (items,) the index of each item's sub-task, `weights` (sub-tasks,) the weights of the
+    sub-tasks in the score of a group.
     `controls` are the terms (versions, items, terms) of blind answers by name: several versions of the shuffle, one of
     each other control.
     """
@@ -71,7 +72,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """The same items under several models: `terms` is (models, items, terms), the first model is the baseline."""
+    """The same items scored by several models: `terms` is (models, items, terms), the first model is the baseline."""
 
     cases: tuple[str, ...]
     aggregation: Aggregation
@@ -99,30 +100,30 @@ class Pairs:
 def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Items:
     """The items of a record's headline metric.
 
-    A group's score is the mean of its leaf tasks' scores, weighted by their numbers of items or not at all
-    (`aggregate_subtask_metrics` of lm-eval 0.4.13, `weight_by_size`): whichever gives the recorded value.
+    A group's score is the mean of its leaf tasks' scores, either weighted by their numbers of items or unweighted
+    (`aggregate_subtask_metrics` of lm-eval 0.4.13, `weight_by_size`); the variant that gives the recorded value counts.
 
     Args:
         record: an accuracy record.
-        samples: what `Store.read_samples` gives for it.
+        samples: its samples, from `Store.read_samples`.
 
     Raises:
-        RecordError: if samples are missing, repeated, of a kind that cannot be paired, or do not give the record's
-            own value.
+        RecordError: if samples are missing, repeated or of a kind that cannot be paired, or if they do not give the
+            recorded value.
     """
     case, headline = record["case"]["id"], record["score"]["headline"]
     if len(samples) != record["samples"]["count"]:
         raise RecordError(
-            f"{case}: {len(samples)} samples where the record counts {record['samples']['count']}; run the case again"
+            f"{case}: {len(samples)} samples, the record says {record['samples']['count']}; run the case again"
         )
     metric = headline["metric"]
     mine = [sample for sample in samples if sample["filter"] == headline["filter"] and metric in sample]
     mine.sort(key=_key)
     if not mine:
-        raise RecordError(f"{case}: its samples hold no {headline['label']}; run the case again")
+        raise RecordError(f"{case}: its samples lack {headline['label']}; run the case again")
     keys = tuple(_key(sample) for sample in mine)
     if len(set(keys)) != len(keys):
-        raise RecordError(f"{case}: a sample stands there twice; run the case again")
+        raise RecordError(f"{case}: a sample occurs twice; run the case again")
     aggregation, terms = _terms(case, metric, [sample[metric] for sample in mine])
     _, subtasks = np.unique([sample["task"] for sample in mine], return_inverse=True)
     return Items(
@@ -161,18 +162,18 @@ def items_of_controls(case: str, metric: str, samples: Sequence[dict[str, Any]])
 
 
 def pair(items: Sequence[Items]) -> Pairs:
-    """Put the same items of several cases side by side, the baseline first.
+    """Pair the items of several cases, the baseline first.
 
     Raises:
-        RecordError: naming the case whose items are not the baseline's.
+        RecordError: naming the case whose items differ from the baseline's.
     """
     baseline = items[0]
     for other in items[1:]:
         if (baseline.metric, baseline.aggregation) != (other.metric, other.aggregation):
-            raise RecordError(f"{other.case}: {other.metric}, where {baseline.case} has {baseline.metric}; {_REMEDY}")
+            raise RecordError(f"{other.case}: metric {other.metric}, {baseline.case} has {baseline.metric}; {_REMEDY}")
         if baseline.keys != other.keys:
             differing = len(set(baseline.keys) ^ set(other.keys))
-            raise RecordError(f"{other.case}: {differing} items are in it or in {baseline.case} alone; {_REMEDY}")
+            raise RecordError(f"{other.case}: {differing} items are not in both it and {baseline.case}; {_REMEDY}")
         differing = sum(a != b for a, b in zip(baseline.hashes, other.hashes, strict=True))
         if differing:
             raise RecordError(f"{other.case}: {differing} documents differ from those of {baseline.case}; {_REMEDY}")
@@ -193,7 +194,7 @@ def _key(sample: dict[str, Any]) -> tuple[str, Any, str]:
 
 
 def _terms(case: str, metric: str, values: list[Any]) -> tuple[Aggregation, np.ndarray]:
-    """Which aggregation a metric has, and its items' terms (items, terms), by its name and its items' shape."""
+    """The aggregation of a metric and the terms of its items (items, terms), found by name and shape of the items."""
     for fits, aggregation, expand in _SHAPES:
         if all(fits(metric, value) for value in values):
             return aggregation, np.array([expand(value) for value in values], dtype=float)
@@ -261,7 +262,7 @@ def _one_hot(value: list[int]) -> list[float]:
     return [float(place == 2 * value[0] + value[1]) for place in range(4)]
 
 
-# In this order: a name that has its own aggregation comes before the mean of numbers.
+# The first match is used, so metrics with their own aggregation come before the mean of numbers.
 _SHAPES: tuple[tuple[Callable[[str, Any], bool], Aggregation, Callable[[Any], Sequence[float]]], ...] = (
     (lambda name, value: name == "mcc" and _is_pair(value), Aggregation.MCC, _one_hot),
     (lambda name, value: name == "f1" and _is_pair(value), Aggregation.F1, _one_hot),
@@ -280,7 +281,7 @@ _SHAPES: tuple[tuple[Callable[[str, Any], bool], Aggregation, Callable[[Any], Se
 def _weights(
     case: str, aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, headline: Mapping[str, Any]
 ) -> np.ndarray:
-    """Weights of the sub-tasks (sub-tasks,) with which the items give the recorded value."""
+    """The weights (sub-tasks,) for which the items give the recorded value."""
     sizes = np.bincount(subtasks).astype(float)
     for weights in (sizes, np.ones_like(sizes)):
         value = _score(aggregation, terms, subtasks, weights)
@@ -294,7 +295,7 @@ def _weights(
 
 
 def _is_recorded(value: float, headline: Mapping[str, Any]) -> bool:
-    """Whether a score is the one that the record holds; a collapsed one is compared by its logarithm, if it has any."""
+    """Whether a score equals the recorded value; collapsed values are compared by their logarithms, if known."""
     recorded = headline["value"]
     if headline.get("is_collapsed"):
         logarithm = headline["log_value"]

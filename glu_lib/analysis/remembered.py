@@ -1,4 +1,4 @@
-"""Comparisons that were made before, kept beside the records by what writes there: they save time, nothing else."""
+"""A cache of computed comparisons in the results folder; it only saves time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ FILE = ".significance.json"  # may be deleted at any time: it only saves time
 
 @dataclass(slots=True)
 class Remembered:
-    """JSON values by the state of the files that they were computed from; only what is asked for again is kept.
+    """A cache of JSON values, keyed by the state of the files that they were computed from.
 
-    Saved by what writes into the results folder anyway (a run, `consolidate`, `report`); what only reads uses it.
+    Commands that write into the results folder anyway (a run, `consolidate`, `report`) save it; all others only read
+    it. Values that were not used since loading are dropped on saving.
     """
 
     path: Path
@@ -28,7 +29,7 @@ class Remembered:
 
     @classmethod
     def of(cls, root: Path) -> Remembered:
-        """What is remembered in a results folder; nothing where the file is missing or unreadable."""
+        """Load the cache of a results folder; empty if the file is missing or unreadable."""
         path = root / FILE
         with contextlib.suppress(OSError, ValueError, RecursionError):
             known = json.loads(path.read_text(encoding="utf-8"))
@@ -37,23 +38,23 @@ class Remembered:
         return cls(path)
 
     def get(self, key: str) -> Any | None:
-        """The value of `key`, or None."""
+        """The value of `key`, or None; a value found is kept on saving."""
         if key in self._known:
             self._used[key] = self._known[key]
         return self._known.get(key)
 
     def put(self, key: str, value: Any) -> None:
-        """Remember a JSON value under `key`."""
+        """Store a JSON value under `key`."""
         self._known[key] = self._used[key] = value
 
     def save(self) -> None:
-        """Write what was used; a folder that cannot be written forgets, nothing else."""
+        """Write the used values; if the folder cannot be written, they are computed again next time."""
         with contextlib.suppress(OSError):
             write_atomically(self.path, json.dumps(self._used, allow_nan=False).encode())
 
 
 def state_of(paths: Iterable[Path], *parameters: object) -> str:
-    """A digest of files by name, size and time of change, and of what else a value depends on."""
+    """Cache key: a digest of the files' names, sizes and modification times, and of other parameters of a value."""
     digest = hashlib.sha256(repr(parameters).encode())
     for path in paths:
         with contextlib.suppress(OSError):

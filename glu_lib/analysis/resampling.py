@@ -1,4 +1,4 @@
-"""Paired bootstrap of scores: the same resampled items, or sub-tasks, for every model."""
+"""Paired bootstrap of scores: every model is scored on the same resampled items or sub-tasks."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from glu_lib.results.collapse import LIMIT
 RESAMPLES = 10_000
 RESAMPLING_SEED = 0
 CONFIDENCE = 0.95
-# Fewer sub-tasks are taken as they are (strata): a bootstrap of few clusters has intervals that are far too short
+# Fewer sub-tasks are strata and not resampled: a bootstrap of few clusters gives intervals that are far too short
 # (Cameron, Gelbach and Miller, Bootstrap-based improvements for inference with clustered errors, 2008: below 20 to 30).
 FEWEST_CLUSTERS = 20
-# Percentile intervals of fewer items are too short as well, and their p-values below those of a sign test.
+# With fewer items, percentile intervals are too short as well, and p-values fall below those of a sign test.
 FEWEST_ITEMS = 20
 
-_CHUNK = 1 << 22  # numbers drawn at a time: 32 MiB, a few such arrays live at once
+_CHUNK = 1 << 22  # numbers drawn at a time, 32 MiB; a few arrays of this size exist at once
 
 
 def by_clusters(pairs: Pairs) -> bool:
-    """Whether sub-tasks are resampled (a group of many, as MMLU) and not the items."""
+    """Whether sub-tasks are resampled in place of items: in groups with many sub-tasks, as MMLU."""
     return len(pairs.weights) >= FEWEST_CLUSTERS
 
 
 def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RESAMPLING_SEED) -> np.ndarray:
-    """Scores (resamples, models) of bootstrap resamples; in each all models are scored on the same draw.
+    """Scores (resamples, models) of bootstrap resamples; each resample is the same for all models.
 
-    What is drawn, with replacement: the items of a task; of a group of few sub-tasks the items within each; of a group
-    of `FEWEST_CLUSTERS` or more the sub-tasks, each with all of its items. The last treats the sub-tasks as a sample
-    of subjects: items of one subject share their difficulty, so that drawing them one by one would feign more
-    independent items than there are (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 8;
-    Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+    Drawn with replacement are, for a single task, its items; for a group with fewer than `FEWEST_CLUSTERS` sub-tasks,
+    the items within each sub-task; for a larger group, whole sub-tasks with all their items. Drawing whole sub-tasks
+    treats them as a sample of subjects: items of one subject share their difficulty, so drawing single items would
+    overstate the number of independent items (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6
+    and 8; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
 
-    A perplexity that has collapsed, as a whole or in some resamples, counts as `collapse.LIMIT`: worse than all others,
-    and equal to every other one that has.
+    A collapsed perplexity, of all items or of a resample, is replaced by `collapse.LIMIT`: it is worse than all finite
+    scores and equal to other collapsed ones.
 
     Raises:
         RecordError: if there are fewer than `FEWEST_ITEMS` items or a score is not defined for a resample.
@@ -57,8 +57,9 @@ def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RE
 def percentile_interval(values: np.ndarray) -> tuple[float, float]:
     """The two-sided 95 % percentile interval of bootstrap values (resamples,) (Efron and Tibshirani, 1993, chapter 13).
 
-    It keeps its meaning under any monotone change of scale, so that it is the same for a perplexity and its logarithm.
-    Where some values are infinite it ends at one of the values: between a number and infinity there is none.
+    The interval is invariant under monotone changes of scale: it is the same for a perplexity and its logarithm. If
+    some values are infinite, the ends are values themselves and not interpolated: nothing lies between a number and
+    infinity.
     """
     tail = (1 - CONFIDENCE) / 2
     if np.isinf(values).any():
@@ -73,8 +74,9 @@ def percentile_interval(values: np.ndarray) -> tuple[float, float]:
 def two_sided_p(values: np.ndarray) -> float:
     """Two-sided bootstrap p of 'the value is 0': 2·(b + 1) / (B + 1), at most 1.
 
-    b is the smaller number of the B values at or on the other side of 0: the percentile interval that just touches 0
-    (Davison and Hinkley, 1997, sections 4.2 and 5.2: the +1 counts the observed value, so that p is never 0).
+    Of the B values, b is the smaller of the numbers at or below 0 and at or above 0. This corresponds to the percentile
+    interval that just touches 0. The +1 counts the observed value, so that p is never 0 (Davison and Hinkley, 1997,
+    sections 4.2 and 5.2).
     """
     smaller = min(int((values <= 0).sum()), int((values >= 0).sum()))
     return min(1.0, 2 * (smaller + 1) / (len(values) + 1))
@@ -96,13 +98,13 @@ def _item_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> np.n
 
 
 def _scored(pairs: Pairs, sums: np.ndarray) -> np.ndarray:
-    """Sums of terms (…, terms) to scores (…), none above the limit of what tables hold."""
+    """Scores (…) from sums of terms (…, terms), clipped at `collapse.LIMIT`."""
     scores: np.ndarray = np.minimum(pairs.aggregation.score(sums), LIMIT)
     return scores
 
 
 def _cluster_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Scores (resamples, models) of resampled sub-tasks: Σ weight·score / Σ weight over the drawn ones."""
+    """Scores (resamples, models) of resampled sub-tasks: Σ weight·score / Σ weight over the drawn sub-tasks."""
     groups = [pairs.terms[:, pairs.subtasks == number].sum(axis=1) for number in range(len(pairs.weights))]
     scores = _scored(pairs, np.stack(groups))  # (sub-tasks, models)
     rows = np.column_stack([pairs.weights[:, None] * scores, pairs.weights])
@@ -112,10 +114,10 @@ def _cluster_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> n
 
 
 def _resampled_sums(rows: np.ndarray, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Sums over rows (n, columns) drawn n times with replacement, in chunks (some of the resamples, columns).
+    """Sums over n draws with replacement from rows (n, columns), in chunks (a part of the resamples, columns).
 
-    Where few rows are distinct (right and wrong answers), their counts are drawn at once: a resample of rows has
-    multinomial counts. Otherwise indices are drawn and counted.
+    If few rows are distinct (right and wrong answers), their counts are drawn directly from a multinomial distribution.
+    Otherwise indices are drawn and counted.
     """
     size = len(rows)
     distinct, counts = np.unique(rows, axis=0, return_counts=True)

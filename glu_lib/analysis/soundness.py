@@ -1,4 +1,4 @@
-"""Whether a record from anywhere can enter the tables: names of one line, possible numbers, and all that is read."""
+"""Checks that a record, from whatever source, can enter the tables: one-line texts, finite numbers, no gaps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glu_lib.results.collapse import LIMIT
 from glu_lib.results.staleness import SCHEMA_VERSION
 from glu_lib.study.cases import CaseKind
 
-_LARGEST_COUNT = 2**62  # tables keep counts in 64 bits
+_LARGEST_COUNT = 2**62  # tables hold counts in 64 bits
 _LONGEST_TEXT = 500  # characters
 _FORMULA = ("=", "+", "-", "@")
 _NUMBER = (int, float)
@@ -24,10 +24,10 @@ _REQUIRED = ("case", "kind", "model", "percent", "width", "expansion_ratio", "pa
 
 
 def check_record(record: Mapping[str, Any]) -> None:
-    """Let pass a record of this schema whose kind and conditions can be read.
+    """Check a record's schema, kind, versions and, for workloads, repeats.
 
     Raises:
-        RecordError: what is wrong, without the record's path.
+        RecordError: naming the defect, without the record's path.
     """
     schema = record["done_key"].get("schema")
     if schema != SCHEMA_VERSION:
@@ -35,7 +35,7 @@ def check_record(record: Mapping[str, Any]) -> None:
             f"a record of schema {_shown(schema)}, this version reads {SCHEMA_VERSION}; run the case again"
         )
     if record["kind"] not in list(CaseKind):
-        raise RecordError(f"kind {_shown(record['kind'])} is none of {', '.join(CaseKind)}; run the case again")
+        raise RecordError(f"kind {_shown(record['kind'])}, not one of {', '.join(CaseKind)}; run the case again")
     versions = record["environment"].get("versions", {})
     for value in (*versions.keys(), *versions.values()):
         _check_text("version", value)
@@ -44,16 +44,15 @@ def check_record(record: Mapping[str, Any]) -> None:
 
 
 def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Let pass the rows of a record whose cells are of their columns' types: finite numbers, texts of one line.
+    """Check that the cells of a record's rows have their columns' types: finite numbers, texts of one line.
 
-    A NaN or a text among numbers would poison every mean that it enters, and a line break or an escape sequence among
-    texts every table.
+    A NaN or a text among numbers would spoil every mean, and a line break or an escape sequence in a text every table.
 
     Raises:
-        RecordError: naming the column and what it holds.
+        RecordError: naming the column and its value.
     """
     if not any(row["is_headline"] for row in rows):
-        raise RecordError("it holds no headline figure; run the case again")
+        raise RecordError("the record has no headline figure; run the case again")
     for row in rows:
         for column in _REQUIRED:
             if row[column] is None:
@@ -79,17 +78,17 @@ def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_collapse(row: Mapping[str, Any]) -> None:
-    """A collapsed value is none that tables could hold: it stands as its logarithm, above that of the limit."""
+    """Check that a collapsed value is null, with a logarithm above that of the limit, and others have no logarithm."""
     logarithm = row["log_value"]
     if row["is_collapsed"] and (row["value"] is not None or row["higher_is_better"]):
-        told = "a score of which higher is better" if row["higher_is_better"] else f"value {_shown(row['value'])}"
-        raise RecordError(f"is_collapsed is true of {told}; run the case again")
+        what = "a score where higher is better" if row["higher_is_better"] else f"value {_shown(row['value'])}"
+        raise RecordError(f"is_collapsed is true for {what}; run the case again")
     if logarithm is not None and not (row["is_collapsed"] and logarithm > math.log(LIMIT)):
-        raise RecordError(f"log_value is {_shown(logarithm)}, not one of a collapsed value; run the case again")
+        raise RecordError(f"log_value is {_shown(logarithm)}, but the value has not collapsed; run the case again")
 
 
 def has_its_types(found: Any) -> bool:
-    """Whether the texts and numbers of a dataclass's fields are such, and possible ones."""
+    """Whether the fields of a dataclass have their declared types, and numbers are finite."""
     for name, expected in type(found).__annotations__.items():
         value = getattr(found, name)
         if value is None and "None" in expected:
@@ -104,9 +103,9 @@ def has_its_types(found: Any) -> bool:
 
 
 def _check_energy(record: Mapping[str, Any]) -> None:
-    """All that tables and figures read of a workload's repeats is there."""
+    """Check that a workload's record has all values that tables and figures read."""
     if not record["repeats"]:
-        raise RecordError("an energy record without repeats; run the case again")
+        raise RecordError("the energy record has no repeats; run the case again")
     for repeat in record["repeats"]:
         if not isinstance(repeat["seed"], int):
             raise RecordError(f"a repeat's seed is {_shown(repeat['seed'])}, not a number; run the case again")
@@ -132,7 +131,7 @@ def _check_text(name: str, value: Any) -> None:
     if not isinstance(value, str) or not value.isprintable() or len(value) > _LONGEST_TEXT:
         raise RecordError(f"{name} is {_shown(value)}, not a text of one line; run the case again")
     if value.startswith(_FORMULA):
-        raise RecordError(f"{name} is {_shown(value)}, which spreadsheets take for a formula; run the case again")
+        raise RecordError(f"{name} is {_shown(value)}, which spreadsheets read as a formula; run the case again")
 
 
 def _check_number(name: str, value: Any) -> None:
@@ -141,14 +140,14 @@ def _check_number(name: str, value: Any) -> None:
 
 
 def _is_possible(value: Any) -> bool:
-    # JSON gives plain types, and NaN lies in no range.
+    # `type` and not isinstance: bool is a subclass of int. NaN fails both comparisons.
     return type(value) in _NUMBER and -LIMIT <= value <= LIMIT
 
 
 def _shown(value: Any) -> str:
-    """A value of any kind and size in a few printable characters."""
+    """A value of any type and size as a short printable text."""
     try:
         text = one_line(repr(value))
-    except (ValueError, RecursionError):  # an integer of thousands of digits, or too deep
+    except (ValueError, RecursionError):  # an integer with thousands of digits, or too deep nesting
         return f"a {type(value).__name__} too large to show"
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -17,9 +17,9 @@ Row = dict[str, Any]  # one case and metric, a value for each of COLUMNS
 
 
 def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Path, ...]:
-    """Write `results.csv`, `results.json` and `results.parquet` below `results_dir`; returns their paths.
+    """Write `results.csv`, `results.json` and `results.parquet` into `results_dir`; return their paths.
 
-    Numbers are written in full; null is an empty CSV field. Parquet has one type per column, whatever the rows hold.
+    Numbers are not rounded; null is an empty CSV field. Parquet's column types are fixed, whatever the rows hold.
 
     Raises:
         RecordError: if they cannot be written.
@@ -58,7 +58,7 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
         ColumnType.COUNT: pyarrow.int64(),
         ColumnType.NUMBER: pyarrow.float64(),
     }
-    # JSON's integers have no size: one in a column of floats becomes a float here, where Arrow would refuse it.
+    # A record may hold an integer in a column of floats; Arrow refuses large ones, so they become floats here.
     floats = [column.name for column in TABLE if column.type is ColumnType.NUMBER]
     rows = [row | {column: float(row[column]) for column in floats if isinstance(row[column], int)} for row in rows]
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How a task's score goes with the expansion ratio: its slope over the levels, the interval, and the kind of task."""
+"""Trends: the slope of a task's score over the expansion ratio, its interval, and the task's kind."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from glu_lib.analysis.table import Row
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
 
-# How much of its baseline a task may lose per 1.0x of expansion ratio removed and still be called robust.
+# A task is robust if it loses less than this share of its baseline per 1.0x of expansion ratio removed.
 MARGIN = 0.05
 FEWEST_LEVELS = 3
 
 
 class Sensitivity(StrEnum):
-    """What becomes of a task when the MLP gets narrower."""
+    """Kind of a task: how its score reacts when the MLP gets narrower."""
 
     FRAGILE = "fragile"
     ROBUST = "robust"
@@ -29,7 +29,7 @@ class Sensitivity(StrEnum):
 
 
 class Source(StrEnum):
-    """What an interval of a slope rests on."""
+    """The data that the interval of a slope is computed from."""
 
     ITEMS = "items"
     LEVELS = "levels"
@@ -37,7 +37,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LevelSeries:
-    """Levels that belong together: one model, pruned by one method with one divisor, scored with one sample limit."""
+    """Key of a family of levels: one model, one pruning method, one divisor, one sample limit."""
 
     model: str
     method: str | None
@@ -47,13 +47,12 @@ class LevelSeries:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The course of one task over the levels of a family.
+    """The trend of one task over the levels of a family.
 
     `slope` is the change of the relative score (see `relative_score`) per 1.0x of expansion ratio removed, by least
-    squares through all levels: -0.1 means that a tenth of the baseline goes with each 1.0x. `slope_low` and
-    `slope_high` are its 95 % interval: by bootstrap of items (`source` 'items') or of the regression over the levels
-    ('levels'). With fewer than three levels, or where the baseline is too poor to be a unit, there is no interval and
-    the kind is undecided; with fewer than two there is no slope.
+    squares over all levels: -0.1 means that each 1.0x costs a tenth of the baseline. `slope_low` and `slope_high` are
+    its 95 % interval, from a bootstrap of items (`source` 'items') or from the regression over the levels ('levels').
+    With fewer than three levels the interval is None and the kind undecided; with fewer than two the slope is None too.
     """
 
     model: str
@@ -71,12 +70,12 @@ class Trend:
 
 
 def relative_score(row: Row) -> float | None:
-    """Score in units of its baseline, + is better: value / baseline, or baseline / value where lower is better.
+    """Score relative to its baseline, higher is better: value / baseline, or baseline / value if lower is better.
 
-    It is not corrected for chance: a choice of four that falls from 0.5 to guessing has 0.5, not 0, and one that
-    guessed from the start keeps 1. Correcting would divide by the baseline's distance from chance, which is about 0 for
-    the tasks in question. A collapsed value has 0: baseline / value is below any number that could be told. None where
-    there is no baseline, or it is not above 0.
+    It is not corrected for chance: a four-choice task that falls from 0.5 to guessing gets 0.5, not 0, and a task that
+    is guessed at all levels keeps 1. A correction would divide by the baseline's distance from chance, which is about 0
+    for tasks that are guessed from the start. A collapsed value gets 0, the limit of baseline / value. None if there is
+    no baseline, or it is not above 0.
     """
     value, baseline = row["value"], row["baseline"]
     if baseline is not None and baseline > 0 and row.get("is_collapsed"):
@@ -89,9 +88,9 @@ def relative_score(row: Row) -> float | None:
 
 
 def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
-    """Headline rows of accuracy by family, each with its model's baselines of the same limit, in the rows' order.
+    """Headline rows of accuracy cases by family, in the rows' order.
 
-    A model of which there is only the baseline is no family.
+    Each family includes its model's baselines of the same limit. A model with only a baseline gives no family.
     """
     scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
     keys = dict.fromkeys(family_of(row) for row in scores if row["percent"] != 0)
@@ -106,7 +105,7 @@ def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
 
 
 def by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """A family's rows by task, each from the baseline downwards; levels without a relative score are left out."""
+    """A family's rows by task, the baseline first, then by percentage; rows without a relative score are left out."""
     tasks: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["percent"]):
         if relative_score(row) is not None:
@@ -115,7 +114,7 @@ def by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def level_trends(rows: Iterable[Row]) -> list[Trend]:
-    """The trend of each task of each family from scores alone, as published tables hold them."""
+    """The trend of each task of each family from scores alone, for published tables without samples."""
     return [
         trend(family, levels)
         for family, found in families(rows).items()
@@ -134,18 +133,18 @@ def trend(
 ) -> Trend:
     """The trend of one task.
 
-    With `pairs` (the models in the order of `levels`, the baseline first) the same resampled items are scored at each
-    level and the slope is found anew: what other items of this kind would have given at these levels. Without, or where
-    the resamples have no finite score, the interval is Student's of the regression slope over the levels
-    (slope ± t(0.975, levels - 2)·standard error), which holds for levels scattered about a line and says nothing of the
+    With `pairs`, each resample of the items is scored at all levels and gives one slope; the interval covers what other
+    items of the same kind would have given at these levels. Without `pairs`, or if a resample gives no usable score,
+    the interval is Student's interval of the regression slope over the levels
+    (slope ± t(0.975, levels - 2)·standard error). It assumes levels scattered about a line and ignores the variation of
     items.
 
     Args:
-        family: whose levels they are.
-        levels: the task's rows by per cent.
-        pairs: the items, if they are known.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        family: the family of the levels.
+        levels: the task's rows, sorted by pruning percentage.
+        pairs: the items of all levels in the same order, if known.
+        resamples: number of resamples of the bootstrap.
+        seed: seed of the bootstrap.
     """
     removed = np.array([levels[0]["expansion_ratio"] - row["expansion_ratio"] for row in levels])
     scores = np.array([relative_score(row) for row in levels])
@@ -173,10 +172,10 @@ def trend(
 
 
 def classify(slope_low: float, slope_high: float, margin: float = MARGIN) -> Sensitivity:
-    """The kind of a task by the interval of its slope.
+    """The kind of a task, from the interval of its slope.
 
-    Fragile: all of it below -margin. Improving: all of it above 0. Robust: all of it above -margin, as a test of
-    non-inferiority has it. Otherwise undecided: the measurement is too coarse to say.
+    Fragile: the whole interval is below -margin. Improving: it is above 0. Robust: it is above -margin, as in a
+    non-inferiority test. Otherwise undecided: the measurement is too imprecise.
     """
     if slope_high < -margin:
         return Sensitivity.FRAGILE
@@ -193,7 +192,7 @@ def family_of(row: Row) -> LevelSeries:
 def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Least-squares slopes of scores (…, levels) over `removed` (levels,)."""
     centred = removed - removed.mean()
-    # Less the first level, so that constant scores give exactly 0: `centred` sums to 0 only up to rounding.
+    # `centred` sums to 0 only up to rounding; subtracting the first score gives constant scores a slope of exactly 0.
     slopes: np.ndarray = (scores - scores[..., :1]) @ centred / (centred @ centred)
     return slopes
 
@@ -201,7 +200,7 @@ def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def _item_interval(
     removed: np.ndarray, baseline: Row, pairs: Pairs, resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    """Percentile interval of the slope; None where a resample's own baseline is no unit: not above 0, or collapsed."""
+    """Percentile interval of the slope; None if a resample has a baseline that is collapsed or not above 0."""
     try:
         scores = resampled_scores(pairs, resamples=resamples, seed=seed)
     except RecordError:

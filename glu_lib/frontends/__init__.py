@@ -1,1 +1,1 @@
-"""What drives the library: the pytest plugin, the command line, the notebook functions."""
+"""Drivers of the library: the pytest plugin, the command line, the notebook functions."""

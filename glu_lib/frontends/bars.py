@@ -1,4 +1,4 @@
-"""Progress bars of all libraries: as they are on a terminal, elsewhere a plain line every half minute at most."""
+"""Progress bars of all libraries: drawn on a terminal, elsewhere one plain line every 30 seconds at most."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-LINE_S = 30.0  # as often as a log file gets a line of a bar that is drawn ten times a second
-_UP = "\x1b[A"  # how tqdm gets back from a bar below another one
+LINE_S = 30.0  # minimum time between two lines in a log; tqdm redraws its bar ten times a second
+_UP = "\x1b[A"  # cursor up: tqdm returns from a nested bar
 _MOVES = re.compile("(\r|\n|\x1b\\[A)")
 
 
 class PlainBars(io.TextIOBase):
-    """A stream for standard error that draws nothing: what begins with a carriage return is a bar's state.
+    """A stream for standard error that turns progress bars into occasional lines.
 
-    tqdm writes a carriage return and the bar each time, and a line break when it is through. Of these a line is kept
-    now and then; ordinary text passes, but for empty lines.
+    tqdm writes a carriage return before each state of a bar, and a line break at its end. At most one state per LINE_S
+    seconds is kept. Ordinary text passes, except empty lines.
 
     Args:
-        bars: where the lines go; None drops them.
-        text: where ordinary text goes.
-        clock: seconds that only grow.
+        bars: receives the lines of bars; None drops them.
+        text: receives ordinary text.
+        clock: returns monotonic time in seconds.
     """
 
     def __init__(self, bars: TextIO | None, text: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,15 +34,15 @@ class PlainBars(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute
-        """What tqdm asks to draw a bar of `#` instead of blocks."""
+        """ASCII, so that tqdm draws its bar with `#` instead of block characters."""
         return "ascii"
 
     def writable(self) -> bool:
-        """It can be written to."""
+        """Return True: the stream accepts text."""
         return True
 
     def write(self, text: str) -> int:
-        """Pass ordinary text, and the state of a bar if half a minute has gone by."""
+        """Pass on ordinary text, and the state of a bar if the last line is LINE_S seconds old."""
         for part in filter(None, _MOVES.split(text.replace("\r\n", "\n"))):
             if part == "\r" or part == _UP:
                 self._is_bar = True
@@ -56,7 +56,7 @@ class PlainBars(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what was passed."""
+        """Flush the stream of ordinary text."""
         self._text.flush()
 
     def _break_line(self) -> None:
@@ -73,7 +73,7 @@ class PlainBars(io.TextIOBase):
 
 @contextlib.contextmanager
 def bars_as_lines() -> Iterator[None]:
-    """Keep bars out of standard error where it is a file or a pipe; terminals and notebooks draw them."""
+    """Turn bars into lines while standard error is a file or a pipe; terminals and notebooks draw bars."""
     draws = sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
     with contextlib.nullcontext() if draws else contextlib.redirect_stderr(PlainBars(sys.stderr, sys.stderr)):
         yield

@@ -1,4 +1,4 @@
-"""The study from a notebook or a script, without pytest: run cases, consolidate records."""
+"""Runs cases and consolidates records from a notebook or a script, without pytest."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 def run_evaluation(
     model: str, suite: str, *, levels: Sequence[int] | None = None, settings: Settings | None = None
 ) -> list[dict[str, Any]]:
-    """Score a model variant on a suite at its pruning levels; finished cases are read, not run again.
+    """Score a model variant on a suite at its pruning levels; finished cases are not run again.
 
     Args:
-        model: key of a model variant, as `nano`.
-        suite: key of a suite of tasks, as `embedded` or `paper`.
-        levels: pruning percentages; None takes all the variant's.
-        settings: the run's choices; None takes the defaults.
+        model: key of a model variant, such as `nano`.
+        suite: key of a suite of tasks, such as `embedded` or `paper`.
+        levels: pruning percentages; None takes all levels of the variant.
+        settings: settings of the run; None takes the defaults.
 
     Returns:
         One record (a dictionary of JSON values) per case, in the study's order.
 
     Raises:
-        GluError: a subclass of it, one line with value, rule and remedy.
+        GluError: one of its subclasses; the message is one line with value, rule and remedy.
     """
     experiment = Experiment(settings or Settings())
     experiment.study.suite(suite)
@@ -42,7 +42,7 @@ def run_evaluation(
         case for case in _cases(experiment, model, levels) if suite in case.suites and case.kind is CaseKind.ACCURACY
     ]
     if not cases:
-        raise StudyError(f"suite {suite!r} has no tasks for model {model!r}; `glu list` shows what there is")
+        raise StudyError(f"suite {suite!r} has no tasks for model {model!r}; `glu list` shows all cases")
     return _run(experiment, cases)
 
 
@@ -51,13 +51,13 @@ def run_carbon_analysis(
 ) -> list[dict[str, Any]]:
     """Run a generation workload of the energy suite on a model variant at its pruning levels.
 
-    Args, returns and errors as `run_evaluation`; `workload` is a key such as `facts_latency_b1`.
+    Arguments, result and errors are those of `run_evaluation`; `workload` is a key such as `facts_latency_b1`.
     """
     experiment = Experiment(settings or Settings())
     experiment.study.workload(workload)
     cases = [case for case in _cases(experiment, model, levels) if case.subject_key == workload]
     if not cases:
-        raise StudyError(f"workload {workload!r} is not for model {model!r}; embedded models run their own prompts")
+        raise StudyError(f"workload {workload!r} is not for model {model!r}; embedded models have their own workloads")
     return _run(experiment, cases)
 
 
@@ -65,7 +65,7 @@ def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame
     """Read all records below `results_dir`, write the tables (CSV, JSON, Parquet) there, return the table.
 
     Raises:
-        RecordError: if there is no such folder.
+        RecordError: if the folder does not exist.
     """
     import warnings
 
@@ -83,7 +83,9 @@ def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame
 def _cases(experiment: Experiment, model: str, levels: Sequence[int] | None) -> list[Case]:
     variant = experiment.study.model(model)
     if levels is not None and (isinstance(levels, int | str) or not levels):
-        raise StudyError(f"levels {levels!r}: must be a list of pruning percentages, as [0, 40]; leave it out for all")
+        raise StudyError(
+            f"levels {levels!r}: must be a list of pruning percentages such as [0, 40]; leave it out for all levels"
+        )
     for level in levels or ():
         if level not in variant.levels:
             raise StudyError(
@@ -97,9 +99,9 @@ def _cases(experiment: Experiment, model: str, levels: Sequence[int] | None) -> 
 
 
 def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
-    """Run what is not done, one load per (model, level), with a progress bar; return every case's record.
+    """Run the unfinished cases, one load per (model, level), with a progress bar; return the record of every case.
 
-    What another run on the same results folder works on is put off, and then waited for.
+    Cases that another run on the same results folder is measuring come last; this run then waits for their leases.
     """
     from tqdm.auto import tqdm
 
@@ -117,7 +119,7 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
         raise MeasurementError(f"{failures[0]}{more}")
     if pending:
         raise RecordError(
-            f"{pending[0].id}: another run on this results folder works on it; call again when it has ended"
+            f"{pending[0].id}: another run on this results folder is measuring it; call again when that run has ended"
         )
     return [read_record(experiment.state(case).path) for case in cases]
 
@@ -125,15 +127,16 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
 def _run_level(
     experiment: Experiment, cases: list[Case], bar: Any, wait_s: float, failures: list[MeasurementError]
 ) -> list[Case]:
-    """Run the cases of one (model, level) whose leases this run can have; returns those that it is through with.
+    """Run the cases of one (model, level) whose leases are free; return those cases, failed ones included.
 
-    A case that fails does not take the others down: its error is told when they are done.
+    A failing case does not stop the others: its error is appended to `failures`.
     """
     leases = experiment.leases
     experiment.check_folder()
     mine = [case for case in cases if leases.take(case, wait_s=wait_s)]
     try:
-        # Another run may have finished some meanwhile; those measured in turn with another level still have to be told.
+        # Another run may have finished some cases meanwhile. A case that this run measured in turn with another level
+        # is done on disk, but has not been reported yet.
         to_run = [case for case in mine if experiment.has_measured(case) or not experiment.is_done(case)]
         if to_run:
             with experiment.prepared(to_run[0].model, to_run[0].pruning) as prepared:

@@ -1,4 +1,4 @@
-"""Giving results and pruned models to the Hugging Face hub, each with a card that says how it was made."""
+"""Uploads results and pruned models to the Hugging Face hub, each with a card that says how it was made."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def push_results(results_dir: Path, repo_id: str) -> str:
     """Upload a results folder as a data set: tables, records, samples, lm-eval's files, and a card.
 
     Returns:
-        The commit's address.
+        The URL of the commit.
 
     Raises:
-        RecordError: if there is nothing to upload, or a link would take along what lies elsewhere.
-        AccessError: if the hub refuses.
+        RecordError: if there is no record to upload, or a link points to a file outside the folder.
+        AccessError: if the hub refuses the upload.
     """
     found = consolidate(results_dir)
     if not found.rows:
@@ -43,14 +43,14 @@ def push_results(results_dir: Path, repo_id: str) -> str:
 
 
 def push_model(experiment: Experiment, variant: ModelVariant, pruning: Pruning, repo_id: str) -> str:
-    """Prune a model and upload it as safetensors, with a card that carries its pruning, widths and scores.
+    """Prune a model and upload it as safetensors, with a card that names its pruning, widths and scores.
 
     Returns:
-        The commit's address.
+        The URL of the commit.
 
     Raises:
-        AccessError: if the weights cannot be had, or the hub refuses.
-        VerificationError: if pruning did not do what was asked.
+        AccessError: if the weights are not accessible, or the hub refuses the upload.
+        VerificationError: if the pruned model differs from the requested one.
     """
     with experiment.prepared(variant, pruning) as prepared, tempfile.TemporaryDirectory() as folder:
         prepared.loaded.save(folder)
@@ -60,7 +60,7 @@ def push_model(experiment: Experiment, variant: ModelVariant, pruning: Pruning, 
 
 
 def results_card(rows: Sequence[dict[str, Any]]) -> str:
-    """The data set card: what was measured, and its headline tables."""
+    """The data set card: a list of the files, and the headline tables."""
     from huggingface_hub import DatasetCardData
 
     data = DatasetCardData(pretty_name="GLU width pruning results", tags=["pruning", "glu", "lm-eval", "energy"])
@@ -74,7 +74,7 @@ def results_card(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[dict[str, Any]], repo_id: str) -> str:
-    """The model card, its scores as `model-index` metadata as well."""
+    """The model card; its scores are also `model-index` metadata."""
     from huggingface_hub import ModelCardData
 
     pruning = prepared.pruning
@@ -85,7 +85,8 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
         pipeline_tag="text-generation",
         tags=["pruning", "glu", "width-pruning", "optipfair"],
         model_name=repo_id.rpartition("/")[2],
-        eval_results=[_eval_result(row) for row in rows if row["value"] is not None] or None,  # metadata hold numbers
+        eval_results=[_eval_result(row) for row in rows if row["value"] is not None]
+        or None,  # metadata holds only numbers
     )
     lines = [
         f"---\n{data.to_yaml()}\n---",
@@ -111,7 +112,7 @@ def model_card(variant: ModelVariant, prepared: PreparedModel, rows: Sequence[di
 
 
 def _license(variant: ModelVariant) -> str | None:
-    """The licence that the weights came with, which holds for pruned ones too; None where nobody says it."""
+    """The licence of the original weights, which also covers pruned ones; None if it is not known."""
     from huggingface_hub import HfApi
 
     if variant.is_embedded:
@@ -119,12 +120,12 @@ def _license(variant: ModelVariant) -> str | None:
     try:
         card = HfApi().model_info(variant.source, revision=variant.revision, timeout=30).card_data
     except (OSError, ValueError):
-        return None  # a folder, or no connection
+        return None  # a local folder, or no connection
     return str(card.license) if card and card.license else None
 
 
 def _scores(experiment: Experiment, variant: ModelVariant, pruning: Pruning) -> list[dict[str, Any]]:
-    """Full (not limited) headline scores of this model at this level, from the results folder."""
+    """Headline scores of full runs (without a limit) of this model at this level, from the results folder."""
     root = experiment.settings.results_dir
     if not root.is_dir():
         return []
@@ -155,21 +156,21 @@ def _shown(value: float | None) -> str:
 
 
 def _own_files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    """The files of a folder, none of which is a link to something outside: that would be published as well.
+    """Yield the files of a folder that match `patterns`; a link out of the folder would publish other files.
 
     Raises:
-        RecordError: naming such a link.
+        RecordError: if a file is a link to a place outside the folder.
     """
     root = folder.resolve()
     for path in (path for pattern in patterns for path in sorted(folder.glob(pattern))):
         if not path.resolve().is_relative_to(root):
-            raise RecordError(f"{path} is a link out of {folder}; only what lies in it is pushed: take the link away")
+            raise RecordError(f"{path} is a link out of {folder}; only files inside it are pushed: remove the link")
         if path.is_file():
             yield path
 
 
 def _upload(repo_id: str, kind: str, parts: Sequence[tuple[Path, list[str]]]) -> str:
-    """One commit with the files of all parts."""
+    """Upload the files of all parts in one commit; returns its URL."""
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -184,5 +185,7 @@ def _upload(repo_id: str, kind: str, parts: Sequence[tuple[Path, list[str]]]) ->
         commit = api.create_commit(repo_id, operations, commit_message="Add GLU width pruning results", repo_type=kind)
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise AccessError(f"--repo-id {repo_id}: the hub refuses: {first_line}; check the id and HF_TOKEN") from error
+        raise AccessError(
+            f"--repo-id {repo_id}: the hub refuses the upload: {first_line}; check the id and HF_TOKEN"
+        ) from error
     return str(commit.commit_url)

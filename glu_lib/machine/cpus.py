@@ -8,14 +8,14 @@ from glu_lib.errors import SettingsError
 
 
 def check_threads(threads: int | None, processes: int = 1) -> None:
-    """Refuse more threads than there are CPUs: they would wait for each other.
+    """Refuse more threads than CPUs, because the threads would wait for each other.
 
     Args:
-        threads: of each process; None is measured later, within what there is.
-        processes: that run at the same time.
+        threads: threads of each process; None means that the best number is measured later.
+        processes: number of processes that run at the same time.
 
     Raises:
-        SettingsError: naming the CPUs that this process may use.
+        SettingsError: if there are too few CPUs; the message says how many this process may use.
     """
     cpus = usable_cpus()
     if threads is not None and threads * processes > max(cpus, processes):
@@ -27,7 +27,7 @@ def check_threads(threads: int | None, processes: int = 1) -> None:
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may use: fewer than the machine has in a container, under `taskset` or Slurm."""
+    """Number of CPUs that this process may use. Containers, `taskset` and Slurm can allow fewer than there are."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,19 +1,20 @@
-"""What an error of the device means: out of memory, or a GPU that this process can use no more."""
+"""Classify device errors: out of memory, or a GPU that this process can no longer use."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-# accelerate's `should_reduce_batch_size` does not know the two forms in which CUDA itself says it (an error of a call
-# instead of the allocator's exception) nor cuBLAS and cuDNN, which need memory of their own for a handle.
+# accelerate's `should_reduce_batch_size` misses two cases: CUDA calls that fail for lack of memory outside of torch's
+# allocator, and cuBLAS or cuDNN failing to allocate memory for a handle.
 _OUT_OF_MEMORY = re.compile(
     r"out of memory"
     r"|DefaultCPUAllocator: (can't allocate|not enough) memory"
     r"|(CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_ALLOC_FAILED"
 )
-# Errors that CUDA calls sticky: its context is corrupt, every later call returns the same error, only a new process
-# helps. CUBLAS_STATUS_NOT_INITIALIZED is not among them, because it has either cause: the next call tells.
+# CUDA calls these errors sticky: the context is corrupt, every later call returns the same error, and only a new
+# process helps. CUBLAS_STATUS_NOT_INITIALIZED is missing because lack of memory can cause it too: if the context is
+# corrupt, the next call shows it.
 _LOST = re.compile(
     r"(CUDA|HIP)\b.*?("
     r"device-side assert|illegal memory access|illegal instruction|illegal address|misaligned address"
@@ -25,7 +26,7 @@ _LOST = re.compile(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch, or less beside it, may succeed: the GPU or the host had no memory left."""
+    """Whether the GPU or the host ran out of memory, so that a smaller batch may succeed."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -34,17 +35,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Whether `error`, or one that it came from, leaves this process without its GPU."""
+    """Whether `error`, or one of its causes, means that this process can no longer use its GPU."""
     return any(map(_is_lost, _chain(error)))
 
 
 def describe_lost_device(error: BaseException) -> str:
-    """One line for an error after which this process can use its GPU no more: what happened, and the remedy."""
+    """One line for a lost GPU: what happened, and the remedy."""
     first = next(filter(_is_lost, _chain(error)), error)
     what = next(iter(str(first).splitlines()), type(first).__name__).split(" when calling ")[0].strip().rstrip(".")
     return (
-        f"the GPU failed ({what}) and this process can use it no more; what was finished is kept, go on in a new "
-        "process: pytest --lf (in a notebook, restart the kernel and call again)"
+        f"the GPU failed ({what}) and this process can no longer use it; finished cases are kept, run the others in a "
+        "new process: pytest --lf (in a notebook, restart the kernel and call again)"
     )
 
 
@@ -54,7 +55,7 @@ def _is_lost(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and those it came from, nearest first: what fails while a block is left hides the cause."""
+    """The error and its causes, nearest first. A failing clean-up of a `with` block can hide the original cause."""
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:

@@ -1,4 +1,4 @@
-"""What a run runs on: device, number format, versions, hardware, git commit; torch is imported last."""
+"""The environment of a run: device, dtype, versions, hardware, git commit; found without importing torch."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _BFLOAT16_CAPABILITY = (8, 0)  # Ampere; a T4 is 7.5
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Device, number format, seed, versions and hardware of a run; memory in bytes.
+    """Device, dtype, seed, versions and hardware of a run; memory in bytes.
 
-    `outside` are variables of the environment that change how fast libraries compute.
+    `outside` holds the environment variables that change how fast libraries compute.
     """
 
     device: str
@@ -53,10 +53,10 @@ class Environment:
 
 
 def detect_environment(settings: Settings) -> Environment:
-    """Describe the machine without importing torch (it takes seconds, and listing cases needs none).
+    """Describe the machine without importing torch, which takes seconds and is not needed to list cases.
 
     Raises:
-        SettingsError: if the chosen device does not exist, or a variable from outside changes the arithmetic.
+        SettingsError: if the chosen device does not exist, or an environment variable changes the arithmetic.
     """
     check_arithmetic()
     gpu = find_gpu()
@@ -79,10 +79,10 @@ def detect_environment(settings: Settings) -> Environment:
 
 
 def setup_environment(settings: Settings | None = None) -> Environment:
-    """Describe the machine and make this process ready: seeds, quiet libraries, device check.
+    """Describe the machine and prepare this process: check the device, quiet the libraries, set the seeds.
 
     Args:
-        settings: the run's choices; None takes the defaults.
+        settings: settings of the run; None means the defaults.
 
     Raises:
         SettingsError: if the device exists but torch cannot use it.
@@ -103,17 +103,18 @@ def setup_environment(settings: Settings | None = None) -> Environment:
 
 
 def set_library_defaults() -> None:
-    """Defaults of libraries that read the environment when they are imported; the user's own values win."""
-    # Bars only for work that takes longer than this many seconds.
+    """Set environment variables that libraries read at import, unless the user has set them."""
+    # Seconds before a progress bar appears: short work shows none.
     os.environ.setdefault("TQDM_DELAY", "5")
     # Forked tokenizer threads deadlock or warn; the suite tokenizes in one process.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # CUDA's own order is fastest first, the driver's (NVML, nvidia-smi) is by slot: an index must mean one GPU to both.
+    # By default CUDA numbers GPUs fastest first, and the driver (NVML, nvidia-smi) by slot. An index must mean the same
+    # GPU to both.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def count_workers() -> int:
-    """Processes of this run that share the machine: pytest-xdist's workers, or this one alone."""
+    """Number of processes of this run: pytest-xdist's workers, or 1 without them."""
     return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
@@ -128,7 +129,7 @@ def seed_everything(seed: int) -> None:
 
 
 def quiet_libraries() -> None:
-    """Keep warnings and errors of the libraries, drop their chatter about every call."""
+    """Silence transformers' progress bars and all messages below ERROR of the noisy libraries."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
@@ -137,7 +138,7 @@ def quiet_libraries() -> None:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has finished what was queued, so that a clock read now is true."""
+    """Wait until the device has finished its queued work, so that a clock read afterwards includes that work."""
     if device.type == "cuda":
         import torch
 
@@ -145,7 +146,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def default_dtype(device: str, gpu: Gpu | None) -> DType:
-    """bfloat16 on a GPU that computes in it, float16 on one that does not (T4), float32 on CPU."""
+    """The default dtype: bfloat16 on GPUs that support it, float16 on older ones (T4), float32 on CPU."""
     if not device.startswith("cuda") or gpu is None:
         return DType.FLOAT32
     return DType.BFLOAT16 if gpu.capability >= _BFLOAT16_CAPABILITY else DType.FLOAT16

@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs that this process may use, as CUDA reads CUDA_VISIBLE_DEVICES; asked of the driver, without torch."""
+"""The NVIDIA GPUs that this process may use, read from the driver and CUDA_VISIBLE_DEVICES, without torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Gpu:
 
 
 def find_gpu() -> Gpu | None:
-    """The first NVIDIA GPU this process may use; None without one, without driver or without a CUDA build of torch."""
+    """The first NVIDIA GPU that this process may use; None without a GPU, a driver or a CUDA build of torch."""
     pynvml = _driver()
     if pynvml is None:
         return None
@@ -36,7 +36,7 @@ def find_gpu() -> Gpu | None:
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """UUIDs of all GPUs (or MIG instances) this process may use, in CUDA's order; empty as `find_gpu` is None."""
+    """UUIDs of all GPUs (or MIG instances) that this process may use, in CUDA's order; empty if there are none."""
     pynvml = _driver()
     if pynvml is None:
         return ()
@@ -47,7 +47,7 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def driver_index(number: int) -> int | None:
-    """The driver's number of CUDA's GPU `number` (of the whole GPU for a MIG instance); None where there is none."""
+    """The driver's index for CUDA's GPU `number`, or of the whole GPU for a MIG instance; None without that GPU."""
     pynvml = _driver()
     if pynvml is None:
         return None
@@ -59,7 +59,7 @@ def driver_index(number: int) -> int | None:
 
 
 def _driver() -> Any:
-    """NVML, ready to be asked; None where CUDA cannot be used anyway."""
+    """The initialised NVML module; None if torch cannot use CUDA or there is no driver."""
     if not _torch_has_cuda():
         return None
     import pynvml
@@ -74,11 +74,11 @@ def _driver() -> Any:
 def _visible(pynvml: Any) -> Iterator[tuple[str, Any]]:
     """UUID and handle of each visible GPU.
 
-    CUDA takes indices, or UUIDs, or beginnings of UUIDs that fit one GPU; the first entry that names none ends the
-    list, and an entry that comes twice empties it.
+    CUDA_VISIBLE_DEVICES holds indices, UUIDs, or UUID prefixes that match exactly one GPU. As in CUDA, the first
+    invalid entry ends the list, and a GPU named twice empties it.
     """
     text = os.environ.get(VISIBLE)
-    # NVML counts in PCI order, and so does CUDA: set_library_defaults() asks it to.
+    # NVML counts in PCI order. CUDA does too, because set_library_defaults() sets CUDA_DEVICE_ORDER.
     handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
     by_uuid = {str(pynvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
     uuids = list(by_uuid)
@@ -102,7 +102,7 @@ def _visible(pynvml: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _whole(pynvml: Any, handle: Any) -> Any:
-    """The GPU that a MIG instance is a part of; a whole GPU itself. Only whole ones have a compute capability."""
+    """The GPU that a MIG instance belongs to, or the given whole GPU. Only whole GPUs report a compute capability."""
     try:
         return pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
     except pynvml.NVMLError:
@@ -110,7 +110,7 @@ def _whole(pynvml: Any, handle: Any) -> Any:
 
 
 def _torch_has_cuda() -> bool:
-    """Whether the installed torch is a CUDA build, read from its version file, not by importing it."""
+    """Whether the installed torch is a CUDA build, read from its version file to avoid the import."""
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
         return False
@@ -120,19 +120,19 @@ def _torch_has_cuda() -> bool:
 
 @dataclass(slots=True)
 class GpuPool:
-    """GPUs for several processes, one each, by UUID; the one given back last is taken first."""
+    """Assigns GPUs to processes, one each, by UUID. The GPU returned last is assigned first."""
 
     free: list[str]
     taken: dict[str, str] = field(default_factory=dict)
 
     def take(self, worker: str) -> str | None:
-        """The GPU of a new worker; None if all are taken."""
+        """Assign a GPU to a new worker; None if all are taken."""
         if not self.free:
             return None
         self.taken[worker] = self.free.pop(0)
         return self.taken[worker]
 
     def give_back(self, worker: str) -> None:
-        """Let the next worker have this one's GPU."""
+        """Return a worker's GPU to the pool."""
         if worker in self.taken:
             self.free.insert(0, self.taken.pop(worker))

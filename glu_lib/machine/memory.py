@@ -1,4 +1,4 @@
-"""Peak memory of a block of work: the GPU allocator's, or the process's resident set on CPU."""
+"""Peak memory of a block of work: from torch's GPU allocator, or the process's resident set size on CPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RESET_PEAK = "5"  # proc(5): resets the peak resident set size
 
 @dataclass(slots=True)
 class PeakMemory:
-    """Bytes in use before the block and at its peak; None with the reason where they cannot be read."""
+    """Bytes in use before a block and at its peak; None, with `reason`, if they cannot be read."""
 
     source: str | None = None
     before_bytes: int | None = None
@@ -25,7 +25,7 @@ class PeakMemory:
     other_models_bytes: int = 0
 
     def without(self, other_models_bytes: int) -> PeakMemory:
-        """The same figures less the bytes of other models that were loaded at the time."""
+        """Subtract the bytes of other models that were loaded at the same time."""
         before = None if self.before_bytes is None else self.before_bytes - other_models_bytes
         peak = None if self.peak_bytes is None else self.peak_bytes - other_models_bytes
         return replace(self, before_bytes=before, peak_bytes=peak, other_models_bytes=other_models_bytes)
@@ -61,7 +61,7 @@ def peak_memory(device: str) -> Iterator[PeakMemory]:
 
 
 def free_bytes(device: str) -> int:
-    """Memory that a model can still take on `device`, in bytes."""
+    """Free memory of `device` in bytes."""
     if device.startswith("cuda"):
         import torch
 

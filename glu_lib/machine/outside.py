@@ -1,4 +1,4 @@
-"""Settings of libraries that come from outside the suite: what is ignored, what is refused, what a record names."""
+"""Library settings from configuration files and environment variables: ignored, refused, or named in the record."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ CODECARBON_FILE = ".codecarbon.config"  # in the home folder and in the working 
 _CODECARBON = "codecarbon"
 _LONGEST_VALUE = 100  # characters
 
-# They change the arithmetic itself (TF32 or bfloat16 in place of float32), at values other than these.
+# Variables that change the arithmetic (TF32 or bfloat16 instead of float32), with the values that do not.
 ARITHMETIC = {
     "NVIDIA_TF32_OVERRIDE": ("0",),
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": ("0",),
     "ONEDNN_DEFAULT_FPMATH_MODE": ("STRICT", "strict"),
     "DNNL_DEFAULT_FPMATH_MODE": ("STRICT", "strict"),
 }
-# They change how fast the same numbers come (or their last digits): instruction sets, kernels, threads' places, memory.
+# Variables that change the speed, or only the last digits: instruction sets, kernels, thread placement, memory.
 SPEED = (
     *("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
     *("MKL_DEBUG_CPU_TYPE", "MKL_DYNAMIC", "OPENBLAS_CORETYPE", "LD_PRELOAD", "MALLOC_CONF"),
@@ -31,37 +31,38 @@ SPEED = (
     *("TORCH_BLAS_PREFER_CUBLASLT", "TORCH_LINEAR_FLATTEN_3D", "TORCH_MKLDNN_MATMUL_MIN_DIM"),
     *("TORCH_MKLDNN_MATMUL_MIN_SIZE", "TRANSFORMERS_SDPA_FORCE_GQA", "USE_HUB_KERNELS"),
 )
-# On the CPU the suite sets torch's threads itself.
+# These change the speed only on a GPU: on the CPU the suite sets torch's threads itself.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-# Inside a job CodeCarbon's model of the memory is told the allocation, not the machine; another number says nothing.
+# Inside a Slurm job CodeCarbon's memory model uses the job's allocation instead of the machine's memory. The job number
+# itself means nothing for a measurement, so the record holds only "set".
 _SLURM = "SLURM_JOB_ID"
 
 
 def check_arithmetic(variables: Mapping[str, str] = os.environ) -> None:
-    """Refuse variables that would silently change the numbers a model computes.
+    """Refuse environment variables that would silently change the numbers a model computes.
 
     Raises:
-        SettingsError: naming the first one.
+        SettingsError: naming the first such variable.
     """
     for name, harmless in ARITHMETIC.items():
         if (value := variables.get(name, "")) and value not in harmless:
             raise SettingsError(
-                f"{name}={_shown(value)} changes the arithmetic of every score and time; unset it, and choose number "
-                "formats with --dtype"
+                f"{name}={_shown(value)} changes the arithmetic of every score and time; unset it and choose the dtype "
+                "with --dtype"
             )
 
 
 def speed_settings(device: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Variables that are set and change how fast a model computes on `device`; a record names them."""
+    """The environment variables that are set and change how fast a model computes on `device`, for the record."""
     names = SPEED if device == "cpu" else (*SPEED, *_THREADS)
     found = {name: _shown(variables[name]) for name in names if variables.get(name)}
     return found | ({_SLURM: "set"} if variables.get(_SLURM) else {})
 
 
 def ignored_settings(variables: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """Settings of CodeCarbon that are there and have no effect: each file with its keys, each variable.
+    """CodeCarbon settings that exist but have no effect: each configuration file with its keys, each variable.
 
-    Values are not shown: keys of services may be among them.
+    Values are left out, because they may be API keys.
     """
     for folder in dict.fromkeys((Path.home(), Path.cwd())):
         path = folder / CODECARBON_FILE
@@ -71,7 +72,7 @@ def ignored_settings(variables: Mapping[str, str] = os.environ) -> Iterator[str]
 
 
 def _keys(path: Path) -> list[str]:
-    """The keys of CodeCarbon's section of a configuration file, as it would read them."""
+    """The keys in CodeCarbon's section of a configuration file."""
     parser = configparser.ConfigParser()
     try:
         parser.read(path)

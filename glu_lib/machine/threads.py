@@ -1,4 +1,4 @@
-"""How many CPU threads torch should use: as asked, within the CPUs there are, or found by a short measurement."""
+"""The number of CPU threads for torch: as requested, or the fastest one of a short measurement."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from glu_lib.machine.environment import Environment
 
 _STEPS = 3
-_BATCH, _LENGTH = 16, 64  # rows and tokens of one probing forward pass
+_BATCH, _LENGTH = 16, 64  # rows, and tokens per row, of one timed forward pass
 
 
 @dataclass(slots=True)
 class ThreadChoice:
-    """The threads of a run: as asked, or measured once per model name, up to a worker's share of the cores."""
+    """The threads of a run: `asked` if given, else measured once per model name, at most cores / workers."""
 
     asked: int | None = None
     workers: int = 1
     _measured: dict[str, int] = field(default_factory=dict)
 
     def apply(self, model: PreTrainedModel, environment: Environment, name: str = "") -> int | None:
-        """Set torch's threads for `model` and return them; None on a GPU, where they do not count."""
+        """Set torch's thread count for `model` and return it; None on a GPU, where the count does not matter."""
         if environment.device != "cpu":
             return None
         import torch
@@ -38,14 +38,14 @@ class ThreadChoice:
 
 
 def choose_threads(model: PreTrainedModel, cores: int) -> int:
-    """Set and return the thread count that runs a small batch fastest on this machine, as busy as it is.
+    """Set and return the thread count that runs a small batch fastest at the machine's present load.
 
-    Beside a busy neighbour every barrier between two threads can wait for a time slice, so that more
-    threads are slower by orders of magnitude on a small model; the core count does not show that.
+    If other processes are busy, each barrier between threads may wait for a time slice. More threads can then be
+    slower by orders of magnitude on a small model, which the core count alone does not show.
 
     Args:
         model: the model to run, on CPU.
-        cores: physical cores that may be used; candidates are 1, 2, 4, … up to it.
+        cores: physical cores that may be used; the candidates are 1, 2, 4, … up to this number.
     """
     import torch
 
@@ -62,10 +62,10 @@ def choose_threads(model: PreTrainedModel, cores: int) -> int:
 
 
 def fastest(step: Callable[[], None], set_threads: Callable[[int], None], candidates: Sequence[int]) -> int:
-    """The candidate whose best of a few steps is shortest; a slower one ends the search.
+    """The thread count with the shortest step, as the best of a few steps each.
 
-    One step warms up each candidate and is not counted. Since candidates ascend, the first that does not
-    beat its predecessor ends it: a bad one costs a few steps only.
+    Each candidate gets one uncounted warm-up step. Candidates ascend, and the first one that is not faster than its
+    predecessor ends the search, so that a bad candidate costs only a few steps.
     """
     best, best_s = candidates[0], float("inf")
     for threads in candidates:

@@ -1,1 +1,1 @@
-"""Measuring: tasks, the lm-eval model, accuracy, energy, and the prepared model that all of them share."""
+"""Measuring: lm-eval's tasks, the suite's lm-eval model, accuracy, energy."""

@@ -1,4 +1,4 @@
-"""From tables to text, figures and pages: for the terminal, for Markdown, and as one HTML page."""
+"""Turns tables into text, figures and one HTML page."""
 
 from glu_lib.report.contents import ReportData, report_data, runs_of
 from glu_lib.report.files import write_report

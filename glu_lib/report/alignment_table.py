@@ -1,4 +1,4 @@
-"""Aligned against plain widths, as the cells of tables."""
+"""Table cells that compare aligned widths with plain widths."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ALIGNMENT_COLUMNS = (
 
 
 def alignment_tables(pairs: Sequence[AlignedPair]) -> Iterator[tuple[str, list[list[str]]]]:
-    """One table per model, workload and figure: its title and the cells of its rows, as ALIGNMENT_COLUMNS.
+    """Yield one table per model, workload and figure: its title, and its rows in the order of ALIGNMENT_COLUMNS.
 
-    Of a prefill workload (one new token) there is no time per output token, so no such table.
+    A prefill workload generates one token, so it has no table of times per output token.
     """
     places = dict.fromkeys((pair.model, pair.workload, pair.figure) for pair in pairs)
     for model, workload, figure in places:

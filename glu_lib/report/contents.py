@@ -1,4 +1,4 @@
-"""What a report is built from: the tidy rows, what was concluded from them, what ran, and what is missing."""
+"""The data of a report: tidy rows, conclusions, runs and missing cases."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from glu_lib.study.cases import build_cases
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Records of one model that were made alike: on the same device, with the same versions, commit and limit.
+    """Records of one model that share device, dtype, versions, commit and limit.
 
-    `first_at` and `last_at` are when the first and the last of its `records` were begun (ISO 8601).
+    `records` is their number; `first_at` and `last_at` are the earliest and the latest start time (ISO 8601).
     """
 
     model: str
@@ -38,24 +38,24 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything a report shows; a sequence is empty where nothing is known.
+    """Everything a report shows; a sequence without data is empty.
 
     Attributes:
         rows: tidy rows (`analysis.COLUMNS`).
         trends: slope and kind of each task (`analysis.trends.Trend`).
-        curves: mean course of each kind of task (`analysis.claims.GroupCurve`).
-        correlations: of pairs of tasks over the levels (`analysis.claims.Correlation`).
+        curves: mean relative score of each kind of task over the levels (`analysis.claims.GroupCurve`).
+        correlations: between pairs of tasks over the levels (`analysis.claims.Correlation`).
         trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
-        beside: own scores beside the published ones (`analysis.comparison.Beside`).
-        unlike: one line per task that was prompted otherwise than the published one, and per level that has collapsed.
+        beside: own scores compared with the published ones (`analysis.comparison.Beside`).
+        unlike: one line per task whose prompts differ from the published ones, and per collapsed level.
         efficiencies: joules, throughput and times per level and workload (`analysis.efficiency.Efficiency`).
         correct_answers: joules per correct answer (`analysis.efficiency.CorrectAnswers`).
-        aligned_pairs: plain against rounded widths (`analysis.alignment.AlignedPair`).
-        restated: the published energies in joules (`analysis.restated.RestatedEnergy`).
+        aligned_pairs: plain compared with rounded widths (`analysis.alignment.AlignedPair`).
+        restated: the published energies converted to joules (`analysis.restated.RestatedEnergy`).
         problems: one line per record or samples file that could not be used.
         untested: one line per change that was not tested.
-        missing: declared cases without a complete record, by model.
-        runs: what ran, on what (`runs_of`).
+        missing: ids of declared cases without a complete record, by model.
+        runs: records grouped by the conditions of their run (`runs_of`).
         title: heading of the page.
     """
 
@@ -78,9 +78,9 @@ class ReportData:
 
 
 def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pruning") -> ReportData:
-    """What a report of `found` shows; `study` says which cases there could have been.
+    """Collect the data of a report on `found`; `study` declares the cases, so that missing ones can be listed.
 
-    The published energies stand in it if it holds records of a model that was published.
+    The published energies are included if at least one model of `found` is in the published study.
     """
     models = {row["model"] for row in found.rows}
     is_published = not models.isdisjoint(MODEL_KEYS.values())
@@ -98,16 +98,16 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         restated=[row for table in ENERGY_TABLES for row in energy_restated(table)] if is_published else (),
         problems=found.problems,
         untested=found.untested,
-        missing=missing_cases(study, found.rows) if found.headers else {},  # of a published table nothing is
+        missing=missing_cases(study, found.rows) if found.headers else {},  # published tables have no headers
         runs=runs_of(found.headers),
         title=title,
     )
 
 
 def missing_cases(study: Study, rows: Iterable[Row]) -> dict[str, list[str]]:
-    """Ids of cases without a record, by model: of the suites that were begun on it, pruned by PPM with plain widths.
+    """Ids of cases without a record, by model; only suites with at least one record of the model are searched.
 
-    Quick looks with a sample limit do not count: they leave the case to be done.
+    Covers cases pruned by PPM with plain widths. A record of a limited run does not complete its case.
     """
     begun: dict[str, set[str]] = {}
     known = set()
@@ -123,7 +123,7 @@ def missing_cases(study: Study, rows: Iterable[Row]) -> dict[str, list[str]]:
 
 
 def runs_of(records: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """Records grouped by model, device, number format, versions, commit and limit; in the order they come in."""
+    """Group records by model, device, dtype, versions, commit and limit; groups keep the order of `records`."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for record in records:
         groups.setdefault(_conditions(record), []).append(record)

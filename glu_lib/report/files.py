@@ -1,4 +1,4 @@
-"""The report's files: the page, and each figure as SVG and PNG; written so that a reader sees all of a file or none."""
+"""Writes the report: the page, and each figure as SVG and PNG. Each file is replaced atomically."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from glu_lib.report.page import render_page
 from glu_lib.results.writing import write_atomically
 
 REPORT_FOLDER = "report"
-_WIDTH = 640  # of a figure that fills its container on the page
-_SCALE = 2.0  # of PNG files: pixels per unit
+_WIDTH = 640  # pixels, for a figure that fills its container on the page
+_SCALE = 2.0  # PNG files: pixels per unit
 
 
 def write_report(results_dir: Path, data: ReportData, *, with_files: bool = True) -> list[Path]:
     """Write `report/index.html` and `report/figures/<id>.svg`, `.png` below `results_dir`; returns the paths.
 
-    Figures of an earlier report are removed, so that none of them stands beside a page that does not show it.
+    Figure files of an earlier report are removed, because the new page may not show them.
 
     Args:
         results_dir: the results folder.
-        data: what to show.
-        with_files: write the figures as files as well; the page holds them in any case.
+        data: the data to show.
+        with_files: also write the figures as files; the page contains them in any case.
 
     Raises:
-        ReportError: if they cannot be written.
+        ReportError: if a file cannot be written.
     """
     folder = results_dir / REPORT_FOLDER
     figures = figures_of(data)
@@ -40,11 +40,13 @@ def write_report(results_dir: Path, data: ReportData, *, with_files: bool = True
             path.unlink()
         return [page, *(_write_figures(folder / "figures", figures) if with_files else ())]
     except OSError as error:
-        raise ReportError(f"{folder}: the report cannot be written ({error.strerror}); free space or rights") from error
+        raise ReportError(
+            f"{folder}: the report cannot be written ({error.strerror}); free space or fix the permissions"
+        ) from error
 
 
 def static_spec(figure: Figure) -> dict[str, Any]:
-    """A figure's specification on its own: with its title, and a width where the page would give one."""
+    """The specification of a figure outside the page: with its title, and a fixed width if the page would set one."""
     width = {"width": _WIDTH} if figure.spec.get("width") == "container" else {}
     return {**figure.spec, **width, "title": figure.title, "description": figure.alt, "padding": 12}
 
@@ -55,7 +57,7 @@ def _write_figures(folder: Path, figures: Sequence[Figure]) -> list[Path]:
     paths = []
     for figure in figures:
         spec, config = static_spec(figure), theme(PAPER)
-        # No address is allowed: a figure holds its own data.
+        # No URLs: a figure contains its own data.
         svg = vl_convert.vegalite_to_svg(spec, config=config, allowed_base_urls=[])
         png = vl_convert.vegalite_to_png(spec, config=config, scale=_SCALE, allowed_base_urls=[])
         for suffix, content in (("svg", svg.encode()), ("png", png)):

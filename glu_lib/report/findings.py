@@ -1,4 +1,4 @@
-"""Headline findings as sentences: every number in them is computed from the report's data."""
+"""Headline findings as sentences; every number is computed from the report's data."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from glu_lib.study.architecture import format_ratio
 from glu_lib.study.cases import STAR_RATIO
 
 _ENERGY = {"energy_per_token_j": "joules per token"} | {name: title for name, (title, _, _) in FIGURES.items()}
-_MOST_CORRELATIONS = 3  # sentences; the table holds them all
+_MOST_CORRELATIONS = 3  # sentences per model; the table lists all pairs
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A sentence, and the model it is about."""
+    """A sentence about one model."""
 
     about: str
     text: str
 
 
 def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]:
-    """What the data say, model by model in the order of the tables; empty where nothing is known."""
+    """All findings, model by model in the order of the tables; empty without data."""
     main = main_tables(tables)
     found = [finding for table in main for finding in _scores(table)]
     found += [finding for table in main for finding in _kinds(table, data.trends)]
@@ -54,7 +54,7 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     changes = sorted((score_change(row) or 0.0, str(row["subject"])) for row in rows)
     mean = statistics.fmean(change for change, _ in changes)
     (worst, worst_task), (best, best_task) = changes[0], changes[-1]
-    look = f"Quick look, {table.limit} samples per task: at" if table.limit else "At"
+    look = f"Limited run, {table.limit} samples per task: at" if table.limit else "At"
     place = f"{look} {format_ratio(rows[0]['expansion_ratio'])} (p{percent}{_fewer(table, rows[0])})"
     if len(rows) == 1:
         text = f"{place} {worst_task} changes by {number.percent(worst)}."
@@ -73,13 +73,13 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
         text += f" {one if len(tested) == 1 else many} significant after Holm's correction."
     yield Finding(table.model, text)
     if guessed := _marked(table, "is_at_chance"):
-        yield Finding(table.model, f"Not to be told from guessing: {guessed}.")
+        yield Finding(table.model, f"Cannot be told from guessing: {guessed}.")
     if collapsed := _marked(table, "is_collapsed"):
         yield Finding(table.model, f"Collapsed, with a perplexity above {LIMIT_TEXT} or infinite: {collapsed}.")
 
 
 def _marked(table: HeadlineTable, flag: str) -> str:
-    """The tasks with the levels that have a mark: `facts (p40, p50) and sums (p60)`; empty without any."""
+    """The tasks with their marked levels, `facts (p40, p50) and sums (p60)`; empty if no level is marked."""
     levels = {
         task: [f"p{percent}" for percent, _ in table.levels if _has(table, task, percent, flag)] for task in table.tasks
     }
@@ -99,18 +99,19 @@ def _fewer(table: HeadlineTable, row: dict[str, Any]) -> str:
 
 
 def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
-    """The tasks by kind, with a word on those that guess from the start and on slopes that know no items."""
+    """The tasks by kind; names tasks at chance already at p0, and tasks classified without their items."""
     mine = [trend for trend in trends if _is_of(table, trend) and trend.levels >= FEWEST_LEVELS]
     groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
     for trend in mine:
-        guesses = " (guesses from p0 on)" if _has(table, trend.task, 0, "is_at_chance") else ""
+        guesses = " (at chance from p0 on)" if _has(table, trend.task, 0, "is_at_chance") else ""
         groups.setdefault(str(trend.kind), []).append(f"{trend.task}{guesses}")
     told = [f"{kind.capitalize()}: {_listed(tasks)}." for kind, tasks in groups.items() if tasks]
     by_levels = [trend for trend in mine if trend.source == Source.LEVELS]
     if by_levels:
-        which = "All" if len(by_levels) == len(mine) else _listed([trend.task for trend in by_levels])
+        which = "All" if 1 < len(by_levels) == len(mine) else _listed([trend.task for trend in by_levels])
         told.append(
-            f"{which} by the course over {by_levels[0].levels} levels alone, without the items: a bend counts as noise."
+            f"{which} {_are(len(by_levels))} classified from the scores at {by_levels[0].levels} levels alone, without "
+            "the items: any curvature counts as noise."
         )
     if told:
         yield Finding(table.model, " ".join(told))
@@ -122,9 +123,9 @@ def _is_of(table: HeadlineTable, trend: Trend) -> bool:
 
 
 def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:
-    """Pairs that go against each other; that two tasks fall together is what pruning does to any two.
+    """Pairs with a negative correlation; a positive one is no finding, because pruning lowers most scores together.
 
-    Three levels have no interval of r: whatever lies on a line by chance would be news.
+    Pairs without an interval of r (three levels or fewer) are left out: few points lie on a line by chance.
     """
     known = [
         (item.r, item.p, item)
@@ -135,10 +136,10 @@ def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:
     for model in _models(item for _, _, item in opposite):
         mine = sorted((found for found in opposite if found[2].model == model), key=lambda found: found[0])
         for r, p, item in mine[:_MOST_CORRELATIONS]:
-            text = f"{item.task_a} and {item.task_b} go against each other over {item.n} levels (r = {_signed(r)}"
+            text = f"{item.task_a} and {item.task_b} move in opposite directions over {item.n} levels (r = {_signed(r)}"
             if item.r_low is not None and item.r_high is not None:
                 text += f", 95 % {_signed(item.r_low)} to {_signed(item.r_high)}"
-            text += f"; p = {p:.2g} as if levels were independent, not corrected for the number of pairs)."
+            text += f"; p = {p:.2g} if levels were independent, not corrected for the number of pairs)."
             yield Finding(model, text)
 
 
@@ -150,9 +151,10 @@ def _trade_offs(points: Sequence[TradeOff]) -> Iterator[Finding]:
         size = f" with {100 * best.parameters / unpruned[0].parameters:.0f} % of the parameters" if unpruned else ""
         ratios = [point.expansion_ratio for point in points if point.model == best.model]
         text = (
-            f"Best trade-off between {format_ratio(max(ratios))} and {format_ratio(min(ratios))} (knee of the front): "
-            f"{format_ratio(best.expansion_ratio)} (p{best.percent}), where tasks keep {100 * best.score:.0f} % of "
-            f"their score on average{size}. A point estimate: neighbouring levels may be as good."
+            f"Best trade-off between {format_ratio(max(ratios))} and {format_ratio(min(ratios))} (knee of the Pareto "
+            f"front): {format_ratio(best.expansion_ratio)} (p{best.percent}), where tasks keep "
+            f"{100 * best.score:.0f} % of their score on average{size}. "
+            "A point estimate: neighbouring levels may be as good."
         )
         yield Finding(best.model, text)
 
@@ -177,7 +179,7 @@ def _efficiency(efficiencies: Sequence[Efficiency]) -> Iterator[Finding]:
 
 
 def _span(name: str, plain: Sequence[Efficiency], pruned: Sequence[Efficiency]) -> str:
-    """Smallest to largest change over the workloads: `−12 % to −8 %`; empty where nothing can be compared."""
+    """Smallest to largest change over the workloads, `−12 % to −8 %`; empty without comparable values."""
     baselines = {(item.workload, _qualities(name, item)): getattr(item, name) for item in plain if not item.percent}
     changes = [
         100 * (getattr(item, name) / baseline - 1)
@@ -191,7 +193,7 @@ def _span(name: str, plain: Sequence[Efficiency], pruned: Sequence[Efficiency]) 
 
 
 def _qualities(name: str, item: Efficiency) -> tuple[str | None, ...]:
-    """Of which kind the joules of each part are: only equal ones are compared."""
+    """Quality of the joules of each part; joules are compared only if their qualities are equal."""
     return (item.gpu_quality, item.cpu_quality, item.ram_quality) if name.endswith("_j") else ()
 
 
@@ -200,16 +202,12 @@ def _beside(beside: Sequence[Beside]) -> Iterator[Finding]:
         judged = [item for item in beside if item.model == model and item.within_error is not None]
         if judged:
             within = sum(bool(item.within_error) for item in judged)
-            text = f"{within} of {_count(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
-            yield Finding(model, f"{text} of the published ones: sampling alone could explain the difference.")
+            text = f"{within} of {number.counted(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
+            yield Finding(model, f"{text} of the published ones: sampling error alone could explain these differences.")
 
 
 def _models(items: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(item.model for item in items))
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _are(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Plain tables of a report: a heading, columns, rows of numbers; for everything that is no headline table."""
+"""All tables of a report except the headline tables: a caption, columns and rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Listing:
 
 
 def correlation_listing(correlations: Sequence[Correlation]) -> Listing:
-    """Pairs of tasks, whose scores go together or against each other over the levels."""
+    """Correlations between the scores of two tasks over the levels."""
     return Listing(
         "Correlation of two tasks' scores over the levels of a model (Pearson's r with its 95 % interval)",
         ("model", "tasks", "levels", "r", "from", "to", "p"),
@@ -37,9 +37,9 @@ def correlation_listing(correlations: Sequence[Correlation]) -> Listing:
 
 
 def beside_listing(beside: Sequence[Beside]) -> Listing:
-    """Each own score beside the published one."""
+    """Each own score compared with the published one."""
     return Listing(
-        "Own scores beside the published ones",
+        "Own scores compared with the published ones",
         ("model", "level", "expansion ratio", "task", "metric", "own", "published", "difference", "standard error",
          "within the error", "note"),
         tuple(
@@ -51,9 +51,9 @@ def beside_listing(beside: Sequence[Beside]) -> Listing:
 
 
 def answers_listing(answers: Sequence[CorrectAnswers]) -> Listing:
-    """What a right answer costs."""
+    """Energy per correct answer."""
     return Listing(
-        "Joules per correct answer: energy of scoring a task over the answers that were right",
+        "Joules per correct answer: energy of scoring a task / its number of correct answers",
         ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "energy is"),
         tuple(
             (item.model, f"p{item.percent}", format_ratio(item.expansion_ratio), item.task, item.energy_j,
@@ -64,9 +64,9 @@ def answers_listing(answers: Sequence[CorrectAnswers]) -> Listing:
 
 
 def alignment_listing(pairs: Sequence[AlignedPair]) -> Listing:
-    """Plain against rounded widths: ratios below the ratio of the parameters are a gain by alignment."""
+    """Plain compared with rounded widths; alignment gains where a ratio is below the ratio of the parameters."""
     return Listing(
-        "Aligned against plain widths: ratios of times and joules, repeats paired, with their 95 % intervals",
+        "Aligned compared with plain widths: ratios of times and joules over paired repeats, with 95 % intervals",
         ("model", "workload", "level", "figure", "width", "aligned width", "plain", "aligned", "aligned / plain",
          "from", "to", "parameters, aligned / plain"),
         tuple(
@@ -79,12 +79,12 @@ def alignment_listing(pairs: Sequence[AlignedPair]) -> Listing:
 
 
 def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
-    """The published joules per token as printed and as they must be, means over the seeds."""
+    """The published joules per token as printed and as corrected, means over the seeds."""
     groups: dict[tuple[str, int, str], list[RestatedEnergy]] = {}
     for item in restated:
         groups.setdefault((item.model, item.percent, item.workload), []).append(item)
     return Listing(
-        "The published joules per token: as printed (in truth CO2e), and restated as energy; means over the seeds. "
+        "The published joules per token: as printed (these are CO2e), and restated as energy; means over the seeds. "
         f"Defects: {'; '.join(f'{place}, {defect}' for place, defect in enumerate(Defect, start=1))}",
         ("model", "level", "workload", "seeds", "as printed, net", "restated, net", "restated, gross", "GPU (measured)",
          "defects"),
@@ -98,7 +98,7 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
 
 
 def _defects(items: Sequence[RestatedEnergy]) -> str:
-    """The numbers of the defects of some rows, as the caption has them."""
+    """The numbers, in the caption, of the defects of `items`."""
     found = {defect for item in items for defect in item.defects}
     return " ".join(str(place) for place, defect in enumerate(Defect, start=1) if defect in found)
 

@@ -1,4 +1,4 @@
-"""Headline tables as Markdown, for the README and for papers' drafts."""
+"""Headline tables as Markdown, for a README or a paper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARKUP = frozenset("|<>[]`*&\\")
 
 
 def markdown_table(table: HeadlineTable) -> str:
-    """Rows are expansion ratios, columns tasks; in brackets the change against p0 in per cent; notes below."""
+    """One row per level, one column per task; the change against p0 in per cent in brackets; notes below."""
     header = ["level", "expansion ratio", *(_heading(table, task) for task in table.tasks)]
     lines = [_line(header), _line(["---"] * len(header))]
     for percent, ratio in table.levels:
@@ -35,7 +35,7 @@ def markdown_table(table: HeadlineTable) -> str:
 
 
 def markdown_alignment(pairs: Sequence[AlignedPair]) -> str:
-    """Aligned against plain widths, a titled table per workload and figure."""
+    """Aligned compared with plain widths, one titled table per workload and figure."""
     lines = []
     for title, rows in alignment_tables(pairs):
         lines += [f"**{markdown_name(title)}**", "", _line(ALIGNMENT_COLUMNS), _line(["---"] * len(ALIGNMENT_COLUMNS))]
@@ -44,13 +44,13 @@ def markdown_alignment(pairs: Sequence[AlignedPair]) -> str:
 
 
 def _heading(table: HeadlineTable, task: str) -> str:
-    """Task, its metric, and an arrow to the better side."""
+    """Task, metric, and an arrow in the direction of better scores."""
     row = next(row for (name, _), row in table.cells.items() if name == task)
     return f"{markdown_name(task)} ({markdown_name(row['metric'])} {'↑' if row['higher_is_better'] else '↓'})"
 
 
 def markdown_name(text: str) -> str:
-    """A name that Markdown takes for text: signs that make tables, links, code, emphasis or HTML become entities."""
+    """Escape a name for Markdown: the characters of tables, links, code, emphasis and HTML become entities."""
     return "".join(f"&#{ord(sign)};" if sign in _MARKUP else sign for sign in one_line(text))
 
 

@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them: scores, changes in per cent, joules, durations."""
+"""Formats numbers for readers: scores, changes in per cent, joules, durations, counts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 from glu_lib.analysis.significance import is_significant
 from glu_lib.results.collapse import LIMIT_TEXT
 
-COLLAPSED = "collapsed"  # in the place of a change
+COLLAPSED = "collapsed"  # shown instead of a change
 BEYOND = f"> {LIMIT_TEXT}"
-_MANY_DIGITS = 1e6  # per cent from here on, and other figures from 1e15 on, are told by their power of ten
+_MANY_DIGITS = 1e6  # per cent; larger changes are shown in scientific notation
 
 
 def score(row: Mapping[str, Any] | None) -> str:
-    """A headline value, three decimals below 10, two above, with its spread over repeats; `–` where there is none.
+    """A headline value with its spread over repeats; `–` without a value.
 
-    A collapsed one is `> 1e60`, or `∞` where it is infinite.
+    Three decimals below 10, two below 1000, four significant digits above. A collapsed value is `> 1e60`, or `∞` if it
+    is infinite.
     """
     if row is not None and row.get("is_collapsed"):
         return "∞" if row["log_value"] is None else BEYOND
@@ -30,15 +31,15 @@ def _score(value: float) -> str:
 
 
 def _spread(row: Mapping[str, Any]) -> str:
-    """Half of the interval over repeats, which only workloads have: ` ±0.012`."""
+    """Half of the interval over repeats, ` ±0.012`; only workloads have one."""
     low, high = row.get("interval_low"), row.get("interval_high")
     return "" if low is None or high is None else f" ±{(high - low) / 2:.2g}"
 
 
 def change(row: dict[str, Any] | None) -> str:
-    """Change against p0 in per cent with its sign; empty for p0 itself and without a baseline.
+    """Signed change against p0 in per cent; empty for p0 itself and without a baseline.
 
-    Of a collapsed value there is no change in numbers: that word stands in its place, at p0 as well.
+    A collapsed value has no numeric change: the result is `collapsed`, at p0 too.
     """
     if row is not None and row.get("is_collapsed"):
         return COLLAPSED
@@ -48,13 +49,13 @@ def change(row: dict[str, Any] | None) -> str:
 
 
 def percent(value: float) -> str:
-    """A change in per cent, without decimals, with its sign: `+3 %`, `−12 %`, from a million on `+6.7e+13 %`."""
+    """A signed change in per cent without decimals: `+3 %`, `−12 %`; from a million on `+6.7e+13 %`."""
     text = f"{value:+.0f}" if abs(value) < _MANY_DIGITS else f"{value:+.2g}"
     return f"{text} %".replace("-", "−")
 
 
 def plain(value: str | float | bool | None) -> str:
-    """Any value of a table: numbers with four significant digits, `–` for what is not known."""
+    """Any value of a table: floats with four significant digits, `–` for None."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -67,7 +68,7 @@ def plain(value: str | float | bool | None) -> str:
 
 
 def marked_change(row: dict[str, Any] | None) -> str:
-    """The change with `*` where it is significant; `°` where the score cannot be told from guessing (see the notes)."""
+    """The change, with `*` if it is significant and `°` if the score cannot be told from guessing."""
     if row is None:
         return ""
     star = "*" if is_significant(row) else ""
@@ -76,7 +77,7 @@ def marked_change(row: dict[str, Any] | None) -> str:
 
 
 def joules(energy_j: float | None) -> str:
-    """Energy in joules with three significant digits; `–` where nothing could be read."""
+    """Energy in joules with three significant digits; `–` if it was not measured."""
     return significant(energy_j)
 
 
@@ -91,8 +92,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: `1 case`, `2 cases`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def significant(value: float | None) -> str:
-    """Three significant digits, thousands in full; `–` where there is no figure."""
+    """Three significant digits, all integer digits from 1000 on; `–` for None."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"

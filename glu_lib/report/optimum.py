@@ -1,7 +1,7 @@
-"""Energy records in the layout of optimum-benchmark's `benchmark.json`, for its readers and plots.
+"""Exports energy records in the layout of optimum-benchmark's `benchmark.json`, for its tools and plots.
 
-Layout: https://github.com/huggingface/optimum-benchmark (a report of targets, each with memory, latency, throughput,
-energy and efficiency, every one with its unit). Energy is converted back to its kilowatt hours.
+Layout: https://github.com/huggingface/optimum-benchmark. A report has targets; each target has memory, latency,
+throughput, energy and efficiency with their units. Joules are converted to kilowatt hours.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from glu_lib.results.writing import write_atomically
 
 OPTIMUM_FOLDER = "optimum_benchmark"
 _CASE = re.compile(r"[\w-]{1,200}", re.ASCII)
-_LARGEST_LIMIT = 2**62  # as counts in tables
+_LARGEST_LIMIT = 2**62  # as for counts in tables
 _MS_PER_S = 1000.0
 _BYTES_PER_MB = 1e6
 
 
 def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[list[Path], list[str]]:
-    """Write `<folder>/<case>/benchmark.json` for each energy record (`<case>-limit<N>` for a limited one).
+    """Write `<folder>/<case>/benchmark.json` for each energy record (`<case>-limit<N>` for a limited run).
 
     Returns:
-        The paths, and one line for each record that cannot be exported.
+        The paths, and one message per record that cannot be exported.
 
     Raises:
         RecordError: if the folder cannot be written.
@@ -44,29 +44,32 @@ def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[
             path = folder / _name(record) / "benchmark.json"
             text = json.dumps(benchmark(record), indent=1, allow_nan=False).encode() + b"\n"
         except MALFORMED as error:
-            problems.append(f"energy record {_shown(record)} is not complete ({type(error).__name__}: {error})")
+            problems.append(f"energy record {_shown(record)} is malformed ({type(error).__name__}: {error})")
             continue
         try:
             write_atomically(path, text)
         except OSError as error:
-            raise RecordError(f"{path}: cannot be written ({error.strerror}); free space or rights") from error
+            raise RecordError(
+                f"{path}: cannot be written ({error.strerror}); free space or fix the permissions"
+            ) from error
         paths.append(path)
     return paths, problems
 
 
 def _name(record: Mapping[str, Any]) -> str:
-    """A record's case, and its limit of prompts, as the name of a folder.
+    """The folder name of a record: its case id, and its prompt limit if it has one.
 
     Raises:
-        ValueError: if it is none; records come from elsewhere too, and no path may leave the folder.
+        ValueError: if the case id or the limit is invalid. A record may come from another machine, and its path must
+            not leave the folder.
     """
     case, limit = record["case"]["id"], record["done_key"].get("limit")
     if not isinstance(case, str) or not _CASE.fullmatch(case):
-        raise ValueError(f"{case!r} is no case id")
+        raise ValueError(f"{case!r} is not a case id")
     if limit is None:
         return case
     if type(limit) is not int or not 0 < limit < _LARGEST_LIMIT:
-        raise ValueError(f"{str(limit)[:40]!r} is no sample limit")
+        raise ValueError(f"{str(limit)[:40]!r} is not a sample limit")
     return f"{case}-limit{limit}"
 
 
@@ -76,7 +79,10 @@ def _shown(record: Mapping[str, Any]) -> str:
 
 
 def benchmark(record: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` and `report` of one energy record: `prefill`, `per_token`, `generate` for all tokens of one batch."""
+    """`config` and `report` of one energy record.
+
+    The targets of the report are `prefill`, `per_token`, and `generate` (all tokens of one batch).
+    """
     repeats = record["repeats"]
     case, key = record["case"], record["done_key"]
     batches_s = [
@@ -111,7 +117,7 @@ def benchmark(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _latency(values_ms: Sequence[float | None]) -> dict[str, Any] | None:
-    """Seconds; one value per repeat."""
+    """Summary in seconds; one value per repeat."""
     values = [value / _MS_PER_S for value in values_ms if value is not None]
     if not values:
         return None
@@ -133,7 +139,7 @@ def _memory(peak: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _energy(windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Kilowatt hours of all windows together; None where a part has no figure in one of them."""
+    """Kilowatt hours summed over all windows; None for a part that one of the windows lacks."""
 
     def total(values: list[float | None]) -> float | None:
         known = [value for value in values if value is not None]

@@ -1,9 +1,10 @@
-"""The report as one HTML page that needs no network: tables, figures, findings, and what is missing."""
+"""Renders the report as one HTML page that needs no network: findings, tables, figures and missing cases."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -29,13 +30,14 @@ _TEMPLATES = "templates"
 
 
 def render_page(data: ReportData, figures: Sequence[Figure] | None = None) -> str:
-    """The page as text; figures are drawn by Vega, which it carries with it.
+    """The HTML of the page; it embeds Vega, which draws the figures.
 
-    Every name and message stands as text: the template escapes, and the figures' data cannot end their element.
+    Names and messages cannot inject markup: the template escapes them, and the figures' data cannot close their
+    script element.
 
     Args:
-        data: what to show.
-        figures: its figures, where they were made already.
+        data: the data to show.
+        figures: the figures of `data` if they exist already; None builds them.
     """
     import jinja2
 
@@ -77,7 +79,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
 
 
 def _parts(figures: Sequence[Figure]) -> dict[str, Any]:
-    """What the page brings along: style, scripts, and the figures as data."""
+    """The embedded parts of the page: style sheet, scripts, and the figures as JSON."""
     from markupsafe import Markup
 
     return {
@@ -93,15 +95,19 @@ def _parts(figures: Sequence[Figure]) -> dict[str, Any]:
     }
 
 
+@cache
 def _bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, out of vl-convert; nothing is fetched."""
+    """Vega, Vega-Lite and vega-embed as one script from the vl-convert package; nothing is downloaded."""
     import vl_convert
 
     return _inline(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _inline(script: str) -> str:
-    """A script that cannot end its own element: `</script` and `<!--` only occur in its strings and patterns."""
+    """Escape `</script` and `<!--`, so that the script cannot close its own element.
+
+    Both occur only inside its strings and patterns, where the backslash is harmless.
+    """
     return re.sub(r"<(/script|!--)", r"<\\\1", script, flags=re.IGNORECASE)
 
 

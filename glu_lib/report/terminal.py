@@ -1,4 +1,4 @@
-"""Headline tables and joules as plain lines for a terminal."""
+"""Headline tables and energy as plain lines for a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from glu_lib.study.architecture import format_ratio
 
 
 def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
-    """The scores with their change against p0, then the joules of each case; at most `width` columns."""
+    """Scores with their change against p0, then joules and time of each case; at most `width` columns wide."""
     qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
     return [
         f"{table.title}: headline metric per level, change against p0",
@@ -32,14 +32,14 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
 
 
 def workload_lines(table: HeadlineTable, width: int) -> list[str]:
-    """One figure of all workloads with its change against p0; at most `width` columns."""
+    """One figure (such as throughput) of all workloads with its change against p0; at most `width` columns wide."""
     title = f"{table.title}: mean over the repeats ± half of its 95 % interval, change against p0"
     notes = (line for note in table.notes for line in textwrap.wrap(note, width))
     return [title, *_render(_scores(table), width), *notes]
 
 
 def alignment_lines(pairs: Sequence[AlignedPair], width: int) -> list[str]:
-    """Aligned against plain widths, a table per workload and figure; at most `width` columns."""
+    """Aligned compared with plain widths, one table per workload and figure; at most `width` columns wide."""
     lines = []
     for title, rows in alignment_tables(pairs):
         drawn = Table(*ALIGNMENT_COLUMNS, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
@@ -50,7 +50,7 @@ def alignment_lines(pairs: Sequence[AlignedPair], width: int) -> list[str]:
 
 
 def record_line(record: dict[str, Any]) -> str:
-    """What a record found, in a few words: its headline metric, its throughput, or its size."""
+    """The result of a record in a few words: headline metric, throughput, or expansion ratio and parameters."""
     if score := record.get("score"):
         headline = score["headline"]
         collapsed = f" ({number.COLLAPSED})" if headline.get("is_collapsed") else ""
@@ -81,7 +81,7 @@ def _energy(table: HeadlineTable) -> Table:
 
 
 def _without_joules(table: HeadlineTable) -> list[str]:
-    """Why cases have no joules: each reason with its cases."""
+    """Cases without joules, one line per reason."""
     cases: dict[str, list[str]] = {}
     for (task, percent), row in table.cells.items():
         if row["energy_j"] is None and row.get("energy_reason"):
@@ -106,6 +106,6 @@ def _empty(table: HeadlineTable) -> Table:
 
 def _render(drawn: Table, width: int) -> list[str]:
     text = io.StringIO()
-    # No markup: a name in brackets is a name.
+    # No markup: rich would read a name in square brackets as a style.
     Console(file=text, width=max(width, 60), color_system=None, markup=False, emoji=False).print(drawn)
     return [line.rstrip() for line in text.getvalue().strip("\n").splitlines()]

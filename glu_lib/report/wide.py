@@ -1,4 +1,4 @@
-"""Headline tables as a page shows them: rows are expansion ratios, columns tasks; changes and marks in the cells."""
+"""Headline tables for the page: one row per expansion ratio, one column per task; cells hold scores and marks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glu_lib.study.architecture import format_ratio
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column: task, metric, and the arrow to the better side."""
+    """A column: task, metric, and an arrow in the direction of better scores."""
 
     task: str
     metric: str
@@ -25,9 +25,9 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class WideCell:
-    """A score with its change against p0 as text.
+    """A score and its change against p0 as text.
 
-    `tint` is -1 (all lost) to 1 (doubled), 0 without a baseline; `detail` says what the change rests on.
+    `tint` goes from -1 (score lost) to 1 (score doubled) and is 0 without a baseline; `detail` gives interval and test.
     """
 
     score: str
@@ -40,7 +40,7 @@ class WideCell:
 
 @dataclass(frozen=True, slots=True)
 class WideRow:
-    """One level."""
+    """The cells of one level."""
 
     level: str
     ratio: str
@@ -49,7 +49,7 @@ class WideRow:
 
 @dataclass(frozen=True, slots=True)
 class WideTable:
-    """One model, method, divisor and limit."""
+    """The table of one model, method, divisor and limit; the page folds a table that is not main."""
 
     title: str
     headings: tuple[Heading, ...]
@@ -59,7 +59,7 @@ class WideTable:
 
 
 def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
-    """A headline table as text, with the marks that a legend explains; one that is not main is folded on a page."""
+    """Convert a headline table to text cells with marks; the page's legend explains the marks."""
     rows = tuple(
         WideRow(
             f"p{percent}", format_ratio(ratio), tuple(_cell(found.cells.get((task, percent))) for task in found.tasks)
@@ -76,13 +76,13 @@ def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
 
 
 def levels_of_interest(found: HeadlineTable, ratio: float) -> int:
-    """The pruned level nearest to an expansion ratio."""
+    """The percentage of the pruned level closest to the expansion ratio `ratio`."""
     pruned = [level for level in found.levels if level[0]] or list(found.levels)
     return min(pruned, key=lambda level: abs(level[1] - ratio))[0]
 
 
 def cells_at(found: HeadlineTable, percent: int) -> Sequence[dict[str, Any]]:
-    """The rows of one level that have a value, or have collapsed, in the order of the tasks."""
+    """The rows of one level with a value or a collapse, in the order of the tasks."""
     rows = [found.cells.get((task, percent)) for task in found.tasks]
     return [row for row in rows if row is not None and (row["value"] is not None or row.get("is_collapsed"))]
 
@@ -120,5 +120,5 @@ def _detail(row: dict[str, Any]) -> str:
 
 
 def _or_beyond(delta: float | None) -> str:
-    """A tested change, or an end of its interval; none in numbers is one to a collapsed value."""
+    """Format a tested change or an end of its interval; None means a change to a collapsed value."""
     return number.BEYOND if delta is None else number.plain(delta)

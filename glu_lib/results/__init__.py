@@ -1,1 +1,1 @@
-"""The results folder: records, samples, leases and unfinished answers on disk, and what makes a record count."""
+"""The results folder: records, samples, leases and journals on disk, and the checks that make a case done."""

@@ -1,4 +1,4 @@
-"""CodeCarbon's model of the memory's power, by which energies of early records are checked."""
+"""CodeCarbon's model of memory power, used to check the energies of early records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 @lru_cache
 def ram_model_w(memory_bytes: int) -> tuple[float, ...]:
-    """Watts that CodeCarbon's model gives a memory of that size: on ARM, and on other processors."""
+    """Memory power in watts by CodeCarbon's model, first for ARM, then for other processors."""
     from codecarbon.external.ram import B_TO_GB, RAM
 
     model, watts = RAM(), []

@@ -1,4 +1,4 @@
-"""Collapse: a score beyond what tables can hold is a result, kept as its logarithm and worse than every finite one."""
+"""Collapse: a score too large for tables is a result; it is recorded as its logarithm and is the worst of all."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-# Beyond this no score lies that a table, a figure or a mean can hold: squares of ratios still fit in a float.
+# The largest score that tables, figures and means take: at this size squares of ratios still fit in a float.
 LIMIT = 1e60
 LIMIT_TEXT = f"1e{math.log10(LIMIT):.0f}"
-# What a log-likelihood of -inf counts as where sums are resampled: 0 · -inf is no number, and exp(1e300) is beyond all.
+# Replaces a log-likelihood of -inf in resampled sums: 0 · -inf is NaN, while exp(1e300) overflows to infinity.
 LOWEST_LOG_LIKELIHOOD = -1e300
-_UNBOUNDED = ("perplexity", "bits_per_byte")  # ends of lm-eval's names of metrics that have no upper end
+_UNBOUNDED = ("perplexity", "bits_per_byte")  # suffixes of lm-eval metrics without an upper bound
 _NUMBER = (int, float)
 _FIELDS = ("value", "stderr", "is_collapsed", "log_value")
 
 
 class Overflowed(float):
-    """exp(`exponent`) where that is beyond the largest float: infinite to all who compute with it."""
+    """exp(`exponent`) beyond the largest float: computes as infinity, and keeps its exponent."""
 
     exponent: float
 
     def __new__(cls, exponent: float) -> Overflowed:
-        """Infinity that knows its logarithm."""
+        """Infinity with its logarithm attached."""
         made = super().__new__(cls, math.inf)
         made.exponent = exponent
         return made
 
 
 def exp(exponent: float) -> float:
-    """Python's `math.exp`; where that raises OverflowError, infinity that knows its logarithm."""
+    """`math.exp`, but returns `Overflowed` where that raises OverflowError."""
     try:
         return math.exp(exponent)
     except OverflowError:
@@ -37,21 +37,21 @@ def exp(exponent: float) -> float:
 
 
 def log_value(value: float) -> float | None:
-    """Natural logarithm of a collapsed value; None where it is infinite or not known (a token of probability 0)."""
+    """Natural logarithm of a collapsed value; None if it is infinite (a token of probability 0) or not known."""
     if isinstance(value, Overflowed):
         return value.exponent
     return None if value == math.inf else math.log(value)
 
 
 def is_unbounded(metric: str) -> bool:
-    """Whether a metric of lm-eval's of this name has no upper end, so that its values can collapse."""
+    """Whether lm-eval's metric of this name has no upper bound, so that its values can collapse."""
     return metric.endswith(_UNBOUNDED)
 
 
 def as_recorded(value: float, stderr: float | None, *, is_collapsed: bool) -> dict[str, Any]:
-    """What records hold of a measured value: finite numbers or null, and the logarithm of one that has collapsed.
+    """The record fields of a measured value: finite numbers or null, and the logarithm of a collapsed value.
 
-    A standard error above `LIMIT` says nothing and is null as well.
+    A standard error above `LIMIT` carries no information and becomes null.
     """
     is_known = stderr is not None and not is_collapsed and abs(stderr) <= LIMIT
     return {
@@ -63,13 +63,13 @@ def as_recorded(value: float, stderr: float | None, *, is_collapsed: bool) -> di
 
 
 def read_recorded(recorded: Mapping[str, Any], *, higher_is_better: bool | None) -> dict[str, Any]:
-    """The same fields of a record's value. Records made before there were any hold a collapsed value as a number.
+    """The fields of `as_recorded`, read from a record; early records lack them and hold a collapsed value as a number.
 
-    What is no number is left as it stands, for the checks of soundness to name.
+    Values that are not numbers are returned unchanged: `analysis.soundness` reports them.
 
     Args:
-        recorded: a value of a record.
-        higher_is_better: of the task's headline metric; None for others, whose names tell it.
+        recorded: one value of a record with its metric.
+        higher_is_better: the headline metric's better side; None for other metrics, whose name decides.
     """
     if "is_collapsed" in recorded:
         return {name: recorded.get(name) for name in _FIELDS}

@@ -1,4 +1,4 @@
-"""An energy record's figures against each other: rates and windows, means and repeats, sources, net and gross."""
+"""Checks that the figures of an energy record agree: rates and windows, means and repeats, sources, net and gross."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from glu_lib.results.energy import PARTS, Quality, resolution_s
 from glu_lib.results.repeats import summarize
 
-_ROUNDING = 1e-6  # relative; records hold figures in full
+_ROUNDING = 1e-6  # relative; records hold unrounded figures
 _MEASURED = frozenset({"nvml", "amdsmi", "rapl", "powermetrics", "windows_emi", "power_gadget"})
 
 
 def inconsistencies(record: Mapping[str, Any]) -> Iterator[str]:
-    """What one figure of an energy record says against another, a line each; nothing if they agree.
+    """Contradictions between the figures of an energy record, one line each.
 
     Raises:
         KeyError, TypeError: if the record is not complete.
@@ -31,7 +31,7 @@ def inconsistencies(record: Mapping[str, Any]) -> Iterator[str]:
     for figure, summary in record["profile"].items():
         mean = summarize([repeat[figure] for repeat in record["repeats"]])["mean"]
         if not _same(summary["mean"], mean):
-            yield f"{name}: mean {figure} is {summary['mean']}, that of its repeats {mean}"
+            yield f"{name}: mean {figure} is {summary['mean']}, its repeats give {mean}"
 
 
 def _window(place: str, found: Mapping[str, Any], responses: int) -> Iterator[str]:
@@ -50,19 +50,19 @@ def _window(place: str, found: Mapping[str, Any], responses: int) -> Iterator[st
         yield f"{place}: net energy {net:.4g} J per token is above gross, {gross:.4g} J"
     has_parts = any(energy[part]["energy_j"] is not None for part in PARTS)
     if total_j is None and has_parts and not energy.get("total_reason"):
-        yield f"{place}: its parts have energies, its total has none"
+        yield f"{place}: its parts have energies, its total is null"
     yield from _sources(place, energy)
 
 
 def _sources(place: str, energy: Mapping[str, Any]) -> Iterator[str]:
-    """Quality follows from the source, and a window shorter than a counter's step is marked."""
+    """Check that each quality fits its source, and that a window shorter than a counter's step is marked."""
     sources = [energy[part]["source"] for part in PARTS if energy[part]["source"] is not None]
     for part in PARTS:
         source, quality = energy[part]["source"], energy[part]["quality"]
         if source is not None and quality != (Quality.MEASURED if source in _MEASURED else Quality.ESTIMATED):
             yield f"{place}: {part} energy of {source} is called {quality}"
     if sources and energy["window_s"] < max(map(resolution_s, sources)) and not energy["is_short"]:
-        yield f"{place}: a window of {energy['window_s']:.3g} s is shorter than its counters' step and not marked"
+        yield f"{place}: a window of {energy['window_s']:.3g} s is shorter than its counters' step, is_short is false"
 
 
 def _same(recorded: float | None, derived: float | None) -> bool:

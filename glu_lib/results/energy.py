@@ -1,4 +1,4 @@
-"""Energies as records hold them: joules of each part of the machine with their source and quality."""
+"""Energies as they are recorded: joules of each part of the machine, with source and quality."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PARTS = ("gpu", "cpu", "ram")
 EVERY_MACHINE_HAS = ("cpu", "ram")
 
 
-# NVML's energy counter moves every 20 to 100 ms, RAPL's every millisecond; what is no counter is sampled.
+# NVML updates its energy counter every 20 to 100 ms, RAPL every millisecond.
 _RESOLUTION_S = {"nvml": 0.1, "amdsmi": 0.1, "rapl": 0.01}
 
 
-_SAMPLING_S = 1.0
+_SAMPLING_S = 1.0  # sources without a counter are sampled
 
 
 class Quality(StrEnum):
@@ -32,7 +32,7 @@ class Quality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Energy of one part of the machine in joules; None with the reason where there is no figure."""
+    """Energy of one part of the machine in joules; None, with a reason, if it could not be read."""
 
     energy_j: float | None
     source: str | None
@@ -42,12 +42,12 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class EnergyReading:
-    """Energy of one window: per part and in total, joules; `window_s` in seconds.
+    """Energy of one window in joules, per part and in total; `window_s` in seconds.
 
-    The total is the sum of all parts that the machine has; where one of them has no figure there is no total, and
-    `total_reason` says why. It is `measured` only if every part is.
-    `co2e_kg` is None unless the user said where the machine stands: a guess would be a wrong number.
-    `is_short` says that the window is shorter than the step of one of its counters.
+    The total is the sum over all parts of the machine. If a part has no figure, the total is None and `total_reason`
+    says why. Its quality is `measured` only if every part is measured.
+    `co2e_kg` is None unless the user named the carbon intensity or the country: a default would be a guess.
+    `is_short`: the window is shorter than the step of one of its counters.
     """
 
     window_s: float
@@ -71,12 +71,12 @@ class EnergyReading:
 
 
 def worst_quality(qualities: Sequence[str | None]) -> Quality | None:
-    """Measured if all of several figures are; None where one of them is not there."""
+    """Measured if all qualities are measured, otherwise estimated; None if there are none or one is None."""
     if not qualities or None in qualities:
         return None
     return Quality.MEASURED if set(qualities) == {Quality.MEASURED} else Quality.ESTIMATED
 
 
 def resolution_s(source: str) -> float:
-    """Seconds below which a source's figure is noise: the step of its counter, or of CodeCarbon's sampling."""
+    """Shortest window in seconds that a source resolves: its counter's step, or CodeCarbon's sampling interval."""
     return _RESOLUTION_S.get(source, _SAMPLING_S)

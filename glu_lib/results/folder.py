@@ -1,4 +1,4 @@
-"""The folder that results go to: whether it is there, can be written, and holds what is written into it."""
+"""The results folder: checks that it exists and can be written, and that no path leads out of it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from glu_lib.errors import RecordError
 from glu_lib.results.writing import try_to_write
 
 RECORDS = "individual_files"
-RANDOM_WEIGHTS_FOLDER = "random_weights"  # figures of random weights never stand beside those of real ones
+RANDOM_WEIGHTS_FOLDER = "random_weights"  # keeps results of random weights apart from those of real weights
 
 
 @dataclass(frozen=True, slots=True)
 class ResultsFolder:
-    """A results folder; nothing is written outside it, and nothing makes it anew once it was there."""
+    """A results folder. Nothing is written outside it, and a folder that disappears during a run is not recreated."""
 
     root: Path
 
     def is_inside(self, path: Path) -> bool:
-        """Whether `path` lies in the results folder when links are followed."""
+        """Whether `path`, with links resolved, is inside the results folder."""
         return path.resolve().is_relative_to(self.root.resolve())
 
     def check_usable(self) -> None:
-        """See that results can be written here; nothing is left behind: what is not there yet is only tried to be made.
+        """Check that results can be written here, by creating and deleting temporary files.
 
         Raises:
             RecordError: with the system's reason and the remedy.
@@ -35,25 +35,27 @@ class ResultsFolder:
         with self._explained():
             if self.root.is_symlink() and not self.root.exists():
                 raise RecordError(
-                    f"--results-dir {str(self.root)!r} is a link to nothing; mount or make what it leads to"
+                    f"--results-dir {str(self.root)!r} is a broken link; mount or create the folder it points to"
                 )
             above = self.root.parent.parent if self.root.name == RANDOM_WEIGHTS_FOLDER else self.root.parent
             if not above.is_dir():
                 raise RecordError(
                     f"--results-dir {str(self.root)!r}: there is no folder {above}; "
-                    "mount the drive, or make it (mkdir -p)"
+                    "mount the drive, or create it (mkdir -p)"
                 )
             if not self.root.exists():
                 with tempfile.TemporaryDirectory(dir=next(filter(Path.exists, self.root.parents))) as made:
                     try_to_write(Path(made))
                 return
             for path in filter(lambda path: not self.is_inside(path), self.root.iterdir()):
-                raise RecordError(f"{path} is a link out of the results folder; put a folder in its place")
+                raise RecordError(f"{path} is a link out of the results folder; replace it by a folder")
             for folder in filter(Path.exists, (self.root, self.root / RECORDS)):
                 try_to_write(folder)
 
     def check_writable(self) -> None:
-        """Make the folder, with that of the records in it, once it is known to be usable; before hours are spent.
+        """Check the folder as `check_usable` does, then create it with its folder of records.
+
+        A run calls this before its first case, so that a wrong path costs seconds and not hours.
 
         Raises:
             RecordError: with the system's reason and the remedy.
@@ -73,17 +75,17 @@ class ResultsFolder:
             ) from error
 
     def is_there(self) -> bool:
-        """Whether the folder is the one that `check_writable` made or found.
+        """Whether the folder still holds the folder of records that `check_writable` created or found.
 
-        A drive that was unmounted leaves no folder, or an empty one: what is written there is lost to its user.
+        An unmounted drive leaves no folder or an empty mount point; results written there would be lost.
         """
         return (self.root / RECORDS).is_dir()
 
     def make_room(self, path: Path) -> None:
-        """Make the folders between the results folder and `path`; the results folder itself must be there.
+        """Create the folders between the results folder and `path`; the results folder itself must exist.
 
         Raises:
-            OSError: if it is gone or cannot be written.
+            OSError: if the results folder is gone or cannot be written.
         """
         if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, f"the results folder {self.root} is gone: mount it again")
@@ -91,14 +93,14 @@ class ResultsFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def check_inside(self, path: Path) -> None:
-        """See that what is written or deleted at `path` lies in the folder: one from elsewhere may hold links.
+        """Check that `path` is not a link or behind one: a folder from an unknown source may hold links out of it.
 
         Raises:
-            PermissionError: naming where a link leads.
+            PermissionError: naming the link's target.
         """
         if path.is_symlink() or not self.is_inside(path):
             raise PermissionError(errno.EPERM, f"{path} is a link, or behind one, to {path.resolve()}: remove the link")
 
     def relative(self, path: Path) -> str:
-        """`path` below the results folder, with forward slashes, as records name it."""
+        """`path` relative to the results folder, with forward slashes, as records name files."""
         return path.relative_to(self.root).as_posix()

@@ -1,4 +1,4 @@
-"""Who works on a case: leases in the results folder, by which several runs on it share the cases out."""
+"""Leases in the results folder: several runs that use one folder divide the cases among themselves."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from filelock import SoftFileLease
 
 LEASES = "leases"
-LEASE_S = 60.0  # a lease unrefreshed for so long is taken over; its holder refreshes it three times in that time
-PATIENCE_S = 1.5 * LEASE_S  # long enough to see that a lease is not refreshed any more
+LEASE_S = 60.0  # a lease expires after this time without refresh; its holder refreshes it every third of it
+PATIENCE_S = 1.5 * LEASE_S  # long enough to see that a lease has expired
 _POLL_S = 0.2
 
 
 @dataclass(slots=True)
 class Leases:
-    """The leases of one run in `root`, a results folder that other runs on this or another machine may use as well.
+    """The leases of one run in `root`, a results folder that runs on this or other machines may share.
 
-    A lease says who should be working, so that no case is measured twice; records stay whole without it, because they
-    are written atomically. That of a process of this machine that has ended is taken over at once, that of another
-    machine once it was seen unrefreshed for LEASE_S seconds, by this run's own clock.
+    Leases only save work: they keep two runs from measuring the same case. Records do not depend on them, because
+    records are written atomically. If the holder was a process on this machine and has ended, its lease is taken over
+    at once; a lease of another machine is taken over after LEASE_S seconds without refresh, by this run's clock.
     """
 
     root: Path
@@ -33,7 +33,10 @@ class Leases:
     _asked: dict[Path, SoftFileLease] = field(default_factory=dict)
 
     def take(self, case: Case, *, wait_s: float = 0.0) -> bool:
-        """Whether this run may work on `case`; another run's lease is waited for at most `wait_s` seconds.
+        """Take the lease of `case`, waiting at most `wait_s` seconds if another run holds it.
+
+        Returns:
+            Whether this run now holds the lease.
 
         Raises:
             RecordError: if the folder cannot be written.
@@ -44,7 +47,7 @@ class Leases:
         try:
             if path not in self._asked:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                # Kept even if refused: it remembers since when it has seen no refresh.
+                # Kept even if another run holds it: the object remembers since when it has seen no refresh.
                 self._asked[path] = SoftFileLease(path, lease_duration=LEASE_S, thread_local=False)
             if not self._asked[path].is_locked:
                 self._asked[path].acquire(timeout=wait_s, poll_interval=_POLL_S)
@@ -52,18 +55,18 @@ class Leases:
             return False
         except OSError as error:
             raise RecordError(
-                f"{path.parent}: no lease can be written ({error.strerror}); free space or rights, or choose another "
+                f"{path.parent}: leases cannot be written ({error.strerror}); free space or rights, or choose another "
                 "--results-dir"
             ) from error
         return True
 
     def give_back(self, case: Case) -> None:
-        """Let others have `case`; nothing happens if this run does not hold it."""
+        """Release the lease of `case`, if this run holds it."""
         if lease := self._asked.get(self._path(case)):
             _release(lease)
 
     def give_all_back(self) -> None:
-        """Let others have every case: the run ends, perhaps in the middle of one."""
+        """Release all leases of this run, which may end in the middle of a case."""
         for lease in self._asked.values():
             _release(lease)
 
@@ -74,5 +77,5 @@ class Leases:
 
 def _release(lease: SoftFileLease) -> None:
     if lease.is_locked:
-        with suppress(OSError):  # the folder is gone: a lease that nobody refreshes ends by itself
+        with suppress(OSError):  # the folder is gone; the lease expires without refresh
             lease.release()

@@ -1,4 +1,4 @@
-"""Figures that cannot be: power outside the hardware's range, parts that are not their total, padding as tokens."""
+"""Checks for impossible energy figures: power outside the hardware's range, wrong sums of parts, counted padding."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 
 LEAST_POWER_W = 1.0
 _SUM_TOLERANCE = 0.01  # relative; figures are stored with more digits
-_PADDING_TOLERANCE = 1.1  # another draw of prompts may be answered a little longer
+_PADDING_TOLERANCE = 1.1  # factor; answers to another draw of prompts may be a little longer
 
 
 @dataclass(frozen=True, slots=True)
 class WindowClaim:
-    """What a record or a published row says of one window: joules, seconds, counted tokens; None where it says nothing.
+    """What a record or a published row claims about one window: joules, seconds, tokens; None if it does not say.
 
-    `parts_j` are the energies that make up the total, `limit_w` the most that the hardware can draw. `rows` prompts
-    were answered in `passes` passes with at most `max_new_tokens` tokens each, `fixed_length` says exactly so many.
+    `parts_j` are the energies that add up to the total, `limit_w` the highest power that the hardware can draw. The
+    window holds `passes` passes over `rows` prompts, each with at most `max_new_tokens` new tokens, or exactly so many
+    if `fixed_length`.
     """
 
     name: str
@@ -34,16 +35,16 @@ class WindowClaim:
 
     @property
     def tokens_per_row(self) -> float | None:
-        """Tokens of one answer, on average."""
+        """Mean number of tokens of an answer; None if the claim does not say."""
         if self.tokens is None or not self.rows:
             return None
         return self.tokens / (self.rows * self.passes)
 
 
 def implausible(claim: WindowClaim) -> Iterator[str]:
-    """What cannot be true of a claim by itself, a line each; nothing if all of it can."""
+    """The impossible figures of a claim, one line each."""
     if claim.window_s <= 0:
-        yield f"{claim.name}: a window of {claim.window_s} s"
+        yield f"{claim.name}: a window of {claim.window_s} s; it must be above 0"
     elif claim.resolution_s is not None and claim.window_s < claim.resolution_s:
         yield (
             f"{claim.name}: a window of {claim.window_s:.3g} s is shorter than the counter's step, "
@@ -53,14 +54,14 @@ def implausible(claim: WindowClaim) -> Iterator[str]:
     yield from _tokens(claim)
     time_ms = claim.time_per_output_token_ms
     if time_ms is not None and not time_ms > 0:
-        yield f"{claim.name}: {time_ms:.3g} ms per output token; first and later tokens do not belong together"
+        yield f"{claim.name}: {time_ms:.3g} ms per output token; first and later tokens are not of the same pass"
 
 
 def padded(claims: Mapping[tuple[object, ...], tuple[WindowClaim, WindowClaim]]) -> Iterator[str]:
-    """Batches whose answers are longer than those of the same prompts one at a time: padding was counted.
+    """Batches whose answers are longer than those of the same prompts at batch 1, because padding was counted.
 
     Args:
-        claims: (batch 1, larger batch) of one workload, model, level and seed, at natural length.
+        claims: pairs (batch 1, larger batch) of one workload, model, level and seed, at natural length.
     """
     for single, batched in claims.values():
         alone, together = single.tokens_per_row, batched.tokens_per_row
@@ -75,14 +76,14 @@ def _energy(claim: WindowClaim) -> Iterator[str]:
     named = {"total": claim.total_j, **claim.parts_j}
     for name, joules in named.items():
         if joules is not None and not (joules > 0 and math.isfinite(joules)):
-            yield f"{claim.name}: {name} energy {joules} J; a figure that is not there is null, never 0"
+            yield f"{claim.name}: {name} energy {joules} J; a missing figure is null, never 0"
     known = [joules for joules in claim.parts_j.values() if joules is not None]
     if claim.total_j is None:
         return
     if known and abs(sum(known) - claim.total_j) > _SUM_TOLERANCE * claim.total_j:
         yield (
             f"{claim.name}: its parts add up to {sum(known):.4g} J, its total says {claim.total_j:.4g} J "
-            f"(factor {sum(known) / claim.total_j:.3f}): another unit, or another window"
+            f"(factor {sum(known) / claim.total_j:.3f}): they differ in unit or window"
         )
     power = claim.total_j / claim.window_s if claim.window_s > 0 else None
     if power is not None and power < LEAST_POWER_W:

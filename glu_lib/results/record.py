@@ -1,4 +1,4 @@
-"""A record: what it holds, how it is sealed, and how it is read back from a file that may come from anywhere."""
+"""A record: its fields, its seal (SHA-256), and reading it from a file that may come from anywhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glu_lib.study import PromptFormat, Task
 from glu_lib.study.cases import Case
 
 SEAL = "sha256"
-# What reading a value of another shape raises; a record's text decides which, so all of it is one case.
+# Errors that reading a record with unexpected values can raise; which one depends on the record's content.
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 
 
@@ -24,7 +24,7 @@ def build_record(
     pruning: Mapping[str, Any],
     **parts: Any,
 ) -> dict[str, Any]:
-    """A record: what was measured, on what, and the done key it counts for. All values are JSON values."""
+    """A record: the measured `parts`, the pruning, the environment and the done key, all as JSON values."""
     return {
         "kind": str(case.kind),
         "case": case_fields(case),
@@ -51,30 +51,30 @@ def case_fields(case: Case) -> dict[str, Any]:
 
 
 def prompt_format(record: Mapping[str, Any]) -> PromptFormat:
-    """How the prompts of an accuracy record reached the model.
+    """The prompt format of an accuracy record: plain text or chat template.
 
-    Records of early versions do not say it: their instruct variants had the chat template on every task.
+    Early records lack the field; early versions applied the chat template to every task of instruct variants.
 
     Raises:
-        RecordError: if a chat template was applied to a task whose prompts are plain.
+        RecordError: if a chat template was applied to a task with plain prompts.
     """
     found = PromptFormat(record["case"].get("prompt_format", PromptFormat.PLAIN))
     if found is PromptFormat.PLAIN and record["done_key"].get("chat template") is not None:
         raise RecordError(
-            f"{record['case']['id']}: scored with the chat template, which its name does not say; run the case again "
-            "(plain prompts), or the task's chat variant"
+            f"{record['case']['id']}: scored with the chat template, but the task's prompts are plain; run the case "
+            "again, or the task's chat variant"
         )
     return found
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A record as a dictionary.
+    """Read a record.
 
     Raises:
-        RecordError: if the file is no complete record, or was changed after it was written.
+        RecordError: if the file is not a complete record, or was changed after it was written.
     """
     if path.is_symlink() or not path.is_file():
-        raise RecordError(f"{path}: not a file of its own (a link, a pipe, a folder); put the record itself there")
+        raise RecordError(f"{path}: not a regular file (a link, a pipe, a folder); put the record itself there")
     try:
         record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
@@ -83,7 +83,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path}: not a record of this suite (no done_key); delete it or move it elsewhere")
     try:
         is_changed = SEAL in record and sealed(record)[SEAL] != record[SEAL]
-    except (ValueError, RecursionError) as error:  # 1e999 is a number to JSON's reader
+    except (ValueError, RecursionError) as error:  # json.loads reads 1e999 as infinity
         raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
     if is_changed:
         raise RecordError(
@@ -93,11 +93,11 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with the SHA-256 of all else in it, whatever the order and layout: a changed one is noticed."""
+    """The record with a SHA-256 of its content, so that later changes are detected; order and layout do not matter."""
     content = {name: value for name, value in record.items() if name != SEAL}
     text = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
     return content | {SEAL: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number of a record")
+    raise ValueError(f"{name} is not a number that records may hold")

@@ -1,7 +1,7 @@
 """The fields of a record: path and meaning of each. A test compares them with the committed records.
 
-Blocks that stand in several places of a record are described once: `energy` stands in a scored case, and in each
-repeat of a workload twice (fixed and natural length).
+A block that occurs in several places is described once: `energy` occurs in the record of a scored case, and twice in
+each repeat of a workload (fixed and natural length).
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ DONE_KEY = {
     "optipfair": "version of OptiPFair (not at p0)",
     "calibration": "text that the hybrid method is calibrated on",
     "selection seed": "seed of random selection",
-    "dtype": "number format of the weights",
+    "dtype": "dtype of the weights",
     "limit": "sample limit; null: all",
     "seed": "seed of the few-shot sampler, NumPy and torch",
     "task": "lm-eval's name of the task",
     "task data": "hash of an embedded task's files; null for lm-eval's tasks",
     "lm-eval": "version of lm-evaluation-harness",
-    "few-shot": "few-shot examples that were asked for",
+    "few-shot": "few-shot examples requested",
     "bootstrap iterations": "of lm-eval's standard errors",
     "chat template": "hash of the template, if the task's format is `chat`",
-    "chat date": "the date that a template is told",
+    "chat date": "the date passed to the chat template",
     "workload": "key of the workload",
     "prompts of": "task whose prompts are used, or `random tokens`",
     "prompt tokens": "length of prompts of random tokens",
@@ -98,7 +98,7 @@ SCORE = {
     "samples.count": "lines of that file",
     "samples.bytes": "size of that file",
     "samples.sha256": "digest of that file",
-    "resumed": "null, or what was taken over from interrupted runs",
+    "resumed": "null, or the answers and seconds taken over from interrupted runs",
 }
 ENERGY = {
     "energy.window_s": "seconds of the window",
@@ -111,7 +111,7 @@ ENERGY = {
     "energy.<part>.source": "`nvml`, `rapl` (measured); `cpu_load`, `tdp`, `ram_model` (estimated)",
     "energy.<part>.quality": "`measured` or `estimated`",
     "energy.<part>.reason": "why the part's joules are null",
-    "conditions.exclusive": "whether nobody else was at work",
+    "conditions.exclusive": "whether no other process used the machine",
     "conditions.other_cpu_cores": "cores that other processes used on average",
     "conditions.shared_with": "what shared the window (scored cases)",
     "conditions.gpu_before": "clock, temperature and power limit before",
@@ -142,7 +142,7 @@ WORKLOAD = {
     "idle.seconds": "length of the rest",
     "idle.total_w": "power of the resting machine with the model loaded, watts",
     "idle.parts_w.<part>": "the same of one part",
-    "idle.exclusive": "whether nobody else was at work",
+    "idle.exclusive": "whether no other process used the machine",
     "schedule.interleaved": "whether the levels took turns",
     "schedule.orders": "order of the levels in each round",
     "schedule.reason": "why they did not take turns",
@@ -162,7 +162,7 @@ MACHINE = {
     "environment.gpu": "name of the GPU",
     "environment.cores": "cores that the process may use",
     "environment.memory_bytes": "main memory",
-    "environment.dtype": "number format of the weights",
+    "environment.dtype": "dtype of the weights",
     "environment.seed": "seed of the run",
     "environment.threads": "`--threads`",
     "environment.versions": "versions of the packages",

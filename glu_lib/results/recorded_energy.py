@@ -1,4 +1,4 @@
-"""Energies that earlier versions recorded: totals that lack a part, net of other parts, settings from outside."""
+"""Checks of recorded energies for defects of earlier versions: totals without a part, wrong net, outside settings."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from glu_lib.errors import MeasurementError
 from glu_lib.results.codecarbon_memory import ram_model_w
 from glu_lib.results.energy import EVERY_MACHINE_HAS, PARTS, Quality
 
-# A window's own clock and CodeCarbon's differ by what lies between their readings.
+# The window's clock and CodeCarbon's clock are read at slightly different times.
 _TOLERANCE, _CLOCKS_APART_S = 0.05, 0.05
 _UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
 
 
 def wrong_energies(record: Mapping[str, Any]) -> list[str]:
-    """What this version would not have recorded of a case's energy, a line each; nothing where all is as it should be.
+    """Energies of a record that this version would reject, one line each.
 
-    A record whose energies cannot be read says nothing here: whoever makes tables of records names that.
+    Empty for a record whose energies cannot be read: consolidation reports that.
     """
     try:
         return list(dict.fromkeys(_wrong(record)))
@@ -26,14 +26,14 @@ def wrong_energies(record: Mapping[str, Any]) -> list[str]:
 
 
 def unlike_windows(record: Mapping[str, Any]) -> str | None:
-    """Why the energy of an accuracy case cannot stand beside that of other levels; None if it can.
+    """Why the energy of an accuracy case cannot be compared with that of other levels; None if it can.
 
-    Windows of earlier versions, which say nothing of `conditions`, also held the making of requests: of the first level
-    of a run only.
+    Earlier versions, whose records lack `conditions`, built the requests inside the energy window, and did so only at
+    the first level of a run.
     """
     if record["kind"] != "accuracy" or "conditions" in record:
         return None
-    return "its window also held the making of requests, as an earlier version measured it; --rerun measures it again"
+    return "an earlier version measured it, with the building of requests in its window; --rerun measures it again"
 
 
 def _wrong(record: Mapping[str, Any]) -> Iterator[str]:
@@ -41,13 +41,13 @@ def _wrong(record: Mapping[str, Any]) -> Iterator[str]:
     on_gpu = str(environment.get("device", "")).startswith("cuda")
     for place, energy in _windows(record):
         yield from (f"{place} {line}" for line in _totals(energy, on_gpu))
-        if "total_reason" not in energy:  # later versions keep settings from outside away
+        if "total_reason" not in energy:  # later versions, which write this field, ignore outside settings
             yield from (f"{place} {line}" for line in _memory(energy, environment["memory_bytes"]))
     yield from _idle(record)
 
 
 def _windows(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every energy window of a record, with words for it."""
+    """Every energy window of a record, each with its name for messages."""
     if isinstance(record.get("energy"), Mapping):
         yield "its energy", record["energy"]
     for repeat in record.get("repeats") or ():
@@ -56,16 +56,16 @@ def _windows(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def _totals(energy: Mapping[str, Any], on_gpu: bool) -> Iterator[str]:
-    """A total is the sum of all parts that the machine has, and as good as the worst of them."""
+    """Check that the total includes every part of the machine, and is measured only if all parts are."""
     if energy["total_j"] is None:
         return
     expected = [part for part in PARTS if _is_there(part, energy[part], on_gpu)]
     for part in expected:
         if energy[part]["energy_j"] is None:
-            yield f"lacks the {part.upper()} in its total ({str(energy[part]['reason'])[:80]})"
+            yield f"has a total without the {part.upper()} ({str(energy[part]['reason'])[:80]})"
     worse = [part for part in expected if energy[part]["quality"] != Quality.MEASURED]
     if energy["quality"] == Quality.MEASURED and worse:
-        yield f"is called measured, its {worse[0].upper()} was not"
+        yield f"is called measured, but its {worse[0].upper()} energy is not"
 
 
 def _is_there(part: str, found: Mapping[str, Any], on_gpu: bool) -> bool:
@@ -73,7 +73,7 @@ def _is_there(part: str, found: Mapping[str, Any], on_gpu: bool) -> bool:
 
 
 def _memory(energy: Mapping[str, Any], memory_bytes: int) -> Iterator[str]:
-    """CodeCarbon's model of the memory is a constant: another figure came from outside (pue, force_ram_power)."""
+    """Check the memory's power: CodeCarbon's model gives a constant, which only outside settings can change."""
     ram = energy["ram"]
     if ram["source"] != "ram_model" or ram["energy_j"] is None:
         return
@@ -81,24 +81,24 @@ def _memory(energy: Mapping[str, Any], memory_bytes: int) -> Iterator[str]:
     allowed = _TOLERANCE + _CLOCKS_APART_S / energy["window_s"]
     if all(abs(found_w / watts - 1) > allowed for watts in models_w):
         yield (
-            f"has {found_w:.3g} W for the memory where CodeCarbon's model gives {models_w[-1]:.3g} W: "
-            "settings from outside (pue, force_ram_power) were in force"
+            f"has {found_w:.3g} W for the memory, CodeCarbon's model gives {models_w[-1]:.3g} W: "
+            "outside settings (pue, force_ram_power) changed it"
         )
 
 
 def _idle(record: Mapping[str, Any]) -> Iterator[str]:
-    """Net of idle compares the same parts."""
+    """Check that idle power covers the same parts as the windows it is subtracted from."""
     idle = record.get("idle")
     if not idle or idle["total_w"] is None:
         return
     for repeat in record["repeats"]:
         for part in PARTS:
             if (idle["parts_w"][part] is None) != (repeat["energy"][part]["energy_j"] is None):
-                yield f"its idle power and its windows are not of the same parts ({part.upper()})"
+                yield f"its idle power and its windows cover different parts ({part.upper()})"
 
 
 def check_energy(energy: dict[str, Any]) -> None:
-    """Let pass only energies above zero, or null with a reason.
+    """Check that every energy is above 0, or null with a reason.
 
     Raises:
         MeasurementError: naming the part.

@@ -15,10 +15,10 @@ _PERCENTS = (50, 90, 99)
 def summarize(values: Sequence[float | None]) -> dict[str, Any]:
     """Mean, sample standard deviation (n - 1) and two-sided 95 % t-interval of the mean, over the repeats.
 
-    The interval is mean ± t(0.975, n - 1) · s / √n (Student, The probable error of a mean, 1908). With one repeat there
-    is no deviation and no interval; where a repeat has no value there is no summary, and a `reason` says so.
+    The interval is mean ± t(0.975, n - 1) · s / √n (Student, The probable error of a mean, 1908). With one repeat,
+    deviation and interval are None. If a repeat has no value, all figures are None and `reason` says why.
     """
-    from scipy.stats import t as student_t  # half a second: not when cases are only listed
+    from scipy.stats import t as student_t  # the import takes half a second, which listing cases should not pay
 
     known = [value for value in values if value is not None]
     empty = {"mean": None, "standard_deviation": None, "interval_low": None, "interval_high": None}
@@ -40,7 +40,7 @@ def summarize(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:
-    """`p50`, `p90`, `p99`, linear between the nearest values; None without values."""
+    """`p50`, `p90` and `p99` with linear interpolation; None without values."""
     if not values:
         return {f"p{percent}": None for percent in _PERCENTS}
     return {f"p{percent}": float(np.percentile(values, percent)) for percent in _PERCENTS}

@@ -1,4 +1,4 @@
-"""Why a record is stale: what it says differs from what is asked, or a part of it is missing."""
+"""Why a record is stale: its done key differs from the current one, or a part of it is missing or wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glu_lib.study.cases import Case, CaseKind
 
 SCHEMA_VERSION = 1
 _ABSENT = "absent"
-# What a record of each kind holds beside what all hold.
+# Parts of the records of each kind, besides the parts of all records.
 _PARTS: dict[CaseKind, dict[str, type]] = {
     CaseKind.ACCURACY: dict.fromkeys(("score", "energy", "samples"), dict),
     CaseKind.ENERGY: {"repeats": list, "profile": dict},
@@ -27,7 +27,7 @@ Doubts = Callable[[dict[str, Any]], Iterable[str]]
 
 
 class Status(StrEnum):
-    """State of a case: a matching record, an outdated one, an unreadable one, or none."""
+    """State of a case: a matching record (done), an outdated or unreadable record (stale), or no record (pending)."""
 
     DONE = "done"
     STALE = "stale"
@@ -36,7 +36,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CaseState:
-    """Status of a case, where its record is or will be, and why it is not done."""
+    """Status of a case, the path of its record (written or not), and the reason why it is stale."""
 
     status: Status
     path: Path
@@ -44,7 +44,7 @@ class CaseState:
 
 
 def differences(recorded: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Fields in which a record's key differs from the one wanted, as `few-shot 0 -> 5`."""
+    """Fields in which a record's done key differs from the one wanted, as `few-shot 0 -> 5`."""
     names = [*wanted, *(name for name in recorded if name not in wanted)]
     return [
         f"{one_line(name)} {_shown(recorded.get(name, _ABSENT))} -> {_shown(wanted.get(name, _ABSENT))}"
@@ -54,7 +54,7 @@ def differences(recorded: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 
 def missing_parts(case: Case, record: Mapping[str, Any]) -> Iterator[str]:
-    """What a record of `case` must hold and this one does not; its samples are the store's to look at."""
+    """Parts of a record of `case` that are missing or wrong, one line each; the store checks the samples."""
     types = dict.fromkeys(("case", "pruning", "timing", "environment"), dict) | {SEAL: str} | _PARTS[case.kind]
     for name, expected in types.items():
         if not record.get(name) or not isinstance(record[name], expected):
@@ -68,14 +68,14 @@ def missing_parts(case: Case, record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def headline_differences(task: Task, score: Mapping[str, Any]) -> Iterator[str]:
-    """Why the headline of a record's score is none of `task`: another metric, or another better side."""
+    """Why a record's headline metric is not that of `task`: another metric, or another better side."""
     headline = score.get("headline")
     if not isinstance(headline, Mapping):
         yield "the record lacks a headline"
     elif headline.get("label") != task.metric.label:
         yield f"headline metric {str(headline.get('label'))[:40]} -> {task.metric.label}"
     elif headline.get("higher_is_better") != task.metric.higher_is_better:
-        yield "another side of the headline metric is better"
+        yield "the headline metric's better side differs"
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Where records and samples lie, what was done to them since they were written, and what counts as done."""
+"""Paths, reading and writing of records and samples, and the state of each case: done, stale or pending."""
 
 from __future__ import annotations
 
@@ -20,48 +20,49 @@ from glu_lib.study.cases import Case
 
 SAMPLES = "samples"
 LM_EVAL = "lm_eval"
-UNFINISHED = "unfinished"  # answers of cases that have no record yet
+UNFINISHED = "unfinished"  # journals of cases that have no record yet
 EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
-_MOST_SAMPLES_BYTES = 1 << 30  # the whole of MMLU is a hundredth of it; a few kilobytes from elsewhere may hold more
-_LONGEST_NAME = 500  # characters of a path below the results folder
+# A small gzip file from an unknown source may unpack to any size; the samples of all of MMLU need a hundredth of this.
+_MOST_SAMPLES_BYTES = 1 << 30
+_LONGEST_NAME = 500  # characters of a path relative to the results folder
 
 
 class Store(ResultsFolder):
-    """A results folder: `individual_files/<model>/<level>/<case>.json` and the samples beside it."""
+    """A results folder: `individual_files/<model>/<level>/<case>.json`, and the same tree for samples and journals."""
 
     __slots__ = ()
 
     def record_path(self, case: Case, limit: int | None) -> Path:
-        """File of a case's record; a limited run has its own, so that a quick look replaces no full result."""
+        """Path of a case's record; a limited run has its own file, so that it never replaces a full result."""
         return self.root / RECORDS / case.model.key / case.pruning.key / f"{_stem(case, limit)}.json"
 
     def samples_path(self, case: Case, limit: int | None) -> Path:
-        """File of a case's samples, one JSON object per line, gzipped."""
+        """Path of a case's samples: one JSON object per line, gzipped."""
         return self.root / SAMPLES / case.model.key / case.pruning.key / f"{_stem(case, limit)}.jsonl.gz"
 
     def samples_of(self, record: str) -> Path:
-        """File of the samples of a record, the record given by its path below the results folder."""
+        """Path of the samples that belong to `record`, a record's path relative to the results folder."""
         return self.root / SAMPLES / Path(record).relative_to(RECORDS).with_suffix(".jsonl.gz")
 
     def lm_eval_folder(self, case: Case, limit: int | None) -> Path:
-        """Folder of lm-eval's own files of a case."""
+        """Folder of a case's result files in lm-eval's own format."""
         return self.root / LM_EVAL / case.model.key / case.pruning.key / _stem(case, limit)
 
     def unfinished_path(self, case: Case, limit: int | None) -> Path:
-        """File of the answers that a case has before its record is written."""
+        """Path of a case's journal: the answers collected before the record is written."""
         return self.root / UNFINISHED / case.model.key / case.pruning.key / f"{_stem(case, limit)}.jsonl"
 
     def has_unfinished(self) -> bool:
-        """Whether a run was interrupted in the middle of a case here."""
+        """Whether the folder may hold journals of interrupted cases."""
         return (self.root / UNFINISHED).is_dir()
 
     def state(self, case: Case, key: dict[str, Any], doubts: Doubts = lambda _record: ()) -> CaseState:
-        """Whether `case` is done: a readable, unchanged record of it whose done key equals `key`.
+        """State of `case`; it is done if its record is readable, unchanged and has a done key equal to `key`.
 
         Args:
-            case: what to look for.
+            case: the case to look up.
             key: its done key in this run.
-            doubts: what else speaks against a record, a line each; asked only where nothing else does.
+            doubts: further checks of a record that passed all others; yields one reason per line.
         """
         path = self.record_path(case, key.get("limit"))
         if not path.exists() and not path.is_symlink():
@@ -78,23 +79,23 @@ class Store(ResultsFolder):
         return CaseState(Status.STALE if reasons else Status.DONE, path, one_line(", ".join(reasons)))
 
     def _missing_samples(self, record: dict[str, Any]) -> Iterator[str]:
-        """Why the samples that a record names are not those that were written with it."""
+        """Reasons why the samples file of a record cannot be the one that was written with it."""
         if not (samples := record.get("samples")):
             return
         try:
             path = self.samples_named_by(record)
             if path.stat().st_size != samples.get("bytes"):
-                yield f"its samples {path} are not those that were written with it"
+                yield f"its samples {path} were changed after the record was written (their size differs)"
         except OSError:
             yield f"its samples {path} are missing"
         except RecordError as error:
             yield str(error)
 
     def samples_named_by(self, record: dict[str, Any]) -> Path:
-        """File of the samples of a record, as the record names it; never outside the results folder.
+        """Path of the samples file that a record names.
 
         Raises:
-            RecordError: if it names none, or one elsewhere.
+            RecordError: if the record names no file, or a file outside the results folder.
         """
         samples = record.get("samples")
         name = samples.get("file") if isinstance(samples, dict) else None
@@ -102,20 +103,23 @@ class Store(ResultsFolder):
         try:
             is_name = isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_NAME
             is_inside = is_name and self.is_inside(path)
-        except (OSError, ValueError):  # no name of a file at all
+        except (OSError, ValueError):  # not a possible file name
             is_inside = False
         if not is_inside:
             shown = repr(name)[:80]
-            raise RecordError(f"{self.root}: a record names samples {shown}, which lie not in this folder; delete it")
+            raise RecordError(f"{self.root}: a record names samples {shown}, not a file in this folder; delete it")
         return path
 
     def write(self, case: Case, limit: int | None, record: dict[str, Any], samples: Iterable[dict[str, Any]]) -> Path:
-        """Write samples, then the record: only the record makes a case done.
+        """Write the samples first, then the record, because the record alone makes a case done.
 
-        The record gets the size and digest of its samples' file, and a digest of itself.
+        The record gets the size and the SHA-256 of the samples file, and a SHA-256 of its own content.
+
+        Returns:
+            The record's path.
 
         Raises:
-            RecordError: if the folder cannot be written; what was there stays as it was.
+            RecordError: if the folder cannot be written; an earlier record stays unchanged.
         """
         path = self.record_path(case, limit)
         try:
@@ -137,10 +141,10 @@ class Store(ResultsFolder):
         return path
 
     def read_samples(self, record: dict[str, Any]) -> list[dict[str, Any]]:
-        """The samples a record names, in the order they were scored.
+        """The samples that a record names, in the order in which they were scored.
 
         Raises:
-            RecordError: if they are missing or unreadable.
+            RecordError: if the samples are missing, unreadable or changed.
         """
         path = self.samples_named_by(record)
         try:
@@ -149,12 +153,14 @@ class Store(ResultsFolder):
                 text = file.read(_MOST_SAMPLES_BYTES + 1)
             if len(text) > _MOST_SAMPLES_BYTES:
                 raise RecordError(f"{path}: more than {_MOST_SAMPLES_BYTES} bytes of samples; delete it")
-            # Not splitlines: texts may hold separators that only Unicode takes for ends of lines.
+            # Not splitlines: it also splits at Unicode line separators, which texts may contain.
             samples = [json.loads(line) for line in text.decode().split("\n") if line]
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise RecordError(f"{path}: samples cannot be read ({error}); run the case again with --rerun") from error
         if record["samples"].get(SEAL, digest := hashlib.sha256(data).hexdigest()) != digest:
-            raise RecordError(f"{path}: not the samples that were written with the record; run the case again")
+            raise RecordError(
+                f"{path}: changed after its record was written (its {SEAL} differs); restore it or run the case again"
+            )
         return samples
 
     def _samples_fields(self, case: Case, limit: int | None, count: int, data: bytes) -> dict[str, Any]:
@@ -162,11 +168,11 @@ class Store(ResultsFolder):
         return {"count": count, "file": file, "bytes": len(data), SEAL: hashlib.sha256(data).hexdigest()}
 
     def record_paths(self) -> Iterator[Path]:
-        """Every record file, in a fixed order."""
+        """Paths of all records, sorted."""
         yield from sorted((self.root / RECORDS).glob("*/*/*.json"))
 
     def record_paths_of(self, model: str, level: str) -> Iterator[Path]:
-        """Record files of one (model, level), in a fixed order."""
+        """Paths of the records of one (model, level), sorted."""
         yield from sorted((self.root / RECORDS / model / level).glob("*.json"))
 
 

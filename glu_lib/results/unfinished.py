@@ -1,4 +1,4 @@
-"""Answers of an unfinished case: kept on disk as it goes, bound to its done key, read back after a kill."""
+"""The journal of an unfinished case: its answers so far, bound to its done key and read back after a kill."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from glu_lib.errors import RecordError, one_line
 from glu_lib.results.folder import ResultsFolder
 from glu_lib.results.writing import write_at
 
-FLUSH_S = 2.0  # what was answered reaches the disk so often: a kill costs no more, and the batch at hand
-PROGRESS_S = 2.0  # a batch of generations that takes longer is kept so often as well
+FLUSH_S = 2.0  # between two writes: a kill loses at most these seconds of answers and the current batch
+PROGRESS_S = 2.0  # between two entries for a batch of generations that is still running
 _KEY_BYTES = 16
-_LONGEST_TEXT = 200  # characters of what an earlier run tells of itself
-_LONGEST_LINE = 1 << 20  # bytes of a binding
+_LONGEST_TEXT = 200  # characters of each field that describes an earlier run
+_LONGEST_LINE = 1 << 20  # bytes of the first line, which holds the binding
 
 
 def request_key(*parts: Iterable[int] | str) -> str:
-    """Name of a request by what it asks: token ids (below 2³¹) and texts, in order."""
+    """Key of a request: a digest of its token ids (below 2³¹) and texts, in order."""
     digest = blake2b(digest_size=_KEY_BYTES)
     for part in parts:
         content = part.encode() if isinstance(part, str) else array("i", part).tobytes()
@@ -36,15 +36,20 @@ def request_key(*parts: Iterable[int] | str) -> str:
 
 @dataclass(slots=True)
 class Answers:
-    """What a case's requests were answered, by `request_key`: this run's answers and those of runs that were killed.
+    """The journal of one case: answers by `request_key`, from this run and from interrupted runs.
 
-    The file holds one line per batch, each with its checksum, so that a torn line is seen and left out. It is written
-    first when FLUSH_S seconds of work are at stake: a short case never touches the disk. A file that was bound to
-    something else (another done key, another scorer) is not read, and replaced.
+    The file holds one line per batch. Each line has a checksum, so that a torn line is detected and skipped. The first
+    write comes after FLUSH_S seconds, so a short case never touches the disk. A file with another binding (another done
+    key, another scorer) is ignored and overwritten.
 
-    `binding` is what answers must have in common to be mixed, `run` what is told of this run, `is_fresh` asks for a
-    start from nothing. `earlier` are the earlier runs: what each told of itself, its seconds, how many answers it left.
-    `batch_size` is what fitted into memory when it was less than was asked.
+    Attributes:
+        folder: the results folder.
+        path: the journal's file.
+        binding: fields that must be equal for the answers of two runs to belong together.
+        run: fields that describe this run.
+        is_fresh: ignore answers of earlier runs.
+        earlier: for each earlier run its describing fields, its seconds and the number of its answers.
+        batch_size: sequences per batch that fitted into memory; None unless memory made it smaller than requested.
     """
 
     folder: ResultsFolder
@@ -57,8 +62,8 @@ class Answers:
     _known: dict[str, Any] = field(default_factory=dict)
     _begun: dict[str, list[int]] = field(default_factory=dict)
     _waiting: list[dict[str, Any]] = field(default_factory=list)
-    _interrupted: set[str] = field(default_factory=set)  # requests whose answer is made of two runs' tokens
-    _written_bytes: int = 0  # of whole lines that belong to this binding
+    _interrupted: set[str] = field(default_factory=set)  # requests whose answer holds tokens of two runs
+    _written_bytes: int = 0  # of complete lines with this binding
     _is_announced: bool = False
     _start_s: float = field(default_factory=time.monotonic)
     _flushed_s: float = field(default_factory=time.monotonic)
@@ -68,9 +73,9 @@ class Answers:
             self._read()
 
     def resumed(self) -> dict[str, Any] | None:
-        """What a record says of its earlier runs: answers and seconds taken over, and from whom; None without any.
+        """The record's field `resumed`: answers and seconds from earlier runs, and those runs; None without any.
 
-        `continued` are generations that were interrupted in the middle and went on from the tokens they had.
+        `continued` counts the generations that were interrupted and continued from their saved tokens.
         """
         if not self.earlier:
             return None
@@ -82,54 +87,57 @@ class Answers:
         }
 
     def get(self, key: str) -> Any | None:
-        """The answer to a request; None if it has none yet."""
+        """The answer to a request; None if the journal has none."""
         return self._known.get(key)
 
     def begun(self, key: str) -> list[int]:
-        """The tokens that an interrupted generation had so far; usually none."""
+        """Saved tokens of a generation that was interrupted; empty for all others."""
         return self._begun.get(key, [])
 
     def put(self, answers: Mapping[str, Any], *, batch_size: int | None = None) -> None:
-        """Keep the answers of a batch (JSON values).
+        """Add the answers of a batch (JSON values), and flush if it is due.
 
         Args:
             answers: by `request_key`; all numbers finite.
-            batch_size: sequences per batch, if memory made it smaller than was asked.
+            batch_size: sequences per batch, if memory made it smaller than requested.
 
         Raises:
-            RecordError: if they cannot be written.
+            RecordError: if the journal cannot be written.
         """
         self._known.update(answers)
         self._add({"answers": dict(answers), **({} if batch_size is None else {"batch_size": batch_size})})
         self.flush_if_due()
 
     def hold(self, key: str, answer: Any) -> None:
-        """Keep one answer of a batch whose end is not known here: whoever begins the next one calls `flush_if_due`."""
+        """Add one answer without flushing; `flush_if_due` follows before the next batch."""
         self._known[key] = answer
         self._add({"answers": {key: answer}})
 
     def put_begun(self, tokens: Mapping[str, Sequence[int]]) -> None:
-        """Keep the tokens that generations have so far, all of them; only what is new is written.
+        """Add the tokens of running generations, and flush if it is due; only new tokens are written.
+
+        Args:
+            tokens: by `request_key`; all tokens of each generation so far.
 
         Raises:
-            RecordError: if they cannot be written.
+            RecordError: if the journal cannot be written.
         """
         news: dict[str, list[Any]] = {}
         for key, found in tokens.items():
             known = self.begun(key)
             shared = len(known) if list(found[: len(known)]) == known else 0
             if len(found) > shared or not shared:
-                # What comes before is told by its digest: a line that was lost must not leave a hole.
+                # A digest of the earlier tokens shows on reading whether the line that holds them was lost.
                 news[key] = [shared, request_key(found[:shared]), *found[shared:]]
                 self._begun[key] = list(found)
         self._add({"begun": news})
         self.flush_if_due()
 
     def flush(self) -> None:
-        """Write what is waiting.
+        """Write all waiting lines.
 
         Raises:
-            RecordError: if it cannot be written; it goes on waiting.
+            RecordError: if they cannot be written; they stay waiting.
         """
         if not self._waiting:
             return
@@ -144,25 +152,25 @@ class Answers:
             write_at(self.path, self._written_bytes, data)
         except OSError as error:
             raise RecordError(
-                f"{self.path}: what is answered so far cannot be kept ({error.strerror}); free space or rights, then "
-                "pytest --lf goes on with what was kept before"
+                f"{self.path}: the journal of answers cannot be written ({error.strerror}); free space or rights, then "
+                "pytest --lf resumes from the answers written before"
             ) from error
         self._written_bytes += len(data)
         self._waiting, self._is_announced, self._flushed_s = [], True, time.monotonic()
 
     def flush_if_due(self) -> None:
-        """Write what is waiting if FLUSH_S seconds have passed since the last time.
+        """Write all waiting lines if the last write was FLUSH_S seconds ago or more.
 
         Raises:
-            RecordError: if it cannot be written; it goes on waiting.
+            RecordError: if they cannot be written; they stay waiting.
         """
         if time.monotonic() - self._flushed_s >= FLUSH_S:
             self.flush()
 
     def remove(self) -> None:
-        """Delete the file: the case has its record now."""
+        """Delete the journal, after the record is written."""
         self._waiting = []
-        with suppress(OSError):  # one that is left is deleted when the case is seen to be done
+        with suppress(OSError):  # if deleting fails, the next run that finds the case done deletes it
             self.folder.check_inside(self.path)
             self.path.unlink(missing_ok=True)
 
@@ -173,24 +181,24 @@ class Answers:
         try:
             data = self.path.read_bytes()
         except OSError:
-            return  # none was begun, or it cannot be read: the case starts anew
+            return  # no journal, or an unreadable one: the case starts from the beginning
         lines = _whole_lines(data)
         if not _is_binding(next(lines, None), self.binding):
             return
         for line, end in lines:
-            with suppress(LookupError, TypeError, ValueError, AttributeError):  # a whole line, but not one of ours
+            with suppress(LookupError, TypeError, ValueError, AttributeError):  # valid checksum, unknown content
                 self._take(line)
             self._written_bytes = end
         self._interrupted |= {key for key, tokens in self._begun.items() if tokens and key not in self._known}
 
     def _take(self, line: dict[str, Any]) -> None:
-        """One line of an earlier run."""
+        """Read one line of an earlier run."""
         if "run" in line:
             self._interrupted |= self._begun.keys() - self._known.keys()
-            told = {name: one_line(str(line["run"].get(name)))[:_LONGEST_TEXT] for name in self.run}
-            self.earlier.append(told | {"seconds": 0.0, "answers": 0})
+            described = {name: one_line(str(line["run"].get(name)))[:_LONGEST_TEXT] for name in self.run}
+            self.earlier.append(described | {"seconds": 0.0, "answers": 0})
             return
-        if not self.earlier:  # its run's line was damaged
+        if not self.earlier:  # the line that describes the run was damaged
             self.earlier.append({"seconds": 0.0, "answers": 0})
         answers = dict(line.get("answers", {}))
         begun = {}
@@ -208,7 +216,7 @@ class Answers:
 
 
 def is_bound(path: Path, binding: Mapping[str, Any]) -> bool:
-    """Whether the file at `path` holds answers that are bound to `binding`; only its beginning is read."""
+    """Whether the journal at `path` has this `binding`; only its first line is read."""
     try:
         with path.open("rb") as file:
             return _is_binding(next(_whole_lines(file.readline(_LONGEST_LINE)), None), binding)
@@ -226,7 +234,7 @@ def _line(content: Mapping[str, Any]) -> bytes:
 
 
 def _whole_lines(data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
-    """The lines whose checksum holds, each with the place where it ends; what was damaged is passed over."""
+    """Lines with a valid checksum, each with the byte offset of its end; damaged lines are skipped."""
     start = 0
     while (stop := data.find(b"\n", start)) >= 0:
         checksum, _, text = data[start:stop].partition(b" ")
@@ -238,4 +246,4 @@ def _whole_lines(data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
 
 
 def _no_answer(name: str) -> float:
-    raise ValueError(f"{name} is no answer")  # older versions kept NaN
+    raise ValueError(f"{name} is not an answer")  # older versions wrote NaN

@@ -1,4 +1,4 @@
-"""Writing files so that a kill or a full disk loses nothing that was there: all or nothing, synced, no litter."""
+"""Atomic, synced writing: a kill or a full disk leaves the earlier file intact and no temporary files."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from glob import escape
 from pathlib import Path
 
 _TEMPORARY = ".tmp"
-_LITTER_S = 3600.0  # nobody writes one file for so long
-_PROBE_BYTES = 4096  # a full disk still makes empty files
+_LITTER_S = 3600.0  # no write takes this long, so an older temporary file is abandoned
+_PROBE_BYTES = 4096  # not 0: a full disk still accepts empty files
 
 
 def write_at(path: Path, offset: int, data: bytes) -> None:
-    """Write `data` at `offset` of a file that may not exist yet, drop what stood behind it, and sync.
+    """Truncate a file at `offset`, append `data`, and sync; the file is created if it does not exist.
 
     Raises:
-        OSError: if it cannot be written; what stands before `offset` stays.
+        OSError: if it cannot be written; the bytes before `offset` are kept.
     """
-    # A link in its place is refused, not followed.
+    # O_NOFOLLOW: a link at `path` is an error.
     flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(path, flags, 0o644), "wb") as file:
         file.truncate(offset)
@@ -30,23 +30,24 @@ def write_at(path: Path, offset: int, data: bytes) -> None:
 
 
 def remove_litter(path: Path, older_s: float = 0.0) -> None:
-    """Delete the temporary files that killed runs left beside `path`.
+    """Delete the temporary files of `path` that killed runs left.
 
     Args:
         path: a file that was just written.
-        older_s: only those that are older than it by so many seconds, where others may be writing it now.
+        older_s: delete only files that are at least this many seconds older than `path`; above 0 where other
+            processes may be writing the same file now.
     """
-    with suppress(OSError):  # litter hurts nobody
+    with suppress(OSError):  # a leftover temporary file does no harm
         for temporary in path.parent.glob(f".{escape(path.name)}.*{_TEMPORARY}"):
             if path.stat().st_mtime - temporary.stat().st_mtime >= older_s:
                 temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary file beside `path`, sync it and rename it: a reader sees all or nothing.
+    """Write `data` to a temporary file in the same folder, sync it and rename it: a reader sees all of it or nothing.
 
     Raises:
-        OSError: if the folder cannot be written; no temporary file stays.
+        OSError: if the folder cannot be written; the temporary file is deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
@@ -55,7 +56,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files private; records are meant to be shared.
+        # mkstemp creates private files, but records are meant to be shared.
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
@@ -66,7 +67,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where the file system lets a folder be opened."""
+    """Sync a folder, so that a rename survives a power cut; not all file systems support it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -80,10 +81,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def try_to_write(folder: Path) -> None:
-    """Write some bytes to a file without a name in `folder`, down to the disk.
+    """Write and sync a few bytes to an unnamed temporary file in `folder`.
 
     Raises:
-        OSError: if that cannot be done: no rights, no space, no folder.
+        OSError: if that fails: no rights, no space, no folder.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(_PROBE_BYTES))

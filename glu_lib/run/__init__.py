@@ -1,1 +1,1 @@
-"""A run of a study: which cases are done, models prepared once, each case measured and recorded."""
+"""Run a study: find the cases to measure, prepare each model once, measure each case and record it."""

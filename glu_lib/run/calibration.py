@@ -1,4 +1,4 @@
-"""Texts that the calibrated pruning method sees: never those that are scored."""
+"""Calibration texts for the hybrid pruning method; they never overlap with scored texts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ROWS = 32
 ROW_TOKENS = 128
 _BATCH_ROWS = 8
 _TASK = "wikitext"
-_EMBEDDED_SEED = 7  # of the embedded model's text generator; its held-out items are excluded by the generator
+_EMBEDDED_SEED = 7  # of the embedded model's text generator, which never generates held-out items
 
 
 def describe(variant: ModelVariant) -> str:
-    """What the method is calibrated on, as it stands in the done key."""
+    """Description of the calibration texts, a value of the done key."""
     source = f"generator, seed {_EMBEDDED_SEED}" if variant.is_embedded else f"{_TASK}, training split"
     return f"{source}, {ROWS} x {ROW_TOKENS} tokens"
 
@@ -33,10 +33,10 @@ def calibration_batches(
 ) -> list[dict[str, torch.Tensor]]:
     """Batches of `input_ids` and `attention_mask`, each (8, 128), without padding.
 
-    The embedded model sees its own generator's text, other models the training split of wikitext.
+    The embedded model is calibrated on text of its own generator, other models on the training split of wikitext.
 
     Raises:
-        CalibrationError: if the data set cannot be had or is too short.
+        CalibrationError: if the data set cannot be loaded or is too short.
     """
     import torch
 
@@ -44,7 +44,7 @@ def calibration_batches(
         texts = _embedded_texts() if variant.is_embedded else _hub_texts(library, study, seed)
         ids = list(islice(chain.from_iterable(_encoded(tokenizer, texts)), ROWS * ROW_TOKENS))
     except (AccessError, MeasurementError) as error:
-        raise CalibrationError(f"calibration of model {variant.key}, which method hybrid needs: {error}") from error
+        raise CalibrationError(f"calibration of model {variant.key} for method hybrid: {error}") from error
     if len(ids) < ROWS * ROW_TOKENS:
         raise CalibrationError(
             f"calibration of model {variant.key}: the training split of {_TASK} gives {len(ids)} tokens, "

@@ -1,4 +1,4 @@
-"""The state of a case for a list: asked without touching a model that was never run here."""
+"""The state of a case for a listing, without access to models that have no record in the results folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glu_lib.study.cases import Case
 
 
 def case_state(experiment: Experiment, case: Case) -> CaseState:
-    """State of a case; a model is only asked for if a record says that it was once run here."""
+    """State of a case; its model is identified only if the case has a record."""
     path = experiment.store.record_path(case, case.limited(experiment.settings.limit))
     if not path.exists():
         return CaseState(Status.PENDING, path)

@@ -1,4 +1,4 @@
-"""Work on a device whose GPU may fail for good: this work and all that follows in the process get the same one line."""
+"""A guard for a GPU that may fail for good: from then on, all work of the process raises the same one-line error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glu_lib.models.loading import release_memory
 
 @dataclass(slots=True)
 class DeviceGuard:
-    """`failure` is the line that says why this process can use its GPU no more; None while it can."""
+    """`failure` says in one line why this process can no longer use its GPU; None while the GPU works."""
 
     failure: str | None = None
 
@@ -36,9 +36,9 @@ class DeviceGuard:
             raise DeviceError(self.failure) from None
 
     def free(self, prepared: PreparedModel | None = None) -> None:
-        """Give memory back: a model's, or only what a failed attempt left behind.
+        """Release the memory of a model, or without one the memory that a failed attempt left.
 
-        That the GPU has failed for good may show here first: it is told to whoever wants to use it next.
+        A GPU failure may first show here. It is stored and raised by the next `using`, not here.
         """
         release = prepared.release if prepared else release_memory
         try:

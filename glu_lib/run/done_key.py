@@ -1,4 +1,4 @@
-"""The done key: every field a record must match for its case to count as done, known without loading a model."""
+"""The done key: all fields that a record must match for its case to be done, computed without loading a model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def done_key(
 ) -> dict[str, Any]:
     """The done key of `case` as a flat dictionary of JSON values.
 
-    `identity` is None for architecture cases, which need no weights. Batch size, device and threads are
-    recorded but do not make a record stale; for energy cases the hardware does.
+    `identity` is None for architecture cases, which need no weights. Batch size, device and threads are not part of
+    the key of a scored case; for energy cases hardware, batch size and `--threads` are.
 
     Raises:
         TemplateError: if the task needs a chat template and the model has none.
@@ -44,7 +44,7 @@ def done_key(
 
 
 def _pruning_fields(case: Case, settings: Settings, environment: Environment) -> dict[str, Any]:
-    """Percentage, method and divisor; nothing but the percentage at p0, where nothing is selected."""
+    """Percentage, method and divisor; only the percentage at p0, where no neurons are selected."""
     if case.pruning.percent == 0:
         return {"percent": 0}
     fields: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""One run of a study: which cases are done, models loaded and pruned once, each case measured and recorded."""
+"""One run of a study: find the cases to measure, load and prune each model once, measure and record each case."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from glu_lib.errors import NotFiniteError, RecordError, SettingsError, StudyError, VerificationError
+from glu_lib.errors import NotFiniteError, SettingsError, StudyError, VerificationError
 from glu_lib.machine.environment import (
     Environment,
     detect_environment,
     set_library_defaults,
 )
-from glu_lib.measure.accuracy.results import Evaluation
 from glu_lib.measure.accuracy.score_case import score_case
 from glu_lib.measure.energy.idle import IdlePower, measure_idle
 from glu_lib.measure.energy.tracker import country_intensity
@@ -30,17 +28,14 @@ from glu_lib.models.pruning import PruningResult, prune
 from glu_lib.models.shapes import build_on_meta
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.leases import Leases
-from glu_lib.results.record import build_record, read_record
 from glu_lib.results.staleness import CaseState, Status, headline_differences
 from glu_lib.results.store import EMISSIONS, Store
-from glu_lib.results.unfinished import Answers, is_bound
 from glu_lib.run.device_guard import DeviceGuard
-from glu_lib.run.done_key import done_key
 from glu_lib.run.interleaving import Interleaving
-from glu_lib.run.lm_eval_files import run_fields, write_lm_eval_files
 from glu_lib.run.preparing import Preparation
+from glu_lib.run.recording import Recording
 from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
-from glu_lib.study.cases import Case, CaseKind, Pruning
+from glu_lib.study.cases import Case, Pruning
 from glu_lib.study.settings import Settings, Weights
 
 RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select workloads only: -m carbon"
@@ -48,7 +43,7 @@ RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select
 
 @dataclass(slots=True)
 class Experiment:
-    """A study, the run's settings and machine, and what is made once and shared by its cases."""
+    """One run: its study, settings and machine, and the objects that its cases share."""
 
     settings: Settings = field(default_factory=Settings)
     study: Study = STUDY
@@ -57,12 +52,12 @@ class Experiment:
     library: TaskLibrary = field(default_factory=TaskLibrary)
     meter: EnergyMeter = field(init=False)
     preparation: Preparation = field(init=False)
+    recording: Recording = field(init=False)
     leases: Leases = field(init=False)
     levels: Interleaving = field(init=False)
     guard: DeviceGuard = field(default_factory=DeviceGuard)
     _measured: dict[str, dict[str, Any]] = field(default_factory=dict)
     _idle: IdlePower | None = None
-    _had_folder: bool = False
 
     def __post_init__(self) -> None:
         set_library_defaults()
@@ -70,6 +65,7 @@ class Experiment:
         folder = self.settings.results_dir
         self.store = Store(folder / RANDOM_WEIGHTS_FOLDER if self._is_random else folder)
         self.preparation = Preparation(self.settings, self.study, self.environment, self.store, self.library)
+        self.recording = Recording(self.settings, self.environment, self.store, self.preparation)
         self.leases = Leases(self.store.root, self.settings.limit)
         self.levels = Interleaving(self.preparation.prepare, self._profile, self._may_measure, self.settings.seed)
         intensity, country = self.settings.carbon_intensity, self.settings.country
@@ -80,23 +76,21 @@ class Experiment:
         return self.settings.weights is Weights.RANDOM
 
     def identity(self, variant: ModelVariant) -> ModelIdentity:
-        """Which weights `variant` means; asked once per run.
+        """The exact weights that `variant` refers to; resolved once per run.
 
         Raises:
-            AccessError: the same one each time it is asked.
+            AccessError: if they cannot be resolved; raised again at every call.
         """
         return self.preparation.identity(variant)
 
     def done_key(self, case: Case) -> dict[str, Any]:
-        """What a record of `case` must match in this run.
+        """The fields that a record of `case` must match in this run.
 
         Raises:
             AccessError: if its model cannot be identified.
             TemplateError: if its task needs a chat template and the model has none.
         """
-        needs_weights = case.kind is not CaseKind.ARCHITECTURE
-        identity = self.identity(case.model) if needs_weights else None
-        return done_key(case, identity, self.settings, self.environment)
+        return self.recording.done_key(case)
 
     def state(self, case: Case) -> CaseState:
         """Whether `case` is done, stale or pending.
@@ -107,19 +101,19 @@ class Experiment:
         return self.store.state(case, self.done_key(case), partial(self._doubts, case))
 
     def _doubts(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
-        """What speaks against a record whose done key matches."""
+        """Reasons why a record is stale although its done key matches."""
         task, score = case.subject, record.get("score", {})
         if isinstance(task, Task):
             yield from headline_differences(task, score)
         if isinstance(task, Task) and task.num_fewshot and "num_fewshot" not in score:
-            # Early versions noted the number of examples that was asked, not the one that was used.
+            # Early versions recorded the requested number of examples, which lm-eval may not have used.
             try:
                 self.library.check_few_shot(task)
             except StudyError as error:
                 yield str(error)
 
     def is_done(self, case: Case) -> bool:
-        """Whether `case` needs no run: its record matches and `--rerun` was not asked.
+        """Whether `case` can be skipped: its record is done and the run has no `--rerun`.
 
         Raises:
             AccessError: if its model cannot be identified.
@@ -128,11 +122,11 @@ class Experiment:
 
     @contextmanager
     def prepared(self, variant: ModelVariant, pruning: Pruning) -> Iterator[PreparedModel]:
-        """Load `variant` and prune it; its memory is given back when the block ends.
+        """Load `variant` and prune it; its memory is freed when the block ends.
 
         Raises:
-            AccessError: if the weights cannot be had, or (CalibrationError) the text that the method needs.
-            VerificationError: if pruning did not do what was asked, or not what it did before.
+            AccessError: if the weights cannot be loaded; as CalibrationError, if the calibration text cannot.
+            VerificationError: if the pruned model is wrong, or kept other neurons than in an earlier record.
             DeviceError: if the GPU has failed for good.
         """
         with self.guard.using():
@@ -143,35 +137,34 @@ class Experiment:
             self.guard.free(prepared)
 
     def expect(self, pending: Sequence[Case], done: Sequence[Case] = ()) -> None:
-        """Say which cases this run still has to measure, so that energy workloads can take turns over their levels.
+        """Store the cases to measure, so that the levels of energy workloads can be interleaved.
 
-        What interrupted runs left of cases that are done is deleted.
+        Journals of `done` cases, left by interrupted runs, are deleted.
         """
         self.levels.expect(pending)
         for case in done if self.store.has_unfinished() else ():
             path = self.store.unfinished_path(case, self.settings.limit)
-            with suppress(OSError):  # litter in a folder that is only read hurts nobody
+            with suppress(OSError):  # in a read-only folder the journals stay, which does no harm
                 self.store.check_inside(path)
                 path.unlink(missing_ok=True)
 
     def is_begun(self, case: Case) -> bool:
-        """Whether an interrupted run left answers of `case` with which this run will go on.
+        """Whether this run will resume `case` from the journal of an interrupted run.
 
         Raises:
             AccessError: if its model cannot be identified.
         """
-        path = self.store.unfinished_path(case, self.settings.limit)
-        return not self.settings.rerun and path.exists() and is_bound(path, self._binding(case))
+        return self.recording.has_journal(case)
 
     def run(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
         """Measure `case`, check the measurement, write its record and return it.
 
-        An energy workload is measured in turn with the other levels that are expected: their records are written too,
-        and returned when it is their turn to run.
+        An energy workload is interleaved with the other expected levels. Their records are written too, and returned
+        when `run` is called for their cases.
 
         Args:
-            case: what to measure.
-            prepared: the model at the case's level; not needed for architecture cases.
+            case: the case to measure.
+            prepared: the model at the case's level; None for architecture cases.
 
         Raises:
             MeasurementError: if the measurement is incomplete or impossible; nothing is recorded.
@@ -180,13 +173,11 @@ class Experiment:
         """
         if case.id in self._measured:
             return self._measured.pop(case.id)
-        if not self._had_folder:
-            self.check_folder()
-        self._check_there()
+        self.recording.ensure_folder()
         if prepared is None:
             started_at, start_s = datetime.now(UTC), time.perf_counter()
             result = self._prune_on_meta(case)
-            return self._write(case, result, started_at, time.perf_counter() - start_s)
+            return self.recording.write(case, result, started_at, time.perf_counter() - start_s)
         with self.guard.using():
             return self._run_on(case, prepared)
 
@@ -198,57 +189,33 @@ class Experiment:
         assert isinstance(case.subject, Task)
         if self._is_random:
             raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
-        answers = self._answers(case, started_at)
+        answers = self.recording.journal(case, started_at)
         try:
             parts, evaluation = score_case(case.subject, prepared, answers, self.meter, self.library, self.settings)
         except NotFiniteError as error:
             raise NotFiniteError(f"{case.group}, {error}") from error
-        self._write_lm_eval_files(case, prepared, evaluation, started_at)
+        self.recording.write_lm_eval_files(case, prepared, evaluation, started_at)
         parts["timing"] = {"load_s": prepared.loaded.load_s}
         parts["memory"] = prepared.memory
         duration_s = time.perf_counter() - start_s + (parts["resumed"]["seconds"] if parts["resumed"] else 0.0)
-        record = self._write(case, prepared.pruning, started_at, duration_s, parts, evaluation.samples)
+        record = self.recording.write(case, prepared.pruning, started_at, duration_s, parts, evaluation.samples)
         answers.remove()
         return record
 
-    def _write_lm_eval_files(
-        self, case: Case, prepared: PreparedModel, evaluation: Evaluation, started_at: datetime
-    ) -> None:
-        assert isinstance(case.subject, Task)
-        folder, identity = self.store.lm_eval_folder(case, self.settings.limit), self.identity(case.model)
-        self._make_room(folder)
-        fields = run_fields(identity, prepared, self.environment, self.settings, started_at)
-        write_lm_eval_files(
-            folder, f"{identity.source}-{case.pruning.key}", case.subject, evaluation, prepared.lm, fields
-        )
-
     def check_folder(self) -> None:
-        """See that the results folder can be written before a case costs time; it is made once, and must then stay.
+        """Create the results folder and check that it can be written, before a case costs time.
 
         Raises:
-            RecordError: if it cannot be written, or is gone.
+            RecordError: if it cannot be written, or has disappeared during the run.
         """
-        if self._had_folder:
-            self._check_there()
-        self.store.check_writable()
-        self._had_folder = True
-
-    def _make_room(self, path: Path) -> None:
-        try:
-            self.store.make_room(path)
-        except OSError as error:
-            raise RecordError(f"{path}: cannot be written ({error.strerror}); free space or rights") from error
-
-    def _check_there(self) -> None:
-        if not self.store.is_there():
-            raise RecordError(f"--results-dir {str(self.store.root)!r} is gone; mount or restore it, then: pytest --lf")
+        self.recording.check_folder()
 
     def has_measured(self, case: Case) -> bool:
-        """Whether `case` was measured in turn with another level and only waits to be returned by `run`."""
+        """Whether `case` was measured together with another level, so that `run` only returns its record."""
         return case.id in self._measured
 
     def _may_measure(self, case: Case) -> bool:
-        """Whether `case` can take turns with another: no other run works on it, or has finished it meanwhile."""
+        """Take the lease of `case`, to interleave it; False if another run measures it or has finished it."""
         if not self.leases.take(case):
             return False
         if self.is_done(case):
@@ -257,7 +224,7 @@ class Experiment:
         return True
 
     def passes(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
-        """Passes over an energy case's prompts, one per seed, tokenized and warm: for a timer of another kind."""
+        """One warmed-up pass over an energy case's tokenized prompts per seed, for use with another timer."""
         return self._profile(case, prepared).passes()
 
     def _run_workload(self, case: Case, prepared: PreparedModel, started_at: datetime) -> dict[str, Any]:
@@ -267,14 +234,14 @@ class Experiment:
             parts["timing"] = {"load_s": model.loaded.load_s}
             parts["memory"] = model.memory
             duration_s = parts.pop("measuring_s")
-            self._measured[measured.id] = self._write(measured, model.pruning, started_at, duration_s, parts)
+            self._measured[measured.id] = self.recording.write(measured, model.pruning, started_at, duration_s, parts)
             if measured != case:
                 self.leases.give_back(measured)
         return self._measured.pop(case.id)
 
     def _profile(self, case: Case, prepared: PreparedModel) -> WorkloadProfile:
         assert isinstance(case.subject, Workload)
-        self._make_room(self.store.root / EMISSIONS / "emissions.csv")
+        self.recording.make_room(self.store.root / EMISSIONS / "emissions.csv")
         return profile_workload(
             prepared.loaded,
             case.subject,
@@ -286,45 +253,8 @@ class Experiment:
             self.store.root / EMISSIONS,
         )
 
-    def _write(
-        self,
-        case: Case,
-        pruning: PruningResult,
-        started_at: datetime,
-        duration_s: float,
-        parts: dict[str, Any] | None = None,
-        samples: Sequence[dict[str, Any]] = (),
-    ) -> dict[str, Any]:
-        """Make a record of what was measured, write it and return it."""
-        parts = {"timing": {"load_s": None}} | (parts or {})
-        parts["timing"] |= {"started_at": started_at.isoformat(timespec="seconds"), "duration_s": duration_s}
-        key = self.done_key(case)
-        record = build_record(case, key, self.environment.as_dict(), pruning.as_dict(), **parts)
-        # Read again: what is returned is what the next run will find.
-        return read_record(self.store.write(case, key.get("limit"), record, samples))
-
-    def _answers(self, case: Case, started_at: datetime) -> Answers:
-        """The answers that `case` has from runs that were killed, and where those of this run are kept."""
-        found = self.environment
-        return Answers(
-            self.store,
-            self.store.unfinished_path(case, self.settings.limit),
-            binding=self._binding(case),
-            run={
-                "started_at": started_at.isoformat(timespec="seconds"),
-                "device": found.gpu or found.cpu,
-                "torch": found.versions["torch"],
-                "git_commit": found.git_commit,
-            },
-            is_fresh=self.settings.rerun,
-        )
-
-    def _binding(self, case: Case) -> dict[str, Any]:
-        """What answers of `case` must have in common to be of one measurement."""
-        return {"done_key": self.done_key(case), "scorer": str(self.settings.scorer)}
-
     def _idle_power(self, prepared: PreparedModel) -> IdlePower | None:
-        """What the machine draws at rest with a model resident; measured once per run, None if that was not asked."""
+        """Power of the idle machine with a model loaded; measured once per run, None unless the run asks for it."""
         if self._idle is None and self.settings.idle_s > 0:
             self._idle = measure_idle(
                 self.meter,
@@ -335,7 +265,7 @@ class Experiment:
         return self._idle
 
     def _prune_on_meta(self, case: Case) -> PruningResult:
-        """Build and prune the declared shape without weights: exact widths and counts in seconds."""
+        """Build and prune the declared shape on the meta device, without weights: exact widths and parameter counts."""
         shape = case.model.architecture
         assert shape is not None
         result = prune(build_on_meta(shape), case.pruning, seed=self.settings.seed)

@@ -1,4 +1,4 @@
-"""Energy workloads of a model's levels in turn, repeat by repeat, where the models fit in memory together."""
+"""Interleaving: the levels of a model take turns in an energy workload, repeat by repeat, if they fit in memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from glu_lib.study import ModelVariant, Workload
 from glu_lib.study.architecture import pruned_width
 from glu_lib.study.cases import Case, Pruning
 
-# Share of the free memory that further models may take; the rest is for their caches and activations.
+# Share of the free memory for weights of further models; the rest is for KV caches and activations.
 _SHARE_FOR_MODELS = 0.7
+# Texts of the records' field `schedule.reason`.
 ALONE = "no other level was waiting: not asked for, or measured in another run"
 ALL_FAILED = "none of the other levels could be measured; their own cases say why"
 DO_NOT_FIT = "the models of all levels do not fit in memory together; levels ran one after the other, in random order"
@@ -28,7 +29,7 @@ OUT_OF_MEMORY = "memory ran out beside the models of the other levels; levels ra
 
 @dataclass(slots=True)
 class Turn:
-    """One level's case with its model and its measurement, as it takes its turns."""
+    """One level's case with its model and the measurement in progress."""
 
     case: Case
     prepared: PreparedModel
@@ -37,12 +38,12 @@ class Turn:
 
 @dataclass(slots=True)
 class Interleaving:
-    """The energy cases of a run: each workload is measured on all waiting levels of a model in turn.
+    """Measures each workload on all pending levels of a model together, in random order within each repeat.
 
-    What drifts while hours pass (temperature, clocks, a neighbour) then falls on all levels alike: a randomized
-    complete block design, the repeats being the blocks (Fisher, The design of experiments, 1935). Models of further
-    levels are loaded when the first one's case runs and stay in `residents`, by the group of their cases, until their
-    own turn.
+    Drift over hours (temperature, clocks, other processes) then affects all levels alike. This is a randomized complete
+    block design with the repeats as blocks (Fisher, The design of experiments, 1935). When the case of the first level
+    runs, the models of the other levels are loaded too. They stay in `residents`, by the group of their cases, until
+    their own cases run.
     """
 
     prepare: Callable[[ModelVariant, Pruning], PreparedModel]
@@ -54,27 +55,27 @@ class Interleaving:
     _reasons: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def expect(self, cases: Sequence[Case]) -> None:
-        """Say which energy cases this run still has to measure."""
+        """Store the energy cases that this run still has to measure."""
         self.expected = [case for case in cases if isinstance(case.subject, Workload)]
 
     def take(self, group: str) -> PreparedModel | None:
-        """The model of a group if it is resident; other residents stay only with it."""
+        """Remove and return the resident model of a group; if there is none, free all residents and return None."""
         if group not in self.residents:
             self.release()
         return self.residents.pop(group, None)
 
     def release(self) -> None:
-        """Free the models that are kept for later turns."""
+        """Free all resident models."""
         while self.residents:
             self.residents.popitem()[1].release()
 
     def measure(self, case: Case, prepared: PreparedModel) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
-        """Measure `case` and, in turn with it, the same workload at the other expected levels.
+        """Measure `case` interleaved with the same workload at the other expected levels.
 
-        A companion that cannot be loaded or measured is left out: its own case will say why.
+        A level that cannot be loaded or measured is left out here; its own case reports the error later.
 
         Returns:
-            The model and the measured parts of a record of each case.
+            For each case its model and the measured parts of its record.
 
         Raises:
             GluError: if `case` itself cannot be measured.
@@ -90,13 +91,13 @@ class Interleaving:
                 return measured
             reason = OUT_OF_MEMORY
             self.release()
-        self._reasons[place] = reason  # of the last level as well, for which no other is left
+        self._reasons[place] = reason  # also the reason for the last level, when no other level is left
         return self._measure_alone(case, prepared, reason)
 
     def _measure_alone(
         self, case: Case, prepared: PreparedModel, reason: str
     ) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
-        """Measure one case; its batch belongs to what is measured, so that out of memory it is not made smaller."""
+        """Measure one case. Its batch size defines the workload, so it is not reduced when memory runs out."""
         try:
             return self._measure([self._turn(case, prepared)], reason)
         except Exception as error:
@@ -104,14 +105,17 @@ class Interleaving:
                 raise
         assert isinstance(case.subject, Workload)
         raise MeasurementError(
-            f"workload {case.subject_key}: out of memory with its batch of {case.subject.batch_size}; choose a GPU "
-            "with more memory or a 16-bit --dtype, or leave it out"
+            f"workload {case.subject_key}: out of memory with batch size {case.subject.batch_size}; choose a GPU "
+            "with more memory or a 16-bit --dtype, or leave the workload out"
         )
 
     def _measure_together(
         self, case: Case, prepared: PreparedModel, others: Sequence[Case]
     ) -> dict[Case, tuple[PreparedModel, dict[str, Any]]] | None:
-        """Measure the cases in turn; None if memory ran out, with nothing left here that holds the other models."""
+        """Measure the cases interleaved; None if memory ran out.
+
+        After None no local variable holds a model any more, so the caller can free the residents.
+        """
         try:
             turns = [self._turn(case, prepared), *self._companions(others)]
             return self._measure(turns, None if len(turns) > 1 else ALONE)
@@ -135,7 +139,7 @@ class Interleaving:
                     raise
             else:
                 continue
-            release_memory()  # what the failed one left; outside the handler, whose error still holds it
+            release_memory()  # after the handler, because the error keeps the failed model's memory alive
         return found
 
     def _measure(self, turns: list[Turn], reason: str | None) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
@@ -161,7 +165,7 @@ class Interleaving:
 
 
 def _take_turn(turn: Turn, seed: int, turns: list[Turn]) -> None:
-    """Measure one repeat; a companion that fails leaves the turns, and its own case will say why."""
+    """Measure one repeat; another level that fails is removed from `turns`, and its own case reports the error."""
     try:
         turn.profile.measure(seed)
     except Exception as error:
@@ -171,7 +175,7 @@ def _take_turn(turn: Turn, seed: int, turns: list[Turn]) -> None:
 
 
 def _concerns_all(error: Exception) -> bool:
-    """Whether a companion's error is none of its own: memory has run out, or the GPU is gone."""
+    """Whether an error at one level affects all levels: memory has run out, or the GPU has failed."""
     return is_out_of_memory(error) or is_device_lost(error)
 
 
@@ -181,9 +185,10 @@ def _is_companion(case: Case, other: Case) -> bool:
 
 
 def fit_together(prepared: PreparedModel, others: Sequence[Pruning]) -> bool:
-    """Whether the same model pruned as `others` fits beside the one that is loaded.
+    """Whether the models of the levels `others` fit in memory together with the loaded model.
 
-    A pruned model has unpruned parameters − 3 × layers × hidden size × removed width (gate, up and down projections).
+    Parameters of a pruned model: unpruned parameters − 3 × layers × hidden size × removed width (gate, up and down
+    projections).
     """
     model, found = prepared.loaded.model, prepared.pruning
     neuron = 3 * len(glu_layers(model)) * found.hidden_size

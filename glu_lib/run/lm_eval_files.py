@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from glu_lib.study import Task
     from glu_lib.study.settings import Settings
 
-_LONGEST_NAME = 80  # of a model; a sign may take three bytes, of which a folder's name has 255
+_LONGEST_NAME = 80  # characters of a model's name; each may take three bytes, and a folder's name has at most 255
 
 
 def run_fields(
@@ -29,10 +29,10 @@ def run_fields(
     settings: Settings,
     started_at: datetime,
 ) -> dict[str, Any]:
-    """What lm-eval's own command says of a run beside its scores, under the names that it uses (0.4.13).
+    """The fields that lm-eval's own command line adds to its scores, under its names (0.4.13).
 
-    `model_sha` is the hub's commit, or the digest of a folder; the model was pruned after it was loaded, `model_args`
-    says how.
+    `model_sha` is the hub's commit, or the digest of a folder. It names the unpruned weights; `model_args` holds the
+    pruning.
     """
     revision, pruning = identity.commit or "main", prepared.pruning
     versions = environment.versions
@@ -76,12 +76,15 @@ def write_lm_eval_files(
     """Write `<folder>/<model>/results_<date>.json` and `samples_<task>_<date>.jsonl` with lm-eval's own writer.
 
     Args:
-        folder: of this case alone; what an earlier run of it left there is replaced.
-        model_name: how the files name the model, as `meta-llama/Llama-3.2-1B-p40`.
-        task: what was scored.
-        evaluation: what came of it.
+        folder: folder of this case alone; its earlier content is deleted.
+        model_name: name of the model in the files, as `meta-llama/Llama-3.2-1B-p40`.
+        task: the scored task.
+        evaluation: scores and samples of the task.
         lm: the lm-eval model, for its tokenizer and chat template.
-        fields: of the run (`run_fields`).
+        fields: fields of the run (`run_fields`).
+
+    Returns:
+        The paths of the files.
 
     Raises:
         RecordError: if they cannot be written (lm-eval's writer itself only logs that).
@@ -90,7 +93,7 @@ def write_lm_eval_files(
     from lm_eval.loggers.utils import add_tokenizer_info
 
     tracker = EvaluationTracker(output_path=str(folder))
-    # lm-eval makes a folder's name of it, slashes replaced; a path may be longer than such a name may be.
+    # lm-eval turns the model's name, which may be a long path, into the name of a folder.
     model_name = model_name[-_LONGEST_NAME:]
     tracker.general_config_tracker.log_experiment_args(
         model_source="hf",

@@ -1,4 +1,4 @@
-"""A (model, level) made ready: its weights found, loaded, pruned, checked, and wrapped as an lm-eval model."""
+"""Preparation of a (model, level): find, load, prune and check its weights, and wrap it as an lm-eval model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from glu_lib.study.settings import Settings, Weights
 
 @dataclass(slots=True)
 class Preparation:
-    """Prepares models for one run; identities, threads and token ids are found once and kept."""
+    """Prepares the models of one run; identities, thread counts and token ids are cached."""
 
     settings: Settings
     study: Study
@@ -44,10 +44,10 @@ class Preparation:
         self.threads = ThreadChoice(self.settings.threads, count_workers())
 
     def identity(self, variant: ModelVariant) -> ModelIdentity:
-        """Which weights `variant` means; asked once per run.
+        """The exact weights that `variant` refers to; resolved once per run.
 
         Raises:
-            AccessError: the same one each time it is asked.
+            AccessError: if they cannot be resolved; the error is cached too and raised at every call.
         """
         if variant.key not in self._identities:
             find = random_identity if self.settings.weights is Weights.RANDOM else resolve_identity
@@ -64,8 +64,8 @@ class Preparation:
         """Load `variant` and prune it.
 
         Raises:
-            AccessError: if the weights cannot be had, or (CalibrationError) the text that the method needs.
-            VerificationError: if pruning did not do what was asked, or not what it did before.
+            AccessError: if the weights cannot be loaded; as CalibrationError, if the calibration text cannot.
+            VerificationError: if the pruned model is wrong, or kept other neurons than in an earlier record.
         """
         self._set_up()
         identity = self.identity(variant)
@@ -80,7 +80,7 @@ class Preparation:
             result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
         if not self.settings.rerun:
             wanted: dict[str, Any] = {"model version": identity.version, "dtype": str(self.environment.dtype)}
-            # A record that was copied into this level's folder from another level does not count.
+            # Without these fields, a record copied here from another level would be compared.
             wanted |= {"percent": pruning.percent, "method": str(pruning.method), "divisor": pruning.divisor}
             check_same_neurons(self.store, variant, pruning, wanted, result)
         lm = wrap_model(
@@ -94,7 +94,7 @@ class Preparation:
         return PreparedModel(loaded, result, threads, lm, memory)
 
     def _encodings_of(self, variant: ModelVariant) -> Encodings:
-        """Token ids, kept from level to level of one model; those of the previous model are dropped."""
+        """Cache of token ids, shared by the levels of one model; the previous model's cache is dropped."""
         if variant.key not in self._encodings:
             self._encodings = {variant.key: Encodings()}
         return self._encodings[variant.key]

@@ -1,4 +1,4 @@
-"""The neurons that stayed, compared with those of earlier records of the same weights and pruning."""
+"""Check that pruning keeps the same neurons as in earlier records of the same weights and level."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from glu_lib.study.cases import Pruning
 def check_same_neurons(
     store: Store, variant: ModelVariant, pruning: Pruning, wanted: Mapping[str, Any], result: PruningResult
 ) -> None:
-    """Compare the neurons that stayed with those of earlier records.
+    """Compare the kept neurons with those of earlier records.
 
     Args:
-        store: where earlier records lie.
-        variant: the model that was pruned.
-        pruning: what was asked.
-        wanted: fields of the done key that a record must share to be of the same weights.
-        result: what pruning gave.
+        store: holds the earlier records.
+        variant: the pruned model.
+        pruning: the level.
+        wanted: done-key fields; records with other values are not compared.
+        result: the result of pruning, with the digest of its kept neurons.
 
     Raises:
         VerificationError: naming the record whose neurons differ.
@@ -34,12 +34,12 @@ def check_same_neurons(
         try:
             record = read_record(path)
         except RecordError:
-            continue  # unreadable records are stale and will be written anew
+            continue  # unreadable records are stale and will be replaced
         found = record.get("pruning")
         recorded = found.get("kept_neurons") if isinstance(found, dict) else None
         same_model = all(record["done_key"].get(name) == value for name, value in wanted.items())
         if same_model and recorded is not None and recorded != result.kept_neurons:
             raise VerificationError(
-                f"{variant.key}-{pruning.key}: other neurons were kept than in {path}; "
-                "scores of the two do not belong together: run the level again with --rerun"
+                f"{variant.key}-{pruning.key}: pruning kept other neurons than in {path}, so their scores cannot be "
+                "compared; run the level again with --rerun"
             )

@@ -1,4 +1,4 @@
-"""Checks before hours are spent: access, disk, memory, tasks, energies recorded so far; each finding is one line."""
+"""Checks before a long run: access, disk, memory, tasks and recorded energies; each result is one line."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from glu_lib.study import ModelVariant, Task, Workload
 from glu_lib.study.cases import CaseKind, build_cases
 
 _SHOWN_TOKENS = 3
-DEFAULT_ANSWER_TOKENS = 256  # lm-eval's, where a task does not say
+DEFAULT_ANSWER_TOKENS = 256  # lm-eval's default for tasks that set no limit
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was looked at, whether it is fine, and what was found or has to be done."""
+    """The subject of a check, whether it passed, and the finding with its remedy."""
 
     subject: str
     is_fine: bool
@@ -41,7 +41,7 @@ class CheckResult:
 
 
 def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[CheckResult]:
-    """Look at the results folder and its records, at the tasks of `models`, and at each model; asks the hub."""
+    """Check the results folder and its records, the tasks of `models` and each model; accesses the hub."""
     yield _results_folder(experiment.store)
     for variant in models:
         try:
@@ -68,22 +68,22 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
 
 
 def _records(experiment: Experiment) -> Iterator[CheckResult]:
-    """Energies of the records that are there already: each figure that cannot be true."""
+    """Impossible energies in existing records."""
     seen = 0
     for path in experiment.store.record_paths():
         try:
             record = read_record(path)
         except RecordError:
-            continue  # named where tables are made of records
+            continue  # consolidation reports unreadable records
         seen += 1
         for line in _doubts(record):
             yield CheckResult("records", False, f"{line} ({path}); run the case again with --rerun")
     if seen:
-        yield CheckResult("records", True, f"the energies of {seen} records were looked at")
+        yield CheckResult("records", True, f"the energies of {seen} records were checked")
 
 
 def _doubts(record: Mapping[str, Any]) -> list[str]:
-    """What cannot be true of a record's energies, by itself or against each other."""
+    """Energies of a record that are impossible in themselves or contradict each other, one line each."""
     try:
         found = [line for claim in record_claims(record) for line in implausible(claim)]
         found += [f"{record['case']['id']}: {line}" for line in wrong_energies(record)]
@@ -93,20 +93,20 @@ def _doubts(record: Mapping[str, Any]) -> list[str]:
 
 
 def record_claims(record: Mapping[str, Any]) -> list[WindowClaim]:
-    """What a record says of its energy windows."""
+    """The claims of a record about its energy windows."""
     name = str(record["case"]["id"])
     if record["kind"] == CaseKind.ENERGY:
         most = int(record["done_key"]["new tokens"])
         return [claim for repeat in record["repeats"] for claim in repeat_claims(name, repeat, most)]
     energy = record.get("energy")
-    if not energy or energy["total_j"] is None:  # of a resumed case not even the seconds are its own
+    if not energy or energy["total_j"] is None:  # null for a resumed case, whose window covers only part of the work
         return []
     parts = {part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")}
     return [WindowClaim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]
 
 
 def _results_folder(folder: ResultsFolder) -> CheckResult:
-    """The check that a run makes before its first case, less the making of the folder."""
+    """The check that a run does before its first case, without creating the folder."""
     try:
         folder.check_usable()
     except RecordError as error:
@@ -119,14 +119,14 @@ def _results_folder(folder: ResultsFolder) -> CheckResult:
 def _weights(found: InspectedModel) -> str:
     if found.unseen_weights:
         return (
-            "names and shapes of its weights are only looked at when they are loaded: the hub gives no headers "
+            "names and shapes of its weights are checked only on loading: the hub gives no headers "
             f"({found.unseen_weights})"
         )
-    return "names and shapes of its weights are the model's"
+    return "names and shapes of its weights fit the model"
 
 
 def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel) -> Iterator[CheckResult]:
-    """What the model's tasks and workloads need of its tokenizer, and what it has only for some texts."""
+    """Tokens that the model's tasks and workloads need and its tokenizer or embedding lacks."""
     tokenizer, rows = found.tokenizer, embedding_rows(found.model)
     tasks = _tasks_of(experiment, [variant])
     batched = [
@@ -148,23 +148,25 @@ def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel
         yield CheckResult(
             variant.key,
             True,
-            f"the embedding has no row for {', '.join(sorted(check.beyond.values())[:_SHOWN_TOKENS])} of the tokenizer "
-            f"({len(check.beyond)} in all): a case with such a text will fail",
+            f"the embedding has no row for the tokenizer's {', '.join(sorted(check.beyond.values())[:_SHOWN_TOKENS])} "
+            f"({len(check.beyond)} tokens in all): a case whose text holds one will fail",
         )
     if check.drops_signs:
         yield CheckResult(
-            variant.key, True, "the tokenizer has no UNK token and no bytes: a case with a sign it lacks will fail"
+            variant.key,
+            True,
+            "the tokenizer has no UNK token and no byte fallback: a case with an unknown character will fail",
         )
 
 
 def _workloads_of(experiment: Experiment, variant: ModelVariant) -> list[Workload]:
-    """The workloads of the suites of a model, each once."""
+    """The workloads in all suites of a model, without repetition."""
     subjects = dict.fromkeys(case.subject for case in build_cases(experiment.study) if case.model == variant)
     return [subject for subject in subjects if isinstance(subject, Workload)]
 
 
 def _disk(variant: ModelVariant, identity: ModelIdentity) -> CheckResult:
-    """Bytes of weights still to download against the free space of the hub cache."""
+    """Check that the weights still to download fit in the free space of the hub cache."""
     if identity.commit is None:
         return CheckResult(variant.key, True, "nothing to download")
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
@@ -172,7 +174,7 @@ def _disk(variant: ModelVariant, identity: ModelIdentity) -> CheckResult:
     try:
         entries = list(HfApi().list_repo_tree(variant.source, revision=identity.commit))
     except Exception as error:
-        return CheckResult(variant.key, True, f"the download size is not known ({type(error).__name__})")
+        return CheckResult(variant.key, True, f"the download size is unknown ({type(error).__name__})")
     missing = sum(
         getattr(entry, "size", 0) or 0
         for entry in entries
@@ -199,7 +201,7 @@ def _disk(variant: ModelVariant, identity: ModelIdentity) -> CheckResult:
 def _memory(experiment: Experiment, variant: ModelVariant) -> CheckResult:
     environment = experiment.environment
     if variant.architecture is None:
-        return CheckResult(variant.key, True, "its shape is not declared, so its memory is not checked")
+        return CheckResult(variant.key, True, "the study declares no shape for it, so its memory is not checked")
     try:
         check_memory(variant, environment)
     except AccessError as error:
@@ -211,7 +213,7 @@ def _memory(experiment: Experiment, variant: ModelVariant) -> CheckResult:
 
 
 def _templates(experiment: Experiment, variant: ModelVariant, identity: ModelIdentity) -> Iterator[CheckResult]:
-    """Tasks with chat prompts on a model without a chat template, one line for all of them."""
+    """The first task with chat prompts if the model has no chat template; one line stands for all such tasks."""
     for task in _tasks_of(experiment, [variant]):
         try:
             applied_template(task, variant, identity)
@@ -221,7 +223,7 @@ def _templates(experiment: Experiment, variant: ModelVariant, identity: ModelIde
 
 
 def _answers(experiment: Experiment, variant: ModelVariant, context: int | None) -> Iterator[CheckResult]:
-    """Generation tasks whose answers alone fill the model's context; each of them would fail."""
+    """Generation tasks that would fail, because their answers alone fill the model's context."""
     for task in _tasks_of(experiment, [variant]):
         wanted = experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS)
         if wanted is not None and context is not None and wanted >= context:
@@ -229,7 +231,7 @@ def _answers(experiment: Experiment, variant: ModelVariant, context: int | None)
 
 
 def _tasks_of(experiment: Experiment, models: Sequence[ModelVariant]) -> list[Task]:
-    """The tasks of the suites of some models, each once."""
+    """The tasks in all suites of `models`, without repetition."""
     found = {
         case.subject: None
         for case in build_cases(experiment.study)
@@ -239,7 +241,7 @@ def _tasks_of(experiment: Experiment, models: Sequence[ModelVariant]) -> list[Ta
 
 
 def _tasks(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[CheckResult]:
-    """Every task of the models' suites exists in lm-eval's index, with its metric; no data are downloaded here."""
+    """Check that lm-eval has every task of the models' suites with its metric; downloads no data."""
     tasks = _tasks_of(experiment, models)
     for task in tasks:
         try:

@@ -9,10 +9,10 @@ from glu_lib.errors import StudyError
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Shape of a Llama-style decoder: all that its widths and its parameter count depend on.
+    """Shape of a Llama-style decoder: everything that determines its widths and its parameter count.
 
-    Sizes are in units (neurons, heads, tokens), not bytes. `tied_embeddings` means that the output
-    layer is the input embedding and is counted once.
+    Sizes are counts (neurons, heads, tokens), not bytes. With `tied_embeddings` the LM head shares the input
+    embedding's weights, which are counted once.
     """
 
     hidden_size: int
@@ -34,11 +34,11 @@ class Architecture:
         return self.intermediate_size / self.hidden_size
 
     def parameters(self, width: int | None = None) -> int:
-        """Number of parameters when every MLP is `width` neurons wide (default: unpruned).
+        """Number of parameters if every MLP is `width` neurons wide (default: the unpruned width).
 
         Per layer: q and o (hidden × heads·dim each), k and v (hidden × kv_heads·dim each), gate, up and
-        down (hidden × width each), two RMSNorm weights; plus embedding, final norm and, if not tied,
-        the output layer.
+        down (hidden × width each), two RMSNorm weights; plus the embedding, the final norm and, if not tied,
+        the LM head.
         """
         width = self.intermediate_size if width is None else width
         attention = 2 * self.hidden_size * self.head_dim * (self.num_heads + self.num_kv_heads)
@@ -48,11 +48,11 @@ class Architecture:
 
 
 def pruned_width(intermediate_size: int, percent: int, divisor: int | None = None) -> int:
-    """Neurons that stay when `percent` per cent of `intermediate_size` are removed.
+    """Number of neurons kept when `percent` per cent of `intermediate_size` are removed.
 
-    The arithmetic is OptiPFair's (`prune_neuron_pairs`): the removed share is truncated to whole
-    neurons, what stays is rounded down to a multiple of `divisor`. p0 is never rounded: it is the
-    unpruned baseline.
+    The arithmetic is OptiPFair's (`prune_neuron_pairs`): the number of removed neurons is truncated to an
+    integer, and the number of kept neurons is rounded down to a multiple of `divisor`. p0 is never rounded,
+    because it is the baseline.
 
     Raises:
         StudyError: if rounding leaves no neuron.
@@ -66,7 +66,7 @@ def pruned_width(intermediate_size: int, percent: int, divisor: int | None = Non
     if rounded == 0:
         raise StudyError(
             f"divisor {divisor}: only {width} of {intermediate_size} neurons stay at {percent} %, "
-            "which rounds down to none; choose a smaller divisor"
+            "which rounds down to 0; choose a smaller divisor"
         )
     return rounded
 

@@ -15,7 +15,7 @@ _LLAMA3_ROPE: tuple[tuple[str, float | str], ...] = (
     ("original_max_position_embeddings", 8192),
 )
 
-# Shapes: config.json of meta-llama/Llama-3.2-1B and -3B; the instruct variants share them.
+# Shapes from config.json of meta-llama/Llama-3.2-1B and -3B. The instruct variants have the same shapes.
 LLAMA_1B = Architecture(
     hidden_size=2048,
     intermediate_size=8192,
@@ -77,8 +77,8 @@ _EXACT_MATCH = Metric("exact_match", chance=0.0)
 _GSM8K_METRIC = Metric("exact_match", "flexible-extract", chance=0.0)
 _IFEVAL_METRIC = Metric("prompt_level_strict_acc")
 
-# Headline metrics of the published study's tables; tasks that it does not print use lm-eval's own headline. Its prompts
-# were plain text, for instruct variants too; chat variants are tasks of their own.
+# Headline metrics are those of the published study's tables, or lm-eval's usual ones for tasks outside these tables.
+# The published study used plain prompts for instruct variants too; chat prompts are separate tasks.
 _TASKS = (
     Task("facts", _choice(4), lm_eval_name="nano_facts", embedded=True),
     Task("sums", _EXACT_MATCH, lm_eval_name="nano_sums", embedded=True),
@@ -126,9 +126,11 @@ _BATCHES = (("latency_b1", 1), ("throughput_b8", 8))
 
 
 def _workloads(prompts: dict[str, int]) -> tuple[Workload, ...]:
-    """The six workloads of the published study on the prompts of three tasks, latency first.
+    """The published study's six workloads on the prompts of three tasks, latency first.
 
-    With each task comes the length of the made-up prompts for random weights, about that of its own.
+    Args:
+        prompts: task keys, each with the length in tokens of the random prompts that replace the task's prompts when
+            weights are random; about the length of the task's prompts.
     """
     return tuple(
         Workload(f"{task}_{suffix}", task, num_prompts, new_tokens, batch_size, prompt_tokens=length)
@@ -140,7 +142,7 @@ def _workloads(prompts: dict[str, int]) -> tuple[Workload, ...]:
 _NANO_WORKLOADS = _workloads({"commonsense": 16, "facts": 24, "instructions": 24})
 _HUB_WORKLOADS = _workloads({"hellaswag": 80, "mmlu": 800, "ifeval": 60})
 
-# Prefill is one new token after a long prompt, decoding many after a short one; prompts are random tokens.
+# Prefill: one new token after a long prompt. Decoding: many new tokens after a short prompt. Prompts are random tokens.
 _ALIGNMENT_WORKLOADS = (
     Workload("prefill_b1", None, num_prompts=16, new_tokens=1, batch_size=1, prompt_tokens=512),
     Workload("prefill_b8", None, num_prompts=64, new_tokens=1, batch_size=8, prompt_tokens=512),

@@ -1,4 +1,4 @@
-"""Which cases a study has: (model variant, pruning, subject), their ids, suites and order."""
+"""The cases of a study: (model variant, pruning, subject) with ids, suites and order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GPU_PARAMETERS = 500_000_000  # above this a CPU run takes days: the case is ma
 
 
 class CaseKind(StrEnum):
-    """What a case measures; it is the record's kind as well."""
+    """What a case measures; also the kind of its record."""
 
     ACCURACY = "accuracy"
     ENERGY = "energy"
@@ -26,7 +26,7 @@ class CaseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """What is asked of pruning: how much, by which method, rounded to what, with which seed."""
+    """A requested pruning: percentage, method, and the divisor that the width is rounded down to."""
 
     percent: int
     method: Method = Method.PPM
@@ -42,7 +42,7 @@ class Pruning:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One measurement: a model variant, pruned so, on one task, workload or its bare architecture."""
+    """One measurement: a model variant at one pruning level, on a task, a workload or its architecture alone."""
 
     model: ModelVariant
     pruning: Pruning
@@ -63,7 +63,7 @@ class Case:
 
     @property
     def group(self) -> str:
-        """Key of the (model, level) that the case shares a loaded model with: `nano-p40`."""
+        """Key of the (model, level) whose loaded model the case uses: `nano-p40`."""
         return f"{self.model.key}-{self.pruning.key}"
 
     @property
@@ -72,7 +72,7 @@ class Case:
         return f"{self.group}-{self.subject_key}"
 
     def limited(self, limit: int | None) -> int | None:
-        """The run's sample limit, if it means anything to this case: an architecture has no samples."""
+        """The run's sample limit; None for an architecture case, which has no samples."""
         return None if self.kind is CaseKind.ARCHITECTURE else limit
 
     @property
@@ -96,19 +96,19 @@ def build_cases(
     methods: Sequence[Method] = (Method.PPM,),
     divisors: Sequence[int | None] = (None,),
 ) -> list[Case]:
-    """Every case of a study, models in declared order and levels ascending, one load after the other.
+    """Every case of a study, with models in declared order and levels ascending.
 
-    The unpruned baseline appears once, whatever the methods and divisors: nothing is selected there.
-    Cases of one (model, level) stand together: architecture, tasks, workloads. A suite with divisors of its own is
-    built for those instead.
+    Cases of one (model, level) are neighbours, in the order architecture, tasks, workloads, so that each model is
+    loaded once. The baseline appears once, because methods and divisors do not change it. A suite that declares
+    divisors uses these instead of `divisors`.
     """
     return [case for model in study.models.values() for case in _cases_of_model(study, model, methods, divisors)]
 
 
 def run_order(cases: Sequence[Case], seed: int) -> list[Case]:
-    """The order to run `cases` in: as declared; levels of a model whose energy is measured in random order by `seed`.
+    """The order in which `cases` run: as declared, but the levels of models with energy cases are shuffled by `seed`.
 
-    So that what drifts over hours does not look like an effect of pruning, where levels cannot take turns.
+    Shuffling keeps drift over hours from looking like an effect of pruning when levels cannot be interleaved.
     """
     chance = random.Random(seed)
     drawn = {model.key for model in {case.model for case in cases if case.kind is CaseKind.ENERGY}}
@@ -150,12 +150,12 @@ def _prunings(model: ModelVariant, methods: Sequence[Method], divisors: Sequence
         for method in dict.fromkeys(methods):
             for divisor in dict.fromkeys(divisors):
                 if model.architecture is not None:
-                    pruned_width(model.architecture.intermediate_size, percent, divisor)  # refuses to leave no neuron
+                    pruned_width(model.architecture.intermediate_size, percent, divisor)  # raises if no neuron is left
                 yield Pruning(percent, method, divisor)
 
 
 def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | Workload, tuple[str, ...]]:
-    """Tasks, then workloads of `model`, each once, with the suites that name it."""
+    """The tasks, then the workloads of `model`, each once, with the suites that name them."""
     found: dict[Task | Workload, tuple[str, ...]] = {}
     for suite in suites:
         extra = suite.instruct_tasks if model.kind is VariantKind.INSTRUCT else ()

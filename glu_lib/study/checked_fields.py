@@ -1,4 +1,4 @@
-"""Values of a study file: each has its type and range, or one line says what is wrong."""
+"""Checks of a study file's values: type and range; an error is one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 
 def check_values(place: str, value: Any) -> None:
-    """Texts and keys fit in one line of a table or a terminal; numbers are finite and fit in TOML's 64 bits."""
+    """Check that texts and keys are printable on one line, and that numbers are finite and fit in TOML's 64 bits."""
     if isinstance(value, dict):
         for key, entry in value.items():
             check_values(place, key)
@@ -26,15 +26,18 @@ def check_values(place: str, value: Any) -> None:
         for entry in value:
             check_values(place, entry)
     elif isinstance(value, str) and not value.isprintable():
-        raise StudyError(f"{place}: text {value!r} holds a line break or an invisible character; leave it out")
+        raise StudyError(f"{place}: text {value!r} contains a line break or an invisible character; remove it")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise StudyError(f"{place}: a number of {value.bit_length()} bits is too large; TOML's have 64")
+        raise StudyError(f"{place}: a number of {value.bit_length()} bits is too large; TOML allows 64 bits")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise StudyError(f"{place}: {value} is no finite number; give one")
+        raise StudyError(f"{place}: {value} is not a finite number; give a finite one")
 
 
 def check_fields(place: str, table: Any, fields: Mapping[str, Field]) -> None:
-    """Only known names, each of its type (an integer counts as a float, a boolean not as a number)."""
+    """Check that a table has only known fields with values of the right type.
+
+    Integers are accepted for floats; booleans are not accepted for numbers.
+    """
     if not isinstance(table, dict):
         raise StudyError(f"{place} is {table!r}; it must be a table")
     for name, value in table.items():
@@ -49,17 +52,17 @@ def check_fields(place: str, table: Any, fields: Mapping[str, Field]) -> None:
 
 
 def check_texts(place: str, name: str, values: Any) -> None:
-    """Lists of keys hold text only (tables of the same name are checked entry by entry)."""
+    """Check that a list of keys holds only text. Tables with the same name are checked entry by entry elsewhere."""
     for value in values if isinstance(values, list) else ():
         if not isinstance(value, str):
             raise StudyError(f"{place}: {name} holds {value!r}; it must hold keys, as text")
 
 
 def whole_numbers(place: str, name: str, values: list[Any]) -> list[int]:
-    """`values` if all are whole numbers.
+    """Return `values` if all of them are whole numbers.
 
     Raises:
-        StudyError: naming the first that is none.
+        StudyError: naming the first value that is not a whole number.
     """
     for value in values:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -71,7 +74,7 @@ def choice(place: str, name: str, text: str, choices: type[Choice]) -> Choice:
     """The member of `choices` that `text` names.
 
     Raises:
-        StudyError: naming what there is to choose from.
+        StudyError: listing the choices.
     """
     try:
         return choices(text)

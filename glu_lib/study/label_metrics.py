@@ -6,7 +6,11 @@ import numpy as np
 
 
 def f1_scores(counts: np.ndarray) -> np.ndarray:
-    """F1 of class 1; 0 where there is neither a positive nor a predicted positive, as scikit-learn has it."""
+    """F1 of class 1; as in scikit-learn, 0 if there is neither a positive nor a predicted positive.
+
+    Args:
+        counts: counts (n, 4) of the (gold, predicted) pairs 00, 01, 10, 11.
+    """
     _, false_positive, false_negative, true_positive = counts.T
     total = 2 * true_positive + false_positive + false_negative
     scores: np.ndarray = np.divide(2 * true_positive, total, out=np.zeros_like(total), where=total > 0)
@@ -14,7 +18,11 @@ def f1_scores(counts: np.ndarray) -> np.ndarray:
 
 
 def matthews_correlations(counts: np.ndarray) -> np.ndarray:
-    """Matthews correlation coefficient; 0 where a class is missing, as scikit-learn has it."""
+    """Matthews correlation coefficient; as in scikit-learn, 0 if a class is missing.
+
+    Args:
+        counts: counts (n, 4) of the (gold, predicted) pairs 00, 01, 10, 11.
+    """
     tn, fp, fn, tp = counts.T
     product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
     zeros = np.zeros_like(product)

@@ -1,4 +1,4 @@
-"""The built-in study as plain tables for notebooks; derived from the study, never edited beside it."""
+"""The built-in study as plain tables for notebooks. They are derived from the study: edit `builtin.py` instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study consists of: model variants, levels, tasks, workloads and suites, as checked values."""
+"""The parts of a study as checked values: model variants, levels, tasks, workloads and suites."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from glu_lib.errors import StudyError
 from glu_lib.study.architecture import Architecture
 from glu_lib.study.selection import OPERATORS, clashes
 
-_LONGEST_KEY = 60  # two of them, a level and a sample limit make a file name of at most 255 bytes
+_LONGEST_KEY = 60  # a file name of two keys, a level and a sample limit then has at most 255 bytes
 _KEY = re.compile(r"[a-z0-9][a-z0-9_]*")
-# What names of lm-eval's index are made of. Its loader would take a path for a task file, and run the Python it names.
+# The characters of lm-eval's task names. Paths are excluded: lm-eval would load one as a task file and run the Python
+# code that the file names.
 _LM_EVAL_NAME = re.compile(r"\w[\w.+()-]*", re.ASCII)
 MAX_PERCENT = 95
-# What a chat template is told when it asks for today's date: the date that Llama-3.2's own template falls back to.
-# With the real one, prompts and scores would change from day to day.
+# The date given to chat templates that ask for today's date: the default of Llama-3.2's own template. With the real
+# date, prompts and scores would change from day to day.
 CHAT_DATE = date(2024, 7, 26)
-PERPLEXITY = "perplexity"  # how the names of lm-eval's perplexities end
+PERPLEXITY = "perplexity"  # ending of the names of lm-eval's perplexity metrics
 NO_TEMPLATE = (
-    'it continues a text, which a chat template breaks: give it prompt_format = "plain" (only tasks that ask and '
-    "expect an answer have a chat format)"
+    'it scores how a text continues, and a chat template would break up the text; set prompt_format = "plain" (only '
+    "tasks that ask a question can use the chat format)"
 )
 # Names that pytest or the suite's own marks already use.
 _RESERVED_MARKS = (
@@ -46,7 +47,7 @@ _RESERVED_MARKS = (
 
 
 class VariantKind(StrEnum):
-    """How a model variant was trained, which decides which suites it is meant for."""
+    """How a model variant was trained; decides its default suites."""
 
     BASE = "base"
     INSTRUCT = "instruct"
@@ -60,7 +61,7 @@ class PromptFormat(StrEnum):
 
 
 class Method(StrEnum):
-    """How neurons are chosen. PPM is the study's name for what OptiPFair's API calls MAW."""
+    """How the kept neurons are selected. PPM is the study's name for the method that OptiPFair's API calls MAW."""
 
     PPM = "PPM"
     VOW = "VOW"
@@ -71,7 +72,7 @@ class Method(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> Method:
-        """The method called `text`, in any case; MAW is accepted for PPM.
+        """The method called `text`, in upper or lower case; MAW is accepted for PPM.
 
         Raises:
             StudyError: for an unknown name.
@@ -85,7 +86,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelVariant:
-    """A row of the study: a model's key, where it comes from, and the levels it is pruned to.
+    """A row of the study: a model's key, its source, and its pruning levels.
 
     `source` is a hub id, a folder, or `embedded` for the model that ships with the package.
     """
@@ -101,7 +102,7 @@ class ModelVariant:
         _check_key("model", self.key)
         for name in ("source", "revision"):
             if not getattr(self, name).strip():
-                raise StudyError(f"model {self.key!r}: its {name} is empty; give one")
+                raise StudyError(f"model {self.key!r}: {name} is empty; give a {name}")
         if not self.levels:
             raise StudyError(f"model {self.key!r} has no levels; give at least one pruning percentage")
         for percent in self.levels:
@@ -124,9 +125,9 @@ class ModelVariant:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A task's headline metric: lm-eval's name and filter, its direction, and the score of guessing.
+    """A task's headline metric: lm-eval's name and filter, its direction, and the score of random guessing.
 
-    `chance` is a share (0–1) for accuracies and None where guessing has no fixed score.
+    `chance` is a fraction (0–1) for accuracies, and None if guessing has no fixed score.
     """
 
     name: str
@@ -136,13 +137,13 @@ class Metric:
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise StudyError('metric "" is empty; name lm-eval\'s metric, as "acc_norm"')
+            raise StudyError('metric "" is empty; give the name of an lm-eval metric, such as "acc_norm"')
         if not (self.label.isprintable() and self.label.isascii()) or " " in self.label:
             raise StudyError(
-                f"metric {self.label!r} is no name of lm-eval's; give letters, digits and signs, no blanks"
+                f"metric {self.label!r} cannot be an lm-eval name; use ASCII letters, digits and signs without blanks"
             )
         if self.chance is not None and not 0 <= self.chance <= 1:
-            raise StudyError(f"metric {self.name!r}: chance {self.chance} must be a share from 0 to 1")
+            raise StudyError(f"metric {self.name!r}: chance {self.chance} must be from 0 to 1")
 
     @property
     def label(self) -> str:
@@ -154,9 +155,9 @@ class Metric:
 class Task:
     """An lm-eval task with its few-shot count and one headline metric.
 
-    `key` stands in case ids; `lm_eval_name` is what lm-eval calls the task. `embedded` tasks ship with
-    the package; `slow` ones take minutes or more per level on a small GPU. The prompt format belongs to the task:
-    the same lm-eval task with the chat template is another task with a key of its own (`ifeval`, `ifeval_chat`).
+    `key` appears in case ids; `lm_eval_name` is lm-eval's name of the task. `embedded` tasks ship with
+    the package; `slow` tasks take minutes or more per level on a small GPU. The prompt format belongs to the task:
+    the same lm-eval task with the chat template is a separate task with its own key (`ifeval`, `ifeval_chat`).
     """
 
     key: str
@@ -173,8 +174,8 @@ class Task:
             object.__setattr__(self, "lm_eval_name", self.key)
         if not _LM_EVAL_NAME.fullmatch(self.lm_eval_name):
             raise StudyError(
-                f"task {self.key!r}: {self.lm_eval_name!r} is no task name of lm-eval's (no path is read); "
-                "`lm_eval ls tasks` shows what there is"
+                f"task {self.key!r}: {self.lm_eval_name!r} is not an lm-eval task name (paths are not read); "
+                "choose a name that `lm_eval ls tasks` lists"
             )
         if self.num_fewshot < 0:
             raise StudyError(f"task {self.key!r}: few-shot count {self.num_fewshot} must be 0 or more")
@@ -183,7 +184,7 @@ class Task:
 
     @property
     def is_chat(self) -> bool:
-        """Whether its prompts are turns of the tokenizer's chat template."""
+        """Whether prompts are formatted with the tokenizer's chat template."""
         return self.prompt_format is PromptFormat.CHAT
 
 
@@ -191,9 +192,9 @@ class Task:
 class Workload:
     """A generation workload of the energy suite.
 
-    `prompts` names the task whose prompts are used; `num_prompts` prompts are answered with
-    `new_tokens` tokens each, `batch_size` at a time, once per seed. Without `prompts`, and with random
-    weights, prompts are random tokens, `prompt_tokens` of them.
+    `prompts` is the key of the task whose prompts are used. For each seed, `new_tokens` tokens are generated for
+    each of `num_prompts` prompts, in batches of `batch_size`. Without `prompts`, or with random weights, each
+    prompt consists of `prompt_tokens` random tokens.
     """
 
     key: str
@@ -210,16 +211,16 @@ class Workload:
             if getattr(self, name) < 1:
                 raise StudyError(f"workload {self.key!r}: {name} {getattr(self, name)} must be 1 or more")
         if not self.seeds:
-            raise StudyError(f"workload {self.key!r}: seeds are empty; give at least one")
+            raise StudyError(f"workload {self.key!r}: seeds is empty; give at least one")
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A named set of tasks or workloads and the models it is meant for; each is a pytest marker.
+    """A named set of tasks or workloads, and the models that run it. Each suite is a pytest marker.
 
-    `instruct_tasks` are added for instruct variants. An embedded model runs the tasks and the
-    workloads that ship with the package, a hub model the others. With `divisors` each level is run both
-    with its plain width and rounded down to a multiple of each of them, whatever the run asks for.
+    `instruct_tasks` are added for instruct variants. A workload with the prompts of an embedded task runs only on
+    the embedded model, one with the prompts of another task only on other models. With `divisors`, each level runs
+    once with its plain width and once rounded down to a multiple of each divisor; the run's own divisors are ignored.
     """
 
     key: str
@@ -233,10 +234,10 @@ class Suite:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything a run can choose from; keys are unique and every reference resolves.
+    """All models, tasks, workloads and suites of a study, by key.
 
     Raises:
-        StudyError: if a suite names an unknown task, workload or model.
+        StudyError: if a key is not unique, or a suite or workload names something that does not exist.
     """
 
     models: Mapping[str, ModelVariant]
@@ -250,8 +251,8 @@ class Study:
                 raise StudyError(f"workload {workload.key!r}: {unknown('task', workload.prompts, self.tasks)}")
             if workload.prompts is not None and self.tasks[workload.prompts].is_chat:
                 raise StudyError(
-                    f"workload {workload.key!r}: its prompts are plain text, those of task {workload.prompts!r} are "
-                    "not; name a task with plain prompts"
+                    f"workload {workload.key!r}: workloads need plain prompts, and task {workload.prompts!r} has chat "
+                    "prompts; name a task with plain prompts"
                 )
         for suite in self.suites.values():
             for kind, names, known in (
@@ -267,38 +268,50 @@ class Study:
             if not (suite.tasks or suite.instruct_tasks or suite.workloads):
                 raise StudyError(f"suite {key!r} is empty; name at least one task or workload")
             if key in _RESERVED_MARKS or key in self.models:
-                raise StudyError(f"suite key {key!r} has another meaning as a pytest marker; rename it")
+                raise StudyError(f"suite key {key!r} is already used as a pytest marker or a model key; rename it")
         levels = {key: model.levels for key, model in self.models.items()}
         for line in clashes(levels, (*self.tasks, *self.workloads), Method, (*self.suites, *_RESERVED_MARKS)):
             raise StudyError(line)
 
     def model(self, key: str) -> ModelVariant:
-        """The model variant called `key`, or a StudyError that lists those there are."""
+        """The model variant called `key`.
+
+        Raises:
+            StudyError: for an unknown key; the message lists the known ones.
+        """
         if key not in self.models:
             raise StudyError(unknown("model", key, self.models))
         return self.models[key]
 
     def suite(self, key: str) -> Suite:
-        """The suite called `key`, or a StudyError that lists those there are."""
+        """The suite called `key`.
+
+        Raises:
+            StudyError: for an unknown key; the message lists the known ones.
+        """
         if key not in self.suites:
             raise StudyError(unknown("suite", key, self.suites))
         return self.suites[key]
 
     def workload(self, key: str) -> Workload:
-        """The workload called `key`, or a StudyError that lists those there are."""
+        """The workload called `key`.
+
+        Raises:
+            StudyError: for an unknown key; the message lists the known ones.
+        """
         if key not in self.workloads:
             raise StudyError(unknown("workload", key, self.workloads))
         return self.workloads[key]
 
 
 def unknown(kind: str, value: object, known: Mapping[str, object]) -> str:
-    """One line for a name that does not exist: the value, the rule and the choices."""
+    """The error message for a name that does not exist, with the choices."""
     return f"{kind} {value!r} is not in the study; choose one of {', '.join(known)}"
 
 
 def _check_key(kind: str, key: str) -> None:
     if not _KEY.fullmatch(key) or len(key) > _LONGEST_KEY:
         raise StudyError(
-            f"{kind} key {key!r} must consist of lower-case letters, digits and _, with no _ at its beginning and at "
-            f"most {_LONGEST_KEY} of them (it stands in case ids, file names and -k expressions); rename it"
+            f"{kind} key {key!r} must consist of at most {_LONGEST_KEY} lower-case letters, digits and _, and not "
+            "start with _ (it is used in case ids, file names and -k expressions); rename it"
         )

@@ -1,4 +1,4 @@
-"""What the user chose for a run: sample limit, hardware, seeds, results folder; checked when made."""
+"""The user's settings of a run: sample limit, hardware, seeds, results folder; checked on construction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glu_lib.errors import SettingsError
 
 
 class DType(StrEnum):
-    """Number format of the weights while scoring."""
+    """The dtype of the weights during scoring."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -24,14 +24,14 @@ class DType(StrEnum):
 
 
 class Weights(StrEnum):
-    """Which weights a model gets: its own, or random ones of the same shape, for time and energy only."""
+    """A model's weights: its own, or random ones of the same shape, which serve only to measure time and energy."""
 
     REAL = "real"
     RANDOM = "random"
 
 
 class Scorer(StrEnum):
-    """Which lm-eval model scores: the suite's own, or lm-eval's `HFLM`."""
+    """The lm-eval model that scores: the suite's own (`fast`), or lm-eval's `HFLM` (`hf`)."""
 
     FAST = "fast"
     HF = "hf"
@@ -41,20 +41,21 @@ DIVISORS = (32, 64, 128, 256)
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_MIN_WINDOW_S = 10.0
 DEFAULT_IDLE_S = 30.0
-# lm-eval's own defaults, stated so that they stand in every done key.
+# lm-eval's default. It is set here so that every done key contains it.
 SEED = 1234
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Choices of one run; None means detected or measured.
+    """Settings of one run.
 
-    `limit` is samples per task (or prompts per workload), `batch_size` requests per forward pass,
-    `threads` CPU threads of torch, `min_window_s` the shortest energy window of a workload and
-    `idle_s` the rest before workloads, in seconds; `carbon_intensity` is in g CO2e/kWh.
+    `limit` is samples per task (or prompts per workload), None for all. `batch_size` is requests per forward pass.
+    `threads` is CPU threads of torch, None to measure the best number; `dtype` and `device` are detected if None.
+    `min_window_s` is the shortest energy window of a workload, `idle_s` the time at rest before workloads, both in
+    seconds. `carbon_intensity` is in g CO2e/kWh.
 
     Raises:
-        SettingsError: one line naming value, rule and remedy.
+        SettingsError: one line with value, rule and remedy.
     """
 
     results_dir: Path = Path("results")
@@ -74,9 +75,9 @@ class Settings:
     weights: Weights = Weights.REAL
 
     def __post_init__(self) -> None:
-        # Notebooks give text where the command line gives a path or a choice.
+        # Notebooks pass text where the command line passes a path or an enum member.
         if not isinstance(self.results_dir, str | Path) or not str(self.results_dir).strip():
-            raise SettingsError(f"results_dir {self.results_dir!r}: must be a folder's path")
+            raise SettingsError(f"results_dir {self.results_dir!r}: must be the path of a folder")
         object.__setattr__(self, "results_dir", Path(self.results_dir))
         if self.dtype is not None:
             object.__setattr__(self, "dtype", parse_dtype(self.dtype))
@@ -90,26 +91,26 @@ class Settings:
         if self.carbon_intensity is not None and not 0 <= self.carbon_intensity < math.inf:
             raise SettingsError(f"--carbon-intensity {self.carbon_intensity}: must be 0 or more (g/kWh)")
         if self.carbon_intensity is not None and self.country is not None:
-            raise SettingsError("--carbon-intensity and --country both say where the machine stands; give one of them")
+            raise SettingsError("--carbon-intensity and --country both set the carbon intensity; give only one of them")
         if self.results_dir.exists() and not self.results_dir.is_dir():
             raise SettingsError(
-                f"--results-dir {str(self.results_dir)!r} is a file; records need a folder: name another one"
+                f"--results-dir {str(self.results_dir)!r} is a file; records need a folder: choose another path"
             )
 
 
 def given_folder(text: str) -> Path:
-    """The results folder that a user typed, from where he stands; `~` is his home.
+    """The results folder that a user typed, relative to the working folder; `~` is the home folder.
 
     Raises:
         SettingsError: if it is blank.
     """
     if not text.strip():
-        raise SettingsError("--results-dir is blank; name a folder, as --results-dir=/drive/glu")
+        raise SettingsError("--results-dir is blank; name a folder, for example --results-dir=/drive/glu")
     return Path(text).expanduser()
 
 
 def parse_dtype(text: str) -> DType:
-    """The number format called `text`.
+    """The dtype called `text`.
 
     Raises:
         SettingsError: for an unknown name.
@@ -121,7 +122,7 @@ def parse_dtype(text: str) -> DType:
 
 
 def check_divisor(divisor: int) -> int:
-    """`divisor` if OptiPFair rounds to it.
+    """Return `divisor` if OptiPFair supports it.
 
     Raises:
         SettingsError: for another number.

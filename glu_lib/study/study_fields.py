@@ -1,4 +1,4 @@
-"""The fields of a study file: table by table, the type and the meaning of each."""
+"""The fields of a study file: type and meaning of each, by table."""
 
 from __future__ import annotations
 

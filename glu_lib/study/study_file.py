@@ -1,4 +1,4 @@
-"""A user's study file (TOML): adds to the built-in study or replaces parts of it, with the same checks."""
+"""Read a user's study file (TOML), which adds to the built-in study or replaces parts of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from glu_lib.study.schema import (
 )
 from glu_lib.study.settings import DIVISORS
 
-# Suites that a model of the user's runs unless its table says otherwise.
+# The default suites of a model from a study file.
 _SUITES_OF = {
     VariantKind.BASE: ("paper", "core", "carbon"),
     VariantKind.INSTRUCT: ("instruct", "chat", "core", "carbon"),
@@ -35,7 +35,7 @@ _SUITES_OF = {
 
 @dataclass(frozen=True, slots=True)
 class StudyFile:
-    """A study made from a file, and the methods and divisors it asks for (empty: the defaults)."""
+    """The study of a file, with the methods and divisors that the file sets (empty: the defaults)."""
 
     study: Study
     methods: tuple[Method, ...] = ()
@@ -43,16 +43,16 @@ class StudyFile:
 
 
 def load_study(path: Path, base: Study) -> StudyFile:
-    """Read a study file over `base`. The file is data: nothing in it is run.
+    """Read a study file and apply it to `base`. The file is only data: no code in it is run.
 
     Raises:
-        StudyError: one line naming file, place, value, rule and remedy.
+        StudyError: one line with file, place, value, rule and remedy.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"study file {path}: cannot be read ({error}); name a TOML file") from error
-    except (ValueError, RecursionError) as error:  # a decode error, an integer of thousands of digits, endless brackets
+    except (ValueError, RecursionError) as error:  # a TOML error, a too long integer, too many nested brackets
         raise StudyError(f"study file {path}: not valid TOML ({error}); correct that line") from error
     try:
         check_values("top level", data)
@@ -94,7 +94,7 @@ def _model(key: str, table: Any, base: Study) -> ModelVariant:
     if "architecture" in table:
         values["architecture"] = _shape(key, table["architecture"])
     if key in base.models:
-        # Other weights may have another shape: the declared one counts for the declared source only.
+        # The base study's shape may be wrong for weights from another source.
         if table.get("source", base.models[key].source) != base.models[key].source:
             values.setdefault("architecture", None)
         return replace(base.models[key], **values)
@@ -105,13 +105,13 @@ def _model(key: str, table: Any, base: Study) -> ModelVariant:
 
 
 def _shape(key: str, table: Any) -> Architecture:
-    """The declared shape of a model: with it widths are known beforehand, and `--weights random` has what it needs."""
+    """The declared shape of a model: gives its widths before loading, and is required for `--weights random`."""
     place = f"[models.{key}.architecture]"
     check_fields(place, table, study_fields.SHAPE)
     for name in study_fields.SHAPE:
         if name not in table and name != "rms_norm_eps":
             raise StudyError(
-                f"{place} lacks {name}; a shape needs all of {', '.join(study_fields.SHAPE)} but rms_norm_eps"
+                f"{place} lacks {name}; a shape needs all of {', '.join(study_fields.SHAPE)} except rms_norm_eps"
             )
     for name, value in table.items():
         if value <= 0 and not isinstance(value, bool):
@@ -137,17 +137,17 @@ def _task(key: str, table: Any, base: Study) -> Task:
     known = base.tasks.get(key)
     if known and known.embedded and table.get("task", known.lm_eval_name) != known.lm_eval_name:
         raise StudyError(
-            f"{place}: task is {table['task']!r}; {key} ships with the package and stays {known.lm_eval_name}: "
-            "give another task a key of its own"
+            f"{place}: task is {table['task']!r}; {key} ships with the package and always means {known.lm_eval_name}: "
+            "use another key for another task"
         )
     if known and values.get("prompt_format", known.prompt_format) is not known.prompt_format:
         asked = values["prompt_format"]
         raise StudyError(
-            f"{place}: {key} has {known.prompt_format} prompts and keeps them, so that a name means one format; give "
-            f'the {asked} format a key of its own, as [tasks.{key}_{asked}] with task = "{known.lm_eval_name}"'
+            f"{place}: the prompt format of {key} is {known.prompt_format} and cannot change, so that a key means one "
+            f'format; add a task for the {asked} format: [tasks.{key}_{asked}] with task = "{known.lm_eval_name}"'
         )
     if known is None and "metric" not in table:
-        raise StudyError(f'{place} lacks metric; a new task needs its headline metric, as "acc_norm"')
+        raise StudyError(f'{place} lacks metric; a new task needs a headline metric, such as "acc_norm"')
     if "metric" in table:
         name, _, filter_name = table["metric"].partition(",")
         values["metric"] = Metric(name, filter_name or "none")
@@ -178,9 +178,9 @@ def _workload(key: str, table: Any, base: Study) -> Workload:
 def _suite(
     key: str, table: Any, models: Mapping[str, ModelVariant], tasks: Mapping[str, Task], data: dict[str, Any]
 ) -> Suite:
-    """A suite as a list of tasks or workloads, or as a table that names its models too.
+    """A suite, given as a list of tasks or workloads, or as a table that may also name models.
 
-    Without models it is for those that the file declares, or for every hub model if it declares none.
+    By default a suite runs on the file's own models, or on all hub models if the file declares no models.
     """
     place = f"[suites] {key}"
     if isinstance(table, list):
@@ -214,9 +214,9 @@ def _join(
     base: Study,
     own: Mapping[str, Suite],
 ) -> dict[str, Suite]:
-    """The suites with the file's models added (or taken out of built-in ones) as their tables say.
+    """Add the file's models to the suites that their tables name, and remove them from all others.
 
-    A suite of the file's own keeps the models that its table gives it.
+    Suites that the file declares keep the models that they name.
     """
     joined = dict(suites)
     for key, table in tables.items():
@@ -234,11 +234,11 @@ def _join(
 
 
 def _check_reachable(study: Study, data: dict[str, Any]) -> None:
-    """A task or workload in no suite would never run: say so instead of leaving it out."""
+    """Refuse a task or workload that is in no suite, because it would never run."""
     listed = {
         name for suite in study.suites.values() for name in (*suite.tasks, *suite.instruct_tasks, *suite.workloads)
     }
     for kind in ("tasks", "workloads"):
         for key in data.get(kind, {}):
             if key not in listed:
-                raise StudyError(f'[{kind}.{key}] is in no suite; add it, as: [suites] mine = ["{key}"]')
+                raise StudyError(f'[{kind}.{key}] is in no suite; add it to one, for example [suites] mine = ["{key}"]')

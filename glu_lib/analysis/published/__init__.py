@@ -1,1 +1,1 @@
-"""Tables of the published study, with their source and attribution in README.md beside them."""
+"""Tables of the published study; README.md in this folder gives their source and attribution."""

@@ -1,4 +1,4 @@
-"""Own scores beside the published study's, within which error they agree, and its tables as tidy rows."""
+"""Comparison of own scores with the published ones, with standard errors, and the published tables as tidy rows."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ MODEL_KEYS = {"llama1b": "llama1b", "llama3b": "llama3b", "llama1b-instruct": "i
 
 _STDERR = "_stderr"
 _DEVIATIONS = 1.96  # two-sided 95 % of a normal distribution
-# Shares of items that are right or wrong; truthfulqa_mc2's acc is a probability mass, inst_level_* counts instructions.
+# Metrics that are right or wrong per item. Not among them: truthfulqa_mc2's acc, a probability mass, and inst_level_*,
+# which counts instructions.
 _SHARES = frozenset({"acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc"})
 _NO_SHARES = frozenset({"truthfulqa_mc2"})
 
-_SUITES = ("paper", "instruct")  # of the built-in study: what was published
+_SUITES = ("paper", "instruct")  # suites of the built-in study that were published
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """One own score beside the published one of the same model, level, task and metric.
+    """An own score and the published score of the same model, level, task and metric.
 
-    `difference` is own - published. `stderr` is the standard error of the difference, √(own² + published²), where both
-    are known or can be assumed, and `within_error` whether |difference| ≤ 1.96·stderr. Both score the same items, so
-    that the true error is smaller than that of two independent samples: True means 'sampling alone could explain it',
-    not 'the same measurement'. `note` says what was assumed and what differs.
+    `difference` is own - published. `stderr` is the standard error of the difference, √(own² + published²), if both are
+    known or can be assumed. `within_error` says whether |difference| ≤ 1.96·stderr. Because both scores are of the same
+    items, the true error is smaller than this one, which assumes independent samples. True thus means that sampling
+    alone could explain the difference, not that the measurements agree. `note` names assumptions and known differences.
     """
 
     model: str
@@ -51,17 +52,17 @@ class Beside:
 
 
 def beside(rows: Iterable[Row]) -> list[Beside]:
-    """Own scores beside the published ones, in the order of `rows`; headline metrics and all others that have one.
+    """Own scores compared with the published ones, in the order of `rows`, for all metrics that were published.
 
-    The published levels were pruned by PPM without a divisor: other rows are left out, as are scores of sub-tasks, and
-    those that were prompted otherwise or have collapsed (`unlike` names them): the study's prompts were plain text,
-    with the built-in study's numbers of examples.
+    The published levels were pruned by PPM without a divisor, and the prompts were plain text with the built-in study's
+    few-shot counts. Rows of other methods or divisors and scores of sub-tasks are left out. So are the scores named by
+    `unlike`: those with other prompts, of another model, or collapsed.
     """
     return [_beside(row, other) for row, other in _counterparts(rows) if not _cannot_stand_beside(row, other)]
 
 
 def unlike(rows: Iterable[Row]) -> list[str]:
-    """One line per model and task that was published, but of another model or prompted otherwise, or has collapsed."""
+    """The published tasks that cannot be compared (another model, other prompts, collapsed): one line per reason."""
     lines = (
         f"{row['model']}: {row['subject']} is not compared: {how}"
         for row, other in _counterparts(rows)
@@ -71,7 +72,7 @@ def unlike(rows: Iterable[Row]) -> list[str]:
 
 
 def _counterparts(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
-    """Own rows, each with the published row of the same model, level, lm-eval task and metric."""
+    """Own rows that were published, each with the published row of the same model, level, lm-eval task and metric."""
     published = {_measured(row): row for row in published_rows()}
     for row in filter(_is_comparable, rows):
         if other := published.get(_measured(row)):
@@ -79,12 +80,12 @@ def _counterparts(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
 
 
 def _cannot_stand_beside(row: Row, other: Row) -> str:
-    """Why two scores have no difference that could be told; empty if they have one."""
+    """Why an own score cannot be compared with the published one; empty if it can."""
     sizes = [
         round(found["width"] / found["expansion_ratio"]) if found["expansion_ratio"] else 0 for found in (row, other)
     ]
     if sizes[0] != sizes[1]:
-        return f"it is another model, of hidden size {sizes[0]}, the published one has {sizes[1]}"
+        return f"the model differs: hidden size {sizes[0]}, the published one has {sizes[1]}"
     if (how := _prompted_otherwise(row, other)) or not row.get("is_collapsed"):
         return how
     value = f"the published {row['metric']} is {other['value']:.4g}"
@@ -92,7 +93,7 @@ def _cannot_stand_beside(row: Row, other: Row) -> str:
 
 
 def _prompted_otherwise(row: Row, other: Row) -> str:
-    """How the own prompts differ from the published ones; empty if they do not."""
+    """How the own prompts differ from the published ones; empty if they are alike."""
     own, published = ((found["prompt_format"], found["num_fewshot"]) for found in (row, other))
     if own == published:
         return ""
@@ -101,10 +102,11 @@ def _prompted_otherwise(row: Row, other: Row) -> str:
 
 
 def published_rows() -> list[Row]:
-    """The published scores and parameter counts as tidy rows with their baselines, as `consolidate` gives own ones.
+    """The published scores and parameter counts as tidy rows with baselines, in the form of `consolidate`.
 
-    `record` names the table. Direction and chance level of headline metrics are the built-in study's. Standard errors
-    are those printed (gsm8k, ifeval, leaderboard_musr); sizes of tasks, dates and machines are not known.
+    `record` names the table. The better side and the chance level of headline metrics come from the built-in study.
+    Standard errors are known only where they were printed (gsm8k, ifeval, leaderboard_musr). Numbers of items, dates
+    and machines are unknown.
     """
     shapes = {(row["model"], row["pruning_pct"]): row for row in _read("architecture")}
     table = _read("accuracy")
@@ -120,7 +122,7 @@ def _read(table: str) -> list[dict[str, str]]:
 
 
 def _tidy(row: dict[str, str], shapes: dict[tuple[str, str], dict[str, str]], errors: dict[Any, float]) -> Row:
-    """One published score with all columns, still without its baseline."""
+    """One published score as a tidy row, without its baseline."""
     shape = shapes[row["model"], row["pruning_pct"]]
     metric, _, filter_name = row["metric"].partition(",")
     model, percent, task = MODEL_KEYS[row["model"]], int(row["pruning_pct"]), STUDY.tasks[row["task"]]
@@ -153,7 +155,7 @@ def _tidy(row: dict[str, str], shapes: dict[tuple[str, str], dict[str, str]], er
 
 
 def _published_place(row: dict[str, str]) -> tuple[str, ...]:
-    """A score and its standard error share this place."""
+    """Key of a published score, which its standard error has too."""
     return (row["model"], row["pruning_pct"], row["task"], row["metric"].replace(_STDERR, ""))
 
 
@@ -169,7 +171,7 @@ def _place(row: Row) -> tuple[Any, ...]:
 
 
 def _measured(row: Row) -> tuple[Any, ...]:
-    """What a row measures, whatever its task is called in the study."""
+    """Key of the measurement; it uses lm-eval's name of the task, because a study may name the task differently."""
     return (row["model"], row["percent"], row["task"], row["metric"], row["filter"])
 
 
@@ -205,16 +207,16 @@ def _beside(row: Row, other: Row) -> Beside:
 
 
 def _published_error(row: Row, other: Row) -> tuple[float | None, str]:
-    """Standard error of the published score, and what was assumed for it.
+    """Standard error of the published score, and a note on how it was assumed or why it is unknown.
 
-    As printed, where it is; for shares of right answers √(p·(1 - p) / n) with the own run's n.
+    The printed error if there is one; for shares of right answers √(p·(1 - p) / n) with the n of the own run.
     """
     if other["stderr"] is not None:
         return other["stderr"], ""
     share = other["value"]
     if row["metric"] not in _SHARES or row["subject"] in _NO_SHARES or not row["n"] or not 0 <= share <= 1:
         return None, "the published standard error is not known"
-    # With a limit the own n is not the published one: the study scored whole tasks.
+    # The study scored whole tasks, so the n of a limited run does not apply.
     if row["limit"] is not None:
         return None, "the published standard error is not known, and the number of items differs"
     return math.sqrt(share * (1 - share) / row["n"]), f"published standard error assumed binomial with n = {row['n']}"

@@ -1,4 +1,4 @@
-"""The published study's energy tables as claims, so that the suite's own checks can be run on them."""
+"""The published energy tables as claims, so that the suite's plausibility checks can run on them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _SINGLE, _BATCHED = "_latency_b1", "_throughput_b8"
 
 
 def energy_rows(table: str) -> list[dict[str, Any]]:
-    """Rows of `energy_1b` or `energy_3b`: text as it stands there, numbers as numbers, empty cells as None."""
+    """Rows of `energy_1b` or `energy_3b`, with numbers converted and empty cells as None."""
     with (PUBLISHED_DIR / f"{table}.csv").open(encoding="utf-8", newline="") as file:
         return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
 
 
 def energy_claims(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[object, ...], WindowClaim]:
-    """What the rows say of themselves, as printed: `published_raw` as kWh, `new_tokens` as generated tokens.
+    """The claims of the rows, taken at their word: `published_raw` as kWh, `new_tokens` as generated tokens.
 
-    Keys are (model, per cent, seed, workload).
+    Keys are (model, percentage, seed, workload).
     """
     claims = {}
     for row in rows:
@@ -45,7 +45,7 @@ def energy_claims(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[object, ...],
 
 
 def energy_defects(table: str) -> list[str]:
-    """The lines that the suite's checks give on a published energy table."""
+    """Findings of the plausibility checks on a published energy table, one line each."""
     claims = energy_claims(energy_rows(table))
     pairs = {
         key: (claims[(*key[:-1], str(key[-1]).replace(_BATCHED, _SINGLE))], claim)

@@ -1,4 +1,4 @@
-"""The published energy tables restated: joules where they hold CO2e, the measured part alone, each row's defects."""
+"""The published energy tables restated: CO2e converted to joules, the measured part apart, the defects of each row."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from glu_lib.results.energy import JOULES_PER_KWH
 
 _INTENSITY_TABLE = "energy_1b"
 ENERGY_TABLES = (_INTENSITY_TABLE, "energy_3b")
-_SAME = 1e-3  # relative spread of the ratio over the rows; it is 1e-6 where one intensity was used throughout
+_SAME = 1e-3  # largest relative spread of the ratio over the rows; with a single intensity it is about 1e-6
 
 
 class Defect(StrEnum):
-    """What is wrong with a published row even after it was restated; see glu_lib/analysis/published/README.md."""
+    """Defects of a published row, see glu_lib/analysis/published/README.md."""
 
     CARBON = "printed as kWh, but kg CO2e: divided by the carbon intensity here"
     ASSUMED_INTENSITY = "carbon intensity taken over from the 1B table: an assumption"
-    ESTIMATED_PARTS = "CPU energy is a TDP guess and RAM a constant: only the GPU's was measured"
-    WINDOW = "the window holds loading and warm-up, which the tokens do not: too many joules per token"
-    PADDING = "tokens count padding behind the end of the text: too few joules per token"
+    ESTIMATED_PARTS = "CPU energy is estimated from TDP, RAM energy is a constant: only the GPU was measured"
+    WINDOW = "the window includes loading and warm-up, the token count does not: too many joules per token"
+    PADDING = "the token count includes padding after the end of the text: too few joules per token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class RestatedEnergy:
     """Energy per token of one (model, level, workload, seed) of the published study.
 
     published_energy_per_token_j: as printed, net of idle: published_net·3.6e6 / tokens.
-    net_energy_per_token_j: the same with CO2e turned back into energy: published / intensity.
+    net_energy_per_token_j: net of idle, CO2e converted back to energy: published_net / intensity·3.6e6 / tokens.
     energy_per_token_j: gross: published_raw / intensity·3.6e6 / tokens.
-    gpu_energy_per_token_j: the measured part, gross; None where it was not published.
-    carbon_intensity_kg_per_kwh: of the grid, as the tables themselves give it.
+    gpu_energy_per_token_j: gross, of the GPU, the only measured part; None if it was not published.
+    carbon_intensity_kg_per_kwh: carbon intensity of the grid, computed from the tables.
     """
 
     model: str
@@ -54,12 +54,10 @@ class RestatedEnergy:
 
 
 def carbon_intensity(table: str = _INTENSITY_TABLE) -> float:
-    """Carbon intensity, in kg CO2e per kWh, that a published table was made with.
-
-    Median over its rows of published_raw / codecarbon_total_kwh.
+    """Carbon intensity of a published table in kg CO2e per kWh: the median of published_raw / codecarbon_total_kwh.
 
     Raises:
-        RecordError: if the table does not hold both, or the rows disagree.
+        RecordError: if the table lacks one of the columns, or its rows give different values.
     """
     ratios: list[float] = [
         row["published_raw"] / row["codecarbon_total_kwh"]
@@ -74,9 +72,9 @@ def carbon_intensity(table: str = _INTENSITY_TABLE) -> float:
 def energy_restated(table: str) -> list[RestatedEnergy]:
     """Rows of `energy_1b` or `energy_3b` restated.
 
-    The 3B table holds no CodeCarbon energies: its carbon intensity is assumed to be that of 1B, and each of its rows
-    says so. It speaks for it that 3B's figures, too, cannot be kWh (their mean power would be below the about 62 W that
-    CPU and RAM are given alone) and that restated they lie within what the machine can draw.
+    The 3B table has no CodeCarbon energies. Its carbon intensity is assumed to equal that of the 1B table, and each of
+    its rows is marked. Two facts support the assumption. 3B's figures cannot be kWh either: their mean power would be
+    below the roughly 62 W estimated for CPU and RAM alone. And the restated figures are within the machine's power.
     """
     intensity = carbon_intensity()
     return [_restated(row, intensity) for row in energy_rows(table)]
@@ -104,7 +102,7 @@ def _restated(row: dict[str, Any], intensity: float) -> RestatedEnergy:
 
 
 def _defects(is_assumed: bool, is_batched: bool) -> list[Defect]:
-    """Defects of a row; answers are padded only where several are generated together."""
+    """Defects of a row; only batched answers are padded."""
     found = [Defect.CARBON, Defect.ESTIMATED_PARTS, Defect.WINDOW]
     found += [Defect.ASSUMED_INTENSITY] if is_assumed else []
     return found + ([Defect.PADDING] if is_batched else [])

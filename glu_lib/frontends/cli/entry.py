@@ -1,4 +1,4 @@
-"""The command line: one command is run, and every way it can end becomes an exit code."""
+"""Runs one command and converts each outcome to an exit code."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from glu_lib.frontends.cli.arguments import parser, results_dir
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
 
 EXIT_USAGE = 2
-EXIT_STOPPED = 130  # as a shell tells of Ctrl-C
-EXIT_PIPE = 141  # as a shell tells of a tool whose reader has gone
+EXIT_STOPPED = 130  # the shell's code for Ctrl-C (128 + SIGINT)
+EXIT_PIPE = 141  # the shell's code for a broken pipe (128 + SIGPIPE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 fine, 1 with problems that were named, 2 wrong use."""
+    """Run one command; returns the exit code: 0 success, 1 problems were reported, 2 usage error."""
     try:
         try:
             with bars_as_lines():
                 return _run(arguments)
         finally:
-            sys.stdout.flush()  # here, and not when the interpreter ends: the reader may have gone
+            sys.stdout.flush()  # here, so that a broken pipe is caught below and not at interpreter exit
     except BrokenPipeError:
-        # What is still to be written when the interpreter ends must not meet the broken pipe again.
+        # At exit the interpreter flushes once more; without this it would hit the broken pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The matrix of cases and what a model costs to get, as rows for a terminal."""
+"""Rows of the tables of `glu list`: case counts per level, and the download of each model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from glu_lib.study.selection import ON_REQUEST
 
 _MARKS = [f"-m {mark}" for mark in ON_REQUEST]
 MATRIX_COLUMNS = ("model", "level", "cases", *(status.value for status in Status), *_MARKS)
-MATRIX_NOTE = f"pending: runs without -m; {', '.join(_MARKS)}: done/cases of what runs only so, counted nowhere else"
+MATRIX_NOTE = f"{', '.join(_MARKS)}: done/all cases that run only with this option; no other column counts them"
 MODEL_COLUMNS = ("model", "weights", "download")
 
 
 def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
-    """One row per (model, level): how many cases in each state; apart from them, those that run only on request."""
+    """One row per (model, level): case counts by status, and separate counts of cases that run only on request."""
     for _, members in groupby(states, key=lambda case: case.group):
         cases = list(members)
         plain = [case for case in cases if not set(ON_REQUEST) & set(case.marks)]
@@ -30,18 +30,18 @@ def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
 
 
 def _done_of(states: Sequence[CaseState]) -> str:
-    """`2/6`: how many are done; empty where there are none."""
+    """Done and all cases, as in `2/6`; empty without cases."""
     return f"{sum(state.status is Status.DONE for state in states)}/{len(states)}" if states else ""
 
 
 def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, str, str]]:
-    """One row per model: its source and what is left to download, without asking the hub."""
+    """One row per model: its source and the download still needed, without asking the hub."""
     for model in models.values():
         yield model.key, model.source, download(model)
 
 
 def download(model: ModelVariant) -> str:
-    """What has to be fetched: nothing, about the declared shape's weights in 16 bit, or an unknown amount."""
+    """The download still needed: none, the declared shape's weights at 16 bits each, or unknown."""
     if model.is_embedded:
         return "none: in the package"
     if Path(model.source).expanduser().is_dir():
@@ -51,5 +51,5 @@ def download(model: ModelVariant) -> str:
     if isinstance(try_to_load_from_cache(model.source, "model.safetensors", revision=model.revision), str):
         return "none: in the cache"
     if model.architecture is None:
-        return "unknown (ask: validate)"
+        return "unknown (see: glu validate)"
     return f"about {model.architecture.parameters() * 2 / 1e9:.1f} GB"

@@ -1,4 +1,4 @@
-"""lm-eval's own command line, which then knows the suite's scorer."""
+"""lm-eval's own command line, with the suite's scorer registered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def lm_eval(options: argparse.Namespace) -> int:
-    """Run the `lm_eval` command with the model `glu` registered; its exit code."""
+    """Run the `lm_eval` command with the model `glu` registered; returns the exit code."""
     from lm_eval.__main__ import cli_evaluate
 
     import glu_lib.measure.scoring.language_model  # noqa: F401  (registers the model)

@@ -12,27 +12,25 @@ from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.listings import Listing
 
-EXIT_PROBLEMS = 1  # something was left out, unreadable or not ready
-
-
+EXIT_PROBLEMS = 1  # a record was left out, or a check failed
 _WIDE = 250  # columns
 
 
 class _Console(Console):
-    """rich's console, which leaves it to `main` what happens when the reader has gone."""
+    """rich's console, but `main` handles a broken pipe: rich itself would exit."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under their columns; cells are of one line each."""
+    """Print rows under their columns; line breaks in cells are escaped."""
     drawn = Table(box=None)
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*map(one_line, row))
-    # A file or another program gets whole cells, whatever the width of the terminal it was started from.
+    # Files and pipes get whole cells, whatever the width of the terminal.
     _Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False, highlight=False).print(drawn)
 
 
@@ -43,7 +41,7 @@ def print_listing(listing: Listing) -> None:
 
 
 def print_problems(problems: Sequence[str]) -> int:
-    """Name on standard error what was left out; returns the exit code."""
+    """Print the problems to standard error; returns the exit code."""
     for problem in problems:
         print(f"left out: {one_line(problem)}", file=sys.stderr)
     return EXIT_PROBLEMS if problems else 0

@@ -19,7 +19,7 @@ from glu_lib.study import STUDY, load_study
 
 
 def consolidate(options: argparse.Namespace) -> int:
-    """Write the tables as CSV, JSON and Parquet; print where."""
+    """Write the tables as CSV, JSON and Parquet; print their paths."""
     found = concluded(options, remember=True)
     paths = write_tables(options.results_dir, found.rows)
     print(f"{len(found.rows)} rows: {', '.join(map(str, paths))}")
@@ -27,29 +27,33 @@ def consolidate(options: argparse.Namespace) -> int:
 
 
 def concluded(options: argparse.Namespace, *, remember: bool = False) -> Conclusions:
-    """What the records of the results folder, or the published tables, say.
+    """Conclusions from the records of the results folder, or from the published tables with --published.
 
     Raises:
-        RecordError: if there is no record.
+        RecordError: if the folder holds no record.
     """
     if options.published:
         return conclude_published()
     found = conclude(options.results_dir, remember=remember)
     if not found.rows and not found.problems:
         random = options.results_dir / RANDOM_WEIGHTS_FOLDER
-        where = f"name {random}, of --weights random" if random.is_dir() else "name the results folder of a run"
-        raise RecordError(f"{options.results_dir}: no records there; {where}")
+        remedy = "name the results folder of a run"
+        if random.is_dir():
+            remedy = f"records of --weights random are in {random}: name that folder"
+        raise RecordError(f"{options.results_dir}: holds no records; {remedy}")
     return found
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Print own scores beside the published ones, and the published energies in joules."""
+    """Print own scores next to the published ones, and the published energies in joules."""
     found = conclude(options.results_dir)
     if found.beside:
         print_listing(beside_listing(found.beside))
     else:
         models = ", ".join(MODEL_KEYS.values())
-        print(f"{options.results_dir}: no score has a published counterpart; the study published {models}, PPM")
+        print(
+            f"{options.results_dir}: no score has a published counterpart; the published study covers {models} with PPM"
+        )
     for line in found.unlike:
         print(one_line(line))
     print_listing(restated_listing([row for table in ENERGY_TABLES for row in energy_restated(table)]))
@@ -57,12 +61,12 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Write the page and its figures; print where."""
+    """Write the page and its figures; print their paths."""
     found = concluded(options, remember=True)
     study = load_study(options.study, STUDY).study if options.study else STUDY
     title = "The published study of GLU width pruning" if options.published else "GLU width pruning"
     paths = write_report(options.results_dir, report_data(found, study, title=title))
-    print(f"{paths[0]}\n{len(paths) - 1} files of figures: {options.results_dir / 'report' / 'figures'}")
+    print(f"{paths[0]}\n{len(paths) - 1} figure files: {options.results_dir / 'report' / 'figures'}")
     return print_problems(found.problems)
 
 
@@ -77,7 +81,7 @@ def table(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write energy records in the layout of optimum-benchmark; print where."""
+    """Write energy records in the layout of optimum-benchmark; print their folder."""
     records, problems = [], []
     for path in Store(options.results_dir).record_paths():
         try:

@@ -19,19 +19,19 @@ from glu_lib.study.settings import Settings, check_divisor
 
 
 def experiment_of(options: argparse.Namespace) -> Experiment:
-    """A run of the study that the arguments name, on the results folder that they name."""
+    """The experiment with the study and the results folder of the arguments."""
     study = load_study(options.study, STUDY).study if options.study else STUDY
     return Experiment(Settings(options.results_dir, options.limit), study)
 
 
 def list_cases(options: argparse.Namespace) -> int:
-    """Print what there is to run and the state of each case, or only the stale ones with their reasons."""
+    """Print case counts by status for each level, and the models; with --stale only stale cases and their reasons."""
     experiment = experiment_of(options)
     chosen = load_study(options.study, STUDY) if options.study else StudyFile(STUDY)
     methods = tuple(map(Method.parse, options.method or ())) or chosen.methods or (Method.PPM,)
     divisors = tuple(map(check_divisor, options.divisor or chosen.divisors)) or (None,)
     if not options.results_dir.is_dir():
-        print(f"there is no folder {options.results_dir}: nothing is done there", file=sys.stderr)
+        print(f"folder {options.results_dir} does not exist: no case is done", file=sys.stderr)
     cases = build_cases(experiment.study, methods, divisors)
     states = {case: case_state(experiment, case) for case in cases}
     if options.stale:
@@ -46,7 +46,7 @@ def list_cases(options: argparse.Namespace) -> int:
 
 
 def validate_models(options: argparse.Namespace) -> int:
-    """Print what a long run needs, line by line: what is fine, what is a problem."""
+    """Check what a long run needs; print one line per check."""
     experiment = experiment_of(options)
     keys = options.model or list(experiment.study.models)
     findings = validate(experiment, [experiment.study.model(key) for key in keys])
@@ -59,17 +59,17 @@ def validate_models(options: argparse.Namespace) -> int:
 
 
 def push(options: argparse.Namespace) -> int:
-    """Upload the results, or a model that is pruned for it; print the address of the commit."""
+    """Upload the results, or prune and upload a model; print the URL of the commit."""
     if options.model is None:
         if options.percent is not None:
-            raise StudyError(f"--percent {options.percent} is for a pruned model; name it: --model KEY")
+            raise StudyError(f"--percent {options.percent} applies to a pruned model; name it with --model KEY")
         print(hub.push_results(options.results_dir, options.repo_id))
         return 0
     experiment = experiment_of(options)
     variant = experiment.study.model(options.model)
     if options.percent not in variant.levels:
         levels = ", ".join(map(str, variant.levels))
-        raise StudyError(f"--percent {options.percent}: model {variant.key} is studied at {levels}; choose one")
+        raise StudyError(f"--percent {options.percent}: not a level of model {variant.key}; choose one of {levels}")
     pruning = Pruning(options.percent, Method.parse(options.method))
     print(hub.push_model(experiment, variant, pruning, options.repo_id))
     return 0

@@ -1,4 +1,4 @@
-"""pytest at the edge: options, collection, resume, fixtures, progress and the terminal report."""
+"""The pytest plugin: options, collection, resuming, fixtures, progress and the terminal report."""
 
 PLUGINS = (
     "glu_lib.frontends.pytest_plugin.options",

@@ -1,4 +1,4 @@
-"""Which cases become test items, in which order, and which run when the user selects nothing."""
+"""Turns cases into test items, orders them, and chooses the cases of a run without a selection."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from glu_lib.study.selection import ON_REQUEST
 
 DEFAULT_MARKEXPR = " and ".join(f"not {mark}" for mark in (*ON_REQUEST, "speed"))  # as in pytest.ini
 CASES = pytest.StashKey[list[Case]]()
-IS_SELECTED = pytest.StashKey[bool]()  # what is collected has gone through -k and -m: no error, no Ctrl-C before
-DEFAULT_SELECTION_INPUT = "glu_default_selection"  # an xdist worker only sees resolved paths: the controller tells it
+IS_SELECTED = pytest.StashKey[bool]()  # -k and -m have been applied: no error or Ctrl-C during collection
+DEFAULT_SELECTION_INPUT = "glu_default_selection"  # sent by the controller: a worker sees only resolved paths
 _NOTHING_LEFT_OPTIONS = ("--lfnf", "--last-failed-no-failures")
 _CASES_BY_ID = pytest.StashKey[dict[str, Case]]()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """With --lf the list of what is left is the selection: energy cases on it were asked for when it was made."""
+    """With --lf drop the default -m, so that energy cases on the list run too: the earlier run asked for them."""
     if is_resuming(config) and config.getoption("markexpr") == DEFAULT_MARKEXPR:
         config.option.markexpr = ""
     words = map(str, config.invocation_params.args)
     if config.getoption("lf", default=False) and not any(word.startswith(_NOTHING_LEFT_OPTIONS) for word in words):
-        config.option.last_failed_no_failures = "none"  # pytest would run everything when nothing is left
+        config.option.last_failed_no_failures = "none"  # pytest's default runs all tests if none has failed
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize a benchmark over the cases of its kind; `prepared` is shared by a (model, level)."""
+    """Parametrize a benchmark over the cases of its kind; cases of one (model, level) share `prepared`."""
     marker = metafunc.definition.get_closest_marker("cases_of")
     if marker is None:
         return
@@ -46,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def all_cases(config: pytest.Config) -> list[Case]:
-    """Every case of the run's study, methods and divisors, built once."""
+    """All cases of the run's study, methods and divisors; built once."""
     if CASES not in config.stash:
         study = config.stash[EXPERIMENT].study
         config.stash[CASES] = build_cases(study, config.stash[METHODS], config.stash[DIVISOR_CHOICES])
@@ -61,7 +61,7 @@ def case_of(item: pytest.Item) -> Case | None:
 
 
 def case_by_node_id(config: pytest.Config, node_id: str) -> Case | None:
-    """The case that a worker of pytest-xdist has collected under this node id; None for an ordinary test."""
+    """The case of a node id that a worker of pytest-xdist has collected; None for an ordinary test."""
     if _CASES_BY_ID not in config.stash:
         config.stash[_CASES_BY_ID] = {case.id: case for case in all_cases(config)}
     return config.stash[_CASES_BY_ID].get(node_id.partition("[")[2].rpartition("]")[0])
@@ -69,12 +69,12 @@ def case_by_node_id(config: pytest.Config, node_id: str) -> Case | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put cases of one (model, level) together across files; keep only the embedded model by default.
+    """Group cases by (model, level) across files; without a selection keep only the embedded model.
 
-    Last, so that only what -k and -m selected decides whether energy is measured and levels are drawn by lot.
+    Runs last, because levels are shuffled only if -k and -m have selected energy cases.
     """
     if is_resuming(config) and not any(item.id in _lastfailed(config) for item in items):
-        # pytest would run all of them: the list is of a run with another study, other methods or divisors.
+        # The list comes from a run with another study, method or divisor; pytest would run all items.
         config.hook.pytest_deselected(items=items[:])
         items.clear()
     selected = {case.id for item in items if (case := case_of(item))}
@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_default_selection(config: pytest.Config) -> bool:
-    """Whether the user selected nothing: no -k, -m, path, node id, and nothing to resume with --lf."""
+    """Whether the user selected nothing: no -k, -m, path or node id, and no --lf with cases to resume."""
     if hasattr(config, "workerinput"):
         return bool(config.workerinput[DEFAULT_SELECTION_INPUT])
     selected = (
@@ -104,7 +104,7 @@ def is_default_selection(config: pytest.Config) -> bool:
 
 
 def is_resuming(config: pytest.Config) -> bool:
-    """Whether --lf was asked for and pytest remembers cases that have not passed."""
+    """Whether --lf is given and pytest's cache holds cases that have not passed."""
     return bool(config.getoption("lf", default=False) and _lastfailed(config))
 
 

@@ -1,4 +1,4 @@
-"""Session fixtures: the experiment, and the model of a (model, level), loaded and pruned once."""
+"""Fixtures: the experiment, the model of a (model, level), and the functions that run a case."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def experiment(pytestconfig: pytest.Config) -> Experiment:
 
 @pytest.fixture(scope="session")
 def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator[PreparedModel]:
-    """The model variant at a level, shared by all its cases; freed before the next one is loaded."""
+    """The pruned model of a level, shared by all cases of the level; freed before the next model is loaded."""
     variant: ModelVariant
     pruning: Pruning
     variant, pruning = request.param
@@ -43,7 +43,7 @@ def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator
             model = loading.__enter__()
     except Exception as error:
         failure = _explain(error, variant, pruning)
-    if failure:  # outside the handler: pytest prints it once, without a chain, and keeps words instead of frames
+    if failure:  # outside the handler: pytest prints no exception chain, and no frame keeps the model in memory
         experiment.guard.free()
         announce(request._pyfuncitem, *failure)
     try:
@@ -54,7 +54,11 @@ def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator
 
 
 def _explain(error: Exception, variant: ModelVariant, pruning: Pruning) -> tuple[str, ...]:
-    """What the cases of a model that cannot be prepared wait for, one line, and a traceback if it is not our own."""
+    """Describe why a model could not be prepared.
+
+    Returns:
+        What its cases wait for, the error in one line, and a traceback if the error is not a GluError.
+    """
     level = f"{variant.key}-{pruning.key}"
     if isinstance(error, DeviceError):
         return GPU, str(error)
@@ -67,12 +71,12 @@ def _explain(error: Exception, variant: ModelVariant, pruning: Pruning) -> tuple
 
 
 def _cause_for_all(error: GluError) -> str:
-    """What all cases wait for after this error; empty if it is the case's own."""
+    """What all cases wait for after this error; empty if the error concerns only one case."""
     return {DeviceError: GPU, RecordError: RESULTS_FOLDER}.get(type(error), "")
 
 
 def _forget_last_failure() -> None:
-    """Drop what Python keeps of the last failure for a debugger: its frames hold the model while the next one loads."""
+    """Drop the last exception that Python keeps for debuggers: its frames keep the model in memory."""
     error = getattr(sys, "last_value", None)
     while error is not None:
         traceback.clear_frames(error.__traceback__)
@@ -84,7 +88,7 @@ def _forget_last_failure() -> None:
 
 @pytest.fixture
 def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
-    """Measure a case and write its record; an error that the user can mend is one line, no traceback."""
+    """Measure a case and write its record; an error that the user can fix is one line without a traceback."""
 
     def run(case: Case, model: PreparedModel | None = None) -> dict[str, Any]:
         message, cause = "", ""
@@ -93,7 +97,7 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
                 record = experiment.run(case, model)
         except GluError as error:
             message, cause = str(error), _cause_for_all(error)
-        # Outside the handler, so that pytest prints the line once and no chain of exceptions.
+        # Outside the handler, so that pytest prints no exception chain.
         if cause:
             fail_once(request.node, cause, message)
         if message:
@@ -107,7 +111,7 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
 
 @pytest.fixture
 def time_passes(request: pytest.FixtureRequest, benchmark: Any, experiment: Experiment) -> TimePasses:
-    """Let pytest-benchmark time whole passes of a workload's prompts, one per seed; joules stand in `extra_info`."""
+    """Let pytest-benchmark time full passes over a workload's prompts, one per seed; `extra_info` holds joules."""
 
     def run(case: Case, model: PreparedModel, record: dict[str, Any]) -> None:
         benchmark.group = f"{case.model.key} {case.subject_key}"

@@ -1,4 +1,4 @@
-"""Selections that were mistyped: one line with what there is instead, before anything is collected."""
+"""Refuses mistyped selections before collection, with one line that names the nearest matches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from _pytest.mark.expression import Expression  # not public (seen in pytest 9.2): the words of -k and -m
+from _pytest.mark.expression import Expression  # not public (seen in pytest 9.2): parses -k and -m
 
 from glu_lib.frontends.pytest_plugin.collection import DEFAULT_MARKEXPR, all_cases
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
@@ -24,7 +24,7 @@ _UNKNOWN_WORDS = pytest.StashKey[list[str]]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse what no case can match; workers of pytest-xdist get no wrong selection."""
+    """Refuse a selection that no case can match; workers of pytest-xdist need no check of their own."""
     config = session.config
     if hasattr(config, "workerinput"):
         return
@@ -33,7 +33,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def _expressions(config: pytest.Config) -> Iterator[str]:
-    """What cannot be read as an expression."""
+    """A line per value of -k or -m that is not a valid expression."""
     for option, expression in (("-k", config.getoption("keyword")), ("-m", config.getoption("markexpr"))):
         try:
             _words(expression)
@@ -42,12 +42,12 @@ def _expressions(config: pytest.Config) -> Iterator[str]:
 
 
 def _words(expression: str) -> list[str]:
-    """The words that an expression joins; SyntaxError if it is none."""
+    """The sorted words of an expression; raises SyntaxError if it is invalid."""
     return sorted(Expression.compile(expression).idents()) if expression.strip() else []
 
 
 def _unknown_markers(config: pytest.Config) -> Iterator[str]:
-    """Markers that nobody has registered: pytest says so only after it has collected everything."""
+    """A line per unregistered marker in -m; pytest itself reports it only after collection."""
     known = {re.split(r"[:(]", line)[0].strip() for line in config.getini("markers")}
     for name in _words(config.getoption("markexpr")):
         if name not in known:
@@ -56,7 +56,7 @@ def _unknown_markers(config: pytest.Config) -> Iterator[str]:
 
 
 def _places(config: pytest.Config) -> Iterator[str]:
-    """Files, functions and cases that are not there, of the paths and node ids on the command line."""
+    """A line per path or node id on the command line whose file, function or case does not exist."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS or config.getoption("pyargs"):
         return
     for given in config.args:
@@ -70,13 +70,13 @@ def _places(config: pytest.Config) -> Iterator[str]:
 
 
 def _case(config: pytest.Config, given: str, place: str, text: str) -> Iterator[str]:
-    """One line if a file of benchmarks has no such function, or its function no such case.
+    """A line if a benchmark file lacks the function of a node id, or the function lacks the case.
 
     Args:
         config: of this process.
-        given: the node id as it was typed.
-        place: what stands behind the file in it.
-        text: what stands in the file.
+        given: the node id as typed.
+        place: the part of the node id after the file.
+        text: the text of the file.
     """
     function, _, case_id = place.removesuffix("]").partition("[")
     functions = {name: kind for kind, name in re.findall(r"cases_of\(\"(\w+)\"\)\s+def (test_\w+)", text)}
@@ -93,12 +93,12 @@ def _case(config: pytest.Config, given: str, place: str, text: str) -> Iterator[
 
 
 def _files(path: Path, shown: Path) -> list[str]:
-    """The files beside `path`, as the user would write them."""
+    """The files in the folder of `path`, written relative to the folder that the user gave."""
     return [str(shown / found.name) for found in path.parent.iterdir()] if path.parent.is_dir() else []
 
 
 def _by_keyword(config: pytest.Config, name: str) -> str:
-    """How a case is selected by its id; empty if there is none."""
+    """The options that select the case with the id `name`; empty if there is no such case."""
     case = next((case for case in all_cases(config) if case.id == name), None)
     if case is None:
         return ""
@@ -113,25 +113,25 @@ def _meant(word: str, known: Iterable[str]) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note which words of -k are part of no name: behind a `not` they would change nothing, without a word."""
+    """Find the words of -k that no name contains: after a `not`, pytest would silently ignore them."""
     if words := _words(config.getoption("keyword")):
         names = {name.lower() for item in items for name in item.keywords}
         config.stash[_UNKNOWN_WORDS] = [word for word in words if not any(word.lower() in name for name in names)]
 
 
 def keyword_lines(config: pytest.Config) -> list[str]:
-    """A line for each word of -k that selects nothing."""
+    """A line for each word of -k that no name contains."""
     study = config.stash[EXPERIMENT].study
     subjects = (case.subject_key for case in all_cases(config))
     known = dict.fromkeys([*study.models, *_levels(config), *subjects])
     return [
-        f"-k {word}: no name has this word{_meant(word, known)}"
+        f"-k {word}: no name contains this word{_meant(word, known)}"
         for word in config.stash.get(_UNKNOWN_WORDS, list[str]())
     ]
 
 
 def no_match_lines(config: pytest.Config) -> list[str]:
-    """What to say of a selection without a case; nothing if nothing was selected."""
+    """Lines that explain a selection without cases; empty if the user selected nothing."""
     given = {"-k": config.getoption("keyword"), "-m": config.getoption("markexpr")}
     chosen = [f"{option} {value!r}" for option, value in given.items() if value not in ("", DEFAULT_MARKEXPR)]
     if not chosen:
@@ -139,7 +139,7 @@ def no_match_lines(config: pytest.Config) -> list[str]:
     models = ", ".join(config.stash[EXPERIMENT].study.models)
     levels = ", ".join(_levels(config))
     if given["-m"] == DEFAULT_MARKEXPR and (marks := _marks_of_what_matches(config, given["-k"])):
-        return [f"what matches {chosen[0]} runs only on request: add {' or '.join(f'-m {mark}' for mark in marks)}"]
+        return [f"cases that match {chosen[0]} run only on request: add {' or '.join(f'-m {mark}' for mark in marks)}"]
     return [
         *keyword_lines(config),
         f"no case matches {' with '.join(chosen)}; models: {models}; levels: {levels}; {_ALL_CASES}",
@@ -147,7 +147,7 @@ def no_match_lines(config: pytest.Config) -> list[str]:
 
 
 def _marks_of_what_matches(config: pytest.Config, keyword: str) -> list[str]:
-    """The marks without which what -k matches is left out."""
+    """The markers that -m needs to run the cases that -k matches."""
     expression = Expression.compile(keyword)
     matching = [case for case in all_cases(config) if expression.evaluate(partial(_is_in_a_name, case))]
     return [mark for mark in ON_REQUEST if any(mark in case.marks for case in matching)]

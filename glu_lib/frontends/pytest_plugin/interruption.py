@@ -1,4 +1,4 @@
-"""A run that is stopped: SIGTERM and a lost terminal end it as Ctrl-C does, and it says how to go on."""
+"""Stopping a run: SIGTERM and a closed terminal act like Ctrl-C, and the run prints the command to resume."""
 
 from __future__ import annotations
 
@@ -22,30 +22,32 @@ import pytest
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
 from glu_lib.frontends.pytest_plugin.progress import TERMINAL
 from glu_lib.frontends.pytest_plugin.resume import MIRROR, PLAN
+from glu_lib.report.number import counted
 
-# Ctrl-C; what batch systems, containers and notebook servers send before they kill; what a closed terminal sends.
+# Ctrl-C; sent by batch systems, containers and notebook servers before SIGKILL; sent by a closed terminal.
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-_SELECTING = ("-k", "-m")  # pytest's options, each with a word behind it, that --lf stands for
-_NOTED = "stopping: tables are being written; Ctrl-C again leaves them out"
+_SELECTING = ("-k", "-m")  # options with a value that --lf replaces
+_NOTED = "stopping: writing the tables; press Ctrl-C again to skip them"
 _ENDING = pytest.StashKey["Ending"]()
 
 
 @dataclass(slots=True)
 class Ending:
-    """What the signals of a run do: the first ends it, the second is only noted, the third ends the process.
+    """Handles the signals of a run: the first stops it, the second prints a line, the third ends the process.
 
-    People press Ctrl-C twice, wrappers send a signal on that has come already, batch systems send one after another:
-    what ends is left to end. `asked` counts what was asked for; a run that ends by itself has asked once.
+    The second signal does not interrupt the end of the run: people press Ctrl-C twice, wrappers forward a signal that
+    the run has already received, and batch systems send several. `asked` counts the signals; a run that ends by itself
+    starts at one.
     """
 
     session: pytest.Session
     asked: int = 0
 
     def answer(self, number: int, _frame: FrameType | None) -> None:
-        """Stop through every `finally`; or say that the run is stopping; or end at once."""
+        """Stop the run through every `finally`, print that it is stopping, or end the process at once."""
         name = signal.Signals(number).name
         if name == "SIGHUP":
-            # The terminal says it more than once; and a word to it that is gone would end the run before its tables.
+            # A closing terminal sends it several times, and output to a closed terminal would raise before the tables.
             signal.signal(number, signal.SIG_IGN)
             _mute_terminal()
         if not self.asked:
@@ -54,50 +56,50 @@ class Ending:
             self.asked += 1
             if self.asked > 2:
                 self._leave()
-            self._say(_NOTED if self._has_cases else "stopping; Ctrl-C again ends at once")
+            self._say(_NOTED if self._has_cases else "stopping; press Ctrl-C again to end at once")
 
     @property
     def _has_cases(self) -> bool:
-        """Whether there are cases of the suite to write tables of: no ordinary tests, and not before they are known."""
+        """Whether the run has cases of the suite, and thus tables to write; False until collection is complete."""
         plan = self.session.config.stash[PLAN]
         return bool(plan.states or plan.blocked)
 
     def _stop(self, name: str) -> None:
         self.asked = 1
-        # An exception raised while an object is being deleted is lost: then the run ends after the case at hand.
+        # Python drops an exception raised in a destructor; then shouldstop ends the run after the current case.
         self.session.shouldstop = name
         if self.session.config.pluginmanager.hasplugin("dsession"):
-            # pytest-xdist would wait for the cases that its workers are at.
+            # pytest-xdist would wait until its workers finish their current cases.
             _tell_workers(signal.SIGINT)
         raise KeyboardInterrupt(name)
 
     def _leave(self) -> NoReturn:
-        """End the process: what is recorded is whole at any moment, as after `kill -9`; only words are missing."""
+        """End the process at once; records are written atomically, so they stay complete as after `kill -9`."""
         config = self.session.config
         _tell_workers(signal.SIGKILL)
         for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):  # it may be in the middle of writing
+            with suppress(Exception):  # the signal may have interrupted a write
                 stream.flush()
         folder = shlex.quote(str(config.stash[EXPERIMENT].store.root))
-        tables = f" without tables (glu consolidate {folder} writes them)" if self._has_cases else ""
+        tables = f" without writing tables (glu consolidate {folder} writes them)" if self._has_cases else ""
         left = f": {_left(config)}" if config.stash[MIRROR].left else ""
         self._say(f"stopped{tables}{left}")
         os._exit(pytest.ExitCode.INTERRUPTED)
 
     def _say(self, line: str) -> None:
-        # Not through a stream: the signal may have come while that one writes.
+        # Not through a stream: the signal may have interrupted a write to it.
         with suppress(OSError):
             os.write(self.session.config.stash[TERMINAL].fileno(), f"\n{line}\n".encode())
 
 
 def _tell_workers(number: int) -> None:
     for worker in psutil.Process().children():
-        with suppress(psutil.Error):  # it has ended by itself
+        with suppress(psutil.Error):  # the worker has already ended
             worker.send_signal(number)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Answer the signals that nobody else has asked for."""
+    """Install handlers for the signals that have their default handler."""
     if threading.current_thread() is not threading.main_thread():
         return
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
@@ -107,14 +109,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     ending = session.config.stash[_ENDING] = Ending(session)
     for number in numbers:
         before = signal.getsignal(number)
-        # SIG_IGN stays: nohup means that the run goes on.
+        # Ignored signals stay ignored: under nohup the run continues.
         if before in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, ending.answer)
             session.config.add_cleanup(partial(_restore, ending, number, before))
 
 
 def _heed_controller(session: pytest.Session, numbers: Sequence[int]) -> None:
-    """A worker of pytest-xdist is ended by its controller; what the terminal sends to both, it hears once."""
+    """Let only the controller stop a worker of pytest-xdist.
+
+    The terminal sends its signals to both processes, so a worker reacts to the first SIGINT and ignores the rest.
+    """
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
@@ -128,21 +133,21 @@ def _heed_controller(session: pytest.Session, numbers: Sequence[int]) -> None:
 def _restore(ending: Ending, number: int, before: Any) -> None:
     signal.signal(number, before)
     if ending.asked and number == signal.SIGINT:
-        # One more Ctrl-C while the interpreter ends would print where it was.
+        # Without this, Ctrl-C at interpreter exit would print a traceback.
         atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run that ends by itself writes its tables as one that is stopped: a first Ctrl-C does not lose them."""
+    """Count the end of the run as the first signal, so that one Ctrl-C does not interrupt writing the tables."""
     if ending := session.config.stash.get(_ENDING, None):
         ending.asked = max(ending.asked, 1)
 
 
 def _mute_terminal() -> None:
-    """Let what is still written to a terminal that is gone go nowhere."""
+    """Redirect output to a closed terminal to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    with suppress(OSError):  # no such folder outside Linux
+    with suppress(OSError):  # /proc exists only on Linux
         for path in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
                 if str(path.readlink()).startswith(("/dev/pts/", "/dev/tty", "/dev/console")):
@@ -151,23 +156,23 @@ def _mute_terminal() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """After a stop: how many cases are left, and the command that goes on with them."""
+    """After a stop, print the number of unfinished cases and the command to resume."""
     if exitstatus == pytest.ExitCode.INTERRUPTED and config.stash[MIRROR].left:
         terminalreporter.write_line(f"stopped: {_left(config)}", yellow=True)
 
 
 def _left(config: pytest.Config) -> str:
-    """How many cases are left, and the command that goes on with them."""
+    """The number of unfinished cases and the command to resume."""
     left = config.stash[MIRROR].left
     command = shlex.join(["pytest", "--lf", *_other_words(config.invocation_params.args, config.args)])
-    return f"{left} case{'s' * (left > 1)} had not finished; go on with: {command}"
+    return f"{counted(left, 'case')} not finished; resume with: {command}"
 
 
 def _other_words(words: Sequence[object], places: Sequence[str]) -> Iterator[str]:
-    """The words of a command line without those that select cases: what is left decides what a case means.
+    """The words of a command line without the selection; the other options define the cases, so --lf needs them.
 
     Args:
-        words: of the command line.
+        words: the words of the command line.
         places: the paths and node ids among them.
     """
     rest = iter(map(str, words))

@@ -1,4 +1,4 @@
-"""pytest's cache as a mirror of the records: what is done, and what `--lf` has to run."""
+"""Keeps pytest's cache equal to the records: the done cases, and the cases that `--lf` runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PENDING_PROPERTY = "glu_pending"
 
 
 class Mirror:
-    """Keeps `cache/lastfailed` and `glu/done` equal to what is left and done, from the first second.
+    """Keeps `cache/lastfailed` (unfinished cases) and `glu/done` (done cases) current from the start of the run.
 
-    pytest itself writes its cache only at the end of a run, which a killed run does not reach.
+    pytest itself writes its cache only at the end of a run, and a killed run has no end.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -31,11 +31,17 @@ class Mirror:
 
     @property
     def left(self) -> int:
-        """Cases of this run that were to be measured and have not been reported."""
+        """Number of cases that this run has still to measure."""
         return len(self._open)
 
     def start(self, selected: Iterable[Any], pending: Iterable[Any], done: Iterable[str]) -> None:
-        """Write down what is selected, what of it is to be done (node ids) and what is done (case ids)."""
+        """Write the initial state of the run to the cache.
+
+        Args:
+            selected: node ids of the selected cases.
+            pending: node ids of the cases that are to be measured.
+            done: ids of the done cases.
+        """
         pending, lastfailed = list(pending), self._lastfailed()
         self._own = set(map(str, selected))
         if lastfailed is not None:
@@ -45,7 +51,7 @@ class Mirror:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """After pytest's own bookkeeping: a blocked case stays pending, the files follow at once."""
+        """Keep a blocked case pending, and write the files at once; runs after pytest's own bookkeeping."""
         properties = dict(report.user_properties)
         if CASE_PROPERTY not in properties or report.when == "teardown":
             return
@@ -61,13 +67,13 @@ class Mirror:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Before pytest writes its own list at the end: what other runs have noted in the file meanwhile is kept."""
+        """Keep the entries of other runs: pytest is about to overwrite the file with its own list."""
         lastfailed = self._lastfailed()
         if lastfailed is not None and self._own:
             self._take_over(lastfailed)
 
     def _take_over(self, lastfailed: dict[Any, bool]) -> None:
-        """Of cases that are not this run's the file knows more: another run with the same cache may be at work."""
+        """Take cases of other runs from the file: a run with the same cache may have changed them meanwhile."""
         try:
             noted = json.loads(self._config.cache._getvaluepath(_LASTFAILED).read_text(encoding="utf-8"))
         except (AttributeError, OSError, ValueError):
@@ -80,12 +86,12 @@ class Mirror:
         lastfailed.update({NodeId.parse(name): True for name in noted if name not in known and name not in self._own})
 
     def _lastfailed(self) -> dict[Any, bool] | None:
-        """The dictionary in which pytest keeps of what has not passed; None with `-p no:cacheprovider`."""
+        """The dictionary in which pytest keeps cases that have not passed; None with `-p no:cacheprovider`."""
         plugin = self._config.pluginmanager.get_plugin("lfplugin")
         return plugin.lastfailed if plugin else None
 
     def _write(self) -> None:
-        """Replace both files atomically: a kill leaves the old or the new one, never half of it."""
+        """Replace both files atomically, so that a kill leaves the old file or the new one."""
         lastfailed = self._lastfailed()
         if lastfailed is None or self._config.cache is None or hasattr(self._config, "workerinput"):
             return
@@ -98,7 +104,8 @@ class Mirror:
             for key, value in contents.items():
                 write_atomically(self._config.cache._getvaluepath(key), json.dumps(value, indent=1).encode())
         except OSError as error:
-            # The records are what counts: the same selection finds them, only --lf would not know of this run.
+            # Not an error: the records are complete without the cache.
             self.trouble = (
-                f"pytest's cache cannot be written ({error.strerror}): resume by the same selection, not by --lf"
+                f"pytest's cache cannot be written ({error.strerror}), so --lf will not work; resume with the same "
+                "selection"
             )

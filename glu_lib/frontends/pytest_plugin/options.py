@@ -32,7 +32,7 @@ DIVISOR_CHOICES = pytest.StashKey[Sequence[int | None]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options; each is checked in one place, when the experiment is made."""
+    """Declare the options; `pytest_configure` checks their values."""
     parser.addini("glu_results_dir", "folder for records, samples and tables", default="results")
     parser.addini("glu_study", "a study file (TOML) that adds to or replaces the built-in study", default="")
     group = parser.getgroup("glu", "GLU width pruning benchmarks")
@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--limit",
         type=int,
         metavar="N",
-        help="score at most N samples per task, or N prompts per workload: a quick look, kept apart from full results",
+        help="score at most N samples per task, or N prompts per workload; a limited run does not replace full results",
     )
     group.addoption(
         "--study",
@@ -68,11 +68,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help=f"round widths down to a multiple of N ({', '.join(map(str, DIVISORS))}); may be repeated",
     )
-    group.addoption("--dtype", metavar="TYPE", help=f"number format: {', '.join(DType)} (default: by device)")
+    group.addoption("--dtype", metavar="TYPE", help=f"dtype of the weights: {', '.join(DType)} (default: by device)")
     group.addoption(
         "--device",
         metavar="DEVICE",
-        help="cpu, cuda or cuda:N (default: a GPU if there is one; with -n N --dist loadgroup one for each worker)",
+        help="cpu, cuda or cuda:N (default: a GPU if there is one; with -n N --dist loadgroup one per worker)",
     )
     group.addoption(
         "--batch-size",
@@ -92,7 +92,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=DEFAULT_MIN_WINDOW_S,
         metavar="S",
-        help=f"shortest energy window of a workload in seconds; it is repeated until then (default "
+        help=f"minimum energy window of a workload in seconds; the workload is repeated to fill it (default "
         f"{DEFAULT_MIN_WINDOW_S:g})",
     )
     group.addoption(
@@ -100,41 +100,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=DEFAULT_IDLE_S,
         metavar="S",
-        help=f"rest before the first workload to measure idle power (default {DEFAULT_IDLE_S:g}; 0: gross only)",
+        help=f"seconds to measure idle power before the first workload (default {DEFAULT_IDLE_S:g}; 0: gross only)",
     )
     group.addoption(
         "--allow-shared",
         action="store_true",
-        help="measure workloads although others use the GPU or the machine; the record says so",
+        help="measure workloads although other processes use the GPU or the machine; the record notes it",
     )
     group.addoption(
         "--carbon-intensity",
         type=float,
         metavar="G",
-        help="grams of CO2e per kilowatt hour where the machine stands (default: CO2e is left out, not guessed)",
+        help="grams of CO2e per kilowatt hour at the location of the machine (default: no CO2e)",
     )
     group.addoption(
         "--country",
         metavar="ISO",
-        help="three-letter code of the country where the machine stands; its mean carbon intensity, from CodeCarbon",
+        help="three-letter code of the country of the machine, to take its mean carbon intensity from CodeCarbon",
     )
     group.addoption(
         "--weights",
         choices=[str(weights) for weights in Weights],
         default=str(Weights.REAL),
-        help="random: the declared shape with random weights, where the real ones cannot be had; workloads only, "
-        "kept apart in <results>/random_weights",
+        help="random: random weights in the declared shape, if the real ones are not accessible; workloads only; "
+        "records go to <results>/random_weights",
     )
     group.addoption(
         "--threads",
         type=int,
         metavar="N",
-        help="CPU threads of torch (default: measured once per model, a second)",
+        help="CPU threads of torch (default: the fastest number, measured once per model in a second)",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the experiment, so that a wrong value ends the run before anything is collected."""
+    """Create the experiment, so that a wrong value ends the run before collection."""
     try:
         settings = settings_from(config)
         chosen = study_from(config)
@@ -142,7 +142,7 @@ def pytest_configure(config: pytest.Config) -> None:
         divisors = tuple(map(check_divisor, config.getoption("divisor") or chosen.divisors))
         config.stash[METHODS] = methods or chosen.methods or (Method.PPM,)
         config.stash[DIVISOR_CHOICES] = divisors or (None,)
-        # Built here for the first time: a divisor that leaves a model no neuron ends the run with one line.
+        # A divisor that leaves a model without neurons fails here with one line.
         build_cases(chosen.study, config.stash[METHODS], config.stash[DIVISOR_CHOICES])
         config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study)
     except GluError as error:
@@ -151,8 +151,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for suite in experiment.study.suites.values():
         config.addinivalue_line("markers", f"{suite.key}: {suite.description}")
     config.addinivalue_line("markers", "star: levels at an expansion ratio of 2.4x")
-    config.addinivalue_line("markers", "speed: benchmarks of the suite itself; only run when asked for")
-    config.addinivalue_line("markers", "scoring: of these, the two scorers side by side")
+    config.addinivalue_line("markers", "speed: benchmarks of the suite itself; they run only with -m")
+    config.addinivalue_line("markers", "scoring: benchmarks of the two scorers; a part of speed")
     config.addinivalue_line("markers", "gpu: models of more than half a billion parameters")
     config.addinivalue_line("markers", "slow: tasks that take minutes or more per level on a small GPU")
 
@@ -161,7 +161,7 @@ def settings_from(config: pytest.Config) -> Settings:
     """The run's settings from options, environment and ini file, in that order.
 
     Raises:
-        SettingsError: one line naming value, rule and remedy.
+        SettingsError: if a value is invalid.
     """
     dtype = config.getoption("dtype")
     return Settings(
@@ -183,10 +183,10 @@ def settings_from(config: pytest.Config) -> Settings:
 
 
 def study_from(config: pytest.Config) -> StudyFile:
-    """The built-in study, with the user's study file over it if one is named.
+    """The built-in study, changed by the user's study file if one is given.
 
     Raises:
-        StudyError: one line naming file, place, value, rule and remedy.
+        StudyError: if the study file is invalid.
     """
     if given := config.getoption("study"):
         return load_study(Path(given).expanduser(), STUDY)
@@ -196,7 +196,7 @@ def study_from(config: pytest.Config) -> StudyFile:
 
 
 def _results_dir(config: pytest.Config) -> Path:
-    """Given by option or environment: relative to where the user stands; by ini: relative to the project."""
+    """The results folder; relative to the working directory if set by option or environment, to the root if by ini."""
     given = config.getoption("results_dir")
     if given is None:
         given = os.environ.get("GLU_RESULTS_DIR") or None

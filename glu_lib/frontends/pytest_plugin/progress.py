@@ -1,4 +1,4 @@
-"""Progress while cases run: a line per finished case with the time left, bars or lines for long ones."""
+"""Progress of a run: one line per finished case with the time left, and progress bars during long cases."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from glu_lib.report import number
 from glu_lib.study.cases import Case
 
 TERMINAL = pytest.StashKey[TextIO]()
-LINE_PROPERTY = "glu_line"  # what a case's progress line says of the result
-SECONDS_PROPERTY = "glu_seconds"  # its own work: energy cases of several levels are measured while the first one runs
+LINE_PROPERTY = "glu_line"  # the result, as shown in the progress line of a case
+# The time of a case's own work: while the first energy case runs, those of other levels are measured too.
+SECONDS_PROPERTY = "glu_seconds"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep a way to the real terminal: while a case runs, pytest captures what is printed."""
+    """Keep a handle of the real terminal, because pytest captures output while a case runs."""
     if not hasattr(config, "workerinput"):
         config.stash[TERMINAL] = terminal = os.fdopen(os.dup(2), "w")
         config.add_cleanup(terminal.close)
@@ -33,10 +34,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @contextlib.contextmanager
 def live_bars(config: pytest.Config) -> Iterator[None]:
-    """Let the progress bars of long work (downloads, thousands of requests) reach the terminal, or a log as lines."""
+    """Show progress bars of downloads and requests on the terminal; write them as lines to a log."""
     terminal = config.stash.get(TERMINAL, None) if config.get_verbosity() >= 0 else None
     is_drawn = terminal is not None and terminal.isatty()
-    # What is not shown is captured by pytest and belongs to a failed case: without the bars.
+    # With -q there is no terminal: pytest captures the text for a failed case, and the bars are dropped.
     with contextlib.redirect_stderr(terminal if is_drawn else PlainBars(terminal, terminal or sys.stderr)):
         yield
 
@@ -46,25 +47,25 @@ class CaseProgress:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._left: dict[str, str] = {}  # subjects by case id
+        self._left: dict[str, str] = {}  # cases to come: subject by case id
         self._total = 0
         self._durations_s: defaultdict[str, list[float]] = defaultdict(list)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note which subjects are to come, to know the time left."""
+        """Store the cases to come."""
         self.expect([case for item in session.items if (case := case_of(item))])
 
     def expect(self, cases: Sequence[Case]) -> None:
-        """Say which cases are to come; the controller of pytest-xdist collects none itself."""
+        """Store the cases to come; called directly under pytest-xdist, whose controller collects no items."""
         self._left = {case.id: case.subject_key for case in cases}
         self._total = len(self._left)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if self._left and reporter is not None and self._config.get_verbosity() == 0:
-            reporter.showfspath = False  # each case has a line of its own; the file says nothing more
+            reporter.showfspath = False  # each case prints its own line, so file names add nothing
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Count a case as pytest does, but leave its dot to the line printed below."""
+        """Count a case as pytest does, but print no dot: the case has its own line."""
         if self._speaks_for(report) and report.outcome in ("passed", "skipped"):
             is_counted = report.when == "call" or report.skipped
             return (report.outcome, "", report.outcome.upper()) if is_counted else ("", "", "")
@@ -97,12 +98,12 @@ class CaseProgress:
         )
 
     def _seconds_left(self) -> float:
-        """Sum over what is left of the mean duration of that subject so far, else of all subjects."""
+        """Estimate the time left: per case the mean duration of its subject so far, or of all subjects."""
         overall = statistics.fmean(value for values in self._durations_s.values() for value in values)
         return sum(statistics.fmean(self._durations_s.get(subject) or [overall]) for subject in self._left.values())
 
     def _speaks_for(self, report: pytest.TestReport) -> bool:
         return self._config.get_verbosity() == 0 and any(
             name == CASE_PROPERTY
-            for name, _ in getattr(report, "user_properties", ())  # a collection report has none
+            for name, _ in getattr(report, "user_properties", ())  # collection reports lack the attribute
         )

@@ -1,4 +1,4 @@
-"""What is done, what is left, what is blocked; pytest's own cache kept true from the first second."""
+"""The plan of a run: the selected cases that are done, pending or blocked."""
 
 from __future__ import annotations
 
@@ -19,23 +19,26 @@ from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.settings import Weights
 
 RESULTS_FOLDER = "the results folder"
-GPU = "the GPU"  # what the cases of a process wait for whose GPU has failed for good
-_ENERGY = "energy workloads"
+GPU = "the GPU"  # cause of blocked cases after a GPU failure that only a new process can recover from
+_ENERGY = "a run without -n"
 _ELSEWHERE = "another run on this results folder"
 _ALONE = (
-    "energy workloads cannot be measured under pytest-xdist: workers share the machine, and pytest-benchmark measures "
-    "nothing there; run them without -n"
+    "energy workloads cannot be measured under pytest-xdist: its workers share the machine, and it disables "
+    "pytest-benchmark; run them without -n"
 )
 
 
 @dataclass(slots=True)
 class Plan:
-    """State of the selected cases; `blocked` holds the error of each model, (model, level) or folder that has one.
+    """State of the selected cases.
 
-    `announced` are those whose error has been shown: the first case fails with it, the others are
-    skipped and stay pending. Keys are `llama1b` for a model, `llama1b-p40` for one level of it,
-    `the calibration text of llama1b` for its levels of the calibrated method.
-    `elsewhere` are the ids of cases that another run on the same results folder works on.
+    Attributes:
+        states: state of each case, by id.
+        blocked: error message of each cause that blocks cases. A cause is a model (`llama1b`), a level of it
+            (`llama1b-p40`), or a text such as `the GPU` or `the calibration text of llama1b`.
+        announced: causes whose error has been shown. The first case fails with the error, the others are skipped and
+            stay pending.
+        elsewhere: ids of cases that another run on the same results folder is measuring.
     """
 
     states: dict[str, CaseState] = field(default_factory=dict)
@@ -44,7 +47,7 @@ class Plan:
     elsewhere: set[str] = field(default_factory=set)
 
     def count(self, status: Status) -> int:
-        """Number of selected cases in this status."""
+        """Number of selected cases with this status."""
         return sum(state.status is status for state in self.states.values())
 
 
@@ -53,7 +56,7 @@ MIRROR = pytest.StashKey["Mirror"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start with an empty plan; it is filled when the selection is known."""
+    """Create an empty plan; `begin` fills it after collection."""
     config.stash[PLAN] = Plan()
     config.stash[MIRROR] = Mirror(config)
     config.pluginmanager.register(config.stash[MIRROR], "glu-mirror")
@@ -61,21 +64,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Plan the selected cases, here and in each worker of pytest-xdist.
+    """Plan the selected cases, in this process and in each worker of pytest-xdist.
 
-    pytest says that it has collected even when it was stopped before -k and -m were looked at: all that there is would
-    become what `--lf` goes on with.
+    pytest also calls this hook if it was stopped before it applied -k and -m. Then nothing is planned: `--lf` would
+    resume all cases of the study.
     """
     if session.config.stash.get(IS_SELECTED, False) and not session.config.getoption("collectonly"):
         begin(session.config, {item.id: case for item in session.items if (case := case_of(item))})
 
 
 def begin(config: pytest.Config, cases: Mapping[Any, Case]) -> None:
-    """Look up the state of every selected case, refuse what cannot be done, write down what is to be done.
+    """Look up the state of every selected case, refuse an impossible selection, and write pytest's cache.
 
     Args:
-        config: of this process; under pytest-xdist its controller checks and writes for all workers.
-        cases: the selected cases by pytest's own node ids.
+        config: of this process; under pytest-xdist the controller checks and writes for all workers.
+        cases: the selected cases by node id.
 
     Raises:
         pytest.UsageError: if the selection cannot be run.
@@ -102,7 +105,7 @@ def _check_writable(config: pytest.Config) -> None:
 
 
 def look_up(plan: Plan, experiment: Experiment, case: Case) -> None:
-    """Note whether `case` is done, or why its model cannot be had, or not for its kind of prompts."""
+    """Store the state of `case`, or the error if its model is not accessible or lacks a chat template."""
     try:
         plan.states[case.id] = experiment.state(case)
     except AccessError as error:
@@ -112,16 +115,16 @@ def look_up(plan: Plan, experiment: Experiment, case: Case) -> None:
 
 
 def is_done(config: pytest.Config, case: Case) -> bool:
-    """Whether `case` needs no run, as far as the plan knows."""
+    """Whether `case` is done according to the plan, and --rerun is not given."""
     state = config.stash[PLAN].states.get(case.id)
     return state is not None and state.status is Status.DONE and not config.getoption("rerun")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """That nothing is left to be resumed is a good end, where a run is known at all."""
+    """With --lf and no unfinished case, exit with 0 instead of 5, provided the cache knows an earlier run."""
     config = session.config
-    cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+    cache = getattr(config, "cache", None)  # absent with -p no:cacheprovider
     is_known = cache is not None and cache.get("glu/done", None)
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and config.getoption("lf", default=False) and is_known:
         session.exitstatus = pytest.ExitCode.OK if not is_resuming(config) else exitstatus
@@ -129,7 +132,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what is done before its model is loaded; fail once, then skip, what cannot be reached."""
+    """Skip done cases before their model is loaded; fail the first case of a blocking cause, skip the others."""
     case = case_of(item)
     if case is None:
         return
@@ -138,8 +141,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if is_done(item.config, case):
         pytest.skip(f"done: {plan.states[case.id].path}")
     if case.id in plan.elsewhere:
-        # Not only skipped: a run that ends with 0 has measured, or found, all that was selected.
-        fail_once(item, _ELSEWHERE, f"{_ELSEWHERE} still works on {case.id}; when that has ended: pytest --lf")
+        # Fail instead of skip: exit code 0 means that all selected cases have records.
+        fail_once(item, _ELSEWHERE, f"{_ELSEWHERE} is still measuring {case.id}; when that run has ended: pytest --lf")
     if case.kind is CaseKind.ENERGY and hasattr(item.config, "workerinput"):
         plan.blocked.setdefault(_ENERGY, _ALONE)
     if failure := item.config.stash[EXPERIMENT].guard.failure:
@@ -150,7 +153,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def fail_once(item: pytest.Item, cause: str, message: str) -> NoReturn:
-    """Fail with what blocks a case; if that was announced before, skip the case, which stays pending."""
+    """Fail with the error of `cause`; if it was announced before, skip the case, which stays pending."""
     if cause in item.config.stash[PLAN].announced:
         item.user_properties.append((PENDING_PROPERTY, cause))
         pytest.skip(f"blocked: {message}")
@@ -158,7 +161,7 @@ def fail_once(item: pytest.Item, cause: str, message: str) -> NoReturn:
 
 
 def _causes(case: Case) -> Iterator[str]:
-    """What can block a case."""
+    """The causes that can block a case."""
     yield RESULTS_FOLDER
     if case.kind is CaseKind.ENERGY:
         yield _ENERGY
@@ -171,23 +174,23 @@ def _causes(case: Case) -> Iterator[str]:
 
 
 def _template_of(case: Case) -> str:
-    """What the cases with chat prompts of a model without a chat template wait for."""
+    """Cause that blocks cases with chat prompts if the model has no chat template."""
     return f"the chat template of {case.model.key}"
 
 
 def calibration_text(variant: ModelVariant) -> str:
-    """What the cases of the calibrated method wait for where its text cannot be had."""
+    """Cause that blocks cases of the calibrated method if the calibration text is not available."""
     return f"the calibration text of {variant.key}"
 
 
 def announce(item: pytest.Item, cause: str, message: str, details: str = "") -> NoReturn:
-    """Fail with the error of a model, a level or the GPU; the other cases will be skipped and stay pending.
+    """Fail with the error of a model, a level or the GPU; its other cases will be skipped and stay pending.
 
     Args:
         item: the first case that meets the error.
-        cause: what the others wait for.
-        message: the error in one line, with which they are skipped.
-        details: what this case shows instead, if there is more to see.
+        cause: the cause that blocks the other cases.
+        message: the error in one line; the other cases are skipped with it.
+        details: a longer text that this case shows instead, such as a traceback.
     """
     plan = item.config.stash[PLAN]
     plan.blocked[cause] = message

@@ -1,4 +1,4 @@
-"""How pytest-xdist shares cases out: a (model, level) to one worker; a case that ends its worker is not repeated."""
+"""Scheduling under pytest-xdist: one worker per (model, level); a case that crashes its worker is not retried."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from glu_lib.frontends.pytest_plugin.collection import case_by_node_id
 
 
 class LevelScheduling(LoadGroupScheduling):  # type: ignore[misc]  # pytest-xdist ships no type information
-    """`--dist loadgroup` by the cases themselves.
+    """`--dist loadgroup` that takes the group from the case.
 
-    pytest-xdist (3.8) writes the group behind the node id, where pytest (9.2) does not look any more: each test would
-    be a group of its own, and each level be loaded by several workers.
+    pytest-xdist (3.8) appends the group to the node id, which no longer works with pytest (9.2): each test would be its
+    own group, and several workers would load the same level.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -20,10 +20,10 @@ class LevelScheduling(LoadGroupScheduling):  # type: ignore[misc]  # pytest-xdis
         return case.group if case else super()._split_scope(nodeid)
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Let others have what is left of a worker that has ended; returns the case that it died of, if it did.
+        """Return the open cases of an ended worker to the queue, except the case that crashed it.
 
-        That case stays pending for `pytest --lf`: repeated at once, it could take one worker after the other with it.
-        Groups that are complete are dropped: handed to a worker, they would leave it waiting for ever.
+        The crashed case is returned and stays pending for `pytest --lf`: a retry in this run could crash one worker
+        after another. Complete groups are dropped: a worker that gets one would wait forever.
         """
         work = self.assigned_work[node]
         open_cases = [(group, name) for group, cases in work.items() for name, is_done in cases.items() if not is_done]

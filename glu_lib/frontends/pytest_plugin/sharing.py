@@ -1,4 +1,4 @@
-"""Several runs on one results folder: what another run works on is put off, and is usually done when it comes again."""
+"""Several runs on one results folder: a case that another run is measuring moves to the end of this run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _POLL_S = 1.0
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Take the case's lease before its model is loaded; without it the case moves to the end of the run."""
+    """Take the lease of the case before its model is loaded; a case without a free lease moves to the end."""
     case = case_of(item)
     if case is None or is_done(item.config, case):
         return None
@@ -32,7 +32,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     except RecordError as error:
         blocked[RESULTS_FOLDER] = str(error)
         return None
-    blocked.pop(RESULTS_FOLDER, None)  # space was freed, a drive came back
+    blocked.pop(RESULTS_FOLDER, None)  # writable again: space was freed, or a drive was mounted
     if is_mine:
         _look_again(item.config, experiment, case)
         return None
@@ -48,7 +48,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, object, object]:
-    """Give the lease back once the case has been reported, whatever came of it."""
+    """Give the lease back when the case has been reported, whatever its outcome."""
     report = yield
     if call.when == "teardown" and (case := case_of(item)) is not None:
         item.config.stash[EXPERIMENT].leases.give_back(case)
@@ -56,18 +56,18 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run that is stopped in the middle of a case keeps nobody waiting."""
+    """Give back the leases of a run that was stopped during a case, so that other runs need not wait for them."""
     session.config.stash[EXPERIMENT].leases.give_all_back()
 
 
 def _look_again(config: pytest.Config, experiment: Experiment, case: Case) -> None:
-    """Another run may have finished the case since this one began."""
+    """Update the state of the case: another run may have finished it since this run started."""
     if not experiment.has_measured(case):
         look_up(config.stash[PLAN], experiment, case)
 
 
 def _wait(config: pytest.Config, experiment: Experiment, case: Case) -> None:
-    """Wait until the case is done, its lease is free, or patience is at an end; then it stays pending."""
+    """Wait until the case is done or its lease is free; after PATIENCE_S seconds the case stays pending."""
     plan = config.stash[PLAN]
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:

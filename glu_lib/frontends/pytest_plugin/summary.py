@@ -1,4 +1,4 @@
-"""What is printed before and after a run: what will run on what, and the tables of what came out."""
+"""The terminal output before and after a run: header, problems, tables, paths."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
 from glu_lib.frontends.pytest_plugin.resume import MIRROR, PLAN
 from glu_lib.machine.outside import ignored_settings
 from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
+from glu_lib.report.number import counted
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.cases import Case, CaseKind
 
 _SHOWN = 5
 _NOTHING_LEFT = (
-    "nothing is left that {folder} knows of; if the run to go on with had another cache (-o cache_dir=...), or it is "
-    "lost, select its cases again with -k or -m: what is done is skipped"
+    "--lf: {folder} lists no unfinished case; if the earlier run used another cache (-o cache_dir=...) or its cache is "
+    "lost, select its cases again with -k or -m: finished cases are skipped"
 )
 _NOT_HERE = (
-    "none of the cases that --lf knows of is in this selection; give the options of that run again (--study, --method, "
+    "--lf: this run has none of the unfinished cases; repeat the options of the earlier run (--study, --method, "
     "--divisor), or select cases with -k or -m"
 )
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """The header: what will run, on which device, with which versions, how many are done."""
+    """The header: cases, device, versions, and hints for a selection without cases."""
     cases = [case for item in items if (case := case_of(item))]
     if not config.stash.get(IS_SELECTED, False):
         return []
@@ -53,31 +54,34 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 
 def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
-    """What will run, on what, and how much of it is done."""
+    """Number of cases, device, versions, outside settings, and the cases that will resume or run again."""
     experiment: Experiment = config.stash[EXPERIMENT]
     plan, environment = config.stash[PLAN], experiment.environment
     models = ", ".join(dict.fromkeys(case.model.key for case in cases))
-    levels = len({case.group for case in cases})  # (model, level) pairs: what is loaded and pruned once each
+    levels = len({case.group for case in cases})  # each group is loaded and pruned once
     done = plan.count(Status.DONE)
     status = f"{done} done" + (" (run again: --rerun)" if done and config.getoption("rerun") else "")
-    yield f"glu width pruning: {len(cases)} cases of {models} in {levels} (model, level) groups, {status}"
+    yield (
+        f"glu width pruning: {counted(len(cases), 'case')} of {models} in {counted(levels, '(model, level) group')}, "
+        f"{status}"
+    )
     if is_default_selection(config):
         yield 'nothing was selected, so the embedded model runs; select with -k "llama1b and p40", -m paper, -m carbon'
     hardware = environment.gpu or f"{environment.cpu}, {environment.cores} cores"
     yield f"on {environment.device} ({hardware}), {environment.dtype}, batch {experiment.settings.batch_size}"
     yield ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     if ignored := list(ignored_settings()):
-        yield f"ignored, energy is measured with the suite's own settings of CodeCarbon: {', '.join(ignored)}"
+        yield f"ignored CodeCarbon settings (the suite uses its own): {', '.join(ignored)}"
     if environment.outside:
         outside = (f"{name}={value}" for name, value in environment.outside.items())
-        yield f"set from outside, recorded: {', '.join(outside)}"
+        yield f"environment variables that change the speed (recorded): {', '.join(outside)}"
     if experiment.settings.limit:
-        yield f"a quick look: at most {experiment.settings.limit} samples per task"
+        yield f"limited run: at most {counted(experiment.settings.limit, 'sample')} per task"
     begun = [case.id for case in cases if case.id in plan.states and experiment.is_begun(case)]
     for case_id in begun[:_SHOWN]:
-        yield f"interrupted before, will go on where it was: {case_id}"
+        yield f"interrupted, will resume: {case_id}"
     if len(begun) > _SHOWN:
-        yield f"interrupted before, will go on where they were: {len(begun) - _SHOWN} more"
+        yield f"interrupted, will resume: {len(begun) - _SHOWN} more"
     stale = [(case_id, state.reason) for case_id, state in plan.states.items() if state.status is Status.STALE]
     for case_id, reason in stale[:_SHOWN]:
         yield f"stale, will run again: {case_id}: {reason}"
@@ -86,9 +90,9 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The tables of the models that this run touched, and where everything lies."""
+    """Print problems, the tables of this run's models, and the paths of records, report and tables."""
     touched = _touched(terminalreporter)
-    if not touched or hasattr(config, "workerinput"):  # a worker of pytest-xdist has a summary too, which nobody sees
+    if not touched or hasattr(config, "workerinput"):  # the summary of a pytest-xdist worker is not shown
         return
     experiment = config.stash[EXPERIMENT]
     terminalreporter.section("GLU width pruning")
@@ -96,7 +100,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line, yellow=True)
     root = experiment.store.root
     if not root.is_dir():
-        terminalreporter.write_line(f"no tables: there is no folder {root}")
+        terminalreporter.write_line(f"no tables: folder {root} does not exist")
         return
     found = conclude(root, remember=True)
     try:
@@ -121,25 +125,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
     if found.untested:
-        terminalreporter.write_line(f"{len(found.untested)} changes were not tested; the report says why")
+        verb = "was" if len(found.untested) == 1 else "were"
+        terminalreporter.write_line(f"{counted(len(found.untested), 'change')} {verb} not tested; the report says why")
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
     terminalreporter.write_line(f"report:  {page} (figures as files: glu report {shlex.quote(str(root))})")
     terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
 
 
 def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[str]:
-    """One line per model, level or GPU that could not be had: how many cases wait for it, and how to go on."""
+    """A line on an unwritable cache, and one per cause that blocks cases: their number, and how to resume."""
     if config.stash[MIRROR].trouble:
         yield config.stash[MIRROR].trouble
     reports = [report for outcome in ("skipped", "failed", "error") for report in reporter.stats.get(outcome, ())]
     properties = [dict(getattr(report, "user_properties", ())) for report in reports]
     waiting = Counter(str(found[PENDING_PROPERTY]) for found in properties if PENDING_PROPERTY in found)
     for cause, count in sorted(waiting.items()):
-        yield f"blocked: {count} cases wait for {cause} (its error is above); then: pytest --lf"
+        verb = "waits" if count == 1 else "wait"
+        yield f"blocked: {counted(count, 'case')} {verb} for {cause}; see the error above, then: pytest --lf"
 
 
 def _touched(reporter: pytest.TerminalReporter) -> set[str]:
-    """Ids of the cases that were reported: run, skipped as done, failed."""
+    """Ids of all cases that this run reported: run, failed, or skipped as done."""
     return {
         str(value)
         for reports in reporter.stats.values()

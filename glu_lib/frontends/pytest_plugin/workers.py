@@ -1,4 +1,4 @@
-"""Under pytest-xdist: a GPU for each worker, and what the controller checks and notes for all of them."""
+"""Support of pytest-xdist: one GPU per worker; the controller checks the selection and keeps the cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.nodeid import NodeId  # pytest's cache is keyed by it, and the controller has no items to take it from
+from _pytest.nodeid import NodeId  # keys of pytest's cache; the controller has no items to take them from
 
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.pytest_plugin.collection import DEFAULT_SELECTION_INPUT, case_by_node_id, is_default_selection
@@ -32,14 +32,14 @@ _GPU_INPUT, _LASTFAILED_INPUT = "glu_gpu", "glu_lastfailed"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """In a worker, see only the GPU that the controller allotted: before anything asks which there are."""
+    """Restrict a worker to the GPU that the controller assigned, before CUDA is initialised."""
     if gpu := getattr(config, "workerinput", {}).get(_GPU_INPUT):
         os.environ[VISIBLE] = gpu
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """In a worker, select with --lf what was pending when the run began: a late worker must collect what others did."""
+    """With --lf, select in a worker the cases that were pending at the start: all workers must collect the same."""
     given = getattr(session.config, "workerinput", {}).get(_LASTFAILED_INPUT)
     plugin = session.config.pluginmanager.get_plugin("lfplugin")
     if given is not None and plugin:
@@ -50,7 +50,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
-    """Tell a worker what was selected when the run began, and which GPU is its own."""
+    """Send a worker the selection as of the start of the run, and assign it a GPU."""
     stash = node.config.stash
     if _INPUT not in stash:
         plugin = node.config.pluginmanager.get_plugin("lfplugin")
@@ -69,15 +69,15 @@ def pytest_configure_node(node: WorkerController) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: WorkerController) -> None:
-    """Let the worker that replaces this one have its GPU."""
+    """Free the GPU of a worker that ended, for the worker that replaces it."""
     node.config.stash[_POOL].give_back(node.gateway.id)
-    if node in node.config.stash[_NODES]:  # Ctrl-C in a worker is told twice
+    if node in node.config.stash[_NODES]:  # after Ctrl-C in a worker the hook runs twice
         node.config.stash[_NODES].remove(node)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
-    """Keep levels together where the user asks for groups."""
+    """With --dist loadgroup, run all cases of a level in one worker."""
     from glu_lib.frontends.pytest_plugin.scheduling import LevelScheduling
 
     return LevelScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
@@ -85,7 +85,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[str]) -> None:
-    """In the controller, which collects nothing itself: begin the run with what the first worker has collected."""
+    """Begin the run in the controller, which collects nothing itself, with the cases of the first worker."""
     config = node.config
     cases = {NodeId.parse(name.split("@")[0]): case for name in ids if (case := case_by_node_id(config, name))}
     reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -122,30 +122,30 @@ def _say(reporter: pytest.TerminalReporter | None, lines: Iterable[str]) -> None
 
 
 def refuse_workers(workers: int, dist: str, device: str, gpus: int) -> str:
-    """One line why these workers cannot run the suite's cases; empty if they can.
+    """Explain in one line why these workers cannot run the suite's cases; empty if they can.
 
     Args:
-        workers: how many.
-        dist: pytest-xdist's way to share tests out.
-        device: as torch names it.
-        gpus: how many GPUs there are for them.
+        workers: number of workers.
+        dist: value of pytest-xdist's option --dist.
+        device: torch's name of the device.
+        gpus: number of visible GPUs.
     """
     remedy = f"use -n {gpus}" if gpus > 1 else "leave out -n"
     if workers > 1 and dist != "loadgroup":
         return f"-n {workers} --dist {dist}: each level would be loaded by several workers; add --dist loadgroup"
     if ":" in device:
         return (
-            f"--device {device} with -n {workers}: each worker gets a GPU of its own; leave out --device and choose "
+            f"--device {device} with -n {workers}: each worker gets its own GPU; leave out --device and choose "
             f"GPUs with {VISIBLE}, or leave out -n"
         )
     if device.startswith("cuda") and workers > gpus:
-        return f"-n {workers}: {workers} workers on {gpus} GPU{'s' * (gpus != 1)} would share one; {remedy}"
+        return f"-n {workers}: {workers} workers would have to share {gpus} GPU{'s' * (gpus != 1)}; {remedy}"
     return ""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Give a worker whose GPU has failed no further levels, as long as another one can take them."""
+    """Shut down a worker whose GPU has failed, if another worker can take its remaining levels."""
     node: WorkerController | None = getattr(report, "node", None)
     if node is None or dict(report.user_properties).get(PENDING_PROPERTY) != GPU:
         return

@@ -1,1 +1,1 @@
-"""Accuracy: a task's requests scored by the model in memory, and what came of it."""
+"""Accuracy: score a task with a model in memory, and check the results."""

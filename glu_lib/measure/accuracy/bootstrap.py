@@ -1,9 +1,9 @@
-"""Standard errors by bootstrap in milliseconds: lm-eval's resampling of its own metrics, vectorized.
+"""Standard errors of lm-eval's metrics by a vectorized bootstrap that takes milliseconds.
 
-lm-eval draws each replicate with Python's generator and evaluates the metric on the list. Here a mean is resampled
-by index, and a metric of labels by the multinomial counts of its distinct (gold, predicted) pairs, which have the same
-distribution (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6). Both estimates differ by the
-noise of the replicates: 1 / sqrt(2·iterations), relative.
+lm-eval draws each replicate with Python's random generator and evaluates the metric on a list. Here a mean is
+resampled by index arrays. For metrics of labels, the counts of the distinct (gold, predicted) pairs are drawn from a
+multinomial distribution, which is equivalent (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapter 6). The results differ from lm-eval's by the noise of the replicates, relatively 1 / sqrt(2·iterations).
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 
 from glu_lib.results.collapse import exp
 
-_CHUNK = 1 << 22  # numbers drawn at a time
+_CHUNK = 1 << 22  # random numbers drawn at once, to bound memory
 _SEED = 0
 
 
 def perplexity_stderr(logprobs: np.ndarray, iterations: int) -> float:
-    """Standard error of exp(-mean) over log-probabilities (n,); infinite where it is beyond the largest float.
+    """Standard error of exp(-mean) of log-probabilities (n,); infinite if it exceeds the largest float.
 
-    Computed in units of the largest replicate, exp(m)·sd(exp(log - m)), so that only the result can overflow.
+    It is computed as exp(m)·sd(exp(log - m)), where m is the largest replicate's logarithm, so that only the result
+    can overflow.
     """
     rng = np.random.default_rng(_SEED)
     size = len(logprobs)
@@ -40,12 +41,12 @@ def perplexity_stderr(logprobs: np.ndarray, iterations: int) -> float:
 
 
 def label_stderr(statistic: Callable[[np.ndarray], np.ndarray], pairs: np.ndarray, iterations: int) -> float:
-    """Standard error of a statistic of confusion counts over (gold, predicted) pairs of 0 and 1, (n, 2).
+    """Standard error of a statistic of the confusion counts of binary labels.
 
     Args:
-        statistic: counts (iterations, 4) of the pairs 00, 01, 10, 11 to values (iterations,).
-        pairs: the labels.
-        iterations: replicates.
+        statistic: maps counts (iterations, 4) of the pairs 00, 01, 10, 11 to values (iterations,).
+        pairs: (gold, predicted) labels of 0 and 1, shape (n, 2).
+        iterations: number of replicates.
     """
     counts = np.bincount(2 * pairs[:, 0] + pairs[:, 1], minlength=4)
     drawn = np.random.default_rng(_SEED).multinomial(len(pairs), counts / len(pairs), size=iterations)

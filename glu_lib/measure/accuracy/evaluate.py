@@ -1,4 +1,4 @@
-"""Scoring a model in memory with lm-eval: the task's requests, the model's answers, the numbers."""
+"""Score a model in memory with lm-eval."""
 
 from __future__ import annotations
 
@@ -35,20 +35,21 @@ def wrap_model(
     scorer: Scorer = Scorer.FAST,
     encodings: Encodings | None = None,
 ) -> KeepingHFLM:
-    """The lm-eval model around a model in memory, on the model's own device; both kinds count what does not fit.
+    """Wrap a model in memory as an lm-eval model, on the model's own device.
 
-    Where rotary embeddings change beyond an original context, that is the context: longer prompts lose their beginning.
+    If the model's rotary embeddings change beyond an original context, the context is limited to that length, and
+    longer prompts lose their beginning.
 
     Args:
         model: the model.
         tokenizer: its tokenizer.
         batch_size: sequences per forward pass.
-        scorer: `fast` shares prefixes; `hf` is lm-eval's `HFLM`.
-        encodings: token ids that `fast` keeps from level to level; of this tokenizer only.
+        scorer: `fast` computes shared prefixes once; `hf` is lm-eval's `HFLM`.
+        encodings: cache of token ids that `fast` uses for all levels; only for this tokenizer.
     """
     from glu_lib.measure.scoring.context import fixed_context
 
-    # Without a length lm-eval takes the one of the model's configuration.
+    # If max_length is None, lm-eval uses the length in the model's configuration.
     options: dict[str, Any] = {"batch_size": batch_size, "max_length": fixed_context(model.config)}
     if scorer is Scorer.FAST:
         from glu_lib.measure.scoring.language_model import SharedPrefixLM
@@ -68,22 +69,22 @@ def evaluate_task(
     limit: int | None,
     answers: Answers | None = None,
 ) -> Evaluation:
-    """Score `task` with lm-eval and keep all it reports.
+    """Score `task` with lm-eval and return everything it reports.
 
     Args:
         lm: the wrapped model.
-        library: where loaded tasks are kept.
-        task: what to score.
-        seed: of few-shot sampling, and of Python, NumPy and torch, set anew for each task so that a
-            result does not depend on what ran before.
+        library: cache of loaded tasks.
+        task: the task to score.
+        seed: seed of few-shot sampling, Python, NumPy and torch; set for each task, so that a result does not depend
+            on earlier tasks.
         limit: samples per (sub-)task, None for all.
-        answers: what earlier runs left of the case, and where this run's answers are kept; without it none is.
+        answers: journal of the case: answers of earlier runs are read from it, new ones are written to it.
 
     Raises:
-        AccessError: if the task's data cannot be had.
-        MeasurementError: if lm-eval reports no headline metric.
-        NotFiniteError: if the model gives no numbers, or none that an answer can be chosen by; no answer is kept.
-        RecordError: if answers cannot be kept.
+        AccessError: if the task's data cannot be loaded.
+        MeasurementError: if lm-eval does not report the headline metric.
+        NotFiniteError: if the model returns NaN or infinity, or -inf for all options; the journal is deleted.
+        RecordError: if the journal cannot be written.
     """
     loaded = library.load(task, seed=seed)
     _check_room(lm, task, loaded)
@@ -96,7 +97,7 @@ def evaluate_task(
         raise
     except BaseException:
         if answers is not None:
-            with suppress(RecordError):  # what ended the case is the error to tell
+            with suppress(RecordError):  # the original error is the one to report
                 answers.flush()
         raise
     finally:
@@ -131,10 +132,9 @@ def evaluate_task(
 def _evaluate_smaller_if_needed(
     lm: KeepingHFLM, task: Task, loaded: Any, seed: int, limit: int | None
 ) -> dict[str, Any]:
-    """Run lm-eval; when the batch does not fit into memory, halve it and score the task again.
+    """Run lm-eval; if a batch does not fit into memory, halve the batch size and score the task again.
 
-    The smaller batch stays for the tasks that follow on this model: what did not fit once will not
-    fit the next time.
+    The smaller batch size stays for the model's later tasks, because the larger one would fail again.
     """
     from lm_eval.evaluator import evaluate
 
@@ -146,7 +146,7 @@ def _evaluate_smaller_if_needed(
         seed_everything(seed)
         lm.reset_counts()
         try:
-            # lm-eval's softmax over options warns where all are -inf; samples are checked for that behind it.
+            # lm-eval's softmax over options warns if all are -inf; check_samples finds that case below.
             with lm_eval_shortcuts(), np.errstate(invalid="ignore"):
                 results: dict[str, Any] = evaluate(
                     lm=lm,
@@ -165,7 +165,7 @@ def _evaluate_smaller_if_needed(
                 raise
             if lm.batch_size == 1:
                 raise MeasurementError(
-                    f"task {task.key}: out of memory with one sequence at a time; "
+                    f"task {task.key}: out of memory at batch size 1; "
                     "choose a GPU with more memory, a 16-bit --dtype, or a smaller model"
                 ) from error
         else:
@@ -175,7 +175,7 @@ def _evaluate_smaller_if_needed(
 
 
 def _generation_settings(lm: KeepingHFLM, loaded: Any) -> dict[str, Any]:
-    """What the model's own generation configuration changed of greedy answers; {} where nothing was generated."""
+    """Settings of the model's generation configuration that changed greedy answers; {} if nothing was generated."""
     from glu_lib.measure.scoring.greedy_answers import own_settings
 
     generates = any(task.get_config("output_type") == "generate_until" for task in loaded["tasks"].values())
@@ -189,16 +189,16 @@ def _text_tokens(lm: KeepingHFLM, text: str) -> list[int]:
 
 
 def _used_few_shot(loaded: Any) -> int:
-    """The number of examples that lm-eval's tasks used, by their own word; `TaskLibrary.load` saw that it is one."""
+    """The few-shot count of lm-eval's tasks; `TaskLibrary.load` has checked that all of them use the same count."""
     (count,) = {int(lm_eval_task.get_config("num_fewshot") or 0) for lm_eval_task in loaded["tasks"].values()}
     return count
 
 
 def _check_room(lm: KeepingHFLM, task: Task, loaded: Any) -> None:
-    """A generation task must leave room for a prompt in the model's context.
+    """Check that a generation task leaves room for a prompt in the model's context.
 
     Raises:
-        MeasurementError: if its answers alone fill the context.
+        MeasurementError: if the answers alone can fill the context.
     """
     for lm_eval_task in loaded["tasks"].values():
         options: dict[str, Any] = lm_eval_task.get_config("generation_kwargs") or {}
@@ -208,8 +208,8 @@ def _check_room(lm: KeepingHFLM, task: Task, loaded: Any) -> None:
 
 
 def answers_do_not_fit(task: Task, wanted: int, context: int) -> str:
-    """One line for a generation task whose answers leave no room for a prompt; both sizes in tokens."""
+    """The error message for a generation task whose answers leave no room for a prompt; both sizes in tokens."""
     return (
-        f"task {task.key}: its answers may take {wanted} tokens, the model's context holds {context}; leave it out, "
-        f'with -k "not {task.key}" or by a suite of your own in the study file'
+        f"task {task.key}: answers may take {wanted} tokens, and the model's context has {context}; leave the task "
+        f'out, with -k "not {task.key}" or with a suite of your own in a study file'
     )

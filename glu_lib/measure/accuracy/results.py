@@ -1,4 +1,4 @@
-"""What scoring a task gave: every metric as a number, every sample, out of lm-eval's result tables."""
+"""The result of scoring a task: every metric and every sample, extracted from lm-eval's result tables."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _STDERR = "_stderr"
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """One number lm-eval reports: of which (sub-)task, metric and filter; stderr None where it has none.
+    """One number that lm-eval reports, with its (sub-)task, metric and filter; `stderr` is None if there is none.
 
-    `is_collapsed`: lower is better, and `value` is infinite or above what tables can hold (see `collapse`).
+    `is_collapsed` means that lower is better and `value` is infinite or too large for tables (see `collapse`).
     """
 
     task: str
@@ -32,19 +32,20 @@ class MetricValue:
     is_collapsed: bool = False
 
     def recorded(self) -> dict[str, Any]:
-        """What a record holds of it: finite numbers or null; of a collapsed value the logarithm."""
+        """The fields as a record holds them: finite numbers or null, and for a collapsed value its logarithm."""
         return asdict(self) | as_recorded(self.value, self.stderr, is_collapsed=self.is_collapsed)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that one task gave: the headline value, every value, every sample.
+    """The result of one task: the headline value, every value, every sample.
 
-    `count` is the number of samples scored, `expected` the number asked for. `num_fewshot` is the number of examples
-    that lm-eval's tasks used, `generation_settings` what the model's own generation configuration changed of greedy
-    answers. `truncated_prompts` and
-    `cut_generations` are requests that did not fit, `batch_size` is what fitted into memory. `results`
-    and `raw_samples` are lm-eval's own, for its own files (`json_value`).
+    `count` is the number of scored samples, `expected` the number of requested ones. `num_fewshot` is the number of
+    few-shot examples that lm-eval's tasks used. `generation_settings` holds the settings of the model's generation
+    configuration that changed greedy answers. `truncated_prompts` and `cut_generations` count requests that did not
+    fit into the context, `tied_items` items whose best options have equal scores. `batch_size` is the size that
+    fitted into memory. `results` and `raw_samples` are lm-eval's own tables as JSON values (`json_value`), for its own
+    files.
     """
 
     headline: MetricValue
@@ -65,7 +66,7 @@ class Evaluation:
 
 
 def metric_values(results: dict[str, Any]) -> Iterator[MetricValue]:
-    """Flatten lm-eval's `{task: {'acc,none': value, 'acc_stderr,none': stderr}}`, groups included."""
+    """Flatten lm-eval's `{task: {'acc,none': value, 'acc_stderr,none': stderr}}`, including groups."""
     tables = {**results["results"], **results.get("groups", {})}
     for name, row in tables.items():
         for label, value in row.items():
@@ -85,7 +86,7 @@ def metric_values(results: dict[str, Any]) -> Iterator[MetricValue]:
 
 
 def _lower_is_better(results: dict[str, Any], name: str, metric: str) -> bool:
-    """lm-eval's word on it; where it has none (parts of a group that differ), by the metric's name."""
+    """Whether lower is better, from lm-eval, or from the metric's name if the parts of a group disagree."""
     higher = results.get("higher_is_better", {}).get(name, {}).get(metric)
     return is_unbounded(metric) if higher is None else not higher
 
@@ -97,10 +98,10 @@ def _count(results: dict[str, Any], name: str) -> int:
 
 
 def headline(task: Task, metrics: tuple[MetricValue, ...]) -> MetricValue:
-    """The one that the study declares for `task`.
+    """The value of the headline metric that the study declares for `task`.
 
     Raises:
-        MeasurementError: if lm-eval does not report it.
+        MeasurementError: if lm-eval does not report this metric.
     """
     for value in metrics:
         if (value.task, value.metric, value.filter) == (
@@ -111,12 +112,12 @@ def headline(task: Task, metrics: tuple[MetricValue, ...]) -> MetricValue:
             return value
     found = ", ".join(sorted({f"{value.metric},{value.filter}" for value in metrics}))
     raise MeasurementError(
-        f"task {task.key}: lm-eval reports no {task.metric.label}; it reports {found}: correct the study's metric"
+        f"task {task.key}: lm-eval does not report {task.metric.label}, only {found}; correct the metric in the study"
     )
 
 
 def compact(task: str, sample: dict[str, Any], blind: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What pairing and auditing need of a sample, with its controls; the prompt is named by its hash."""
+    """The parts of a sample that pairing and auditing need, with its controls; the prompt is stored only as a hash."""
     kept = {"task": task, "doc_id": sample["doc_id"], "filter": sample["filter"]}
     kept |= {name: json_value(sample[name]) for name in sample["metrics"]}
     kept["target"] = sample["target"]
@@ -127,10 +128,10 @@ def compact(task: str, sample: dict[str, Any], blind: dict[str, Any] | None = No
 
 
 def json_value(value: Any) -> Any:
-    """A value of lm-eval's as JSON has it, in lists and dictionaries too; what is neither stays as it is.
+    """Convert a value of lm-eval to a JSON value, including the items of lists and dictionaries.
 
-    NumPy's scalars become Python's (mcc and f1 hold numpy.int64); an infinite number, which JSON does not have, becomes
-    the text "-inf" or "inf".
+    NumPy scalars become Python numbers (mcc and f1 contain numpy.int64). Infinite numbers become the text "-inf" or
+    "inf", because JSON has no infinity. Other values are returned unchanged.
     """
     if isinstance(value, np.generic):
         return json_value(value.item())

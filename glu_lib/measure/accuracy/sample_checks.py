@@ -1,4 +1,4 @@
-"""Whether what lm-eval made of a model's log-probabilities are numbers, and answers were chosen by more than order."""
+"""Check lm-eval's samples: metrics must not be NaN, and a choice must not depend only on the order of the options."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _REMEDY = "the model has collapsed beyond what this task can tell apart; leave i
 
 
 def check_samples(samples: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-    """Let pass samples whose metrics are numbers; -inf, the log-probability of what cannot be, is one.
+    """Check that no metric of a sample is NaN, and that each sample has an option with a finite log-probability.
 
-    An option whose log-probability is -inf is not chosen. Where all options have it, lm-eval's `argmax` takes the
-    first: an answer that the model did not give.
+    A single option may have the log-probability -inf, since it is then not chosen. If all options have it, lm-eval's
+    `argmax` takes the first one, which is not an answer of the model.
 
     Args:
-        samples: lm-eval's, by task.
+        samples: lm-eval's samples, by task.
 
     Raises:
-        NotFiniteError: naming how many samples have no choice, or a metric that is NaN.
+        NotFiniteError: with the number of samples that have no choice, or have a metric that is NaN.
     """
     every = [sample for found in samples.values() for sample in found]
     if unchosen := sum(_has_no_choice(sample["filtered_resps"]) for sample in every):
@@ -37,7 +37,7 @@ def check_samples(samples: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
 
 
 def count_ties(samples: Mapping[str, Iterable[Mapping[str, Any]]]) -> int:
-    """Items whose best options have the same log-probability: lm-eval takes the first of them for the answer."""
+    """Number of items whose best options have equal log-probabilities; lm-eval takes the first of them."""
     tied = {
         (name, sample["doc_id"])
         for name, found in samples.items()
@@ -57,14 +57,14 @@ def _is_tied(answers: Any) -> bool:
 
 
 def _has_no_choice(answers: Any) -> bool:
-    """Whether a sample's answers are the scores (log-probability, is greedy) of several options, all of them -inf."""
+    """Whether a sample's answers are scores (log-probability, is greedy) of several options, all of them -inf."""
     if not isinstance(answers, list | tuple) or len(answers) < 2:
         return False
     return all(isinstance(answer, list | tuple) and answer and answer[0] == -math.inf for answer in answers)
 
 
 def _holds_nan(value: Any) -> bool:
-    """Whether a metric of a sample (a number, a pair, a list) holds NaN anywhere."""
+    """Whether a metric of a sample (a number, a pair or a list) contains NaN."""
     if isinstance(value, list | tuple):
         return any(map(_holds_nan, value))
     return isinstance(value, float | np.floating) and math.isnan(value)

@@ -1,4 +1,4 @@
-"""An accuracy case on a prepared model: earlier answers taken up, the rest scored, its work measured, all checked."""
+"""Run an accuracy case on a prepared model: resume from its journal, score the rest, measure the work, check all."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def score_case(
     library: TaskLibrary,
     settings: Settings,
 ) -> tuple[dict[str, Any], Evaluation]:
-    """Score `task` on a model.
+    """Score `task` on a model and measure the energy of the model's work.
 
     Args:
-        task: what to score.
+        task: the task to score.
         prepared: the pruned model.
-        answers: what interrupted runs left, and where this run keeps its own.
-        meter: of the energy windows.
-        library: where loaded tasks are kept.
+        answers: journal of the case, with the answers of interrupted runs.
+        meter: meter of the energy windows.
+        library: cache of loaded tasks.
         settings: seed, limit and scorer.
 
     Returns:
-        The parts of a record (`score`, `energy`, `conditions`, `runtime`, `resumed`), and all that scoring gave. The
-        energy windows hold the model's work only, so that every level's hold the same: requests are built and
-        tokenized, metrics computed outside of them. Joules are null, with the reason, where that cannot be: of a
-        resumed case, beside others at work (unless that is allowed), where memory ran out.
+        The parts of a record (`score`, `energy`, `conditions`, `runtime`, `resumed`), and the evaluation. The energy
+        windows contain only the model's work: requests are built and tokenized before them, metrics are computed after
+        them. So windows of different levels contain the same kind of work. Joules are null, with the reason, if the
+        case was resumed, if memory ran out, or if other processes were busy (unless that is allowed).
 
     Raises:
-        AccessError: if the task's data cannot be had.
+        AccessError: if the task's data cannot be loaded.
         MeasurementError: if the measurement is incomplete or impossible.
-        RecordError: if answers cannot be kept.
+        RecordError: if the journal cannot be written.
     """
     library.load(task, seed=settings.seed)
     lm = prepared.lm
@@ -68,7 +68,7 @@ def score_case(
         "score": task_fields(task, evaluation),
         "energy": energy,
         "conditions": windows.conditions(),
-        # What fitted: a batch that did not is halved while the task is scored.
+        # The batch size that fitted into memory: it is halved during scoring if memory runs out.
         "runtime": {
             "threads": prepared.threads,
             "batch_size": evaluation.batch_size,
@@ -80,7 +80,7 @@ def score_case(
 
 
 def _no_energy(windows: WorkWindows, settings: Settings, *, is_resumed: bool, shrank: bool) -> str | None:
-    """Why the windows of a case are not its energy; None if they are."""
+    """The reason why the energy windows do not give the energy of the case; None if they do."""
     if is_resumed:
         return _RESUMED
     if shrank:
@@ -92,9 +92,9 @@ def _no_energy(windows: WorkWindows, settings: Settings, *, is_resumed: bool, sh
 
 
 def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
-    """Headline metric with its meaning, and every value lm-eval reported; finite numbers or null.
+    """The headline metric with its label, direction and chance, and every value of lm-eval; finite numbers or null.
 
-    A collapsed value is null, `is_collapsed` and its logarithm (`log_value`) stand beside it.
+    A collapsed value is null, with `is_collapsed` and its logarithm `log_value` in the same table.
     """
     return {
         "headline": evaluation.headline.recorded()
@@ -115,7 +115,7 @@ def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> None:
-    """Let pass only a complete measurement whose headline is finite or has collapsed.
+    """Check that the measurement is complete and that the headline value is finite or collapsed.
 
     Raises:
         MeasurementError: naming what is missing or impossible.
@@ -125,9 +125,11 @@ def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> N
             f"task {task.key}: {evaluation.count} of {evaluation.expected} samples were scored; run the case again"
         )
     if limit is not None and evaluation.count > limit * len(evaluation.task_versions):
-        raise MeasurementError(f"task {task.key}: {evaluation.count} samples were scored, --limit {limit} was asked")
+        raise MeasurementError(
+            f"task {task.key}: {evaluation.count} samples were scored, more than --limit {limit}; report this as a bug"
+        )
     if not math.isfinite(evaluation.headline.value) and not evaluation.headline.is_collapsed:
         raise MeasurementError(
             f"task {task.key}: {task.metric.label} is {evaluation.headline.value}; "
-            "lm-eval's aggregation of these samples is no number; score more of them, or choose another metric"
+            "lm-eval's aggregate of these samples is not finite; score more samples, or choose another metric"
         )

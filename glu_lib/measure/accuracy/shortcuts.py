@@ -1,4 +1,4 @@
-"""lm-eval's functions while the suite uses them: fast, and without overflow; all else that they return is the same."""
+"""Replace functions of lm-eval by faster ones without overflow; their other results stay the same."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from glu_lib.measure.accuracy.bootstrap import are_binary_pairs, label_stderr, p
 from glu_lib.results.collapse import exp
 from glu_lib.study.label_metrics import f1_scores, matthews_correlations
 
-_TEMPLATES = 1024  # compiled templates kept
-# Of lm-eval's TruthfulQA mc2 in all languages: Σ exp(true) / Σ exp(all), the same if all answers get more likely alike.
+_TEMPLATES = 1024  # compiled templates in the cache
+# The function of lm-eval's TruthfulQA mc2, in all languages. It computes Σ exp(true) / Σ exp(all), which stays the same
+# if a number is added to all log-likelihoods.
 _SHARES_OF_PROBABILITY = "process_results_mc2"
-_SMALLEST_LOG = -600.0  # e^-745 is 0 in a float; a term counts down to e^-37 of the largest
+_SMALLEST_LOG = -600.0  # e^-745 is 0 in a float, and terms down to e^-37 of the largest matter
 
 
 class _MathWithoutOverflow:
-    """Python's `math`, whose `exp` gives infinity where that of Python raises OverflowError."""
+    """Python's `math`, except that `exp` returns infinity instead of raising OverflowError."""
 
     exp = staticmethod(exp)
 
@@ -31,10 +32,11 @@ class _MathWithoutOverflow:
 
 @contextmanager
 def lm_eval_shortcuts() -> Iterator[None]:
-    """Within the block lm-eval compiles each template once, not once per document, and bootstraps by arrays.
+    """Within the block, lm-eval compiles each template once instead of once per document, and bootstraps with arrays.
 
-    Its perplexities (`math.exp`, looked up in its module whenever a task was built) are infinite where they overflow,
-    and its shares of probability (mc2) are no 0 / 0 where all answers of a question are less likely than e^-745.
+    Perplexities that overflow become infinite: lm-eval's `metrics` module looks up `math.exp` at each call. The
+    probability shares of mc2 are defined even if all answers of a question are less likely than e^-745, where lm-eval
+    would compute 0 / 0.
     """
     from lm_eval import utils
     from lm_eval.api import metrics
@@ -69,7 +71,11 @@ def lm_eval_shortcuts() -> Iterator[None]:
 
 
 def without_underflow(results: Sequence[tuple[float, bool]]) -> Sequence[tuple[float, bool]]:
-    """(log-likelihood, is greedy) of a question's answers, raised alike where all are too small for `exp`."""
+    """Shift the log-likelihoods of a question's answers by the largest one if all are too small for `exp`.
+
+    Args:
+        results: (log-likelihood, is greedy) of each answer.
+    """
     largest = max(likelihood for likelihood, _ in results)
     if not -math.inf < largest < _SMALLEST_LOG:
         return results

@@ -1,1 +1,1 @@
-"""Scoring at the speed of distinct tokens: packing of shared prefixes, and the lm-eval model that uses it."""
+"""The suite's lm-eval model, which computes each shared prefix of requests once."""

@@ -1,4 +1,4 @@
-"""Tokens that a tokenizer adds behind every text: left off, since a prompt and a context go on; no torch here."""
+"""Remove the tokens that a tokenizer appends to every text, because prompts and contexts continue. Needs no torch."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _LOGGER = logging.getLogger(__name__)
-_PROBES = ("a", "the", "1", "?")  # one that the tokenizer has tokens for is enough
-_MORE_PROBES = 100  # words of its own, where it has none for these
+_PROBES = ("a", "the", "1", "?")  # test texts; the first that the tokenizer can encode decides
+_MORE_PROBES = 100  # entries of the vocabulary to try if the tokenizer cannot encode these
 
 
 def without_end(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """The tokenizer, or a copy of it that adds nothing behind a text; what it adds before a text stays.
+    """Return the tokenizer, or a copy that appends nothing to a text. Tokens that it puts before a text stay.
 
-    With an end of text behind the context, a model is asked how a new text begins; cut at the context's length, as
-    lm-eval's `_encode_pair` does, the answer loses its first token and the end of text is scored in its place.
-    Templates such as `$A <eos>`, `add_eos_token` and BERT's `[CLS] $A [SEP]` are of this kind.
+    If the context ends with an end-of-text token, the model predicts the beginning of a new text instead of the
+    answer. lm-eval's `_encode_pair` splits after the context's length, so that the answer would lose its first token
+    and the end-of-text token would be scored instead. Examples of such tokenizers are the template `$A <eos>`,
+    `add_eos_token` and BERT's `[CLS] $A [SEP]`.
 
     Raises:
-        MeasurementError: if it goes on adding them.
+        MeasurementError: if the copy still appends tokens.
     """
     head, tail = _added(tokenizer)
     if not tail:
@@ -39,19 +40,19 @@ def without_end(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     names = " ".join(tokenizer.convert_ids_to_tokens(tail))
     if _added(plain) != (head, []):
         raise MeasurementError(
-            f"the tokenizer adds {names} behind every text, and answers cannot be scored behind that; "
-            "take it out of the tokenizer's post-processor"
+            f"the tokenizer appends {names} to every text, and answers cannot be scored after it; "
+            "remove it from the tokenizer's post-processor"
         )
-    _LOGGER.info("the tokenizer adds %s behind every text; it is left off: what is scored goes on there", names)
+    _LOGGER.info("the tokenizer appends %s to every text; it is removed, because scored texts continue there", names)
     return plain  # type: ignore[no-any-return]
 
 
 def _added(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Token ids that the tokenizer adds before and behind a text."""
+    """The token ids that the tokenizer adds before and after a text."""
     for text in _texts(tokenizer):
         try:
             plain, whole = tokenizer.encode(text, add_special_tokens=False), tokenizer.encode(text)
-        except Exception:  # without UNK a tokenizer raises where it has no token
+        except Exception:  # a tokenizer without UNK raises on unknown text
             continue
         for start in range(len(whole) - len(plain) + 1) if plain else ():
             if whole[start : start + len(plain)] == plain:
@@ -60,17 +61,17 @@ def _added(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def _texts(tokenizer: Any) -> Iterator[str]:
-    """Texts to try a tokenizer with, words of its own at last."""
+    """Test texts for a tokenizer: common ones first, then entries of its vocabulary."""
     yield from _PROBES
     yield from islice(tokenizer.get_vocab(), _MORE_PROBES)
 
 
 def _set_template(tokenizer: Any, head: list[int]) -> None:
-    """Let a tokenizer of the `tokenizers` library add only `head`, before a text."""
+    """Make a tokenizer of the `tokenizers` library add `head` before a text and nothing else."""
     from tokenizers.processors import TemplateProcessing
 
     tokens = tokenizer.convert_ids_to_tokens(head)
-    # The piece has a name of ours: a token's own may hold what the template's language reads as a sign of its own.
+    # "HEAD" stands for the tokens, because a token's own text may contain characters with a meaning in the template.
     pieces = [{"id": "HEAD", "ids": head, "tokens": tokens}] if head else []
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=["HEAD", "$A"] if head else ["$A"], special_tokens=pieces

@@ -1,4 +1,4 @@
-"""How much goes into one batch; when memory runs out the budget shrinks and the work goes on."""
+"""The size of a batch; if memory runs out, the budget shrinks and the batch is retried."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Budget:
-    """Sequences of a generation batch; a batch of log-likelihoods gets 64 tokens for each of them."""
+    """Sequences per generation batch. A log-likelihood batch may hold 64 tokens per sequence."""
 
     sequences: int
 
     @property
     def tokens(self) -> int:
-        """Tokens of a log-likelihood batch."""
+        """Tokens per log-likelihood batch."""
         return self.sequences * _TOKENS_PER_SEQUENCE
 
     def once(self, work: Callable[[], Result]) -> Result:
-        """Do one piece of work; out of memory, give back what can be given back and try once more.
+        """Do one piece of work; if memory runs out, halve the budget, release memory and retry once.
 
         Raises:
-            RuntimeError: out of memory, if it does not fit then either; the budget is 1 then.
+            RuntimeError: if the retry runs out of memory too; the budget is then 1.
         """
         try:
             return work()
@@ -53,16 +53,16 @@ class Budget:
         work: Callable[[Sequence[Item]], Result],
         split: Callable[[Item], Sequence[Item]] = lambda item: [item],
     ) -> Iterator[Result]:
-        """Work through `items` batch by batch; only a batch that did not fit into memory is done again, smaller.
+        """Process `items` batch by batch. A batch that does not fit into memory is retried in smaller batches.
 
         Args:
-            items: what is to be done, in order.
-            take: how many of the items that are left make the next batch, by this budget.
-            work: does a batch.
-            split: makes several smaller items of one, if it can.
+            items: the items, in the order of processing.
+            take: number of the remaining items that form the next batch within this budget.
+            work: processes a batch.
+            split: divides an item into smaller ones; returns one item if it cannot be divided.
 
         Raises:
-            RuntimeError: out of memory, if an item that cannot be split does not fit; the budget is 1 then.
+            RuntimeError: if an item that cannot be divided does not fit into memory; the budget is then 1.
         """
         left, most = list(items), len(items)
         while left:
@@ -79,7 +79,7 @@ class Budget:
                 left = left[count:]
                 yield result
                 continue
-            # Outside the handler: there the exception still holds the tensors of the forward pass.
+            # Not inside the handler, because there the exception still holds the tensors of the forward pass.
             release_memory()
             if count == 1:
                 left = [*split(left[0]), *left[1:]]

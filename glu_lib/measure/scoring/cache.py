@@ -1,4 +1,4 @@
-"""A key/value cache that grows in place: a step of decoding writes its own token instead of copying all before it."""
+"""A key/value cache that grows in place: a decoding step writes only its new token and copies no earlier ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _ROOM = 128  # tokens allocated ahead
 
 
 class GrowingLayer(DynamicLayer):
-    """Keys and values (rows, heads, tokens, head size) as views of buffers with room for the tokens to come."""
+    """Keys and values (rows, heads, tokens, head size) as views of buffers with room for further tokens."""
 
     def __init__(self, layer: DynamicLayer) -> None:
-        """Take over what `layer` holds."""
+        """Take over the keys and values of `layer`."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.__dict__.update(layer.__dict__)
         self._buffers: dict[str, torch.Tensor] = {}
@@ -22,7 +22,7 @@ class GrowingLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_options: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append the states of new tokens; returns all keys and values."""
+        """Append the states of new tokens and return all keys and values."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states, value_states
@@ -36,7 +36,7 @@ class GrowingLayer(DynamicLayer):
     def _appended(self, name: str, held: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         size, total = held.shape[-2], held.shape[-2] + states.shape[-2]
         buffer = self._buffers.get(name)
-        # Rows that left, or a cache cut short, made another tensor of what is held: then the buffer is made anew.
+        # Removing rows or cropping the cache replaces `held` by another tensor; then a new buffer is needed.
         if (
             buffer is None
             or buffer.data_ptr() != held.data_ptr()
@@ -51,7 +51,7 @@ class GrowingLayer(DynamicLayer):
 
 
 def grow_in_place(cache: Any) -> Any:
-    """The cache with its plain layers replaced; layers of other kinds (sliding windows, states) stay as they are."""
+    """Replace the plain layers of `cache`, in place; other layers (sliding window, state space) stay as they are."""
     layers = getattr(cache, "layers", None)
     if layers is not None:
         cache.layers = [GrowingLayer(layer) if type(layer) is DynamicLayer else layer for layer in layers]

@@ -1,4 +1,4 @@
-"""lm-eval's `HFLM` with chat prompts that are the same on every day and lose nothing without a word."""
+"""lm-eval's `HFLM` with chat prompts that do not depend on today's date and never silently lose a message."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ _DIRECTIVES = "aAbBdmyYjHIMSpxX"  # of strftime
 
 
 class ChatHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no type information
-    """Scores as `HFLM`. A template that asks for today's date is told CHAT_DATE."""
+    """Scores as `HFLM`. Chat templates that ask for today's date get CHAT_DATE."""
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The turns of a chat as one text.
 
-        lm-eval leaves the system message out where a template takes none, so that a task's description would be lost.
+        lm-eval drops the system message if the template does not support one, which would lose a task's description.
+        Here this is an error.
 
         Raises:
             MeasurementError: if the template cannot render the turns.
@@ -40,13 +41,13 @@ class ChatHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no type information
         except TemplateError as error:
             roles = ", ".join(dict.fromkeys(turn["role"] for turn in chat_history))
             raise MeasurementError(
-                f"the model's chat template takes no chat of the roles {roles} ({one_line(str(error))}); leave the "
+                f"the model's chat template cannot render the roles {roles} ({one_line(str(error))}); leave the "
                 "task out for this model, or score it with plain prompts"
             ) from error
         return text
 
 
 def _dated(template: str) -> str:
-    """`template` with a macro of its own in the place of transformers' function for today's date."""
+    """Prefix `template` with a macro that replaces transformers' function for today's date by CHAT_DATE."""
     filled = "".join(f"|replace('%{sign}', '{CHAT_DATE.strftime(f'%{sign}')}')" for sign in _DIRECTIVES)
     return f"{{%- macro {_TODAY}(format) -%}}{{{{ format{filled} }}}}{{%- endmacro -%}}{template}"

@@ -1,4 +1,4 @@
-"""lm-eval's `HFLM`, refusing in one line what its tokenizer cannot do for its model; both scorers encode through it."""
+"""lm-eval's `HFLM` with checks of the tokenizer: an error of one line for texts that it cannot encode for the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, TextCheck
 
 
 class CheckedHFLM(ChatHFLM):
-    """Encodes as `HFLM`; a text whose tokens the embedding has not, or which loses signs, is refused."""
+    """Encodes as `HFLM`; refuses texts that lose characters, or whose tokens have no row in the embedding.
+
+    Both scorers encode through this class.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """As `HFLM`."""
@@ -20,10 +23,10 @@ class CheckedHFLM(ChatHFLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """The token that stands before a text without a context: BOS, or EOS where there is none.
+        """The token put before a text without a context: BOS, or EOS if the tokenizer has no BOS.
 
         Raises:
-            MeasurementError: if there is neither.
+            MeasurementError: if the tokenizer has neither.
         """
         if (found := super().prefix_token_id) is None:
             raise MeasurementError(NO_BEGINNING)
@@ -34,17 +37,17 @@ class CheckedHFLM(ChatHFLM):
         """The token that ends a text.
 
         Raises:
-            MeasurementError: if there is none.
+            MeasurementError: if the tokenizer has none.
         """
         if (found := super().eot_token_id) is None:
             raise MeasurementError(NO_END)
         return int(found)
 
     def tok_encode(self, string: str, *args: Any, **options: Any) -> list[int]:
-        """Token ids of a text, arguments as `HFLM`.
+        """Token ids of a text; arguments as in `HFLM`.
 
         Raises:
-            MeasurementError: if the tokenizer fails, leaves a sign out, or gives a token that the embedding has not.
+            MeasurementError: if the tokenizer fails, drops a character, or returns a token that has no embedding row.
         """
         with self._text_check.encoding(string):
             tokens: list[int] = super().tok_encode(string, *args, **options)
@@ -52,7 +55,7 @@ class CheckedHFLM(ChatHFLM):
         return tokens
 
     def tok_batch_encode(self, strings: Any, *args: Any, **options: Any) -> Any:
-        """Padded token ids and mask of some texts, arguments and errors as `tok_encode`."""
+        """Padded token ids and attention mask of several texts; arguments as in `HFLM`, errors as in `tok_encode`."""
         with self._text_check.encoding("\n".join(strings)):
             encoded = super().tok_batch_encode(strings, *args, **options)
         if self._text_check.beyond:
@@ -60,10 +63,12 @@ class CheckedHFLM(ChatHFLM):
         return encoded
 
     def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
-        """Score requests (strings, context tokens, continuation tokens); a context may be the prefix token alone.
+        """Score requests (strings, context tokens, continuation tokens).
+
+        A context may be the prefix token alone, which `tok_encode` does not check.
 
         Raises:
-            MeasurementError: if that is a token that the embedding has not.
+            MeasurementError: if the first token of a context has no embedding row.
         """
         for _, context, _ in requests:
             self._text_check.check_ids(context[:1])

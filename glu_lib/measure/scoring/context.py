@@ -1,21 +1,21 @@
-"""The context in which a model's scores do not depend on what is computed beside them; no torch here."""
+"""The context length within which a row's scores do not depend on the other rows of its batch. Needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Rotary embeddings whose frequencies change once the longest row of a batch is beyond the model's original context
-# (transformers 5.23, `dynamic_rope_update`): beyond it a token's keys depend on what is computed beside it.
+# Kinds of rotary embeddings whose frequencies change when the longest row of a batch exceeds the model's original
+# context (transformers 5.23, `dynamic_rope_update`). Beyond it a token's keys depend on the other rows of the batch.
 _CHANGING = ("dynamic", "longrope")
 _ORIGINAL = "original_max_position_embeddings"
 
 
 def fixed_context(config: Any) -> int | None:
-    """The length within which a model's rotary embeddings stay the same, in tokens; None where they never change.
+    """The length in tokens within which a model's rotary embeddings do not change; None if they never change.
 
     Args:
-        config: of the model.
+        config: the model's configuration.
     """
     text = config.get_text_config()
     longest = getattr(text, "max_position_embeddings", None)
@@ -25,7 +25,7 @@ def fixed_context(config: Any) -> int | None:
 
 
 def _changing(parameters: Any) -> Iterator[Mapping[str, Any]]:
-    """The tables of rotary embeddings that change; some families have one for each kind of layer."""
+    """The parameter tables of changing rotary embeddings; some model families have one table per kind of layer."""
     if isinstance(parameters, Mapping):
         if parameters.get("rope_type") in _CHANGING:
             yield parameters

@@ -1,4 +1,4 @@
-"""lm-eval's `HFLM`, counting what did not fit (prompts, generations) and refusing what it would split wrongly."""
+"""lm-eval's `HFLM` that counts truncated prompts and cut generations, and refuses pairs that it would split wrongly."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
 
 class CountingHFLM(CheckedHFLM):
-    """Scores exactly as `HFLM`; `truncated_prompts` and `cut_generations` count requests since the last reset.
+    """Scores exactly as `HFLM`, except where `HFLM` would score tokens that are not the answer's.
 
-    `unknown_requests` counts log-likelihood requests with a token for what the tokenizer does not know (UNK).
+    There, tokens that the tokenizer appends to a text are removed, and a pair that cannot be split is refused.
 
-    Where `HFLM` would score other tokens than the answer's it does not: tokens that the tokenizer adds behind a text
-    are left off, and a pair that it cannot split is refused.
-
-    `cut_prompts` and `cut_answers` tell it of the rows of the last generation batches, in order.
+    `truncated_prompts` and `cut_generations` count requests since the last reset. `unknown_requests` counts
+    log-likelihood requests that contain the tokenizer's UNK token. `cut_prompts` and `cut_answers` say for each row of
+    the last generation batches, in order, whether its prompt or its answer was cut.
     """
 
     tokenizer: Any
@@ -38,39 +37,39 @@ class CountingHFLM(CheckedHFLM):
         self.cut_answers: deque[bool] = deque()
 
     def reset_counts(self) -> None:
-        """Start counting anew, for the next task."""
+        """Set all counts to 0, for the next task."""
         self.truncated_prompts = self.cut_generations = self.unknown_requests = 0
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
-        """Tokens of both parts.
+        """Tokens of context and continuation.
 
         Raises:
-            MeasurementError: if a token reaches over the seam.
+            MeasurementError: if one token covers the end of the context and the start of the continuation.
         """
         found = Encodings().pair(context, continuation, self.tok_encode)
         return found.context.tolist(), list(found.continuation)
 
     def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
-        """Check requests (strings, context tokens, continuation tokens), count those of more than max_length + 1."""
+        """Check, count and score requests (strings, context tokens, continuation tokens)."""
         for _, context, continuation in requests:
             check_sizes(context, continuation, self.max_length)
         self._count_requests([(context, continuation) for _, context, continuation in requests])
         return super()._loglikelihood_tokens(requests, *args, **options)
 
     def _count_requests(self, requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> None:
-        """Count requests (context tokens, continuation tokens) that are too long, or hold what is not known."""
+        """Count requests (context tokens, continuation tokens) that are too long or contain UNK."""
         room, unknown = self.max_length + 1, self._unknown_token()
         for context, continuation in requests:
             self.truncated_prompts += len(context) + len(continuation) > room
             self.unknown_requests += unknown in continuation or unknown in context
 
     def _unknown_token(self) -> int | None:
-        """The id of UNK; None where there is none, or it is the token that begins or ends texts as well."""
+        """The id of UNK; None if there is no UNK, or if BOS or EOS is the same token."""
         unknown: int | None = self.tokenizer.unk_token_id
         return None if unknown in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id) else unknown
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """Answers as `HFLM` gives them."""
+        """The same answers as from `HFLM`."""
         self.cut_prompts.clear()
         self.cut_answers.clear()
         texts: list[str] = super().generate_until(requests, disable_tqdm)
@@ -79,7 +78,7 @@ class CountingHFLM(CheckedHFLM):
     def tok_batch_encode(
         self, strings: Any, padding_side: str = "left", left_truncate_len: int | None = None, truncation: bool = False
     ) -> Any:
-        """Encode prompts for generation; those longer than `left_truncate_len` tokens lose their beginning."""
+        """Encode prompts for generation. Prompts longer than `left_truncate_len` tokens lose their beginning."""
         encoded = super().tok_batch_encode(strings, padding_side, left_truncate_len, truncation)
         if left_truncate_len:
             is_full = encoded[0].shape[1] == left_truncate_len
@@ -89,7 +88,7 @@ class CountingHFLM(CheckedHFLM):
         return encoded
 
     def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
-        """Generate (batch, length) tokens; a row that fills the limit without a stop was cut by it."""
+        """Generate tokens (batch, length). A row that reaches the limit without a stop counts as a cut answer."""
         output: torch.Tensor = super()._model_generate(context, max_length, stop, **options)
         generated = output[:, context.shape[1] :]  # (batch, new tokens)
         is_full = output.shape[1] >= max_length

@@ -1,4 +1,4 @@
-"""Greedy decoding after a shared, cached prefix: finished rows leave the batch."""
+"""Greedy decoding after a shared, cached prefix; finished rows are removed from the batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from glu_lib.measure.scoring.cache import grow_in_place
 from glu_lib.measure.scoring.finite import check_choice
 
-_SHRINK_AT = 0.75  # rows leave once at least a quarter has finished: each time copies the cache
+_SHRINK_AT = 0.75  # finished rows are removed only when they are at least a quarter, because removal copies the cache
 
 
 @torch.inference_mode()
@@ -25,23 +25,23 @@ def decode_greedily(
     begun: Sequence[Sequence[int]] = (),
     observe: Callable[[Sequence[Sequence[int]]], None] = lambda _made: None,
 ) -> list[list[int]]:
-    """Continue each prompt by its most probable tokens, through the model's own forward pass.
+    """Continue each prompt with the most probable tokens, using the model's own forward pass.
 
     Args:
-        model: a causal language model whose forward takes mask, positions and cache.
+        model: a causal language model whose forward pass takes mask, positions and cache.
         suffixes: the prompts' tokens after the cached prefix, at least one each.
-        past: tokens in the cached prefix.
-        cache: keys and values of the prefix for as many rows as there are suffixes, or None; it is changed.
-        max_new_tokens: tokens a row may get.
-        has_stopped: whether a row, given its new tokens so far, is finished.
-        begun: new tokens that each row has already and that do not finish it; none without.
-        observe: is shown the new tokens of each row after every step.
+        past: number of tokens in the cached prefix.
+        cache: keys and values of the prefix, one row per suffix, or None; changed in place.
+        max_new_tokens: most new tokens of a row.
+        has_stopped: whether a row with these new tokens is finished.
+        begun: new tokens of each row from an interrupted run, which do not finish the row; empty for a fresh start.
+        observe: called after every step with the new tokens of each row.
 
     Returns:
-        The new tokens of each row, the one that stopped it included.
+        The new tokens of each row, including the one that stopped it.
 
     Raises:
-        NotFiniteError: if a row's logits are no numbers.
+        NotFiniteError: if the logits of a row are not finite.
     """
     device = model.device
     cache = grow_in_place(cache)
@@ -56,7 +56,7 @@ def decode_greedily(
         mask[row, past + width - len(suffix) :] = 1
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, past:]
     tokens, mask, positions = tokens.to(device), mask.to(device), positions.to(device)
-    alive = list(range(len(suffixes)))  # what each row of the batch is; a finished one stays until rows leave
+    alive = list(range(len(suffixes)))  # index of the suffix in each batch row; includes finished rows not yet removed
     finished: set[int] = set()
     while alive:
         output = model(

@@ -1,4 +1,4 @@
-"""Token ids of request texts: computed once per text, kept for the next level of the same model; no torch here."""
+"""Token ids of request texts, computed once per text and cached for the model's other levels. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Encode = Callable[[str], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request as token ids; `context` is shared by all requests with the same context, 4 bytes a token."""
+    """A request as token ids. Requests with the same context share one `context` array (4 bytes per token)."""
 
     context: array[int]
     continuation: Tokens
 
     @classmethod
     def of(cls, context: Iterable[int], continuation: Iterable[int]) -> Encoded:
-        """A request of its own."""
+        """A request from two sequences of token ids, with its own context array."""
         return cls(array("i", context), tuple(continuation))
 
     @property
@@ -32,54 +32,54 @@ class Encoded:
         return len(self.context) + len(self.continuation)
 
     def inputs(self, max_length: int) -> Tokens:
-        """The last `max_length` tokens a forward pass needs: all but the last, which is only predicted."""
+        """Input of the forward pass: the last `max_length` tokens before the final token, which is only scored."""
         tokens = (*self.context, *self.continuation)[-(max_length + 1) :]
         return tokens[:-1]
 
 
 def check_sizes(context: Sized, continuation: Sized, max_length: int) -> None:
-    """See that a request has tokens to score, and one before them.
+    """Check that a request has a context token and a continuation that fits into the model's context.
 
     Raises:
-        MeasurementError: if it has not, or if the continuation is longer than the model's context.
+        MeasurementError: if the context or the continuation is empty, or the continuation is too long.
     """
     if not len(context):
-        raise MeasurementError("an empty context without a token to begin with; give the tokenizer a BOS token")
+        raise MeasurementError("an empty context needs a first token; give the tokenizer a BOS token")
     if not 0 < len(continuation) <= max_length:
         raise MeasurementError(
-            f"a continuation of {len(continuation)} tokens: the model's context takes 1 to {max_length}; leave the "
-            "task out for this model"
+            f"a continuation has {len(continuation)} tokens, and the model's context allows 1 to {max_length}; leave "
+            "the task out for this model"
         )
 
 
 @dataclass(slots=True)
 class Encodings:
-    """What one tokenizer made of texts. The caller sees to it that it is always the same tokenizer."""
+    """Cache of token ids by text. The caller must always use it with the same tokenizer."""
 
     _contexts: dict[str, array[int]] = field(default_factory=dict)
     _pairs: dict[tuple[str, str], Encoded] = field(default_factory=dict)
     _prompts: dict[tuple[str, int], tuple[Tokens, bool]] = field(default_factory=dict)
 
     def pair(self, context: str, continuation: str, encode: Encode) -> Encoded:
-        """Both parts of a request, split as lm-eval's `_encode_pair` splits them, where that split is right.
+        """Token ids of a request, split into context and continuation as lm-eval's `_encode_pair` does.
 
-        Both parts are encoded as one text, and what stands behind the context's own tokens is the continuation. That is
-        P(continuation | context) only if the whole begins with the context's tokens. Blanks between the parts belong to
-        the continuation; where a token joins them to the context's last sign (a colon and a line break), they stay
-        there.
+        Context and continuation are encoded as one text; the tokens after the context's own tokens are the
+        continuation. This gives P(continuation | context) only if the tokens of the whole text begin with those of the
+        context. Blanks at the end of the context belong to the continuation, unless one token joins them to the
+        context's last character (such as a colon and a line break).
 
-        Where a token reaches over the seam both ways, lm-eval's split drops the beginning of the continuation, or all
-        of it (EleutherAI/lm-evaluation-harness, issues 1053 and 1297). None of 14,421 pairs of the built-in suites'
-        tasks has such a token under the tokenizers of Llama 3, SmolLM2 and stories260K: such a pair is refused rather
-        than given a definition of ours.
+        If one token covers the end of the context and the start of the continuation, lm-eval's split loses the
+        beginning of the continuation, or all of it (EleutherAI/lm-evaluation-harness, issues 1053 and 1297). Such a
+        pair is refused, because there is no agreed definition of its score. It does not occur in 14,421 pairs of the
+        built-in suites' tasks with the tokenizers of Llama 3, SmolLM2 and stories260K.
 
         Args:
-            context: not empty.
-            continuation: what is scored.
-            encode: text to token ids, special tokens as the model wants them, none behind the text.
+            context: the text before the continuation, not empty.
+            continuation: the text that is scored.
+            encode: turns text into token ids, with the model's special tokens before but not after the text.
 
         Raises:
-            MeasurementError: if the whole's tokens do not begin with the context's.
+            MeasurementError: if the tokens of the whole text do not begin with those of the context.
         """
         key = (context, continuation)
         if key not in self._pairs:
@@ -90,26 +90,26 @@ class Encodings:
                     break
             else:
                 raise MeasurementError(
-                    f"a token of the tokenizer reaches over the seam of the context {_end(context)} and the answer "
-                    f"{_beginning(continuation)}, so that the answer has no probability of its own; let a blank or "
-                    "another delimiter of the tokenizer stand between them, or leave the task out for this model"
+                    f"one token covers the end of the context {_end(context)} and the start of the answer "
+                    f"{_beginning(continuation)}, so that the answer alone has no probability; put a blank or another "
+                    "delimiter of the tokenizer between them, or leave the task out for this model"
                 )
             self._pairs[key] = Encoded(shared, tuple(whole[len(shared) :]))
         return self._pairs[key]
 
     def text(self, text: str, encode: Encode) -> array[int]:
-        """Token ids of a text that stands alone."""
+        """Token ids of a single text."""
         if text not in self._contexts:
             self._contexts[text] = array("i", encode(text))
         return self._contexts[text]
 
     def prompt(self, text: str, room: int, encode: Callable[[str, int], tuple[Tokens, bool]]) -> tuple[Tokens, bool]:
-        """Token ids of a generation prompt, at most the last `room` of them, and whether some were cut off.
+        """Token ids of a generation prompt, at most the last `room`, and whether the prompt was cut.
 
         Args:
             text: the prompt.
-            room: tokens that fit.
-            encode: gives them for a text and a room.
+            room: most tokens of the prompt.
+            encode: computes the result for a text and a room.
         """
         key = (text, room)
         if key not in self._prompts:

@@ -1,4 +1,4 @@
-"""Logits and log-probabilities that are no numbers: found where they are made, told in one line with the cause."""
+"""Find NaN and infinity in logits and log-probabilities, and explain the cause in one line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from glu_lib.errors import NotFiniteError
 
 
 def is_number(logprob: float) -> bool:
-    """Whether a log-probability is one: finite, or -inf, that of a text with a token of probability 0."""
+    """Whether a log-probability is valid: finite, or -inf for a text that contains a token of probability 0."""
     return logprob < math.inf  # False for NaN
 
 
 def check_scores(logprobs: Collection[float], model: Any) -> None:
-    """Let pass the log-probabilities of a batch.
+    """Check the log-probabilities of a batch.
 
     Raises:
         NotFiniteError: if one is NaN or +inf.
@@ -29,9 +29,10 @@ def check_scores(logprobs: Collection[float], model: Any) -> None:
 
 
 def check_choice(logits: torch.Tensor, chosen: torch.Tensor, model: Any) -> None:
-    """Let pass the tokens (rows,) that are the most probable by logits (rows, vocabulary).
+    """Check the logits (rows, vocabulary) by their most probable tokens `chosen` (rows,).
 
-    The most probable token's logit is NaN if any is; it is infinite if one is +inf, or all are -inf.
+    The logit of the most probable token is NaN if any logit of the row is NaN, and infinite if one is +inf or all
+    are -inf. So it is enough to look at this one.
 
     Raises:
         NotFiniteError: if a row has no most probable token.
@@ -44,9 +45,10 @@ def check_choice(logits: torch.Tensor, chosen: torch.Tensor, model: Any) -> None
 
 @contextmanager
 def checked_logits(model: Any) -> Iterator[None]:
-    """Within the block each forward pass of `model` must give every row a most probable next token.
+    """Check in each forward pass of `model` within the block that every row has a most probable next token.
 
-    A hook, not a logits processor of transformers: those stand behind the one that replaces what is no number.
+    This is a hook and not a logits processor of transformers, because these run after the one that replaces NaN and
+    infinity.
     """
 
     def check(_model: Any, _args: Any, output: Any) -> None:
@@ -66,20 +68,20 @@ def _line(what: str, broken: int, asked: str, model: Any) -> str:
 
 @torch.inference_mode()
 def _cause(model: Any) -> str:
-    """Why a model gives no numbers, as far as its weights and its dtype tell, and the remedy."""
+    """The likely cause of NaN or infinity, judged by the model's weights and dtype, and the remedy."""
     dtype = str(model.dtype).removeprefix("torch.")
     broken = {name: weight for name, weight in model.named_parameters() if not _is_finite(weight)}
     where = f"{next(iter(broken))} and {len(broken) - 1} more" if len(broken) > 1 else "".join(broken)
-    # Casting a checkpoint to float16 makes infinity of large weights, but never NaN.
+    # Casting a checkpoint to float16 turns large weights into infinity, but never into NaN.
     if broken and (model.dtype != torch.float16 or any(bool(weight.isnan().any()) for weight in broken.values())):
-        return f"the weights hold such values ({where}): get or make this checkpoint anew"
+        return f"the weights contain such values ({where}): download or create this checkpoint again"
     if broken:
         return f"weights are too large for float16 ({where}): try --dtype float32"
     if model.dtype != torch.float32:
-        return f"the weights are finite and its activations overflow in {dtype}: try --dtype float32"
-    return "the weights are finite and its activations overflow in float32: leave this level or model out"
+        return f"the weights are finite, but activations overflow in {dtype}: try --dtype float32"
+    return "the weights are finite, but activations overflow in float32: leave this level or model out"
 
 
 def _is_finite(weight: torch.Tensor) -> bool:
-    # The two ends are NaN if any value is; no copy of the weight is made for it.
+    # Minimum and maximum are NaN if any value is. Unlike isfinite() on the weight, this needs no tensor of its size.
     return not weight.numel() or all(bool(end.isfinite()) for end in torch.aminmax(weight))

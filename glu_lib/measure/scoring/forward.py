@@ -1,4 +1,4 @@
-"""The decoder's forward pass over trees of shared prefixes, behind a cached prefix; output layer where it is asked."""
+"""The decoder's forward pass over trees of shared prefixes after a cached prefix; the LM head is a separate step."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
 from glu_lib.measure.scoring.packing import Tokens, Tree
 
-_TOLERANCE = 1e-4  # of the self-check, relative to the largest logit; a wrong mask or position is off by more than 0.1
-_CHECKED_TOKENS = 64  # local attention of a longer reach shows by the configuration
-# What a configuration calls the reach of local attention, and what is done to logits behind the output layer.
+_TOLERANCE = 1e-4  # of the self-check, relative to the largest logit; wrong masks or positions change it by over 0.1
+_CHECKED_TOKENS = 64  # of the self-check; attention windows longer than this are found in the configuration
+# Configuration fields for the window of local attention, and for changes to the logits after the LM head.
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size", "local_attention", "attention_window_size")
 _LOGIT_CHANGES = {"final_logit_softcapping": (None,), "logit_scale": (None, 1, 1.0), "logits_scaling": (None, 1, 1.0)}
-# A row of T tokens costs attention 4·T·h multiplications per token and layer, the layer's weights some 32·h² (at an
-# expansion ratio of 4): rows of 2·h tokens keep attention under a quarter. Beyond 512 longer rows save nothing more.
+# In a row of T tokens, attention costs 4·T·h multiplications per token and layer, the layer's weights about 32·h² (at
+# an expansion ratio of 4). With at most 2·h tokens per row, attention costs less than a quarter of the weights. Rows
+# longer than 512 tokens save no more time.
 _MOST_ROW_TOKENS, _LEAST_ROW_TOKENS = 512, 64
 
 
 class SharedForward:
-    """A causal language model that computes each distinct token once; `forwarded_tokens` counts, padding included."""
+    """Forward passes that compute each distinct token once; `forwarded_tokens` counts all tokens, with padding."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -32,19 +33,19 @@ class SharedForward:
 
     @property
     def row_tokens(self) -> int:
-        """Tokens worth packing into one row of a batch."""
+        """Most tokens to pack into one row of a batch."""
         hidden_size = getattr(self.model.config, "hidden_size", _MOST_ROW_TOKENS)
         return min(_MOST_ROW_TOKENS, max(_LEAST_ROW_TOKENS, 2 * hidden_size))
 
     @torch.inference_mode()
     def hidden_states(self, batch: Sequence[Sequence[Tree]], past: int, cache: Any) -> torch.Tensor:
-        """Forward rows of trees after a cached prefix of `past` tokens; returns (rows, width, hidden)."""
+        """Hidden states (rows, width, hidden) of rows of trees, after a cached prefix of `past` tokens."""
         sizes = [sum(len(tree.tokens) for tree in row) for row in batch]
         width = max(sizes)
         tokens = torch.zeros((len(batch), width), dtype=torch.long)
         for index, row in enumerate(batch):
             tokens[index, : sizes[index]] = torch.tensor([token for tree in row for token in tree.tokens])
-        # Chains need no mask of their own: padding stands behind them, where no token looks.
+        # Chains need no tree mask: padding is on the right, and causal attention never looks there.
         plain = cache is None and all(len(row) == 1 and row[0].is_chain for row in batch)
         output = self._backbone()(
             input_ids=tokens.to(self.model.device),
@@ -57,7 +58,7 @@ class SharedForward:
 
     @torch.inference_mode()
     def prefix_cache(self, prefix: Tokens) -> Any:
-        """Keys and values of a shared prefix, one row; None for an empty one."""
+        """Keys and values of a shared prefix, as a cache of one row; None for an empty prefix."""
         if not prefix:
             return None
         self.forwarded_tokens += len(prefix)
@@ -66,17 +67,17 @@ class SharedForward:
 
     @torch.inference_mode()
     def output(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits (positions, vocabulary) of hidden states (positions, hidden)."""
+        """Apply the LM head: logits (positions, vocabulary) of hidden states (positions, hidden)."""
         logits: torch.Tensor = self.model.get_output_embeddings()(hidden)
         return logits
 
     @torch.inference_mode()
     def matches_plain_forward(self, vocab_size: int, max_length: int) -> bool:
-        """Whether a cached prefix with two branches, and two chains, give what the plain forward pass gives.
+        """Self-check: whether a cached prefix with two branches, and two chains, give the plain forward pass's logits.
 
         Args:
-            vocab_size: random tokens are drawn below it.
-            max_length: of the model's context.
+            vocab_size: upper bound of the random token ids.
+            max_length: length of the model's context in tokens.
         """
         if not self._is_plain(max_length):
             return False
@@ -103,23 +104,23 @@ class SharedForward:
                 raise
             return False
         scale = plain.float().abs().max().clamp(min=torch.finfo(torch.float32).tiny)
-        # bfloat16 has 8 bits: its own rounding is the bound there.
+        # bfloat16 has 8 bits of precision, so its rounding error exceeds the usual tolerance.
         tolerance = max(_TOLERANCE, 4 * torch.finfo(self.model.dtype).eps)
         pairs = ((packed, plain[:, cut:]), (alone[0], plain[0]), (alone[1], plain[1, :cut]))
         return all(bool((ours - theirs).float().abs().max() / scale < tolerance) for ours, theirs in pairs)
 
     def _is_plain(self, max_length: int) -> bool:
-        """Whether the configuration speaks of full attention, through a mask that can be given, and of plain logits."""
+        """Whether the configuration says full attention, a kernel that accepts a custom mask, and unchanged logits."""
         config = self.model.config.get_text_config()
         windows = [getattr(config, name, None) for name in _WINDOWS]
         is_local = any(isinstance(window, int) and window < max_length for window in windows)
         is_changed = any(getattr(config, name, None) not in plain for name, plain in _LOGIT_CHANGES.items())
-        # Kernels of other kinds take no mask of our own, or read it differently.
+        # Other attention kernels accept no custom mask, or interpret it differently.
         is_masked = getattr(self.model.config, "_attn_implementation", None) in ("sdpa", "eager")
         return is_masked and not is_local and not is_changed
 
     def _tree_attention(self, batch: Sequence[Sequence[Tree]], width: int, past: int) -> dict[str, torch.Tensor]:
-        """Positions (rows, width), and the mask (rows, 1, width, past + width) that is added to attention scores."""
+        """Position ids (rows, width), and the additive attention mask (rows, 1, width, past + width) for trees."""
         positions = torch.zeros((len(batch), width), dtype=torch.long)
         allowed = torch.eye(width, dtype=torch.bool).repeat(len(batch), 1, 1)  # padding sees itself: no empty softmax
         for index, row in enumerate(batch):
@@ -136,12 +137,12 @@ class SharedForward:
         return {"position_ids": positions.to(device), "attention_mask": mask[:, None].to(device)}
 
     def _backbone(self) -> Any:
-        """The decoder without its output layer."""
+        """The decoder without its LM head."""
         return self.model.base_model
 
 
 def expanded(cache: Any, count: int) -> Any:
-    """A copy of a one-row cache for `count` rows: the forward pass appends to it."""
+    """Copy a one-row cache to `count` rows. It is a copy because the forward pass appends to its cache."""
     if cache is None:
         return None
     repeated = copy.deepcopy(cache)
@@ -150,12 +151,13 @@ def expanded(cache: Any, count: int) -> Any:
 
 
 def _ancestors(tree: Tree) -> torch.Tensor:
-    """Boolean (size, size): may a token attend to another, that is: is it an ancestor or the token itself."""
+    """Boolean matrix (size, size): whether node i may attend to node j, its ancestor or itself."""
     size = len(tree.tokens)
     if tree.is_chain:
         return torch.ones((size, size), dtype=torch.bool).tril()
     allowed = torch.zeros((size, size), dtype=torch.bool)
-    # A run of nodes, each the child of the one before: what the run's root may see, and the run up to itself.
+    # In a run, each node is the child of the one before. A node attends to what the run's parent attends to, and to
+    # the run up to itself.
     starts = [node for node, parent in enumerate(tree.parents) if parent != node - 1 or node == 0]
     for start, stop in pairwise([*starts, size]):
         if tree.parents[start] >= 0:

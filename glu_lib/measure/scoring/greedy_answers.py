@@ -1,4 +1,4 @@
-"""Greedy answers to prompts: shared beginnings once, stop strings found in the tail of what was generated."""
+"""Greedy answers to prompts: shared prefixes are computed once, stop strings are searched in the newest tokens."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from glu_lib.measure.scoring.forward import SharedForward, expanded
 from glu_lib.measure.scoring.kept_hflm import is_sampled
 from glu_lib.measure.scoring.packing import Tokens, prompt_batches
 
-# What a model's generation configuration may say beside its defaults without changing plain greedy decoding, and the
-# values at which other settings do not change it either.
+# Settings of a generation configuration that never change plain greedy decoding, and the values of other settings that
+# do not change it.
 _HARMLESS = {
     *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "transformers_version"),
     *("do_sample", "temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
@@ -41,29 +41,30 @@ _REQUEST_OPTIONS = {"until", "max_gen_toks", "do_sample", "temperature", "max_ne
 
 
 def is_plain_greedy(options: Mapping[str, Any], config: Any) -> bool:
-    """Whether a request's options, and the model's own generation configuration, mean plain greedy decoding."""
+    """Whether a request's options and the model's generation configuration mean plain greedy decoding."""
     return not own_settings(config) and set(options) <= _REQUEST_OPTIONS and not is_sampled(options)
 
 
 def own_settings(config: Any) -> dict[str, Any]:
-    """What a model's generation configuration changes of plain greedy decoding, as a repetition penalty does."""
+    """The settings of a model's generation configuration that change greedy decoding, such as a repetition penalty."""
     said = {name: value for name, value in config.to_diff_dict().items() if name not in _HARMLESS}
     return {name: value for name, value in said.items() if value is not None and value not in _NEUTRAL.get(name, ())}
 
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """When a generation is finished: at an end-of-text token, or when its text holds a stop string."""
+    """Ends a generation at an end-of-text token, or when the text contains a stop string."""
 
     stops: Sequence[str]
     end_tokens: frozenset[int]
     decode: Callable[[list[int]], str] = field(repr=False)
 
     def is_met(self, tokens: Sequence[int]) -> bool:
-        """Whether new tokens end the generation; as long as they do not, only their tail is decoded."""
+        """Whether the new tokens end the generation. To save time, only the last tokens are decoded at first."""
         if tokens[-1] in self.end_tokens:
             return True
-        # A token may be one byte, or decode to nothing: the tail is as long as the longest stop string has bytes.
+        # A token may be a single byte or decode to nothing, so the tail has more tokens than the longest stop string
+        # has bytes.
         tail = max((len(stop.encode()) for stop in self.stops), default=0) + 8
         text = self.decode(list(tokens[-tail:]))
         if not any(stop in text for stop in self.stops if stop):
@@ -73,13 +74,13 @@ class StopRule:
 
 
 class GrowingAnswers(Protocol):
-    """What earlier runs left of some prompts' answers, and where those of this run are kept as they grow."""
+    """Journal of answers: gives those of earlier runs, and stores those of this run while they grow."""
 
     def finished(self, prompt: Tokens) -> list[int] | None:
-        """The new tokens of a prompt that is answered."""
+        """The new tokens of a finished answer; None if the answer is not finished."""
 
     def begun(self, prompt: Tokens) -> list[int]:
-        """The new tokens that an interrupted answer has; usually none."""
+        """The new tokens of an interrupted answer; usually empty."""
 
     def grow(self, made: Mapping[Tokens, Sequence[int]]) -> None:
         """Called after each step with the new tokens of a batch."""
@@ -94,25 +95,25 @@ def generate(
     rule: StopRule,
     progress: GrowingAnswers | None = None,
 ) -> Iterator[dict[Tokens, list[int]]]:
-    """Per batch: prompt to its new tokens, the one that stopped it included.
+    """Yield for each batch its prompts with their new tokens, including the token that stopped the generation.
 
-    A batch of which all is answered is not computed. One that was interrupted in the middle goes on from the tokens
-    it has, whose keys and values are computed in one pass: equal to token by token up to rounding.
+    A batch whose answers are all finished is not computed. An interrupted batch continues from its journaled tokens;
+    their keys and values are computed in one pass, which equals decoding token by token up to rounding.
 
     Args:
-        forward: of the model.
-        prompts: token ids, at least one each; a prompt that stands twice is continued once.
-        budget: of a batch; it shrinks when memory runs out.
-        max_new_tokens: tokens a prompt may get.
-        rule: when it is finished.
-        progress: of earlier runs and of this one; without it all is computed.
+        forward: forward pass of the model.
+        prompts: token ids, at least one each; a duplicate prompt is answered once.
+        budget: size of a batch; shrinks when memory runs out.
+        max_new_tokens: most new tokens of a prompt.
+        rule: decides when an answer is finished.
+        progress: journal of earlier runs and of this one; without it everything is computed.
 
     Raises:
-        RuntimeError: out of memory, if one prompt alone does not fit.
+        RuntimeError: if memory runs out with a single prompt.
     """
     for prefix, batch in prompt_batches(prompts, budget.sequences):
         known = {prompt: tokens for prompt in batch if progress and (tokens := progress.finished(prompt)) is not None}
-        if len(known) == len(batch):  # its prefix is not needed either
+        if len(known) == len(batch):  # not even the prefix has to be computed
             yield known
             continue
         shared = budget.once(partial(forward.prefix_cache, prefix))

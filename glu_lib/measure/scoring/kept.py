@@ -1,4 +1,4 @@
-"""Scores and generated tokens that earlier runs of a case left, and those of this run as they come; no torch here."""
+"""Read scores and generated tokens from a case's journal, and write those of this run to it. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MINUS_INFINITY = "-inf"  # JSON has no number for it
 
 
 def as_score(answer: Any) -> Score | None:
-    """A kept answer as a score; None if it is none: the file may come from anywhere."""
+    """A journal entry as a score; None if it is not a valid score, since the file is not trusted."""
     if not isinstance(answer, list | tuple) or len(answer) != 2 or type(answer[1]) is not bool:
         return None
     logprob, is_greedy = answer
@@ -27,19 +27,22 @@ def as_score(answer: Any) -> Score | None:
 
 
 def kept_score(score: Score) -> tuple[float | str, bool]:
-    """A score as JSON can hold it."""
+    """A score as JSON values, with -inf as text."""
     return (score[0] if math.isfinite(score[0]) else _MINUS_INFINITY, score[1])
 
 
 def as_tokens(answer: Any) -> list[int] | None:
-    """A kept answer as token ids; None if it is none."""
+    """A journal entry as token ids; None if it is not a list of token ids."""
     is_tokens = isinstance(answer, list) and all(type(token) is int for token in answer)
     return list(answer) if is_tokens else None
 
 
 @dataclass(slots=True)
 class KeptScores:
-    """Log-likelihoods by the index of their request, `known` those of earlier runs; without `answers` none is kept."""
+    """Journal of log-likelihoods. `known` holds the scores of earlier runs by request index.
+
+    Without `answers` nothing is read or written.
+    """
 
     answers: Answers | None
     keys: Sequence[str] = ()
@@ -47,7 +50,7 @@ class KeptScores:
 
     @classmethod
     def of(cls, requests: Sequence[Encoded], answers: Answers | None) -> KeptScores:
-        """What is known of some requests."""
+        """Look up `requests` in the journal `answers`."""
         if answers is None:
             return cls(None)
         keys = [request_key(request.context, request.continuation) for request in requests]
@@ -55,7 +58,7 @@ class KeptScores:
         return cls(answers, keys, found)
 
     def add(self, scores: Mapping[int, Score], reduced_batch_size: int | None) -> None:
-        """Keep the scores of a batch; nothing happens where all of them are known."""
+        """Write the scores of a batch to the journal, unless all of them are in it already."""
         if self.answers is not None and not scores.keys() <= self.known.keys():
             found = {self.keys[index]: kept_score(score) for index, score in scores.items()}
             self.answers.put(found, batch_size=reduced_batch_size)
@@ -63,7 +66,7 @@ class KeptScores:
 
 @dataclass(slots=True)
 class KeptTokens:
-    """New tokens by their prompt, as `generate` asks for them; for one limit of tokens and one set of stop strings."""
+    """Journal of generated tokens by prompt, for one token limit and one set of stop strings."""
 
     answers: Answers
     limit: int
@@ -72,21 +75,21 @@ class KeptTokens:
     _kept_s: float = field(default_factory=time.monotonic)
 
     def finished(self, prompt: Tokens) -> list[int] | None:
-        """The new tokens of a prompt that is answered."""
+        """The new tokens of a finished answer; None if the answer is not finished."""
         return as_tokens(self.answers.get(self._key(prompt)))
 
     def begun(self, prompt: Tokens) -> list[int]:
-        """The new tokens that an interrupted answer has; usually none."""
+        """The new tokens of an interrupted answer; usually empty."""
         return list(self.answers.begun(self._key(prompt)))
 
     def grow(self, made: Mapping[Tokens, Sequence[int]]) -> None:
-        """Keep what a batch has so far, every PROGRESS_S seconds."""
+        """Write the unfinished answers of a batch to the journal, at most every PROGRESS_S seconds."""
         if time.monotonic() - self._kept_s >= PROGRESS_S:
             self.answers.put_begun({self._key(prompt): tokens for prompt, tokens in made.items()})
             self._kept_s = time.monotonic()
 
     def add(self, made: Mapping[Tokens, Sequence[int]], reduced_batch_size: int | None) -> None:
-        """Keep the finished answers of a batch; nothing happens where all of them are known."""
+        """Write the finished answers of a batch to the journal, unless all of them are in it already."""
         if any(self.finished(prompt) is None for prompt in made):
             found = {self._key(prompt): list(tokens) for prompt, tokens in made.items()}
             self.answers.put(found, batch_size=reduced_batch_size)

@@ -1,4 +1,4 @@
-"""lm-eval's `HFLM`, asked only what an earlier run of the case did not answer, and keeping each batch as it comes."""
+"""lm-eval's `HFLM` with a journal: skips requests that earlier runs answered, and writes each finished batch."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from glu_lib.results.unfinished import Answers, request_key
 
 
 class KeepingHFLM(MeasuredHFLM):
-    """Scores and counts as `CountingHFLM`. With `answers`, what they hold is not asked again, and the rest is kept."""
+    """Scores and counts as `CountingHFLM`. With a journal `answers`, only requests missing from it are computed."""
 
     answers: Answers | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """As `HFLM`."""
         super().__init__(*args, **options)
-        self._batch: dict[str, Score] = {}  # scores of the batch at hand, by the request's key
+        self._batch: dict[str, Score] = {}  # scores of the current batch, by request key
 
     def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
         """Score requests (strings, context tokens, continuation tokens).
 
         Raises:
-            NotFiniteError: if a log-probability is no number.
+            NotFiniteError: if a log-probability is NaN or +inf.
         """
         if (answers := self.answers) is None:
             scores: list[Score] = super()._loglikelihood_tokens(requests, *args, **options)
@@ -45,7 +45,7 @@ class KeepingHFLM(MeasuredHFLM):
         return [as_score(answers.get(key)) for key in keys]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """Answers as `HFLM` gives them; sampled ones are not kept: they depend on what was drawn before."""
+        """The same answers as from `HFLM`. Sampled answers are not journaled, as they depend on the random state."""
         if (answers := self.answers) is None or any(is_sampled(request.args[1]) for request in requests):
             return super().generate_until(requests, disable_tqdm)
 
@@ -63,23 +63,23 @@ class KeepingHFLM(MeasuredHFLM):
         return [text for text, _, _ in filter(None, (_as_text(answers.get(key)) for key in keys))]
 
     def _model_call(self, *args: Any, **options: Any) -> Any:
-        """The forward pass of a batch; the answers of the batches before it are complete now."""
+        """Forward pass of a batch. By now the answers of earlier batches are complete, so they are journaled first."""
         self._keep_batch()
         self._flush_if_due()
         return super()._model_call(*args, **options)
 
     def _model_generate(self, *args: Any, **options: Any) -> Any:
-        """Generate a batch; the answers of the batches before it are complete now.
+        """Generate a batch. By now the answers of earlier batches are complete, so they are journaled first.
 
         Raises:
-            NotFiniteError: if logits are no numbers.
+            NotFiniteError: if logits are not finite.
         """
         self._flush_if_due()
         with checked_logits(self.model):
             return super()._model_generate(*args, **options)
 
     def _keep_batch(self) -> None:
-        """Keep the scores of a batch that is complete, if all of them are numbers."""
+        """Add the scores of a complete batch to the journal, after checking that they are valid."""
         if self.answers is None or not self._batch:
             return
         check_scores([logprob for logprob, _ in self._batch.values()], self.model)
@@ -93,7 +93,7 @@ class KeepingHFLM(MeasuredHFLM):
 
     @contextmanager
     def _kept(self, keep: Callable[..., None]) -> Iterator[None]:
-        """Hand each answer to `keep` as `HFLM` hands it to lm-eval's own cache, which has no part in it here."""
+        """Within the block, pass each answer to `keep` instead of lm-eval's own cache."""
         before: Any = self.cache_hook
         self.cache_hook: Any = _Hook(keep)
         try:
@@ -103,12 +103,12 @@ class KeepingHFLM(MeasuredHFLM):
 
 
 def is_sampled(options: Mapping[str, Any]) -> bool:
-    """Whether a generation request asks for chance."""
+    """Whether a generation request asks for sampling."""
     return bool(options.get("do_sample") or options.get("temperature"))
 
 
 def _as_text(answer: Any) -> tuple[str, bool, bool] | None:
-    """A kept answer as its text, whether the prompt was cut and whether the text was; None if it is none."""
+    """A journal entry as (text, prompt was cut, text was cut); None if it has another form."""
     if isinstance(answer, list) and list(map(type, answer)) == [str, bool, bool]:
         return answer[0], answer[1], answer[2]
     return None
@@ -119,7 +119,7 @@ def _text_key(context: str, options: Mapping[str, Any]) -> str:
 
 
 class _Hook:
-    """Stands where lm-eval hangs its own cache: called with each answer as it is there."""
+    """Replaces lm-eval's cache hook, which is called with each answer as soon as it is computed."""
 
     def __init__(self, keep: Callable[..., None]) -> None:
         self._keep = keep

@@ -1,7 +1,7 @@
-"""The suite's lm-eval model: each distinct prefix is computed once, the output layer runs at scored positions only.
+"""The suite's lm-eval model: computes each distinct prefix once, and the LM head only at scored positions.
 
-Right for every decoder that takes a four-dimensional attention mask, explicit positions and a cache; whether a
-model does is tried out once on random tokens. One that does not is left to lm-eval's own `HFLM`.
+It works for every decoder that accepts a four-dimensional attention mask, explicit positions and a cache. A self-check
+on random tokens tests this once per model. If the check fails, lm-eval's own `HFLM` scores the model.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _AUTO_SEQUENCES = 64
 
 @register_model("glu")
 class SharedPrefixLM(KeepingHFLM):
-    """`HFLM` that scores at the speed of distinct tokens; arguments as `HFLM`, and `encodings`.
+    """An `HFLM` that computes shared prefixes once. Arguments as in `HFLM`, and `encodings`.
 
-    `forwarded_tokens` and `distinct_tokens` count what log-likelihoods computed and what they had to, since the
-    last reset: their ratio is near 1 where prefixes are shared well. A batch that does not fit into memory is
-    halved and done again; `batch_size` tells what fitted.
+    Since the last reset, `forwarded_tokens` counts the tokens of all forward passes, and `distinct_tokens` the least
+    number that the log-likelihoods needed; the closer their ratio is to 1, the better prefixes are shared. A batch that
+    does not fit into memory is halved and retried; `batch_size` is then the reduced size.
     """
 
     def __init__(self, *args: Any, encodings: Encodings | None = None, **options: Any) -> None:
-        """As `HFLM`; `encodings` are kept token ids of the same tokenizer, from an earlier level."""
+        """As `HFLM`; `encodings` is a cache of token ids of the same tokenizer, filled by earlier levels."""
         super().__init__(*args, **options)
         self._encodings = encodings or Encodings()
         self._forward = SharedForward(self.model)
@@ -54,11 +54,11 @@ class SharedPrefixLM(KeepingHFLM):
 
     @property
     def forwarded_tokens(self) -> int:
-        """Tokens of all forward passes since the last reset, padding included."""
+        """Number of tokens in all forward passes since the last reset, including padding."""
         return self._forward.forwarded_tokens
 
     def reset_counts(self) -> None:
-        """Start counting anew, for the next task."""
+        """Set all counts to 0, for the next task."""
         super().reset_counts()
         self._forward.forwarded_tokens = self.distinct_tokens = 0
 
@@ -67,12 +67,12 @@ class SharedPrefixLM(KeepingHFLM):
 
         Args:
             requests: lm-eval instances of (context, continuation).
-            disable_tqdm: draw no progress bar.
+            disable_tqdm: whether to hide the progress bar.
 
         Raises:
             MeasurementError: if a continuation is empty, longer than the model's context, or shares a token with its
                 context.
-            NotFiniteError: if a log-probability is no number.
+            NotFiniteError: if a log-probability is NaN or +inf.
         """
         if not self._shares_prefixes():
             fallback: list[ScoredAnswer] = super().loglikelihood(requests, disable_tqdm)
@@ -87,11 +87,11 @@ class SharedPrefixLM(KeepingHFLM):
         return self._score(encoded, [request.args for request in requests], disable_tqdm)
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
-        """Log-probability of whole texts, in disjoint windows of the model's context as `HFLM` cuts them.
+        """Log-probabilities of whole texts, split into disjoint windows of the model's context, as in `HFLM`.
 
         Args:
             requests: lm-eval instances of (text,).
-            disable_tqdm: draw no progress bar.
+            disable_tqdm: whether to hide the progress bar.
         """
         if not self._shares_prefixes():
             fallback: list[float] = super().loglikelihood_rolling(requests, disable_tqdm)
@@ -122,9 +122,9 @@ class SharedPrefixLM(KeepingHFLM):
         return self._score(encoded, [strings for strings, _, _ in requests], disable_tqdm)
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """Greedy answers as `HFLM` gives them; shared beginnings of prompts are computed once.
+        """The same greedy answers as from `HFLM`, with shared prefixes of prompts computed once.
 
-        Requests that ask for anything but plain greedy decoding are left to `HFLM`.
+        Requests for anything but plain greedy decoding go to `HFLM`.
         """
         groups: defaultdict[str, list[int]] = defaultdict(list)
         for index, request in enumerate(requests):
@@ -141,7 +141,7 @@ class SharedPrefixLM(KeepingHFLM):
         return answers
 
     def _without_context(self, continuation: str) -> Encoded:
-        """A continuation from the start of a text: after the prefix token, or after its own first one if that is it."""
+        """A continuation without context: scored after the prefix token, which is not added if it is already there."""
         tokens = self.tok_encode(continuation, add_special_tokens=False)
         if tokens and tokens[0] == self.prefix_token_id:
             return Encoded.of(tokens[:1], tokens[1:])
@@ -150,10 +150,10 @@ class SharedPrefixLM(KeepingHFLM):
     def _score(
         self, encoded: Sequence[Encoded], strings: Sequence[Any] | None, disable_tqdm: bool
     ) -> list[ScoredAnswer]:
-        """Score requests; `strings` are what lm-eval's own cache knows them by."""
+        """Score requests; `strings` are their keys in lm-eval's own cache."""
         for request in encoded:
             check_sizes(request.context, request.continuation, self.max_length)
-            self._text_check.check_ids(request.context[:1])  # the prefix token, for one
+            self._text_check.check_ids(request.context[:1])  # may be the prefix token, which no encoding has checked
         self._count_requests((request.context, request.continuation) for request in encoded)
         plan = LikelihoodPlan(encoded, self.max_length)
         self.distinct_tokens += plan.distinct_tokens()
@@ -176,13 +176,13 @@ class SharedPrefixLM(KeepingHFLM):
         return scores
 
     def _generate_group(self, requests: list[Any], disable_tqdm: bool) -> list[str]:
-        """Answer requests that share their generation settings."""
+        """Answer requests that have the same generation settings."""
         options = normalize_gen_kwargs(dict(requests[0].args[1]), self.max_gen_toks)
         limit = options["max_gen_toks"]
         if not 0 < limit < self.max_length:
             raise MeasurementError(
-                f"answers of {limit} tokens: the model's context of {self.max_length} must hold them and a prompt; "
-                "choose another max_gen_toks, or leave the task out for this model"
+                f"max_gen_toks is {limit}: it must be at least 1 and leave room for a prompt in the model's context of "
+                f"{self.max_length} tokens; choose another value, or leave the task out for this model"
             )
         rule = self._stop_rule(options.get("until"))
         wanted: defaultdict[Tokens, list[int]] = defaultdict(list)
@@ -210,7 +210,7 @@ class SharedPrefixLM(KeepingHFLM):
         return answers
 
     def _encode_prompt(self, text: str, room: int) -> tuple[Tokens, bool]:
-        """One prompt at a time gives its own tokens, special ones as in `HFLM`, without padding."""
+        """Encode one prompt with special tokens as in `HFLM`, but alone, so that there is no padding."""
         tokens = tuple(CheckedHFLM.tok_batch_encode(self, [text])[0][0].tolist())
         return tokens[-room:], len(tokens) > room
 
@@ -228,9 +228,9 @@ class SharedPrefixLM(KeepingHFLM):
 
     @contextmanager
     def _budget(self) -> Iterator[Budget]:
-        """The batch size as a budget; what fitted is the batch size afterwards. `auto` begins at 64."""
+        """The batch size as a budget, 64 for `auto`. Afterwards the batch size is what fitted into memory."""
         budget = Budget(self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES)
-        if self.answers and self.answers.batch_size:  # what fitted in the run that is resumed
+        if self.answers and self.answers.batch_size:  # the size that fitted in the interrupted run
             budget.sequences = min(budget.sequences, self.answers.batch_size)
         try:
             yield budget
@@ -238,23 +238,23 @@ class SharedPrefixLM(KeepingHFLM):
             self.batch_size_per_gpu = budget.sequences
 
     def _reduced(self, budget: Budget) -> int | None:
-        """The batch size if memory has made it smaller than was asked."""
+        """The batch size if lack of memory reduced it, else None."""
         asked = self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES
         return budget.sequences if budget.sequences < asked else None
 
     def _shares_prefixes(self) -> bool:
-        """Whether this model gives the same logits on packed trees as on plain sequences; tried out once."""
+        """Whether this model gives the same logits on packed trees as on plain sequences; checked once."""
         if self._can_share is None:
             self._can_share = self._check()
             if not self._can_share:
                 _LOGGER.warning(
-                    "%s is scored by lm-eval's HFLM: its attention or its logits do not allow shared prefixes",
+                    "%s is scored by lm-eval's HFLM, because its attention or logits do not allow shared prefixes",
                     type(self.model).__name__,
                 )
         return self._can_share
 
     def _check(self) -> bool:
-        # Several processes take turns in HFLM's own way; mixed precision is set around its own calls.
+        # HFLM divides the work of several processes and sets mixed precision in its own calls, which are not used here.
         if self.backend != "causal" or self.world_size > 1 or self.mixed_precision_dtype is not None:
             return False
         return self._forward.matches_plain_forward(self.vocab_size, self.max_length)

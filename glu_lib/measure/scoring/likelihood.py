@@ -1,4 +1,4 @@
-"""Log-likelihoods of continuations: distinct prefixes once, the output layer at scored positions only."""
+"""Log-likelihoods of continuations: distinct prefixes are computed once, the LM head only at scored positions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from glu_lib.measure.scoring.encoding import Encoded
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.packing import Group, Tokens, Tree, distinct_tokens, pack_rows, plan
 
-_PLAN_TOKENS = 512  # a tree of at most so many tokens needs no cache for its common beginning
-_BATCH_TOKENS = 256  # a batch of so many tokens may end before it is full,
-_FILLED = 0.75  # where rows would be padded by more than a quarter
-_LOGIT_ROWS = 256  # scored positions per call of the output layer: × vocabulary × 4 bytes of memory
+_PLAN_TOKENS = 512  # trees up to this number of tokens get no separate cache for their common prefix
+# A batch of at least 256 tokens ends before a row that padding would fill by more than a quarter.
+_BATCH_TOKENS = 256
+_FILLED = 0.75
+_LOGIT_ROWS = 256  # scored positions per call of the LM head; memory is this × vocabulary size × 4 bytes
 
 ScoredAnswer = tuple[float, bool]
 PackedRow = list[Tree]
@@ -29,7 +30,7 @@ NOTHING_KNOWN: Mapping[int, ScoredAnswer] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """A request in a batch: the places (row × width + position) of its scored tokens, and these tokens, in order."""
+    """A request in a batch: its scored tokens `targets`, and their flat indices `places` (row × width + position)."""
 
     request: int
     places: list[int]
@@ -37,7 +38,7 @@ class _Scored:
 
 
 class LikelihoodPlan:
-    """What has to be computed for some requests: their distinct inputs, in groups with a common beginning."""
+    """Plan of the forward passes for some requests: their distinct inputs, grouped by common prefix."""
 
     def __init__(self, requests: Sequence[Encoded], max_length: int) -> None:
         self._targets = [request.continuation for request in requests]
@@ -49,11 +50,11 @@ class LikelihoodPlan:
         }
 
     def distinct_tokens(self) -> int:
-        """Tokens that have to be forwarded at the least."""
+        """The least number of tokens that must be forwarded."""
         return distinct_tokens(self._scored)
 
     def planned_tokens(self) -> int:
-        """Tokens that the plan forwards, padding of batches not included."""
+        """Number of tokens that the plan forwards, without padding."""
         groups = plan(self._scored, _PLAN_TOKENS)
         return sum(len(group.prefix) + sum(len(tree.tokens) for tree in group.trees) for group in groups)
 
@@ -64,19 +65,19 @@ class LikelihoodPlan:
         softmax_dtype: torch.dtype,
         known: Mapping[int, ScoredAnswer] = NOTHING_KNOWN,
     ) -> Iterator[dict[int, ScoredAnswer]]:
-        """Per batch: request index to (log-probability, whether greedy decoding gives the continuation).
+        """Yield for each batch, by request index, (log-probability, whether greedy decoding gives the continuation).
 
-        A batch of which all is known is not computed; every other one is, in full: what an interrupted run left is
-        completed by the same batches, so that the scores are the same to the last digit.
+        A batch is skipped only if all its scores are known; otherwise the whole batch is computed. A resumed run thus
+        uses the same batches as an uninterrupted one, and its scores are equal to the last digit.
 
         Args:
-            forward: of the model.
-            budget: of a batch; it shrinks when memory runs out.
-            softmax_dtype: in which log-probabilities are computed.
-            known: scores by request index, from an earlier run.
+            forward: forward pass of the model.
+            budget: size of a batch; shrinks when memory runs out.
+            softmax_dtype: dtype in which log-probabilities are computed.
+            known: scores of an earlier run by request index.
 
         Raises:
-            RuntimeError: out of memory, if one request alone does not fit.
+            RuntimeError: if memory runs out with a single request.
         """
         for group in plan(self._scored, _PLAN_TOKENS):
             if (scores := self._look_up(known, [group.trees], group.prefix)) is not None:
@@ -98,7 +99,7 @@ class LikelihoodPlan:
     def _look_up(
         self, known: Mapping[int, ScoredAnswer], batch: Sequence[PackedRow], prefix: Tokens
     ) -> dict[int, ScoredAnswer] | None:
-        """The scores of a batch's requests if all of them are known."""
+        """The scores of a batch's requests if all of them are known, else None."""
         if not known:
             return None
         suffixes = (suffix for row in batch for tree in row for suffix in tree.paths)
@@ -106,7 +107,7 @@ class LikelihoodPlan:
         return {index: known[index] for index in indices} if all(index in known for index in indices) else None
 
     def _places(self, batch: Sequence[PackedRow], prefix: Tokens, width: int) -> Iterator[_Scored]:
-        """Where in a batch each request's continuation is scored: after the last tokens of its path."""
+        """The scored positions of each request in a batch: the last ones of its path in a tree."""
         for row, trees in enumerate(batch):
             offset = row * width
             for tree in trees:
@@ -119,7 +120,7 @@ class LikelihoodPlan:
 
 
 def _packings(group: Group, row_tokens: int) -> Iterator[list[PackedRow]]:
-    """Rows, the widest first. Without prefix chains stand alone, in batches of their own: they need no mask."""
+    """Rows of a group, the widest first. Without a prefix, chains get their own batches, which need no tree mask."""
     if group.prefix:
         yield pack_rows(group.trees, row_tokens)
         return
@@ -128,7 +129,7 @@ def _packings(group: Group, row_tokens: int) -> Iterator[list[PackedRow]]:
 
 
 def _that_fit(budget: Budget, left: Sequence[PackedRow]) -> int:
-    """How many of the rows make a batch: each gets the width of the first, the widest; much shorter ones wait."""
+    """Number of rows for the next batch. All rows are padded to the first, the widest; much shorter rows come later."""
     width = sum(len(tree.tokens) for tree in left[0])
     most = max(1, budget.tokens // width)
     enough = -(-_BATCH_TOKENS // width)
@@ -147,7 +148,7 @@ def _halves(row: PackedRow) -> list[PackedRow]:
 def _read_off(
     forward: SharedForward, hidden: torch.Tensor, scored: Sequence[_Scored], softmax_dtype: torch.dtype
 ) -> dict[int, ScoredAnswer]:
-    """Apply the output layer at the scored positions, each once, and read the targets off."""
+    """Apply the LM head once per distinct scored position, and return the targets' scores by request."""
     device = hidden.device
     asked = torch.tensor([place for item in scored for place in item.places], device=device)
     targets = torch.tensor([target for item in scored for target in item.targets], device=device)

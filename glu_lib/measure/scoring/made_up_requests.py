@@ -1,4 +1,4 @@
-"""Requests in the shapes of the study's tasks, of random words: what the scoring benchmark measures both scorers on."""
+"""Random requests with the shapes of the study's tasks, for the benchmark of both scorers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NEW_TOKENS = 32  # of each generated answer
-_VOCABULARY = 32_000  # of the benchmark's model: the output layer's cost is that of a real one
+_VOCABULARY = 32_000  # of the benchmark's model, so that its LM head costs as much as a real one
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Requests of one kind; sizes are in words, and a word is a token of the embedded model's tokenizer.
+    """The shape of one kind of requests. Sizes are in words; a word is one token of the embedded model's tokenizer.
 
-    `method` is lm-eval's request type. `shots` words stand before each of the `documents` of one of the `families`,
-    after them `context` words of the document's own, and then `answers` answers of `length` words each.
+    `method` is lm-eval's request type. There are `families` groups of `documents` documents. A request starts with
+    `shots` words that its group shares, followed by `context` words of its document and an answer of `length` words.
+    Each document has `answers` answers.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Shape:
     length: int
 
     def requests(self, words: Sequence[str], seed: int = 0) -> list[Any]:
-        """lm-eval's requests, as far as a scorer looks at them."""
+        """Stand-ins for lm-eval's requests, with the fields that a scorer reads."""
         rng = random.Random(seed)
 
         def text(size: int) -> str:
@@ -68,7 +69,7 @@ SHAPES = (
 
 
 def benchmark_model(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """A Llama of random weights, 256 wide, four layers deep, context 1024, for a tokenizer's words."""
+    """A Llama with random weights for the tokenizer's tokens: hidden size 256, four layers, context 1024."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -91,11 +92,11 @@ def benchmark_model(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
 
 
 def needed_tokens(lm: Any, shape: Shape, requests: Sequence[Any]) -> int:
-    """Tokens that have to be forwarded at the least: each distinct beginning once, each generated token but the last.
+    """The least number of tokens to forward: each distinct prefix token once, and each generated token but the last.
 
     Args:
         lm: the suite's own scorer, after it has scored the requests.
-        shape: theirs.
+        shape: the shape of the requests.
         requests: the requests.
     """
     if shape.method != "generate_until":

@@ -1,8 +1,8 @@
-"""Which tokens must be computed: requests as trees of shared prefixes, packed into rows; no torch here.
+"""Pack requests into trees of shared prefixes, and trees into rows of a batch. Needs no torch.
 
-A request is a token sequence, the input of a forward pass. Requests with a common beginning share it: sorted,
-each one branches off its predecessor after their longest common prefix. A *tree* holds each distinct prefix
-token once; in a row of several trees a token attends to its own ancestors only.
+A request is a token sequence, the input of a forward pass. Requests are sorted, and each one branches off its
+predecessor after their longest common prefix. A *tree* holds each distinct prefix token once. A row can hold several
+trees, because a token attends only to its ancestors.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from itertools import pairwise
 
 Tokens = tuple[int, ...]
 
-MIN_SHARED = 16  # a common beginning shorter than this is not worth a cache of its own
-_GOOD_ENOUGH = 1.05  # times the distinct tokens: no search for a better plan
-_DEPTH = 32  # families within families
-_CALL_TOKENS = 64  # what a prefix of its own costs beside its tokens: a forward pass of one row
-_BRANCHES = 0.25  # a tree may exceed its longest request by this share: less than a cache for it would cost
+MIN_SHARED = 16  # a shorter common prefix is not worth a separate cache
+_GOOD_ENOUGH = 1.05  # a plan of at most this × the distinct tokens is accepted without a further search
+_DEPTH = 32  # of nested splits
+_CALL_TOKENS = 64  # cost of the extra forward pass for a prefix, in tokens
+_BRANCHES = 0.25  # a tree may exceed its longest request by this share, as a cache for the prefix would cost more
 
 
 @dataclass(slots=True)
 class Tree:
-    """Distinct tokens of some requests, parents before children; parallel lists of equal length.
+    """The distinct tokens of some requests, as parallel lists in which parents come before children.
 
-    `parents` holds indices into the tree, -1 for a root. `paths` gives, per request, the indices of its
-    tokens from first to last. In a *chain* each token follows the one before it: plain causal attention.
+    `parents` holds indices into the tree, -1 for a root. `paths` gives the indices of each request's tokens, from
+    first to last. In a *chain* each token is the child of the one before it, so that plain causal attention is right.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Tree:
     is_chain: bool = True
 
     def add(self, request: Tokens, previous: Sequence[int], shared: int) -> list[int]:
-        """Append `request`, whose first `shared` tokens stand already on the path `previous`; returns its path."""
+        """Add `request` and return its path; its first `shared` tokens are those of the path `previous`."""
         path = list(previous[:shared])
         size = len(self.tokens)
         added = range(size, size + len(request) - shared)
@@ -51,7 +51,7 @@ class Tree:
 
 @dataclass(slots=True)
 class Group:
-    """Requests with one long common beginning, computed once; `trees` hold what comes after it."""
+    """Requests with a common prefix that is computed once; `trees` hold the tokens after it."""
 
     prefix: Tokens
     trees: list[Tree]
@@ -73,16 +73,16 @@ def common_length(a: Tokens, b: Tokens) -> int:
 
 
 def plan(scored: Mapping[Tokens, int], row_tokens: int) -> list[Group]:
-    """Split requests into groups of trees that hold at most `row_tokens` tokens, or one request and short branches.
+    """Split requests into groups of trees that fit into rows of `row_tokens` tokens.
+
+    A tree is larger only if it holds a single long request with short branches.
+    Requests whose tree fits into a row, or is little longer than its longest request, form a group without a prefix.
+    Otherwise their common prefix becomes the group's prefix, unless several groups with longer prefixes need fewer
+    tokens in total. Each token appears at least once; where a tree is split, the tokens of a shared path are repeated.
 
     Args:
-        scored: for each request, after how many of its last tokens an answer is scored; these tokens
-            never go into a group's prefix.
-        row_tokens: tokens of a row.
-
-    Requests whose tree fits a row, or is little longer than its longest request, stand in a group without prefix.
-    A larger family of requests gets its common beginning as the group's prefix, unless smaller families with longer
-    beginnings need fewer tokens in all. Every token stands at least once, a token of a split tree's path more often.
+        scored: for each request, the number of its last positions that are scored; they never go into a prefix.
+        row_tokens: most tokens of a row.
     """
     ordered = sorted(scored)
     if not ordered:
@@ -94,23 +94,23 @@ def plan(scored: Mapping[Tokens, int], row_tokens: int) -> list[Group]:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Groups, and the tokens that they forward."""
+    """Groups, and the number of tokens that they forward (`cost`)."""
 
     groups: list[Group]
     cost: int
 
 
 class _Planner:
-    """Finds the cheaper of two ways for a family of sorted requests, down to single ones: together, or split."""
+    """Decides recursively whether sorted requests are cheaper as one group or split into several."""
 
     def __init__(self, ordered: Sequence[Tokens], scored: Mapping[Tokens, int], row_tokens: int) -> None:
         self._ordered = ordered
         self._shared = [common_length(a, b) for a, b in pairwise(ordered)]
-        self._open = [len(request) - scored[request] for request in ordered]  # tokens before those that are scored
+        self._open = [len(request) - scored[request] for request in ordered]  # tokens before the scored positions
         self._row_tokens = row_tokens
 
     def best(self, start: int, stop: int, depth: int) -> _Plan:
-        """The plan of requests `start` to `stop`."""
+        """The cheapest plan for requests `start` to `stop`."""
         together = self._together(start, stop)
         inner = self._shared[start : stop - 1]
         distinct = sum(map(len, self._ordered[start:stop])) - sum(inner)
@@ -125,7 +125,7 @@ class _Planner:
         return _Plan(groups, cost) if cost + calls < together.cost else together
 
     def _together(self, start: int, stop: int) -> _Plan:
-        """All of them behind their common beginning, or without one if their tree fits a row."""
+        """The plan with all requests in one group, without a prefix if their tree fits into a row."""
         members, inner = self._ordered[start:stop], self._shared[start : stop - 1]
         prefix = min([*inner, *self._open[start:stop]])
         room = max(self._row_tokens, int(max(map(len, members)) * (1 + _BRANCHES)))
@@ -137,9 +137,9 @@ class _Planner:
 
 
 def pack_rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
-    """Pack trees into rows of at most `row_tokens` tokens, the largest first, each where it leaves the least room."""
+    """Pack trees into rows of at most `row_tokens` tokens: best fit, in order of decreasing size."""
     packed: list[list[Tree]] = []
-    by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # rows, by the tokens that still fit
+    by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # rows by the number of tokens that still fit
     for tree in sorted(trees, key=lambda tree: -len(tree.tokens)):
         size = len(tree.tokens)
         room = next((room for room in range(size, row_tokens + 1) if by_room[room]), None)
@@ -154,7 +154,7 @@ def pack_rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
 
 
 def _families(shared: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
-    """Runs of sorted requests in which neighbours share at least `MIN_SHARED` tokens."""
+    """Ranges of sorted requests in which neighbours share at least `MIN_SHARED` tokens."""
     start = 0
     for place in range(1, count):
         if shared[place - 1] < MIN_SHARED:
@@ -166,7 +166,7 @@ def _families(shared: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
 def _trees(members: Sequence[Tokens], shared: Sequence[int], row_tokens: int, *, skip: int) -> Iterator[Tree]:
     """Trees of consecutive requests without their first `skip` tokens, each of at most `row_tokens` tokens.
 
-    A request that shares little with the one before begins a tree of its own: a chain needs no mask.
+    A request that shares few tokens with the previous one starts a new tree, because a chain needs no mask.
     """
     tree = Tree()
     path: list[int] = []
@@ -182,17 +182,16 @@ def _trees(members: Sequence[Tokens], shared: Sequence[int], row_tokens: int, *,
 
 
 def distinct_tokens(requests: Iterable[Tokens]) -> int:
-    """Tokens of the tree of all requests: what has to be computed at the least."""
+    """Number of tokens in the tree of all requests: the least number that must be computed."""
     ordered = sorted(requests)
     shared = sum(common_length(a, b) for a, b in pairwise(ordered))
     return sum(map(len, ordered)) - shared
 
 
 def prompt_batches(prompts: Sequence[Tokens], batch_size: int) -> Iterator[tuple[Tokens, list[Tokens]]]:
-    """Prompts to be continued, in batches of similar length; each with the beginning that all of its share.
+    """Batches of prompts of similar length, each with the prefix that all prompts of the batch share.
 
-    Every prompt keeps at least its last token after that beginning. A beginning shorter than `MIN_SHARED` is
-    not split off.
+    The prefix never includes the last token of a prompt. Prefixes shorter than `MIN_SHARED` are not split off.
     """
     ordered = sorted(set(prompts))
     shared = [common_length(a, b) for a, b in pairwise(ordered)]

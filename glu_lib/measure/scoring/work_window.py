@@ -1,4 +1,4 @@
-"""lm-eval's `HFLM` with a window around what the model computes, for whoever measures that work."""
+"""lm-eval's `HFLM` with a context manager around the model's work, for energy windows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from glu_lib.measure.scoring.counting_hflm import CountingHFLM
 class MeasuredHFLM(CountingHFLM):
     """Scores and counts as `CountingHFLM`; `work_window` is entered around each piece of the model's work.
 
-    Log-likelihoods are tokenized before. Prompts of generations and rolling texts `HFLM` tokenizes in the midst of its
-    work, anew at each level: that is inside, and one window within another is a part of it.
+    Log-likelihood requests are tokenized before the window. `HFLM` tokenizes prompts of generations and rolling texts
+    while it computes, again at each level, so that this work is inside the window. Windows may be nested; an inner one
+    is part of the outer one.
     """
 
     work_window: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
@@ -24,12 +25,12 @@ class MeasuredHFLM(CountingHFLM):
             return super()._loglikelihood_tokens(requests, *args, **options)
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
-        """Log-probability of whole texts, batch by batch."""
+        """Log-probabilities of whole texts."""
         with self.work_window():
             totals: list[float] = super().loglikelihood_rolling(requests, disable_tqdm)
         return totals
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """Answers as `HFLM` gives them."""
+        """The same answers as from `HFLM`."""
         with self.work_window():
             return super().generate_until(requests, disable_tqdm)

@@ -1,4 +1,4 @@
-"""Aligned against plain widths: times of prefill and decoding where widths are rounded down to a divisor or not."""
+"""Times of prefill and decoding with plain widths and with widths rounded down to a multiple of the divisor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN = "plain width"
 
 
 def alignment_figures(efficiencies: Iterable[Efficiency]) -> list[Figure]:
-    """Per setting one figure for prefill and one for decoding, of the workloads that have rounded widths."""
+    """Per setting one figure for prefill and one for decoding; only workloads that ran with rounded widths."""
     figures = []
     for setting, items in settings_of(efficiencies).items():
         rounded = {item.workload for item in items if item.divisor}
@@ -65,8 +65,8 @@ def _figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> Figure:
     return Figure(
         id=figure_id("aligned", _TIMES[name], *setting.id_parts),
         title=f"{setting.title}: {_TIMES[name]} with plain and with rounded widths",
-        caption=f"{title.capitalize()} over the expansion ratio, a panel per workload with a scale of its own that "
-        f"need not start at 0, mean over the repeats, on {setting.device}. No intervals are drawn.",
+        caption=f"{title.capitalize()} over the expansion ratio, mean over the repeats, on {setting.device}. One panel "
+        "per workload, each with its own scale, which may not start at 0. No intervals are drawn.",
         alt=f"{len({point['workload'] for point in drawn})} small line charts comparing {' and '.join(kinds)}.",
         section=Section.ENERGY,
         spec=axes.specification(panels),

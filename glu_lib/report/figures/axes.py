@@ -1,4 +1,4 @@
-"""What figures share: the axis of expansion ratios with 2.4x marked; series in colours, shapes and dashes."""
+"""Building blocks of all figures: axes, colours, shapes, dashes, highlighting, tooltips."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 HEIGHT = 340
 PANEL_HEIGHT = 150
-PANEL_WIDTH = 180  # of one panel among several; the page fits it to its own width
+PANEL_WIDTH = 180  # of one panel in a row; the page adapts it to its own width
 RATIO_TITLE = "expansion ratio (intermediate / hidden size)"
 _LABEL = "format(datum.value, '.1f') + 'x'"
-COMMON_RATIOS = (4.0, 3.2, 2.4, 1.6, 0.8)  # ticks where models have different ratios
-_TEXT = "_text"  # ends the names of numbers as tooltips tell them
+COMMON_RATIOS = (4.0, 3.2, 2.4, 1.6, 0.8)  # ticks of figures whose models have different ratios
+_TEXT = "_text"  # suffix of the fields that hold formatted numbers for tooltips
 _MOST_DECADES = 6
-_GAP = 0.4  # decades from the largest finite value to the edge, at least
+_GAP = 0.4  # minimum distance in decades from the largest finite value to the edge
 _CROSS = "M-1,-1L1,1M-1,1L1,-1"
-_PADDING = 0.12  # of an expansion ratio, so that no point sits on the frame
+_PADDING = 0.12  # in units of the expansion ratio, so that no point lies on the frame
 
 
 def values(records: Iterable[dict[str, Any]]) -> Any:
-    """Records as the data of a chart; six digits are more than a drawing shows."""
+    """Records as the data of a chart, rounded to six significant digits to keep the page small."""
     return {"values": [{name: _short(value) for name, value in record.items()} for record in records]}
 
 
 def ratio_x(ratios: Iterable[float], *, title: str | None = RATIO_TITLE, ticks: Sequence[float] | None = None) -> alt.X:
-    """Expansion ratio, the unpruned model at the left; by default a tick for each ratio that was measured."""
+    """The x axis of expansion ratios, with the baseline at the left; by default one tick per measured ratio."""
     import altair as alt
 
     measured = sorted(set(ratios), reverse=True)
@@ -45,7 +45,7 @@ def ratio_x(ratios: Iterable[float], *, title: str | None = RATIO_TITLE, ticks: 
 
 
 def star_layers(ratios: Iterable[float]) -> list[Any]:
-    """A rule at 2.4x with its label; nothing where the figure does not reach that far."""
+    """A labelled rule at 2.4x; empty if `ratios` do not include 2.4x in their range."""
     import altair as alt
 
     measured = list(ratios)
@@ -62,7 +62,7 @@ def star_layers(ratios: Iterable[float]) -> list[Any]:
 
 
 def log_ticks(found: Iterable[float]) -> list[float]:
-    """1, 2 and 5 times the powers of ten around positive values; over many decades some of the powers alone."""
+    """Ticks at 1, 2 and 5 times powers of ten around positive values; over many decades only some powers of ten."""
     known = list(found)
     first, last = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
     if last - first > _MOST_DECADES:
@@ -71,14 +71,14 @@ def log_ticks(found: Iterable[float]) -> list[float]:
 
 
 def edge(finite: Iterable[float]) -> float:
-    """Where collapsed values stand on a logarithmic axis: above all others, by a tenth of what these reach over."""
+    """Position of collapsed values on a logarithmic axis: above all finite ones, by at least a tenth of their range."""
     known = list(finite)
     decades = math.log10(max(known) / min(known))
     return float(f"{max(known) * 10.0 ** max(_GAP, decades / 10):.0e}")
 
 
 def log_y(name: str, finite: Sequence[float], *, title: str, edge: float | None) -> alt.Y:
-    """A logarithmic axis with ticks around the finite values; with `edge` a tick more for what has collapsed."""
+    """A logarithmic y axis with ticks around the finite values; `edge` adds a tick for collapsed values."""
     import altair as alt
 
     height, ticks = alt.Y(f"{name}:Q", title=title), log_ticks(finite)
@@ -94,14 +94,14 @@ def log_y(name: str, finite: Sequence[float], *, title: str, edge: float | None)
 def collapsed_marks(
     base: Any, drawn: Sequence[dict[str, Any]], told: dict[str, str], *, numbers: Iterable[str], **place: Any
 ) -> list[Any]:
-    """A cross over each point of a collapsed value, for `layered`; nothing where there is none.
+    """A cross over each collapsed value, as layers for `layered`; empty without collapsed values.
 
     Args:
         base: the chart.
-        drawn: its points, with `is_collapsed`.
-        told: what a cross tells, as `with_tooltip` takes it.
-        numbers: those of it that are numbers.
-        place: the channel (x or y) on which the points stand, where `base` does not say it.
+        drawn: the points of the chart, with `is_collapsed`.
+        told: the columns of the tooltip, as in `with_tooltip`.
+        numbers: the numeric columns, as in `with_tooltip`.
+        place: the x or y channel of the points if `base` does not encode it.
     """
     if not any(point["is_collapsed"] for point in drawn):
         return []
@@ -110,21 +110,21 @@ def collapsed_marks(
 
 
 def zero_layer(value: float = 0) -> Any:
-    """A thin line where nothing changes."""
+    """A thin horizontal line at `value`."""
     import altair as alt
 
     return alt.Chart(values([{"zero": value}])).mark_rule(style="zero-rule").encode(y=alt.Y("zero:Q"))
 
 
 def color(field: str, order: Sequence[str], *, title: str | None = None) -> alt.Color:
-    """The theme's colours in the order of `order`, from the start again where there are more."""
+    """Assign the theme's colours to the series in `order`; colours repeat if there are more series."""
     import altair as alt
 
     return alt.Color(f"{field}:N", title=title, sort=list(order)).scale(domain=list(order))
 
 
 def shape(field: str, order: Sequence[str], *, title: str | None = None) -> alt.Shape:
-    """A shape for each of `order`; see `color`."""
+    """Assign a shape to each series in `order`; see `color`."""
     import altair as alt
 
     return alt.Shape(f"{field}:N", title=title, sort=list(order)).scale(
@@ -133,7 +133,7 @@ def shape(field: str, order: Sequence[str], *, title: str | None = None) -> alt.
 
 
 def dash(field: str, order: Sequence[str]) -> alt.StrokeDash:
-    """A dash pattern for each of `order`, for `layered`, which keeps it out of the legend; see `color`."""
+    """Assign a dash pattern to each series in `order`; `layered` keeps dashes out of the legend. See `color`."""
     import altair as alt
 
     return (
@@ -144,20 +144,20 @@ def dash(field: str, order: Sequence[str]) -> alt.StrokeDash:
 
 
 def layered(*layers: Any, **properties: Any) -> Any:
-    """Layers over each other, with colour and shape in the legend: its symbols are too small for dashes."""
+    """Combine layers; the legend shows colour and shape, because its symbols are too small for dashes."""
     import altair as alt
 
     return alt.layer(*layers, **properties).resolve_legend(strokeDash="independent")
 
 
 def with_interval(base: Any, drawn: Sequence[dict[str, Any]], low: str, high: str) -> list[Any]:
-    """The chart of those points that have an interval; nothing where none has."""
+    """The chart restricted to the points with an interval; empty if no point has one."""
     known = any(point[low] is not None and point[high] is not None for point in drawn)
     return [base.transform_filter(f"isValid(datum.{low}) && isValid(datum.{high})")] if known else []
 
 
 def highlight(field: str) -> tuple[Any, Any]:
-    """A selection by clicks on the legend, and the opacity that lets all other series fade."""
+    """A selection by clicks on the legend, and an opacity that fades all other series."""
     import altair as alt
 
     pick = alt.selection_point(name="pick", fields=[field], bind="legend", toggle="true")
@@ -165,15 +165,15 @@ def highlight(field: str) -> tuple[Any, Any]:
 
 
 def highlighted(pick: Any, *layers: Any) -> list[Any]:
-    """Coloured layers of which the first takes the clicks: Vega-Lite makes that layer's legend answer, no other."""
+    """Add the selection to the first layer: in Vega-Lite only the legend of that layer reacts to clicks."""
     first, *others = layers
     return [first.add_params(pick), *others]
 
 
 def with_tooltip(marks: Any, columns: dict[str, str], *, numbers: Iterable[str] = ()) -> Any:
-    """Marks that tell their values: `columns` maps a value's name to its heading, `numbers` have three digits.
+    """Add a tooltip: `columns` maps the name of a value to its heading; `numbers` are shown with three digits.
 
-    A number that is not known is told as a dash: formatting null would give 0.
+    A missing number is shown as a dash, because Vega would format null as 0.
     """
     import altair as alt
 
@@ -187,11 +187,10 @@ def with_tooltip(marks: Any, columns: dict[str, str], *, numbers: Iterable[str] 
 
 
 def specification(chart: Any) -> dict[str, Any]:
-    """A chart as Vega-Lite without Altair's default theme; the legend of panels stands above them."""
+    """A chart as Vega-Lite without Altair's default theme; the legend of a panel figure is above the panels."""
     spec: dict[str, Any] = chart.to_dict()
     spec.pop("config", None)
     if "facet" in spec:
-        # Beside panels there is no room; above them there is.
         spec["config"] = {"legend": {"orient": "top"}}
     return spec
 

@@ -1,4 +1,4 @@
-"""Own scores beside the published ones: against the line of equality, and their differences with error bars."""
+"""Own scores compared with the published ones: scatter plots, and differences with error bars."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _UNITS = {"points": "hundredths", "percent": "% of published"}
 _AGREEMENT = ("within the error", "outside the error", "error unknown")
 _COLORS, _SHAPES = [BLUE, VERMILION, GREY], ["circle", "diamond", "square"]
 _ERRORS = 1.96  # standard errors to each side: 95 % of a normal distribution
-_UNBOUNDED = ("perplexity", "bits_per_byte")  # ends of the names of metrics that are no shares
+_UNBOUNDED = ("perplexity", "bits_per_byte")  # suffixes of metrics that are not shares (0 to 1)
 _ROW_HEIGHT = 9
 _TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
 
 def beside_figures(beside: Iterable[Beside]) -> list[Figure]:
-    """Per model: shares (0 to 1) against equality, their differences in points, and other differences in per cent."""
+    """Per model: shares (0 to 1) as a scatter plot and as differences in points; other metrics' in per cent."""
     found = list(beside)
     figures = []
     for model in dict.fromkeys(item.model for item in found):
@@ -74,7 +74,7 @@ def _equality(model: str, drawn: Sequence[dict[str, Any]]) -> Figure:
     return Figure(
         id=figure_id("published", model),
         title=f"{model}: own scores against the published ones",
-        caption="A point per task and level, of the metrics that are shares; dotted: equality; bars are 95 % "
+        caption="One point per task and level, for metrics between 0 and 1. Dotted line: equality. Bars: 95 % "
         "intervals (1.96 standard errors of the difference).",
         alt=f"Scatter plot of {len(drawn)} own scores against published ones with the line of equality.",
         section=Section.PUBLISHED,
@@ -107,8 +107,8 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
     return Figure(
         id=figure_id("difference", model, None if unit == "points" else "perplexity"),
         title=f"{model}: difference to the published {'scores' if unit == 'points' else 'perplexities'}",
-        caption=f"Own minus published score in {_UNITS[unit]}; within a task the levels from the "
-        "unpruned model (top) to the narrowest; bars are 1.96 standard errors of the difference, where known.",
+        caption=f"Own minus published score in {_UNITS[unit]}. Within a task, levels run from the baseline (top) to "
+        "the narrowest. Bars: 1.96 standard errors of the difference, where known.",
         alt=f"Dot plot of {len(drawn)} differences by task, {_counted(drawn)}.",
         section=Section.PUBLISHED,
         spec=axes.specification(axes.layered(zero, *bars, marks).properties(width="container", height=height)),
@@ -117,7 +117,7 @@ def _differences(model: str, drawn: Sequence[dict[str, Any]], unit: str) -> Figu
 
 
 def _row(item: Beside, metrics: int) -> str:
-    """The task, with its metric where it has several."""
+    """The task, with its metric if the task has several."""
     return str(item.task) if metrics == 1 else f"{item.task} {item.metric}"
 
 

@@ -1,4 +1,4 @@
-"""Change of each task's score against the unpruned model over the expansion ratio, per model and models together."""
+"""Change of each task's score against the baseline over the expansion ratio, per model and for all models."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ CHANGE_COLUMNS = {
     "high": "to, %",
     "p_holm": "p, Holm-adjusted",
 }
-# What a point tells: its score as text, which may be a collapsed one.
+# Columns of a tooltip: the score is text, because it may have collapsed.
 TOLD = {"score" if name == "value" else name: title for name, title in CHANGE_COLUMNS.items()}
-_FEWEST_LEVELS = 3  # fewer make no course; `methods` compares single levels
+_FEWEST_LEVELS = 3  # fewer make no curve; `methods` compares single levels
 CHANGE_NUMBERS = ("change", "low", "high", "p_holm")
 _CHANGE = "change against the unpruned model, %"
 _MEANING = "Perplexities enter as baseline / value, so that down is worse for every task"
-_ALL_LOST = -100.0  # what is left of a collapsed score: baseline / value is 0
+_ALL_LOST = -100.0  # per cent; of a collapsed score, baseline / value is 0
 
 
 def change_percent(row: dict[str, Any], delta: float | None) -> float | None:
-    """Change of the score in per cent of its baseline, + is better.
+    """Change of the score in per cent of its baseline; positive is better.
 
-    delta / baseline, and for metrics where lower is better baseline / (baseline + delta) - 1, which stays above -100 %.
-    None without a baseline, and where the ratio has no meaning (not above 0).
+    The formula is delta / baseline. For metrics where lower is better it is baseline / (baseline + delta) - 1, which
+    stays above -100 %. None without a baseline, or if the baseline or the value is not above 0.
     """
     baseline = row["baseline"]
     if delta is None or baseline is None or baseline <= 0:
@@ -47,13 +47,13 @@ def change_percent(row: dict[str, Any], delta: float | None) -> float | None:
 
 
 def score_change(row: dict[str, Any]) -> float | None:
-    """`change_percent` of a row's own change; -100 for a collapsed value, whose change is no number."""
+    """`change_percent` of a row's own change; -100 for a collapsed value, which has no numeric change."""
     has_baseline = row["baseline"] is not None and row["baseline"] > 0
     return _ALL_LOST if row.get("is_collapsed") and has_baseline else change_percent(row, row["delta"])
 
 
 def score_interval(row: dict[str, Any]) -> tuple[float | None, float | None]:
-    """`change_percent` of the ends of a change's interval, the lower first; -100 for an end that has collapsed."""
+    """`change_percent` of both ends of a change's interval, lower end first; -100 for a collapsed end."""
     low, high = (
         _ALL_LOST if row.get(name) is None and row.get("p") is not None else change_percent(row, row.get(name))
         for name in ("delta_low", "delta_high")
@@ -63,19 +63,19 @@ def score_interval(row: dict[str, Any]) -> tuple[float | None, float | None]:
 
 
 def collapse_note(drawn: Iterable[dict[str, Any]], place: str) -> str:
-    """A sentence for the caption of a figure that shows collapsed values; empty without any."""
+    """A sentence for the caption if the figure shows collapsed values, otherwise empty."""
     text = f" Crosses {place}: the perplexity has collapsed (above {LIMIT_TEXT}, or infinite)."
     return text if any(point["is_collapsed"] for point in drawn) else ""
 
 
 def points(found: HeadlineTable) -> list[dict[str, Any]]:
-    """What is drawn of a table: one dictionary per task and level, tasks in the table's order."""
+    """The points to draw: one dictionary per task and level, tasks in the table's order."""
     cells = [found.cells.get((task, percent)) for task in found.tasks for percent, _ in found.levels]
     return [point for row in cells if row is not None and (point := _point(row))["change"] is not None]
 
 
 def change_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
-    """One figure per table with three levels or more, and one of its perplexities on a logarithmic scale."""
+    """Per table with three levels or more: one figure of changes, and one of perplexities on a logarithmic scale."""
     figures = []
     for found in tables:
         drawn = points(found)
@@ -85,7 +85,7 @@ def change_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
 
 
 def model_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
-    """All models laid over each other, a panel per task that two of them share; PPM, no divisor, full results."""
+    """All models in one figure, one panel per task that two models share; only full runs of PPM without divisor."""
     chosen = [found for found in tables if found.divisor is None and found.limit is None and found.method == "PPM"]
     drawn = [{"model": found.model, **point} for found in chosen for point in points(found)]
     models = {task: {point["model"] for point in drawn if point["task"] == task} for task in _distinct(drawn, "task")}
@@ -112,7 +112,7 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     return Figure(
         id=figure_id("change", *_variant(found)),
         title=f"{found.title}: what each task loses",
-        caption=f"Change of each headline score against p0 over the expansion ratio; {_interval(drawn)}. {_MEANING}."
+        caption=f"Change of each headline score against p0 over the expansion ratio. {_interval(drawn)}. {_MEANING}."
         f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"Line chart of {len(tasks)} tasks over {len(set(ratios))} expansion ratios. {_extremes(drawn)}",
         section=Section.PRUNING,
@@ -131,9 +131,9 @@ def _bars(base: Any, drawn: list[dict[str, Any]], color: Any) -> list[Any]:
 
 
 def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
-    """Perplexities as they are: they grow by orders of magnitude, which the relative score hides.
+    """Perplexities themselves: they grow by orders of magnitude, which the relative score hides.
 
-    Collapsed ones stand at the upper edge, above all others.
+    Collapsed perplexities are drawn at the upper edge.
     """
     import altair as alt
 
@@ -196,8 +196,8 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
     )
     return Figure(
         id=figure_id("models"),
-        title="Models laid over each other",
-        caption=f"{_CHANGE.capitalize()}, over the expansion ratio, a panel per task; dotted: 2.4x. {_MEANING}."
+        title="All models compared",
+        caption=f"{_CHANGE.capitalize()}, over the expansion ratio, one panel per task. Dotted line: 2.4x. {_MEANING}."
         f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"{len(tasks)} small line charts, one per task, each with the models {', '.join(models)}.",
         section=Section.PRUNING,
@@ -226,8 +226,8 @@ def _point(row: dict[str, Any]) -> dict[str, Any]:
 
 def _interval(drawn: list[dict[str, Any]]) -> str:
     if all(point["low"] is None for point in drawn):
-        return "no intervals are known"
-    return "bars are 95 % intervals of the change on the same items"
+        return "No intervals are known"
+    return "Bars: 95 % intervals of the change on the same items"
 
 
 def _extremes(drawn: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""A figure: its Vega-Lite specification, what it says in words, and the table of numbers behind it."""
+"""A figure: Vega-Lite specification, title, caption, alternative text, and table of numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Cell = str | float | int | bool | None
 
 
 class Section(StrEnum):
-    """Where in the report a figure stands."""
+    """The section of the report that shows a figure."""
 
     PRUNING = "pruning"
     PUBLISHED = "published"
@@ -26,9 +26,10 @@ class Section(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing with its title, one-sentence caption, text for those who cannot see it, and its numbers.
+    """A figure with its texts and its numbers.
 
-    `spec` is Vega-Lite without a theme; `columns` and `rows` are all that is drawn, as numbers.
+    `alt` describes the figure to readers who cannot see it; `spec` is Vega-Lite without a theme; `columns` and `rows`
+    are the table of all values drawn.
     """
 
     id: str
@@ -41,7 +42,7 @@ class Figure:
     rows: tuple[tuple[Cell, ...], ...]
 
     def __post_init__(self) -> None:
-        """Check that the table is complete.
+        """Check that each row has a cell for each column.
 
         Raises:
             ReportError: if a row has more or fewer cells than there are columns.
@@ -51,7 +52,7 @@ class Figure:
 
 
 def figure_id(*parts: str | None) -> str:
-    """A name that is safe in files, addresses and HTML: lower-case letters and digits, joined by hyphens."""
+    """Join `parts` to an id that is safe in file names, URLs and HTML: lower-case letters, digits and hyphens."""
     words = [re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts if part]
     name = "-".join(word for word in words if word)
     if len(name) <= _LONGEST_ID:
@@ -61,7 +62,7 @@ def figure_id(*parts: str | None) -> str:
 
 
 def with_distinct_ids(figures: Iterable[Figure]) -> list[Figure]:
-    """The same figures; where two ids are equal, the later ones get a number."""
+    """Return the same figures with distinct ids: each repeated id gets a number."""
     taken: set[str] = set()
     distinct = []
     for figure in figures:
@@ -74,7 +75,7 @@ def with_distinct_ids(figures: Iterable[Figure]) -> list[Figure]:
 
 
 def figure_table(records: Sequence[dict[str, Any]], columns: dict[str, str]) -> dict[str, Any]:
-    """`columns` and `rows` of a figure from the values it draws: `columns` maps a value's name to its heading."""
+    """Build the `columns` and `rows` of a figure from its values; `columns` maps the name of a value to its heading."""
     return {
         "columns": tuple(columns.values()),
         "rows": tuple(tuple(record.get(name) for name in columns) for record in records),

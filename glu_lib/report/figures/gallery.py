@@ -1,4 +1,4 @@
-"""All figures of a report, in the order they are read; one without data is left out."""
+"""All figures of a report in reading order; figures without data are left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glu_lib.report.figures.trade_off import trade_off_figures
 
 
 def figures_of(data: ReportData) -> list[Figure]:
-    """Every figure that `data` has numbers for; ids are distinct and safe as names of files."""
+    """Build every figure for which `data` has numbers; ids are distinct and safe as file names."""
     tables = headline_tables(data.rows)
     return with_distinct_ids(
         [

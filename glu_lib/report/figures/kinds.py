@@ -1,4 +1,4 @@
-"""Which abilities break and which hold: mean courses of the kinds of task, and each task's slope with its interval."""
+"""Fragile and robust tasks: the mean curve of each kind of task, and the slope of each task with its interval."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SLOPE = {
     "source": "interval from",
 }
 _ROW_HEIGHT = 26
-_FEWEST_LEVELS = 3  # through two a line fits without error
+_FEWEST_LEVELS = 3  # a line fits two points without error
 
 
 def curve_figures(curves: Iterable[GroupCurve]) -> list[Figure]:
@@ -40,7 +40,7 @@ def curve_figures(curves: Iterable[GroupCurve]) -> list[Figure]:
 
 
 def slope_figures(trends: Iterable[Trend]) -> list[Figure]:
-    """One forest plot per model, method, divisor and limit: slopes in order, steepest loss first."""
+    """One forest plot of slopes per model, method, divisor and limit; the steepest loss comes first."""
     families: dict[tuple[Any, ...], list[Any]] = {}
     for trend in trends:
         if trend.slope is not None and trend.levels >= _FEWEST_LEVELS:
@@ -67,8 +67,8 @@ def _curves(model: str, curves: Sequence[GroupCurve]) -> Figure:
     return Figure(
         id=figure_id("kinds", model),
         title=f"{model}: what breaks and what holds",
-        caption="Mean over the tasks of a kind of score / unpruned score (perplexities inverted) over the expansion "
-        "ratio; bands reach from the lowest to the highest of its tasks and are no intervals of the mean.",
+        caption="Relative score (score / unpruned score, perplexities inverted) over the expansion ratio: mean over "
+        "the tasks of a kind. Bands reach from the lowest to the highest task; they are not confidence intervals.",
         alt=f"Line chart of the mean relative score of {', '.join(kinds)} tasks of {model} over the expansion ratio.",
         section=Section.PRUNING,
         spec=axes.specification(chart.properties(width="container", height=axes.HEIGHT)),
@@ -109,8 +109,8 @@ def _slopes(family: tuple[Any, ...], trends: Sequence[Any]) -> Figure:
     return Figure(
         id=figure_id("slopes", model, method, divisor and f"d{divisor}", limit and f"limit{limit}"),
         title=f"{_named(family)}: slope of each task",
-        caption="Change of the relative score per 1.0x of expansion ratio removed, by least squares over the levels; "
-        "bars are 95 % intervals, from resampled items or from the regression (see the table).",
+        caption="Change of the relative score per 1.0x of expansion ratio removed, by least squares over the levels. "
+        "Bars: 95 % intervals, from resampled items or from the regression (see the table).",
         alt=f"Forest plot of the slopes of {len(tasks)} tasks, from {tasks[0]} (steepest loss) to {tasks[-1]}.",
         section=Section.PRUNING,
         spec=axes.specification(chart),

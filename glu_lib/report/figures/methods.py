@@ -1,4 +1,4 @@
-"""Pruning methods side by side: change of each task's score at a level that several methods were run at."""
+"""Pruning methods compared: the change of each task's score at a level that was run with several methods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEFT_OUT = ("level", "expansion_ratio", "p_holm")
 
 
 def _with_method(columns: dict[str, str]) -> dict[str, str]:
-    """The columns of a change of one level, the method first."""
+    """The columns of a change at one level, with the method first."""
     return {"method": "method"} | {name: title for name, title in columns.items() if name not in _LEFT_OUT}
 
 
@@ -24,7 +24,7 @@ _ROW_HEIGHT = 34
 
 
 def method_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
-    """One figure per model and level that has two methods or more; full results without divisor."""
+    """One figure per model and level with two methods or more; only full runs without a divisor."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for found in tables:
         if found.method and found.divisor is None and found.limit is None:
@@ -60,8 +60,8 @@ def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
     return Figure(
         id=figure_id("methods", model, level),
         title=f"{model}: pruning methods at {level}",
-        caption=f"Change of each headline score against p0 at {level} by the score that chooses the neurons; bars, "
-        "where there are any, are 95 % intervals. Perplexities enter as baseline / value."
+        caption=f"Change of each headline score against p0 at {level}, by pruning method. Bars, where known: 95 % "
+        "intervals. Perplexities enter as baseline / value."
         f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"Dot plot of {len(tasks)} tasks comparing the methods {', '.join(methods)}.",
         section=Section.PRUNING,

@@ -1,4 +1,4 @@
-"""What pruning saves: joules per token by part, throughput and times over the expansion ratio, per workload."""
+"""Joules per token by hardware part, throughput and times over the expansion ratio, per workload."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ENERGY = {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What must be the same for figures to stand in one drawing."""
+    """Model, method, weights and device; one figure shows one setting."""
 
     model: str
     method: str | None
@@ -42,18 +42,18 @@ class Setting:
 
     @property
     def title(self) -> str:
-        """`llama1b`, `llama1b (random weights)`."""
+        """The name in titles: `llama1b`, `llama1b, VOW`, `llama1b (random weights)`."""
         method = "" if self.method in (None, "PPM") else f", {self.method}"
         return f"{self.model}{method}{' (random weights)' if self.weights == 'random' else ''}"
 
     @property
     def id_parts(self) -> tuple[str, ...]:
-        """For `figure_id`."""
+        """Parts of a figure's id, for `figure_id`."""
         return (self.model, self.method or "", "" if self.weights == "real" else self.weights, self.device)
 
 
 def settings_of(efficiencies: Iterable[Efficiency]) -> dict[Setting, list[Efficiency]]:
-    """Efficiencies by setting; the unpruned model belongs to every method's."""
+    """Group efficiencies by setting; the baseline is part of every method's group."""
     found = list(efficiencies)
     pruned = [item for item in found if item.percent] or found
     keys = dict.fromkeys(Setting(item.model, item.method, item.weights, item.device) for item in pruned)
@@ -69,7 +69,7 @@ def settings_of(efficiencies: Iterable[Efficiency]) -> dict[Setting, list[Effici
 
 
 def efficiency_figures(efficiencies: Iterable[Efficiency]) -> list[Figure]:
-    """Per setting: energy by part, then throughput and times, of the levels with plain widths."""
+    """Per setting: energy by hardware part, then throughput and times; only levels with plain widths."""
     figures = []
     for setting, items in settings_of(efficiencies).items():
         plain = sorted((item for item in items if item.divisor is None), key=lambda item: int(item.percent))
@@ -115,8 +115,8 @@ def _energy_figure(setting: Setting, items: Sequence[Efficiency]) -> list[Figure
         Figure(
             id=figure_id("energy", *setting.id_parts),
             title=f"{setting.title}: joules per generated token",
-            caption=f"Gross energy per token by part, a panel per workload with a scale of its own, mean over the "
-            f"repeats, on {setting.device}; solid: measured, light: estimated. No intervals are drawn.",
+            caption=f"Gross energy per generated token by hardware part, mean over the repeats, on {setting.device}. "
+            "One panel per workload, each with its own scale. Solid: measured; light: estimated. No intervals drawn.",
             alt=f"Stacked bars per workload over the expansion ratio; of the parts drawn, {told}.",
             section=Section.ENERGY,
             spec=axes.specification(panels),
@@ -126,7 +126,7 @@ def _energy_figure(setting: Setting, items: Sequence[Efficiency]) -> list[Figure
 
 
 def _bars(item: Any) -> list[dict[str, Any]]:
-    """The parts of an item's energy; the total alone where no part is known, nothing where a part is lacking."""
+    """The energy of each known part of an item; only the total if no part is known; nothing without a total."""
     if item.energy_per_token_j is None:
         return []
     shared = {"workload": item.workload, "level": f"p{item.percent}", "label": format_ratio(item.expansion_ratio)}
@@ -173,8 +173,8 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> 
         Figure(
             id=figure_id(title, *setting.id_parts),
             title=f"{setting.title}: {title}",
-            caption=f"{meaning[0].upper()}{meaning[1:]}, over the expansion ratio, a line per workload, mean over the "
-            f"repeats, on {setting.device}. No intervals are drawn.",
+            caption=f"{meaning[0].upper()}{meaning[1:]}; over the expansion ratio, one line per workload, mean over "
+            f"the repeats, on {setting.device}. No intervals are drawn.",
             alt=f"Line chart of {title} over the expansion ratio for {len(workloads)} workloads.",
             section=Section.ENERGY,
             spec=axes.specification(chart.properties(width="container", height=280)),
@@ -184,7 +184,7 @@ def _course_figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> 
 
 
 def workload_order(items: Iterable[Efficiency]) -> list[str]:
-    """Workloads in the order the study declares them, those of a user's own study after them by name."""
+    """Workloads in the order of the built-in study, followed by those of a study file in alphabetical order."""
     declared = list(STUDY.workloads)
     names = {str(item.workload) for item in items}
     return sorted(names, key=lambda name: (declared.index(name) if name in declared else len(declared), name))

@@ -1,15 +1,15 @@
-"""How figures look: colour-blind-safe colours with shapes and dashes of their own, for paper and for a themed page."""
+"""The look of figures on paper and on the themed page: colour-blind-safe colours, shapes, dashes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-# Okabe and Ito, Color Universal Design (2008), without yellow, which does not show on white.
+# Okabe and Ito, Color Universal Design (2008); without yellow, which is hard to see on white.
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 GREY = "#8A8F98"
 
-# One fewer than colours: up to 42 series have a colour and a shape that no other has together.
+# Six shapes and seven colours: up to 42 series differ in colour or shape.
 POINT_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [12, 4], [4, 2, 1, 2])
 KIND_COLORS = {"fragile": VERMILION, "robust": BLUE, "improving": GREEN, "undecided": GREY}
@@ -21,7 +21,7 @@ _FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-se
 
 @dataclass(frozen=True, slots=True)
 class Ink:
-    """Colours of everything that is not data, and the series' colour that must stand out from the background."""
+    """Colours of text, grid and background; the last series of the palette has the colour of the text."""
 
     text: str
     muted: str
@@ -30,12 +30,12 @@ class Ink:
 
 
 PAPER = Ink(text="#1b1f24", muted="#59616b", grid="#e3e6ea", background="#ffffff")
-# Resolved by the page's style sheet: a change of theme, or printing, needs no new drawing.
+# The page's style sheet resolves these, so a change of theme or printing does not redraw the figures.
 SCREEN = Ink(text="var(--ink)", muted="var(--muted)", grid="var(--line)", background=None)
 
 
 def theme(ink: Ink) -> dict[str, Any]:
-    """Vega-Lite's `config` in the colours of `ink`."""
+    """The Vega-Lite `config` in the colours of `ink`."""
     label = {"labelColor": ink.muted, "titleColor": ink.text, "titleFontWeight": 500, "labelFontSize": 12}
     return {
         "background": ink.background,

@@ -1,4 +1,4 @@
-"""What a smaller model costs in score: mean relative score against parameters and against joules per token."""
+"""The trade-off between score and size: mean relative score against parameters and against joules per token."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COSTS = {"parameters": "parameters", "energy_per_token_j": "joules per token"}
 
 
 def trade_off_figures(trade_offs: Iterable[Any]) -> list[Figure]:
-    """Per model a figure for each cost that at least two of its levels have."""
+    """Per model one figure for each cost that is known for at least two levels."""
     found = list(trade_offs)
     figures = []
     for model in dict.fromkeys(point.model for point in found):
@@ -64,8 +64,8 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
     return Figure(
         id=figure_id("trade-off", model, cost),
         title=f"{model}: score against {title}",
-        caption=f"Mean over tasks of score / unpruned score against {title}, a point per level labelled with its "
-        "expansion ratio; the line joins the points that no other beats in both.",
+        caption=f"Relative score (score / unpruned score, mean over tasks) against {title}, one point per level, "
+        "labelled with its expansion ratio. The line is the Pareto front: no other level is better in both.",
         alt=f"Scatter plot of {len(drawn)} levels; best trade-off: {', '.join(best) or 'not determined'}.",
         section=Section.PRUNING if cost == "parameters" else Section.ENERGY,
         spec=axes.specification(chart),
@@ -74,7 +74,7 @@ def _figure(model: str, cost: str, points: Sequence[Any]) -> Figure:
 
 
 def _with_front(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Points in the order of their cost with `is_on_front`: no cheaper one has as good a score."""
+    """Mark each point `is_on_front` if no cheaper point has an equal or better score; `drawn` is sorted by cost."""
     best, marked = float("-inf"), []
     for point in drawn:
         is_on_front = point["score"] > best

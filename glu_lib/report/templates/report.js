@@ -1,4 +1,4 @@
-// Draws the figures, fits them to the page, changes the theme, saves figures, opens tables for print.
+// Draws and resizes the figures, switches the theme, saves figures, unfolds tables for printing.
 (() => {
   "use strict";
   const data = JSON.parse(document.getElementById("figures-data").textContent);
@@ -6,9 +6,9 @@
   const button = document.getElementById("theme");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
-  // The figures' colours are the style sheet's: a change of theme draws nothing anew.
+  // The figures take their colours from the style sheet, so a change of theme does not redraw them.
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-  const remember = (value) => { try { localStorage.setItem("glu-theme", value); } catch { /* not kept, then */ } };
+  const remember = (value) => { try { localStorage.setItem("glu-theme", value); } catch { /* storage is blocked: the theme is not remembered */ } };
   const recall = () => { try { return localStorage.getItem("glu-theme"); } catch { return null; } };
   const label = () => {
     button.textContent = isDark() ? "Light theme" : "Dark theme";
@@ -24,7 +24,7 @@
   button.hidden = false;
   label();
 
-  // Panels do not fill a container by themselves, and beside a narrow figure there is no room for a legend.
+  // Vega-Lite does not fit panels to a container, and a narrow figure has no room for a legend at its side.
   function fitted(source, width) {
     const spec = structuredClone(source);
     const config = { font: getComputedStyle(document.body).fontFamily, legend: {}, axisY: { labelLimit: width < 560 ? 104 : 220 } };

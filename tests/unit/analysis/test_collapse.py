@@ -233,8 +233,8 @@ def made(values, fields):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"value": 3.0}, "is_collapsed is true of value 3.0; run the case again"),
-        ({"log_value": 0.5}, "log_value is 0.5, not one of a collapsed value; run the case again"),
+        ({"value": 3.0}, "is_collapsed is true for value 3.0; run the case again"),
+        ({"log_value": 0.5}, "log_value is 0.5, but the value has not collapsed; run the case again"),
         ({"log_value": "x"}, "log_value is 'x', not a finite number; run the case again"),
         ({"is_collapsed": "yes"}, "is_collapsed is 'yes', not true or false; run the case again"),
         ({"is_collapsed": False}, "log_value is 921.03"),
@@ -262,7 +262,7 @@ def test_a_share_has_not_collapsed(collapsed):
         place |= {"value": None, "is_collapsed": True, "log_value": None}
     path.write_text(json.dumps(record))
     (problem,) = consolidate(root).problems
-    assert "is_collapsed is true of a score of which higher is better; run the case again" in problem
+    assert "is_collapsed is true for a score where higher is better; run the case again" in problem
 
 
 def test_a_standard_error_beyond_the_limit_throws_nothing_out(collapsed):

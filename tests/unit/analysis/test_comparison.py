@@ -168,7 +168,7 @@ def test_another_model_under_a_published_key_is_not_compared(published):
     other = own(published, percent=0) | {"expansion_ratio": 8192 / 3072}
     assert beside([other]) == []
     assert unlike([other]) == [
-        "llama1b: boolq is not compared: it is another model, of hidden size 3072, the published one has 2048"
+        "llama1b: boolq is not compared: the model differs: hidden size 3072, the published one has 2048"
     ]
 
 

@@ -110,7 +110,7 @@ def test_integers_of_any_size_fit_in_columns_of_floats(results, value):
 
 
 def test_no_folder_is_one_line(tmp_path):
-    with pytest.raises(RecordError, match="is no folder; name the results folder of a run"):
+    with pytest.raises(RecordError, match="is not a folder; name the results folder of a run"):
         consolidate(tmp_path / "nothing")
 
 
@@ -204,7 +204,7 @@ def test_another_number_of_threads_is_no_baseline(results):
 
 def test_an_energy_record_without_repeats_is_named(results):
     found = consolidate(results(workload_record(0, 0.5) | {"repeats": []}))
-    assert "an energy record without repeats; run the case again" in found.problems[0]
+    assert "the energy record has no repeats; run the case again" in found.problems[0]
 
 
 def test_of_copies_of_one_case_the_newest_counts_and_the_others_are_named(results):
@@ -216,7 +216,7 @@ def test_of_copies_of_one_case_the_newest_counts_and_the_others_are_named(result
     assert [row["value"] for row in found.rows] == [0.9]
     (line,) = found.problems
     own, copy = folder / "nano-p0-facts.json", folder / "nano-p0-facts (1).json"
-    assert line == f"{own}: another copy of {copy}, which counts; delete it"
+    assert line == f"{own}: {copy} is of the same case and is used; delete this copy"
     assert len(list(folder.iterdir())) == 2
 
 
@@ -226,7 +226,7 @@ def test_a_record_in_the_place_of_another_never_counts_against_its_own_place(res
     wrong.write_bytes(own.read_bytes())
     found = consolidate(root)
     assert [row["record"] for row in found.rows] == ["individual_files/nano/p20/nano-p20-facts.json"]
-    assert found.problems == (f"{wrong}: another copy of {own}, which counts; delete it",)
+    assert found.problems == (f"{wrong}: {own} is of the same case and is used; delete this copy",)
 
 
 def test_a_record_of_another_schema_is_named_and_left_out(results):
@@ -241,7 +241,7 @@ def test_a_record_of_another_schema_is_named_and_left_out(results):
 def test_what_json_has_no_number_for_is_named_and_left_out(results, value):
     found = consolidate(results(record(0, 0.8), record(40, value)))
     assert [row["case"] for row in found.rows] == ["nano-p0-facts"]
-    assert "is no number of a record" in found.problems[0]
+    assert "is not a number that records may hold" in found.problems[0]
 
 
 @pytest.mark.parametrize("value", ["0.5", True, [1]])
@@ -257,7 +257,7 @@ def test_random_weights_among_real_ones_are_left_out_and_alone_are_shown(results
     assert [row["weights"] for row in consolidate(results(random)).rows] == ["random"]
     found = consolidate(results(record(0, 0.8)))
     assert [row["weights"] for row in found.rows] == ["real"]
-    assert "random weights among real ones; move it to a results folder of its own" in found.problems[0]
+    assert "random weights among real weights; move it to another results folder" in found.problems[0]
 
 
 def test_rows_of_one_set_up_share_their_run(results):
@@ -290,8 +290,8 @@ def test_a_total_without_the_gpu_enters_no_table_and_the_score_does(results):
     assert (row["value"], row["energy_j"], row["energy_quality"]) == (0.8, None, None)
     (problem,) = found.problems
     assert problem.endswith(
-        "nano-p0-facts.json: its energy lacks the GPU in its total (the counter did not advance in this window); "
-        "its energy is in no table, run the case again"
+        "nano-p0-facts.json: its energy has a total without the GPU (the counter did not advance in this window); "
+        "tables leave its energy out, run the case again"
     )
 
 
@@ -306,7 +306,7 @@ def test_a_workload_of_which_one_repeat_lacks_the_gpu_is_named_and_left_out(resu
     assert found.rows == ()
     (problem,) = found.problems
     assert problem.endswith(
-        "its energy, seed 123, lacks the GPU in its total (the counter did not advance in this window); "
+        "its energy, seed 123, has a total without the GPU (the counter did not advance in this window); "
         "run the case again"
     )
 
@@ -332,7 +332,7 @@ def test_windows_that_held_more_than_the_models_work_stand_beside_no_others(resu
     del old["conditions"]
     found = {row["percent"]: row for row in consolidate(results(old, record(40, 0.6))).rows}
     assert (found[0]["energy_j"], found[0]["window_s"], found[0]["value"]) == (None, None, 0.8)
-    assert found[0]["energy_reason"].startswith("its window also held the making of requests")
+    assert found[0]["energy_reason"].startswith("an earlier version measured it, with the building of requests")
     assert (found[40]["energy_j"], found[40]["energy_reason"]) == (12.5, None)
 
 
@@ -341,7 +341,7 @@ def test_a_level_that_was_measured_otherwise_than_its_baseline_is_named_below_th
     other["done_key"]["dtype"] = "bfloat16"
     (table,) = headline_tables(consolidate(results(record(0, 0.8), other, record(60, 0.5))).rows)
     assert table.cells["facts", 40]["delta"] is None
-    assert table.notes == ["measured otherwise than p0, so that no change is given: facts p40 (dtype)"]
+    assert table.notes == ["measured differently from p0, so no change is given: facts p40 (dtype)"]
     (alike,) = headline_tables(consolidate(results(record(0, 0.8), record(40, 0.6))).rows)
     assert alike.notes == []
 
@@ -353,7 +353,7 @@ def test_a_column_has_one_metric(results):
     other["score"]["metrics"][0]["metric"] = "perplexity"
     (table,) = headline_tables(consolidate(results(record(0, 0.8), record(40, 0.6), other)).rows)
     assert list(table.cells) == [("facts", 0), ("facts", 40)]
-    assert table.notes == ["left out, another headline metric than the first level's: facts p60 (perplexity)"]
+    assert table.notes == ["left out, headline metric differs from the first level's: facts p60 (perplexity)"]
 
 
 @pytest.mark.parametrize("settings", ["much", 5, ["a"]])

@@ -156,4 +156,7 @@ def test_a_baseline_that_was_measured_otherwise_is_told_from_a_missing_one(part)
     record["done_key"]["dtype"] = "bfloat16"
     path.write_text(json.dumps(sealed(record)))
     found, _ = changes(part)
-    assert found["nano-p40-facts"].reason == "nano-p40-facts: p0 was measured otherwise (dtype); run both alike"
+    assert (
+        found["nano-p40-facts"].reason
+        == "nano-p40-facts: p0 was measured differently (dtype); run both with the same settings"
+    )

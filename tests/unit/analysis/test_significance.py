@@ -151,7 +151,7 @@ def test_holm_by_hand_and_with_gaps():
     assert holm([None, None]) == [None, None]
     assert holm([]) == []
     p_values = list(itertools.islice(iter(np.random.default_rng(0).random(20)), 20))
-    assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
+    assert holm(p_values) == list(multipletests(p_values, method="holm")[1])
 
 
 @pytest.mark.parametrize(

@@ -85,8 +85,9 @@ def test_what_fails_on_the_way_out_is_told_by_its_cause():
     error.__context__ = LOST[0]
     assert is_device_lost(error)
     assert describe_lost_device(error) == (
-        "the GPU failed (CUDA error: device-side assert triggered) and this process can use it no more; what was "
-        "finished is kept, go on in a new process: pytest --lf (in a notebook, restart the kernel and call again)"
+        "the GPU failed (CUDA error: device-side assert triggered) and this process can no longer use it; finished "
+        "cases are kept, run the others in a new process: pytest --lf (in a notebook, restart the kernel and call "
+        "again)"
     )
 
 

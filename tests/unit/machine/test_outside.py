@@ -25,14 +25,6 @@ def test_their_harmless_values_are_let_pass():
     check_arithmetic({"NVIDIA_TF32_OVERRIDE": "0", "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT", "OTHER": "1"})
 
 
-def test_variables_that_change_the_speed_are_recorded(monkeypatch):
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # the suite sets torch's threads itself
-    outside = detect_environment(Settings(device="cpu")).as_dict()["outside"]
-    assert outside["ATEN_CPU_CAPABILITY"] == "default"
-    assert "OMP_NUM_THREADS" not in outside
-
-
 def test_threads_from_outside_count_beside_a_gpu_and_a_jobs_number_does_not():
     variables = {"OMP_NUM_THREADS": "7", "SLURM_JOB_ID": "4711", "KMP_BLOCKTIME": ""}
     assert speed_settings("cuda", variables) == {"OMP_NUM_THREADS": "7", "SLURM_JOB_ID": "set"}

@@ -1,11 +1,8 @@
-import dataclasses
-
 import pytest
 
 from glu_lib.errors import SettingsError
 from glu_lib.machine.cpus import check_threads
-from glu_lib.machine.environment import detect_environment
-from glu_lib.machine.threads import ThreadChoice, choose_threads, fastest
+from glu_lib.machine.threads import fastest
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.settings import Settings
 
@@ -42,27 +39,6 @@ def test_a_tie_goes_to_fewer_threads(monkeypatch):
     assert fastest(machine.step, machine.set_threads, [1, 2]) == 1
 
 
-def test_the_chosen_count_is_set(tiny_llama):
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        chosen = choose_threads(tiny_llama, cores=2)
-        assert chosen in (1, 2)
-        assert torch.get_num_threads() == chosen
-    finally:
-        torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize(("workers", "share"), [(1, 8), (2, 4), (3, 2), (16, 1)])
-def test_workers_share_the_cores(tiny_llama, monkeypatch, workers, share):
-    asked = []
-    monkeypatch.setattr("glu_lib.machine.threads.choose_threads", lambda _model, cores: asked.append(cores) or 1)
-    machine = dataclasses.replace(detect_environment(Settings(device="cpu")), cores=8)
-    ThreadChoice(workers=workers).apply(tiny_llama, machine)
-    assert asked == [share]
-
-
 @pytest.mark.parametrize(
     ("threads", "processes", "line"),
     [
@@ -87,11 +63,3 @@ def test_more_threads_than_there_are_cpus_are_refused(monkeypatch, threads, proc
 def test_a_notebook_is_told_of_too_many_threads(tmp_path):
     with pytest.raises(SettingsError, match="--threads 9999: this process may use"):
         Experiment(Settings(results_dir=tmp_path, threads=9999))
-
-
-def test_a_worker_knows_how_many_there_are(tmp_path, monkeypatch):
-    settings = Settings(results_dir=tmp_path)
-    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
-    assert Experiment(settings).preparation.threads.workers == 1
-    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
-    assert Experiment(settings).preparation.threads.workers == 2

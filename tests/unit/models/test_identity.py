@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
 
 from glu_lib.errors import AccessError, TemplateError
 from glu_lib.models.hub_access import explain_access, transport_error, with_patience
-from glu_lib.models.identity import applied_template, folder_digest, resolve_identity
+from glu_lib.models.identity import applied_template, resolve_identity
 from glu_lib.study import STUDY, ModelVariant, VariantKind
 
 LLAMA = STUDY.models["llama1b"]
@@ -21,12 +21,6 @@ LLAMA = STUDY.models["llama1b"]
 
 def folder_model(folder: Path, kind: VariantKind = VariantKind.BASE) -> ModelVariant:
     return ModelVariant("mine", str(folder), kind, (0,))
-
-
-def test_the_embedded_model_is_known_by_its_content():
-    found = resolve_identity(STUDY.models["nano"])
-    assert found.version == f"sha256:{folder_digest(found.folder)}"
-    assert (found.source, found.commit, found.chat_template) == ("embedded", None, None)
 
 
 def test_a_changed_weight_file_is_another_model(tmp_path):

@@ -66,7 +66,7 @@ def test_a_total_that_lacks_a_part_makes_it_stale_with_the_reason(store):
     store.write(CASE, None, record, [{"doc_id": 0}])
     state = store.state(CASE, KEY)
     assert state.status is Status.STALE
-    assert state.reason == "its energy lacks the GPU in its total (the counter did not advance)"
+    assert state.reason == "its energy has a total without the GPU (the counter did not advance)"
     store.write(CASE, None, record | {"energy": energy | {"total_j": None, "quality": None}}, [{"doc_id": 0}])
     assert store.state(CASE, KEY).status is Status.DONE
 
@@ -169,7 +169,7 @@ def test_a_record_without_its_measurement_or_samples_is_not_done(store):
     assert store.state(CASE, KEY).reason == "the record lacks samples"
     store.write(CASE, None, whole, [{"doc_id": 0}])
     store.samples_path(CASE, None).write_bytes(b"")
-    assert re.fullmatch("its samples .* are not those that were written with it", store.state(CASE, KEY).reason)
+    assert re.fullmatch("its samples .* were changed after the record was written .*", store.state(CASE, KEY).reason)
     store.samples_path(CASE, None).unlink()
     assert re.fullmatch("its samples .* are missing", store.state(CASE, KEY).reason)
 
@@ -202,13 +202,13 @@ def test_a_record_in_the_place_of_another_is_stale(store):
 )
 def test_samples_outside_the_results_folder_are_never_read(store, tmp_path, name):
     (tmp_path / "secret.jsonl.gz").write_bytes(gzip.compress(b'{"doc_id": 0}\n'))
-    with pytest.raises(RecordError, match="which lie not in this folder"):
+    with pytest.raises(RecordError, match="not a file in this folder"):
         store.read_samples({"samples": {"file": name}})
     path = store.write(CASE, None, RECORD, [{"doc_id": 0}])
     record = json.loads(path.read_text())
     record["samples"]["file"] = name
     path.write_text(json.dumps(sealed(record)))
-    assert "which lie not in this folder" in store.state(CASE, KEY).reason
+    assert "not a file in this folder" in store.state(CASE, KEY).reason
 
 
 def test_a_sealed_record_without_a_number_is_unreadable(store):
@@ -231,7 +231,7 @@ def test_links_out_of_a_folder_from_elsewhere_are_never_written_through(store, t
     with pytest.raises(RecordError, match="is a link, or behind one, to .*private.*: remove the link"):
         store.write(CASE, None, RECORD, [])
     (store.root / "samples").symlink_to(target)
-    with pytest.raises(RecordError, match="samples is a link out of the results folder; put a folder in its place"):
+    with pytest.raises(RecordError, match="samples is a link out of the results folder; replace it by a folder"):
         store.check_writable()
     assert list(target.iterdir()) == []
 
@@ -269,10 +269,10 @@ def test_what_is_no_file_of_its_own_is_no_record(store, tmp_path):
     path = store.record_path(CASE, None)
     path.parent.mkdir(parents=True)
     os.mkfifo(path)  # reading it would wait for ever
-    assert "not a file of its own" in store.state(CASE, KEY).reason
+    assert "not a regular file" in store.state(CASE, KEY).reason
     path.unlink()
     path.symlink_to("/etc/passwd")
-    assert "not a file of its own" in store.state(CASE, KEY).reason
+    assert "not a regular file" in store.state(CASE, KEY).reason
     path.unlink()
     path.symlink_to(tmp_path / "nothing")
     assert store.state(CASE, KEY).status is Status.STALE
@@ -304,7 +304,7 @@ def test_litter_is_removed_from_beside_what_others_may_be_writing_when_it_is_old
 
 def test_a_results_folder_that_is_a_link_to_nothing_is_named(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
-    with pytest.raises(RecordError, match="is a link to nothing; mount or make what it leads to"):
+    with pytest.raises(RecordError, match="is a broken link; mount or create the folder it points to"):
         Store(tmp_path / "link").check_writable()
 
 
@@ -324,7 +324,7 @@ def test_samples_of_another_run_are_noticed(store):
     with pytest.raises(RecordError, match="samples"):
         store.read_samples(read_record(path))
     samples.write_bytes(data + data)
-    assert "not those that were written with it" in store.state(CASE, KEY).reason
+    assert "were changed after the record was written" in store.state(CASE, KEY).reason
 
 
 def test_a_results_folder_that_is_gone_is_not_made_anew(store):
@@ -340,7 +340,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RecordError, match="--results-dir .* cannot be written .*; free space or rights, or choose an"):
         Store(tmp_path / "file").check_writable()
-    with pytest.raises(RecordError, match="there is no folder .*drive; mount the drive, or make it .mkdir -p."):
+    with pytest.raises(RecordError, match="there is no folder .*drive; mount the drive, or create it .mkdir -p."):
         Store(tmp_path / "drive" / "results").check_writable()
     assert not (tmp_path / "drive").exists()
     Store(tmp_path / "results" / "random_weights").check_writable()  # a folder of ours in a new one

@@ -211,7 +211,9 @@ def test_a_full_disk_is_one_line_and_what_waits_is_written_later(reopen, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr("glu_lib.results.unfinished.write_at", full)
-        with pytest.raises(RecordError, match="cannot be kept .No space left on device.; free space or rights, then"):
+        with pytest.raises(
+            RecordError, match="cannot be written .No space left on device.; free space or rights, then"
+        ):
             answers.put({"b": [2.0, True]})
     assert reopen().get("a") == [1.0, True]
     answers.flush()

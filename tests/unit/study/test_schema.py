@@ -24,7 +24,7 @@ def test_an_unknown_method_is_named_with_the_choices():
 
 @pytest.mark.parametrize("key", ["Nano", "nano-1", "", "na no", "../x", "_x", "x\n", "x" * 61])
 def test_keys_must_be_safe_in_ids_and_file_names(key):
-    with pytest.raises(StudyError, match="must consist of lower-case letters, digits and _"):
+    with pytest.raises(StudyError, match="must consist of at most 60 lower-case letters, digits and _"):
         ModelVariant(key, "embedded", VariantKind.BASE, (0,))
 
 
@@ -79,7 +79,7 @@ def test_a_model_key_that_selects_more_than_the_model_is_refused(key):
 
 @pytest.mark.parametrize("change", [{"source": ""}, {"revision": " "}])
 def test_a_model_needs_a_source_and_a_revision(change):
-    with pytest.raises(StudyError, match="model 'x': its (source|revision) is empty; give one"):
+    with pytest.raises(StudyError, match="model 'x': (source|revision) is empty; give a (source|revision)"):
         ModelVariant(**{"key": "x", "source": "a/b", "kind": VariantKind.BASE, "levels": (0,), **change})
 
 

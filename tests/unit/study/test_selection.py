@@ -24,11 +24,11 @@ def lines(models, subjects=(), marks=("paper",)):
         (lines(["mine"], ["not"]), "key 'not' is a word of -k expressions; rename it"),
         (
             lines(["mine"], ["piqa", "piqa"]),
-            "key 'piqa' stands for a task or workload and for something else: ids must",
+            "key 'piqa' is used for a task or workload and for something else: ids must",
         ),
-        (lines(["mine"], ["architecture"]), "key 'architecture' stands for a task or workload and for something else"),
-        (lines(["mine"], ["gp10x"]), "key 'gp10x' has the level p10 in it: -k p10 would select both; rename it"),
-        (lines(["mine"], [], ["grp40"]), "key 'grp40' has the level p40 in it: -k p40 would select both; rename it"),
+        (lines(["mine"], ["architecture"]), "key 'architecture' is used for a task or workload and for something else"),
+        (lines(["mine"], ["gp10x"]), "key 'gp10x' contains the level p10: -k p10 would select both; rename it"),
+        (lines(["mine"], [], ["grp40"]), "key 'grp40' contains the level p40: -k p40 would select both; rename it"),
     ],
 )
 def test_a_key_that_k_would_mistake_is_named(found, message):

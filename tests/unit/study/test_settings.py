@@ -15,7 +15,7 @@ from glu_lib.study.settings import DType, Settings, check_divisor, parse_dtype
         ({"limit": 2.5}, "--limit 2.5: must be a whole number; leave it out to score every sample"),
         ({"limit": True}, "--limit True: must be a whole number; leave it out to score every sample"),
         ({"dtype": "x"}, "--dtype 'x' is unknown; choose one of float32, bfloat16, float16"),
-        ({"results_dir": None}, "results_dir None: must be a folder's path"),
+        ({"results_dir": None}, "results_dir None: must be the path of a folder"),
         ({"threads": 0}, "--threads 0: must be 1 or more; leave it out to have it measured"),
         ({"min_window_s": 0}, "--min-window 0: must be more than 0 seconds"),
     ],
@@ -29,7 +29,7 @@ def test_impossible_numbers_get_one_line(values, message):
 def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path):
     file = tmp_path / "taken"
     file.write_text("x")
-    with pytest.raises(SettingsError, match="is a file; records need a folder: name another one"):
+    with pytest.raises(SettingsError, match="is a file; records need a folder: choose another path"):
         Settings(results_dir=file)
 
 

@@ -116,13 +116,16 @@ def test_an_empty_file_is_the_built_in_study(load):
             "levels 5 and 50 of model 'x': -k p5 would select both",
         ),
         ('[models.llama1]\nsource="a/b"\nkind="base"\nlevels=[0]', "model key 'llama1' is part of 'llama1b'"),
-        ('[models."../x"]\nsource="a/b"\nkind="base"\nlevels=[0]', "must consist of lower-case letters, digits and _"),
+        (
+            '[models."../x"]\nsource="a/b"\nkind="base"\nlevels=[0]',
+            "must consist of at most 60 lower-case letters, digits and _",
+        ),
         (
             '[models.x]\nsource="a/b"\nkind="base"\nlevels=[0]\nsuites=["y"]',
             "suite 'y' is not in the study; choose one of",
         ),
-        ("[tasks.new]\nnum_fewshot = 1", r"\[tasks.new\] lacks metric; a new task needs its headline metric"),
-        ('[tasks.new]\nmetric = "acc"', r"\[tasks.new\] is in no suite; add it, as: \[suites\] mine = "),
+        ("[tasks.new]\nnum_fewshot = 1", r"\[tasks.new\] lacks metric; a new task needs a headline metric"),
+        ('[tasks.new]\nmetric = "acc"', r"\[tasks.new\] is in no suite; add it to one, for example \[suites\] mine = "),
         ("[tasks.piqa]\nnum_fewshot = true", "num_fewshot is True; it must be a whole number"),
         ('[suites]\nquick = ["nothing"]', "suite 'quick': task 'nothing' is not in the study; choose one of"),
         ("[workloads.x]\nprompts = 'piqa'", r"\[workloads.x\] lacks num_prompts"),
@@ -136,22 +139,22 @@ def test_an_empty_file_is_the_built_in_study(load):
         (MINE + f"architecture = {{{SHAPE}, hidden_size = 500}}", r"hidden_size 500 must be a multiple of num_heads 8"),
         (MINE + "architecture = {width = 8}", r"\[models.mine.architecture\]: field 'width' is unknown"),
         ('methods = ["magic"]', "method 'magic' is unknown"),
-        ("[suites]\nskip = ['piqa']", "suite key 'skip' has another meaning as a pytest marker; rename it"),
+        ("[suites]\nskip = ['piqa']", "suite key 'skip' is already used as a pytest marker or a model key; rename it"),
         ("[suites]\nq = [['a']]", r"the list holds \['a'\]; it must hold keys, as text"),
         ("[suites]\nq = 'piqa'", "is 'piqa'; it must be a list of tasks or a table"),
         ("[suites.q]\ntasks = [['a']]", r"tasks holds \['a'\]; it must hold keys, as text"),
         ("divisors = [7]", "divisors hold 7; choose from 32, 64, 128, 256"),
-        ("[tasks.piqa]\nchance = 7.0", "metric 'acc': chance 7.0 must be a share from 0 to 1"),
+        ("[tasks.piqa]\nchance = 7.0", "metric 'acc': chance 7.0 must be from 0 to 1"),
         ("[tasks]\npiqa = 3", r"\[tasks.piqa\] is 3; it must be a table"),
-        ('[tasks.new]\nmetric = "acc"\ntask = "/tmp/evil.yaml"', "'/tmp/evil.yaml' is no task name of lm-eval's"),
-        ('[tasks.facts]\ntask = "piqa"', "facts ships with the package and stays nano_facts: give another task a key"),
+        ('[tasks.new]\nmetric = "acc"\ntask = "/tmp/evil.yaml"', "'/tmp/evil.yaml' is not an lm-eval task name"),
+        ('[tasks.facts]\ntask = "piqa"', "facts ships with the package and always means nano_facts: use another key"),
         (
             '[tasks.piqa]\nmetric = "a b"',
-            "metric 'a b' is no name of lm-eval's; give letters, digits and signs, no blanks",
+            "metric 'a b' cannot be an lm-eval name; use ASCII letters, digits and signs",
         ),
-        ('[models."a\\nb"]\nlevels = [0]', r"top level.models: text 'a\\nb' holds a line break or an invisible"),
-        ("x = 9223372036854775808", "top level.x: a number of 64 bits is too large; TOML's have 64"),
-        ("[tasks.piqa]\nchance = nan", "top level.tasks.piqa.chance: nan is no finite number; give one"),
+        ('[models."a\\nb"]\nlevels = [0]', r"top level.models: text 'a\\nb' contains a line break or an invisible"),
+        ("x = 9223372036854775808", "top level.x: a number of 64 bits is too large; TOML allows 64"),
+        ("[tasks.piqa]\nchance = nan", "top level.tasks.piqa.chance: nan is not a finite number; give a"),
         ("x = " + "[" * 9000, "not valid TOML"),
     ],
 )
@@ -207,21 +210,24 @@ def test_a_chat_variant_is_a_task_of_its_own(load):
     [
         (
             '[tasks.ifeval]\nprompt_format = "chat"\n',
-            r"ifeval has plain prompts and keeps them, so that a name means one format; give the chat "
-            r'format a key of its own, as \[tasks.ifeval_chat\] with task = "ifeval"',
+            r"the prompt format of ifeval is plain and cannot change, so that a key means one format; add "
+            r'a task for the chat format: \[tasks.ifeval_chat\] with task = "ifeval"',
         ),
-        ('[tasks.ifeval_chat]\nprompt_format = "plain"\n', "ifeval_chat has chat prompts and keeps them"),
+        (
+            '[tasks.ifeval_chat]\nprompt_format = "plain"\n',
+            "the prompt format of ifeval_chat is chat and cannot change",
+        ),
         (
             '[tasks.mine]\nmetric = "acc"\nprompt_format = "turns"\n',
             "prompt_format 'turns' is unknown; choose one of plain, chat",
         ),
         (
             '[tasks.mine]\nmetric = "word_perplexity"\ntask = "wikitext"\nprompt_format = "chat"\n',
-            "task 'mine': it continues a text, which a chat template breaks",
+            "task 'mine': it scores how a text continues, and a chat template would break",
         ),
         (
             '[workloads.mine]\nprompts = "ifeval_chat"\nnum_prompts = 1\nnew_tokens = 1\nbatch_size = 1\n',
-            "workload 'mine': its prompts are plain text, those of task 'ifeval_chat' are not; name a task with plain",
+            "workload 'mine': workloads need plain prompts, and task 'ifeval_chat' has chat prompts; name a task",
         ),
     ],
 )

@@ -11,14 +11,14 @@ from glu_lib.frontends.pytest_plugin.workers import refuse_workers
         (2, "loadgroup", "cuda", 2, ""),
         (8, "loadgroup", "cpu", 2, ""),
         (2, "load", "cpu", 0, "-n 2 --dist load: each level would be loaded by several workers; add --dist loadgroup"),
-        (4, "loadgroup", "cuda", 2, "-n 4: 4 workers on 2 GPUs would share one; use -n 2"),
-        (4, "loadgroup", "cuda", 1, "-n 4: 4 workers on 1 GPU would share one; leave out -n"),
+        (4, "loadgroup", "cuda", 2, "-n 4: 4 workers would have to share 2 GPUs; use -n 2"),
+        (4, "loadgroup", "cuda", 1, "-n 4: 4 workers would have to share 1 GPU; leave out -n"),
         (
             2,
             "loadgroup",
             "cuda:1",
             2,
-            "--device cuda:1 with -n 2: each worker gets a GPU of its own; leave out --device and choose GPUs with "
+            "--device cuda:1 with -n 2: each worker gets its own GPU; leave out --device and choose GPUs with "
             "CUDA_VISIBLE_DEVICES, or leave out -n",
         ),
     ],

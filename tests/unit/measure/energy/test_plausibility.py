@@ -29,18 +29,21 @@ def test_what_can_be_has_no_line():
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"window_s": 0.0}, "x: a window of 0.0 s"),
+        ({"window_s": 0.0}, "x: a window of 0.0 s; it must be above 0"),
         ({"window_s": 0.5, "limit_w": None}, "x: a window of 0.5 s is shorter than the counter's step, 1 s"),
-        ({"total_j": 0.0, "parts_j": {}}, "x: total energy 0.0 J; a figure that is not there is null, never 0"),
-        ({"parts_j": {"gpu": 600.0, "cpu": 0.0}}, "x: cpu energy 0.0 J; a figure that is not there is null, never 0"),
-        ({"total_j": 209.5}, "x: its parts add up to 600 J, its total says 209.5 J (factor 2.864): another unit, or "),
+        ({"total_j": 0.0, "parts_j": {}}, "x: total energy 0.0 J; a missing figure is null, never 0"),
+        ({"parts_j": {"gpu": 600.0, "cpu": 0.0}}, "x: cpu energy 0.0 J; a missing figure is null, never 0"),
+        (
+            {"total_j": 209.5},
+            "x: its parts add up to 600 J, its total says 209.5 J (factor 2.864): they differ in unit ",
+        ),
         ({"total_j": 6.0, "parts_j": {}}, "x: 0.6 W on average; no machine draws so little"),
         ({"limit_w": 50.0}, "x: 60 W on average, the hardware's limits add up to 50 W"),
         ({"tokens": 3900}, "x: 3900 tokens, 2 x 100 x 20 = 4000 were asked"),
         ({"tokens": 4001, "fixed_length": False}, "x: 4001 tokens where at most 4000 could be generated"),
         (
             {"time_per_output_token_ms": -3.0},
-            "x: -3 ms per output token; first and later tokens do not belong together",
+            "x: -3 ms per output token; first and later tokens are not of the same pass",
         ),
     ],
 )
@@ -59,7 +62,7 @@ def test_padding_shows_beside_the_same_prompts_one_at_a_time():
 
 def test_the_published_energy_table_is_flagged_for_its_unit_and_its_padding():
     defects = energy_defects("energy_1b")
-    unit = [line for line in defects if "another unit" in line]
+    unit = [line for line in defects if "they differ in unit" in line]
     assert len(unit) == 126  # each row: kg CO2e printed as kWh
     assert all("(factor 2.863)" in line for line in unit)
     padding = [line for line in defects if "padding after the end of the text was counted" in line]
@@ -79,4 +82,4 @@ def test_in_true_units_the_published_energy_is_plausible():
 
 def test_without_its_parts_the_unit_of_the_3b_table_cannot_show():
     assert len(energy_rows("energy_3b")) == 126
-    assert not [line for line in energy_defects("energy_3b") if "another unit" in line]
+    assert not [line for line in energy_defects("energy_3b") if "they differ in unit" in line]

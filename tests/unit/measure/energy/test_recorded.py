@@ -44,7 +44,7 @@ def test_whole_totals_are_right():
 
 def test_a_total_without_the_gpu_is_wrong():
     found = wrong_energies(workload(energy(), energy(gpu=None)))
-    assert found == ["its energy, seed 43, lacks the GPU in its total (the counter did not advance in this window)"]
+    assert found == ["its energy, seed 43, has a total without the GPU (the counter did not advance in this window)"]
 
 
 def test_a_total_without_the_memory_called_measured_is_wrong():
@@ -52,8 +52,8 @@ def test_a_total_without_the_memory_called_measured_is_wrong():
     measured = {"energy_j": 20.0, "source": "rapl", "quality": "measured", "reason": None}
     found = wrong_energies(accuracy(energy(ram=None, quality="measured") | {"cpu": measured, "ram": nothing}))
     assert found == [
-        "its energy lacks the RAM in its total (no RAM that CodeCarbon can read)",
-        "its energy is called measured, its RAM was not",
+        "its energy has a total without the RAM (no RAM that CodeCarbon can read)",
+        "its energy is called measured, but its RAM energy is not",
     ]
 
 
@@ -61,13 +61,13 @@ def test_work_on_a_gpu_whose_energy_nobody_read_is_wrong():
     nothing = {"energy_j": None, "source": None, "quality": None, "reason": "no GPU that CodeCarbon can read"}
     assert wrong_energies(accuracy(energy(gpu=None) | {"gpu": nothing})) == []  # a machine without one
     found = wrong_energies(accuracy(energy(gpu=None) | {"gpu": nothing}, device="cuda"))
-    assert found == ["its energy lacks the GPU in its total (no GPU that CodeCarbon can read)"]
+    assert found == ["its energy has a total without the GPU (no GPU that CodeCarbon can read)"]
 
 
 def test_idle_power_of_other_parts_is_wrong():
     idle = {"total_w": 22.0, "parts_w": {"gpu": None, "cpu": 2.0, "ram": 20.0}}
     assert wrong_energies(workload(energy(), idle=idle)) == [
-        "its idle power and its windows are not of the same parts (GPU)"
+        "its idle power and its windows cover different parts (GPU)"
     ]
     assert wrong_energies(workload(energy(), idle=idle | {"total_w": None})) == []
 
@@ -76,8 +76,8 @@ def test_idle_power_of_other_parts_is_wrong():
 def test_settings_from_outside_show_in_the_memorys_watts(pue):
     (found,) = wrong_energies(accuracy(energy(ram=200.0 * pue)))
     assert found == (
-        f"its energy has {20 * pue:.3g} W for the memory where CodeCarbon's model gives 20 W: settings from outside "
-        "(pue, force_ram_power) were in force"
+        f"its energy has {20 * pue:.3g} W for the memory, CodeCarbon's model gives 20 W: outside settings "
+        "(pue, force_ram_power) changed it"
     )
 
 

@@ -1,0 +1,151 @@
+"""Recording: a finished case's record, samples and lm-eval files, and the journal of answers it may resume from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from glu_lib.errors import RecordError
+from glu_lib.machine.environment import Environment
+from glu_lib.measure.accuracy.results import Evaluation
+from glu_lib.measure.prepared import PreparedModel
+from glu_lib.models.pruning import PruningResult
+from glu_lib.results.record import build_record, read_record
+from glu_lib.results.store import Store
+from glu_lib.results.unfinished import Answers, is_bound
+from glu_lib.run.done_key import done_key
+from glu_lib.run.lm_eval_files import run_fields, write_lm_eval_files
+from glu_lib.run.preparing import Preparation
+from glu_lib.study import Task
+from glu_lib.study.cases import Case, CaseKind
+from glu_lib.study.settings import Settings
+
+
+@dataclass(slots=True)
+class Recording:
+    """Writes the records of one run into its results folder, each with its done key.
+
+    The folder is created once; a folder that disappears later is an error, never created again.
+    """
+
+    settings: Settings
+    environment: Environment
+    store: Store
+    preparation: Preparation
+    _had_folder: bool = False
+
+    def done_key(self, case: Case) -> dict[str, Any]:
+        """The fields that a record of `case` must match in this run.
+
+        Raises:
+            AccessError: if its model cannot be identified.
+            TemplateError: if its task needs a chat template and the model has none.
+        """
+        needs_weights = case.kind is not CaseKind.ARCHITECTURE
+        identity = self.preparation.identity(case.model) if needs_weights else None
+        return done_key(case, identity, self.settings, self.environment)
+
+    def check_folder(self) -> None:
+        """Create the results folder and check that it can be written, before a case costs time.
+
+        Raises:
+            RecordError: if it cannot be written, or has disappeared during the run.
+        """
+        if self._had_folder:
+            self._check_there()
+        self.store.check_writable()
+        self._had_folder = True
+
+    def ensure_folder(self) -> None:
+        """Create the results folder before the first case; before later cases, check that it still exists.
+
+        Raises:
+            RecordError: if it cannot be written, or has disappeared during the run.
+        """
+        if not self._had_folder:
+            self.check_folder()
+        self._check_there()
+
+    def make_room(self, path: Path) -> None:
+        """Create the folders between the results folder and `path`.
+
+        Raises:
+            RecordError: if they cannot be created.
+        """
+        try:
+            self.store.make_room(path)
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be written ({error.strerror}); free space or rights") from error
+
+    def write(
+        self,
+        case: Case,
+        pruning: PruningResult,
+        started_at: datetime,
+        duration_s: float,
+        parts: dict[str, Any] | None = None,
+        samples: Sequence[dict[str, Any]] = (),
+    ) -> dict[str, Any]:
+        """Build the record of a measured case, write it with its samples, and return it as it was read back.
+
+        Raises:
+            RecordError: if the record cannot be written.
+        """
+        parts = {"timing": {"load_s": None}} | (parts or {})
+        parts["timing"] |= {"started_at": started_at.isoformat(timespec="seconds"), "duration_s": duration_s}
+        key = self.done_key(case)
+        record = build_record(case, key, self.environment.as_dict(), pruning.as_dict(), **parts)
+        # Read back, so that the caller gets exactly what the next run will find.
+        return read_record(self.store.write(case, key.get("limit"), record, samples))
+
+    def write_lm_eval_files(
+        self, case: Case, prepared: PreparedModel, evaluation: Evaluation, started_at: datetime
+    ) -> None:
+        """Write lm-eval's own result files of a scored case.
+
+        Raises:
+            RecordError: if they cannot be written.
+        """
+        assert isinstance(case.subject, Task)
+        folder, identity = self.store.lm_eval_folder(case, self.settings.limit), self.preparation.identity(case.model)
+        self.make_room(folder)
+        fields = run_fields(identity, prepared, self.environment, self.settings, started_at)
+        write_lm_eval_files(
+            folder, f"{identity.source}-{case.pruning.key}", case.subject, evaluation, prepared.lm, fields
+        )
+
+    def journal(self, case: Case, started_at: datetime) -> Answers:
+        """The journal of `case`: answers of interrupted runs are read from it, answers of this run are added to it."""
+        found = self.environment
+        return Answers(
+            self.store,
+            self.store.unfinished_path(case, self.settings.limit),
+            binding=self._binding(case),
+            run={
+                "started_at": started_at.isoformat(timespec="seconds"),
+                "device": found.gpu or found.cpu,
+                "torch": found.versions["torch"],
+                "git_commit": found.git_commit,
+            },
+            is_fresh=self.settings.rerun,
+        )
+
+    def has_journal(self, case: Case) -> bool:
+        """Whether this run can resume `case` from the journal of an interrupted run.
+
+        Raises:
+            AccessError: if its model cannot be identified.
+        """
+        path = self.store.unfinished_path(case, self.settings.limit)
+        return not self.settings.rerun and path.exists() and is_bound(path, self._binding(case))
+
+    def _binding(self, case: Case) -> dict[str, Any]:
+        """Fields that must be equal for the answers of two runs to belong to one measurement."""
+        return {"done_key": self.done_key(case), "scorer": str(self.settings.scorer)}
+
+    def _check_there(self) -> None:
+        if not self.store.is_there():
+            raise RecordError(f"--results-dir {str(self.store.root)!r} is gone; mount or restore it, then: pytest --lf")

@@ -1,0 +1,190 @@
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from glu_lib.frontends.cli.entry import main
+from glu_lib.run.experiment import Experiment
+from glu_lib.study import STUDY
+from glu_lib.study.cases import Case, Pruning
+
+NANO = Path(__file__).resolve().parents[3] / "results/measured/nano"
+
+
+@pytest.fixture
+def results(settings):
+    """A results folder with two architecture records, one of them made stale."""
+    experiment = Experiment(settings)
+    for percent in (0, 40):
+        case = Case(STUDY.models["llama1b"], Pruning(percent), "architecture", ("paper", "core"))
+        record = experiment.run(case)
+        if percent:
+            record["done_key"]["optipfair"] = "0.0.1"
+            experiment.store.write(case, None, record, [])
+    return settings.results_dir
+
+
+def test_list_prints_the_matrix(results, capsys):
+    assert main(["list", "--results-dir", str(results)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["model", "level", "cases", "done", "stale", "pending", "-m", "carbon", "-m", "alignment"]
+    # pytest -k "llama1b and p0" runs 24 cases; energy is measured on request only.
+    assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4"] in lines
+    assert ["llama1b", "p40", "24", "0", "1", "23", "0/6", "0/4"] in lines
+    assert " ".join(lines[48]) == (
+        "-m carbon, -m alignment: done/all cases that run only with this option; no other column counts them"
+    )
+    assert lines[49] == ["model", "weights", "download"]
+    assert lines[50][:2] == ["nano", "embedded"]
+
+
+def test_list_names_what_is_stale_and_why(results, capsys):
+    assert main(["list", "--results-dir", str(results), "--stale"]) == 0
+    assert capsys.readouterr().out.startswith("llama1b-p40-architecture: optipfair 0.0.1 -> ")
+
+
+def test_consolidate_writes_the_tables_and_its_exit_code_tells_of_broken_records(results, capsys):
+    assert main(["consolidate", str(results)]) == 0
+    assert (results / "results.json").exists()
+    (results / "individual_files/llama1b/p0/x.json").write_text("{")
+    assert main(["consolidate", str(results)]) == 1
+    assert "left out: " in capsys.readouterr().err
+
+
+def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, capsys):
+    assert main(["table", str(tmp_path / "nothing")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["list", "--limit", "0"]) == 2
+
+
+def test_the_results_folder_may_come_from_the_environment(results, capsys, monkeypatch):
+    monkeypatch.setenv("GLU_RESULTS_DIR", str(results))
+    assert main(["list"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4"] in lines
+
+
+@pytest.mark.parametrize("command", ["list", "consolidate", "report", "compare", "table", "export"])
+def test_every_command_takes_the_folder_by_its_place_by_the_option_and_from_the_environment(
+    results, tmp_path, capsys, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GLU_RESULTS_DIR", str(tmp_path / "nothing"))
+    found = []
+    for words in ([str(results)], ["--results-dir", str(results)], [f"--results-dir={results}"]):
+        assert main([command, *words]) == 0
+        found.append(capsys.readouterr().out)
+    monkeypatch.setenv("GLU_RESULTS_DIR", str(results))
+    assert main([command]) == 0
+    assert set(found) == {capsys.readouterr().out}
+
+
+def test_two_results_folders_a_blank_one_and_none_to_write_to_are_refused(capsys):
+    for words, line in (
+        (["table", "x", "--results-dir", "y"], "x and --results-dir y: two results folders; give one\n"),
+        (["list", "--results-dir="], "--results-dir is blank; name a folder, for example --results-dir=/drive/glu\n"),
+        (
+            ["report", "--published"],
+            "--published needs DIR, so that it does not overwrite the tables of a run; give a folder\n",
+        ),
+    ):
+        assert main(words) == 2
+        assert capsys.readouterr().err == line
+
+
+def test_list_says_that_a_folder_is_not_there(tmp_path, capsys):
+    assert main(["list", str(tmp_path / "nano")]) == 0
+    assert capsys.readouterr().err == f"folder {tmp_path / 'nano'} does not exist: no case is done\n"
+
+
+def test_list_shows_the_cases_of_other_methods_and_divisors(results, capsys):
+    assert main(["list", "--results-dir", str(results), "--method", "random", "--divisor", "64"]) == 0
+    levels = {line.split()[1] for line in capsys.readouterr().out.splitlines() if line.split()}
+    assert "p40d64-random" in levels
+    assert main(["list", "--results-dir", str(results), "--divisor", "7"]) == 2
+
+
+def test_a_percentage_without_a_model_is_refused_before_anything_is_sent(capsys):
+    assert main(["push", "--repo-id", "me/x", "--percent", "20"]) == 2
+    assert capsys.readouterr().err == "--percent 20 applies to a pruned model; name it with --model KEY\n"
+
+
+def test_what_a_command_does_not_know_is_refused():
+    with pytest.raises(SystemExit):
+        main(["list", "--modle", "nano"])
+
+
+def state_of(folder):
+    """Every file and folder with its content and its time of change."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["table"], ["compare"], ["list", "--results-dir"], ["list", "--stale", "--results-dir"], ["export"]],
+    ids=" ".join,
+)
+def test_a_command_that_reads_changes_nothing_in_the_results_folder(tmp_path, capsys, command):
+    folder = tmp_path / "nano"
+    shutil.copytree(NANO, folder)
+    before = state_of(folder)
+    assert main([*command, str(folder)]) == 0
+    after = {path: state for path, state in state_of(folder).items() if "optimum_benchmark" not in path.parts}
+    # `export` makes a folder of its own there.
+    own = {folder} if command == ["export"] else set()
+    assert {path for path, state in after.items() if before.get(path) != state} <= own
+
+
+def test_what_a_writing_command_remembers_a_reading_one_uses(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "nano"
+    shutil.copytree(NANO, folder)
+    assert main(["consolidate", str(folder)]) == 0
+    monkeypatch.setattr("glu_lib.analysis.degradation._degradation_of", None)  # nothing is computed again
+    assert main(["table", str(folder)]) == 0
+
+
+def test_ctrl_c_ends_a_command_in_one_line(monkeypatch, capsys):
+    def interrupt(*_args):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("glu_lib.frontends.cli.record_commands.conclude_published", interrupt)
+    assert main(["table", "--published", "x"]) == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_report_writes_the_page_and_its_figures(tmp_path, capsys):
+    assert main(["report", "--published", str(tmp_path)]) == 0
+    page = (tmp_path / "report/index.html").read_text()
+    assert "llama3b: slope of each task" in page
+    names = {path.name for path in (tmp_path / "report/figures").iterdir()}
+    assert {"slopes-llama3b-ppm.svg", "slopes-llama3b-ppm.png"} <= names
+    stale = tmp_path / "report/figures/older.svg"
+    stale.write_text("")
+    assert main(["report", "--published", str(tmp_path)]) == 0
+    assert not stale.exists()
+    assert capsys.readouterr().out.startswith(str(tmp_path / "report/index.html"))
+
+
+def test_what_was_left_out_shows_in_the_exit_code(tmp_path, capsys):
+    path = tmp_path / "individual_files/nano/p0/torn.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    for command in ("consolidate", "report", "table", "compare"):
+        assert main([command, str(tmp_path)]) == 1
+        assert "left out: " in capsys.readouterr().err
+    assert path.read_text() == "{"
+
+
+def test_a_folder_without_records_is_one_line_with_the_place_of_random_weights(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith("holds no records; name the results folder of a run\n")
+    (tmp_path / "random_weights").mkdir()
+    assert main(["consolidate", str(tmp_path)]) == 2
+    assert (
+        f"records of --weights random are in {tmp_path / 'random_weights'}: name that folder" in capsys.readouterr().err
+    )

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from glu_lib.frontends.cli.entry import main
+from glu_lib.report.optimum import benchmark, export_records
+from glu_lib.run.experiment import Experiment
+from glu_lib.study import STUDY
+from glu_lib.study.cases import Case, Pruning
+
+NANO = STUDY.models["nano"]
+
+
+def test_energy_records_become_benchmark_files(settings, capsys):
+    experiment = Experiment(settings)
+    case = Case(NANO, Pruning(40), STUDY.workloads["facts_throughput_b8"])
+    with experiment.prepared(NANO, Pruning(40)) as prepared:
+        record = experiment.run(case, prepared)
+    assert main(["export", str(settings.results_dir)]) == 0
+    (path,) = settings.results_dir.glob("optimum_benchmark/*/benchmark.json")
+    found = json.loads(path.read_text())
+    report = found["report"]["generate"]
+    total_j = sum(repeat["energy"]["total_j"] for repeat in record["repeats"])
+    tokens = sum(repeat["new_tokens"] for repeat in record["repeats"])
+    assert report["energy"]["total"] == pytest.approx(total_j / 3_600_000)
+    assert report["energy"]["gpu"] is None
+    assert report["efficiency"]["value"] == pytest.approx(tokens / (total_j / 3_600_000))
+    window_s, passes = record["repeats"][0]["energy"]["window_s"], record["repeats"][0]["passes"]
+    assert report["latency"]["values"][0] == pytest.approx(window_s / passes)  # four prompts are one batch of eight
+    assert path.parent.name == "nano-p40-facts_throughput_b8-limit4"  # apart from a full run's
+    assert found["config"]["scenario"]["prompts_limit"] == 4
+    assert report["latency"]["count"] == len(report["latency"]["values"]) == 3
+    assert found["report"]["prefill"]["latency"]["unit"] == "s"
+    assert found["config"]["scenario"]["generate_kwargs"]["max_new_tokens"] == 50
+
+
+def test_a_broken_record_is_named_and_left_out(tmp_path, capsys):
+    folder = tmp_path / "individual_files/nano/p0"
+    folder.mkdir(parents=True)
+    (folder / "x.json").write_text("{")
+    assert main(["export", str(tmp_path)]) == 1
+    assert "left out: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["../x", 9**99, True, -1, 2.5])
+def test_a_limit_that_is_none_names_no_file(tmp_path, limit):
+    record = {"kind": "energy", "case": {"id": "nano-p0-facts_latency_b1"}, "done_key": {"limit": limit}}
+    paths, (problem,) = export_records([record], tmp_path)
+    assert paths == []
+    assert "is not a sample limit" in problem
+
+
+def test_the_latency_of_a_generation_is_that_of_one_batch(settings):
+    experiment = Experiment(settings)
+    case = Case(NANO, Pruning(0), STUDY.workloads["facts_latency_b1"])
+    with experiment.prepared(NANO, Pruning(0)) as prepared:
+        record = experiment.run(case, prepared)
+    repeat, report = record["repeats"][0], benchmark(record)["report"]["generate"]
+    one_s = report["latency"]["values"][0]
+    assert one_s == pytest.approx(repeat["energy"]["window_s"] / repeat["passes"] / 4)  # four prompts, one at a time
+    assert case.subject.new_tokens / one_s == pytest.approx(repeat["tokens_per_s"])

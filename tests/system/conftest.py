@@ -1,0 +1,84 @@
+"""A copy of the suite's entry points in a folder of its own, driven through pytester."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from warm import Forked, Server, restore_signals, take_terminal
+
+from glu_lib.study import STUDY
+from glu_lib.study.cases import build_cases
+
+ROOT = Path(__file__).resolve().parents[2]
+# Plugins that happen to be installed: a second of imports in each run.
+NOT_NEEDED = "-p no:hypothesispytest -p no:anyio -p no:platformdirs -p no:cov"
+_OF_THE_SUITE_ITSELF = 14  # benchmarks of speed and scoring beside the study's cases
+
+
+@pytest.fixture(scope="session")
+def all_items() -> int:
+    """How many items pytest collects in benchmarks/."""
+    return len(build_cases(STUDY)) + _OF_THE_SUITE_ITSELF
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """Where runs are forked from. All of them share one empty cache of the hub, and no hub answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there: no network in tests
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub")))
+        return Server()
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Server) -> pytest.Pytester:
+    """pytest.ini, conftest.py and benchmarks/ in a fresh folder; the library is the installed one."""
+    for name in ("pytest.ini", "conftest.py"):
+        shutil.copy(ROOT / name, pytester.path / name)
+    shutil.copytree(ROOT / "benchmarks", pytester.path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("HF_ENDPOINT", "HF_HOME"):
+        monkeypatch.setenv(name, warm.environment[name])
+    for name in ("GLU_RESULTS_DIR", "CI", "BUILD_NUMBER"):  # on CI pytest repeats whole messages in its summary
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv("PYTEST_ADDOPTS", NOT_NEEDED)
+
+    def popen(
+        command: Sequence[str],
+        stdout: Any = subprocess.PIPE,
+        stderr: Any = subprocess.PIPE,
+        stdin: Any = pytester.CLOSE_STDIN,
+        *,
+        env: dict[str, str] | None = None,
+        on_terminal: bool = False,
+    ) -> Forked | subprocess.Popen[str]:
+        """As Pytester.popen, but forked where that makes no difference."""
+        environment = os.environ | (env or {})
+        stdin = subprocess.DEVNULL if stdin is pytester.CLOSE_STDIN else stdin
+        streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+        if warm.can_fork(command, environment):
+            return Forked(warm, command, cwd=pytester.path, env=environment, on_terminal=on_terminal, **streams)
+
+        def begin() -> None:
+            restore_signals()
+            if on_terminal:
+                take_terminal()
+
+        return subprocess.Popen(
+            command,
+            cwd=pytester.path,
+            env=environment,
+            text=True,
+            start_new_session=on_terminal,
+            preexec_fn=begin,
+            **streams,
+        )
+
+    monkeypatch.setattr(pytester, "popen", popen)
+    return pytester
