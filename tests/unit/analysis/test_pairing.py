@@ -116,7 +116,7 @@ def test_the_order_of_samples_does_not_matter():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r, s: s.pop(), r"m-p40-t: 2 samples where the record counts 3; run the case again"),
+        (lambda r, s: s.pop(), r"m-p40-t: 2 samples, the record says 3; run the case again"),
         (lambda r, s: s[1].update(doc_id=0), r"m-p40-t: a sample occurs twice; run the case again"),
         (lambda r, s: [x.pop("acc") for x in s], r"m-p40-t: its samples lack acc; run the case again"),
         (lambda r, s: s[0].update(acc="yes"), r"m-p40-t: acc has items such as 'yes', which cannot be paired; .*"),
@@ -154,5 +154,5 @@ def test_other_items_than_the_baselines_are_refused(change, message):
 
 def test_another_metric_than_the_baselines_is_refused():
     found = [read_items(*made([1.0, 0.0], "acc", 0.5)), read_items(*made([1.0, 0.0], "acc_norm", 0.5))]
-    with pytest.raises(RecordError, match="acc_norm, where m-p40-t has acc"):
+    with pytest.raises(RecordError, match="metric acc_norm, m-p40-t has acc"):
         pair(found)
