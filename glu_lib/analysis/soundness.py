@@ -84,7 +84,9 @@ def _check_collapse(row: Mapping[str, Any]) -> None:
         what = "a score where higher is better" if row["higher_is_better"] else f"value {_shown(row['value'])}"
         raise RecordError(f"is_collapsed is true for {what}; run the case again")
     if logarithm is not None and not (row["is_collapsed"] and logarithm > math.log(LIMIT)):
-        raise RecordError(f"log_value is {_shown(logarithm)}, but the value has not collapsed; run the case again")
+        raise RecordError(
+            f"log_value is {_shown(logarithm)}, not the logarithm of a collapsed value; run the case again"
+        )
 
 
 def has_its_types(found: Any) -> bool:

@@ -99,7 +99,7 @@ def _tokens(claim: WindowClaim) -> Iterator[str]:
     if claim.fixed_length and claim.tokens != most:
         yield (
             f"{claim.name}: {claim.tokens} tokens, {claim.passes} x {claim.rows} x {claim.max_new_tokens} = {most} "
-            "were asked"
+            "were requested"
         )
     elif not 0 < claim.tokens <= most:
         yield f"{claim.name}: {claim.tokens} tokens where at most {most} could be generated"

@@ -234,7 +234,7 @@ def made(values, fields):
     ("changes", "message"),
     [
         ({"value": 3.0}, "is_collapsed is true for value 3.0; run the case again"),
-        ({"log_value": 0.5}, "log_value is 0.5, but the value has not collapsed; run the case again"),
+        ({"log_value": 0.5}, "log_value is 0.5, not the logarithm of a collapsed value; run the case again"),
         ({"log_value": "x"}, "log_value is 'x', not a finite number; run the case again"),
         ({"is_collapsed": "yes"}, "is_collapsed is 'yes', not true or false; run the case again"),
         ({"is_collapsed": False}, "log_value is 921.03"),

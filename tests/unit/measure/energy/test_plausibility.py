@@ -39,7 +39,7 @@ def test_what_can_be_has_no_line():
         ),
         ({"total_j": 6.0, "parts_j": {}}, "x: 0.6 W on average; no machine draws so little"),
         ({"limit_w": 50.0}, "x: 60 W on average, the hardware's limits add up to 50 W"),
-        ({"tokens": 3900}, "x: 3900 tokens, 2 x 100 x 20 = 4000 were asked"),
+        ({"tokens": 3900}, "x: 3900 tokens, 2 x 100 x 20 = 4000 were requested"),
         ({"tokens": 4001, "fixed_length": False}, "x: 4001 tokens where at most 4000 could be generated"),
         (
             {"time_per_output_token_ms": -3.0},
