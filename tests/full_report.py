@@ -31,7 +31,7 @@ def own_llamas() -> list[dict[str, Any]]:
     return [
         row
         | {"value": row["value"] * (1 + ((place * 7) % 11 - 5) / 200), "stderr": 0.015, "n": 1000}
-        | {"is_at_chance": row["chance"] is not None and row["value"] < row["chance"] + 0.02}
+        | {"is_blind": row["chance"] is not None and row["value"] < row["chance"] + 0.02}
         | (COLLAPSED if (row["model"], row["subject"], row["percent"]) == ("llama3b", "wikitext", 60) else {})
         for place, row in enumerate(rows)
     ]

@@ -10,8 +10,9 @@ from typing import Any
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
 from glu_lib.analysis.consolidation import Consolidation, consolidate
-from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation
+from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation, skill_columns
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
+from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import LevelSeries, Trend, families, level_trends
@@ -125,7 +126,7 @@ def _items(family: LevelSeries) -> float:
 
 def _columns(change: Change) -> dict[str, Any]:
     found = change.comparison
-    shared: dict[str, Any] = {"is_at_chance": change.is_at_chance}
+    shared = skill_columns(change.skill)
     if found is None:
         return shared
     return shared | {
@@ -135,6 +136,7 @@ def _columns(change: Change) -> dict[str, Any]:
         "pairs": found.pairs,
         "p": found.p,
         "p_holm": change.p_holm,
+        "detectable": detectable(found.delta_low, found.delta_high),
     }
 
 

@@ -11,7 +11,8 @@ from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
 from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
-from glu_lib.analysis.significance import Comparison, at_chance, compare_samples, holm
+from glu_lib.analysis.significance import Comparison, compare_samples, holm
+from glu_lib.analysis.skill import Blind, Skill, against_blind, best_control, with_skill
 from glu_lib.analysis.soundness import has_its_types
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import LevelSeries, Sensitivity, Trend, by_task, families, family_of, trend
@@ -20,7 +21,7 @@ from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
-_STATISTICS = 3  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
+_STATISTICS = 4  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 NO_BASELINE = "p0 of the same measurement is missing; run it"
 COLLAPSED_BASELINE = "p0 itself has collapsed, so nothing can be compared with it"
 
@@ -30,8 +31,8 @@ class Change:
     """The comparison of one headline row with p0, or the reason why there is none.
 
     `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of the
-    family. `is_at_chance` is set for p0 too; None without chance level or items. `is_defect`: the reason is a missing
-    or unreadable file, or items that differ, and not just a missing level or too few items.
+    family. `skill` is set for p0 too; None without controls or items. `is_defect`: the reason is a missing or
+    unreadable file, or items that differ, and not just a missing level or too few items.
     """
 
     case: str
@@ -39,7 +40,7 @@ class Change:
     comparison: Comparison | None
     reason: str = ""
     p_holm: float | None = None
-    is_at_chance: bool | None = None
+    skill: Skill | None = None
     is_defect: bool = False
 
 
@@ -93,12 +94,15 @@ def degradation(
 def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: int) -> Degradation:
     """Changes (p not yet adjusted) and trends of the rows that share a baseline."""
     items = {row["record"]: _items(row, store) for row in group}
-    changes = [_change(row, group, items, resamples, seed) for row in group]
+    blinds = {row["record"]: _blind(row, items[row["record"]]) for row in group}
+    changes = [_change(row, group, items, blinds, resamples, seed) for row in group]
+    rows = [row | skill_columns(change.skill) for row, change in zip(group, changes, strict=True)]
     trends = []
-    for family, found in families(group).items():
+    for family, found in families(rows).items():
         for levels in by_task(found).values():
             pairs = _all_levels([items[row["record"]] for row in levels])
-            trends.append(trend(family, levels, pairs, resamples=resamples, seed=seed))
+            beside = _all_blind([blinds[row["record"]] for row in levels])
+            trends.append(trend(family, levels, pairs, beside, resamples=resamples, seed=seed))
     return Degradation(tuple(changes), tuple(trends))
 
 
@@ -116,15 +120,22 @@ def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
     """
     try:
         changes = [
-            Change(**change | {"comparison": change["comparison"] and Comparison(**change["comparison"])})
+            Change(
+                **change
+                | {
+                    "comparison": change["comparison"] and Comparison(**change["comparison"]),
+                    "skill": change["skill"] and Skill(**change["skill"]),
+                }
+            )
             for change in known["changes"]
         ]
         trends = [Trend(**found | {"kind": Sensitivity(found["kind"])}) for found in known["trends"]]
     except MALFORMED:
         return None
     comparisons = [change.comparison for change in changes if change.comparison]
+    skills = [change.skill for change in changes if change.skill]
     is_theirs = [change.record for change in changes] == [row["record"] for row in group]
-    if not is_theirs or not all(map(has_its_types, (*changes, *comparisons, *trends))):
+    if not is_theirs or not all(map(has_its_types, (*changes, *comparisons, *skills, *trends))):
         return None
     return Degradation(tuple(changes), tuple(trends))
 
@@ -149,16 +160,33 @@ def _items(row: Row, store: Store) -> Items | str:
         return f"{row['case']}: record or samples {what}; run the case again with this version"
 
 
-def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resamples: int, seed: int) -> Change:
-    """The comparison of one row or the reason why there is none, and whether the row is at chance."""
-    mine = items[row["record"]]
+def _blind(row: Row, items: Items | str) -> Blind | None:
+    return None if isinstance(items, str) else best_control(items, higher_is_better=row["higher_is_better"])
+
+
+def _change(
+    row: Row,
+    group: Sequence[Row],
+    items: dict[str, Items | str],
+    blinds: dict[str, Blind | None],
+    resamples: int,
+    seed: int,
+) -> Change:
+    """The comparison of one row or the reason why there is none, and the row's skill."""
+    mine, blind = items[row["record"]], blinds[row["record"]]
     change = Change(row["case"], row["record"], None)
     if isinstance(mine, str):
         return replace(change, reason=mine, is_defect=True)
+    skill = Skill(blind.score, blind.control) if blind else None
     try:
-        change = replace(change, is_at_chance=at_chance(pair([mine]), row["chance"], resamples=resamples, seed=seed))
+        change = replace(change, skill=skill)
+        if blind:
+            better = row["higher_is_better"]
+            skill = against_blind(mine, blind, higher_is_better=better, resamples=resamples, seed=seed)
+            change = replace(change, skill=skill)
         if row["percent"] == 0:
-            return replace(change, reason=BASELINE)
+            has_skill = skill is not None and skill.is_blind is False
+            return replace(change, skill=replace(skill, value=1.0) if skill and has_skill else skill, reason=BASELINE)
         baseline = _baseline(row, group, items)
         if isinstance(baseline, str):
             return replace(change, reason=baseline, is_defect=row["baseline"] is not None)
@@ -166,9 +194,35 @@ def _change(row: Row, group: Sequence[Row], items: dict[str, Items | str], resam
             pairs = pair([baseline, mine])
         except RecordError as error:
             return replace(change, reason=str(error), is_defect=True)
+        first = best_control(baseline, higher_is_better=row["higher_is_better"])
+        if skill and blind and first and _has_skill_to_lose(baseline, first, row, resamples, seed):
+            change = replace(
+                change, skill=with_skill(skill, mine, blind, baseline, first, resamples=resamples, seed=seed)
+            )
         return replace(change, comparison=compare_samples(pairs, resamples=resamples, seed=seed))
     except RecordError as error:
         return replace(change, reason=str(error))
+
+
+def _has_skill_to_lose(baseline: Items, blind: Blind, row: Row, resamples: int, seed: int) -> bool:
+    """Whether the unpruned model is better than its blind score."""
+    better = row["higher_is_better"]
+    return against_blind(baseline, blind, higher_is_better=better, resamples=resamples, seed=seed).is_blind is False
+
+
+def skill_columns(skill: Skill | None) -> dict[str, Any]:
+    """The columns of the tidy table that a skill fills; empty without controls."""
+    if skill is None:
+        return {}
+    return {
+        "blind": skill.blind,
+        "blind_control": skill.control,
+        "skill": skill.value,
+        "skill_low": skill.low,
+        "skill_high": skill.high,
+        "p_blind": skill.p,
+        "is_blind": skill.is_blind,
+    }
 
 
 def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> Items | str:
@@ -196,6 +250,11 @@ def _all_levels(items: Sequence[Items | str]) -> Pairs | None:
         return pair(known) if len(known) == len(items) else None
     except RecordError:
         return None
+
+
+def _all_blind(blinds: Sequence[Blind | None]) -> list[Blind] | None:
+    known = [blind for blind in blinds if blind]
+    return known if len(known) == len(blinds) else None
 
 
 def _adjusted(changes: Sequence[Change], family_by_record: dict[str, LevelSeries]) -> Iterator[Change]:

@@ -13,7 +13,7 @@ from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
-AT_CHANCE = "° cannot be told from guessing"
+IS_BLIND = "° not better than the best answer that does not follow the question (blind)"
 HAS_COLLAPSED = f"collapsed: above {LIMIT_TEXT}, or infinite (∞); worse than every finite score"
 # Printed figures of a workload: label and unit.
 WORKLOAD_FIGURES = {
@@ -67,7 +67,7 @@ class HeadlineTable:
         """Explanations of the marks and words that occur in the cells."""
         rows = self.cells.values()
         lines = [SIGNIFICANT] if any(map(is_significant, rows)) else []
-        lines += [AT_CHANCE] if any(row.get("is_at_chance") for row in rows) else []
+        lines += [IS_BLIND] if any(row.get("is_blind") for row in rows) else []
         return lines + ([HAS_COLLAPSED] if any(row.get("is_collapsed") for row in rows) else [])
 
     @property

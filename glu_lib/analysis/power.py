@@ -14,12 +14,15 @@ def _quantiles(power: float) -> tuple[float, float]:
     return float(norm.ppf(1 - ALPHA / 2)), float(norm.ppf(power))
 
 
-def detectable(low: float, high: float, power: float = POWER) -> float:
+def detectable(low: float | None, high: float | None, power: float = POWER) -> float | None:
     """The smallest change that a comparison with this 95 % interval would show with probability `power`.
 
     (z(0.975) + z(power)) · standard error, with the standard error that the interval's width stands for (Cohen,
-    Statistical Power Analysis for the Behavioral Sciences, 1988): 1.43 times half of the interval at 80 %.
+    Statistical Power Analysis for the Behavioral Sciences, 1988): 1.43 times half of the interval at 80 %. None without
+    an interval.
     """
+    if low is None or high is None:
+        return None
     alpha, beta = _quantiles(power)
     return (alpha + beta) * (high - low) / 2 / alpha
 

@@ -1,4 +1,4 @@
-"""Significance: paired tests of a level against its baseline (exact McNemar, bootstrap, Holm) and against chance."""
+"""Significance: paired tests of a level against its baseline item by item (exact McNemar, bootstrap, Holm)."""
 
 from __future__ import annotations
 
@@ -137,29 +137,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     adjusted[order] = np.minimum(np.maximum.accumulate(tested[order] * np.arange(len(tested), 0, -1)), 1.0)
     values = iter(adjusted.tolist())
     return [None if p is None else next(values) for p in p_values]
-
-
-def at_chance(
-    pairs: Pairs, chance: float | None, *, resamples: int = RESAMPLES, seed: int = RESAMPLING_SEED
-) -> bool | None:
-    """Whether the score of the last model of `pairs` cannot be told from guessing at 5 %; None without chance level.
-
-    For the share of right answers of one task: exact two-sided binomial test against `chance`. For groups and other
-    metrics: whether the bootstrap interval contains `chance`. A score significantly below chance is not at chance. If
-    the number of options varies between items, the task's single chance level is an approximation.
-
-    Raises:
-        RecordError: as `compare_samples`.
-    """
-    if chance is None:
-        return None
-    values = pairs.terms[-1, :, 0]
-    if pairs.is_binary and not pairs.is_group:
-        from scipy.stats import binomtest
-
-        return bool(binomtest(round(float(values.sum())), len(values), chance).pvalue > 1 - CONFIDENCE)
-    low, high = percentile_interval(resampled_scores(pairs, resamples=resamples, seed=seed)[:, -1])
-    return low <= chance <= high
 
 
 def _discordant(pairs: Pairs) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +12,6 @@ from glu_lib.analysis.pairing import Aggregation, Items, Pairs
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED, percentile_interval, resampled_scores
 from glu_lib.analysis.significance import ALPHA, compare_samples
 from glu_lib.results.collapse import LIMIT
-
-SHUFFLE = "answers to other prompts"
-_LOGARITHMIC = (Aggregation.PERPLEXITY,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +54,11 @@ def best_control(items: Items, *, higher_is_better: bool) -> Blind | None:
     if not found:
         return None
     return (max if higher_is_better else min)(found, key=lambda blind: blind.score)
+
+
+def is_logarithmic(items: Items | Pairs) -> bool:
+    """Whether skill is taken of logarithms: for perplexities."""
+    return items.aggregation is Aggregation.PERPLEXITY
 
 
 def skill_of(value: float, blind: float, unpruned: float, unpruned_blind: float, *, on_log_scale: bool) -> float | None:
@@ -106,25 +108,26 @@ def with_skill(
     There is none if the unpruned model falls to blind in a resample: the ratio's denominator is then no unit.
     """
     pairs = _pairs(items, baseline_blind.terms, baseline.terms, blind.terms, items.terms)
-    on_log_scale = items.aggregation in _LOGARITHMIC
+    on_log_scale = is_logarithmic(items)
     unpruned_blind, unpruned, own_blind, value = map(float, pairs.scores)
     point = skill_of(value, own_blind, unpruned, unpruned_blind, on_log_scale=on_log_scale)
     if point is None:
         return found
     scores = resampled_scores(pairs, resamples=resamples, seed=seed)
-    skills = _skills(scores, on_log_scale=on_log_scale)
+    skills = skills_of(scores[:, 3], scores[:, 2], scores[:, 1], scores[:, 0], on_log_scale=on_log_scale)
     low, high = percentile_interval(skills) if skills is not None else (None, None)
     return replace(found, value=point, low=low, high=high)
 
 
-def _skills(scores: np.ndarray, *, on_log_scale: bool) -> np.ndarray | None:
-    """Skills (resamples,) of scores (resamples, 4), in the order of `with_skill`."""
-    unpruned_blind, unpruned, blind, value = scores.T
+def skills_of(
+    values: np.ndarray, blinds: np.ndarray, unpruned: np.ndarray, unpruned_blind: np.ndarray, *, on_log_scale: bool
+) -> np.ndarray | None:
+    """`skill_of` for arrays of resampled scores; None if the unpruned model is not above blind in each resample."""
     if on_log_scale:
         whole = np.log(unpruned_blind / unpruned)
-        part = np.maximum(0.0, np.log(blind / np.minimum(value, LIMIT)))
+        part = np.where(values < LIMIT, np.maximum(0.0, np.log(blinds / values)), 0.0)
     else:
-        whole, part = unpruned - unpruned_blind, value - blind
+        whole, part = unpruned - unpruned_blind, values - blinds
     skills: np.ndarray | None = part / whole if (whole > 0).all() else None
     return skills
 
@@ -142,11 +145,6 @@ def _pairs(items: Items, *terms: np.ndarray) -> Pairs:
 def _percentile(items: Items, terms: np.ndarray) -> float | None:
     """95th percentile of the scores of several versions (versions, items, terms) of a control; None of one."""
     return float(np.percentile([items.score_of(version) for version in terms], 95)) if len(terms) > 1 else None
-
-
-def mean_skill(skills: Sequence[float]) -> float:
-    """Mean over tasks, each counted once; a skill below 0 is noise about blind and counts as it is."""
-    return float(np.mean(skills))
 
 
 def control_scores(items: Items) -> Mapping[str, float]:

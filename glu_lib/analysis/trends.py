@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, percentile_interval, resampled_scores
+from glu_lib.analysis.skill import Blind, is_logarithmic, skills_of
 from glu_lib.analysis.table import Row
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
@@ -87,6 +88,14 @@ def relative_score(row: Row) -> float | None:
     return float(baseline / value) if value > 0 else None
 
 
+def retained(row: Row) -> float | None:
+    """What a level keeps, 1 unpruned: its skill, or its relative score if its controls are not known.
+
+    None if the unpruned model has no skill to lose.
+    """
+    return row["skill"] if row.get("blind") is not None else relative_score(row)
+
+
 def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
     """Headline rows of accuracy cases by family, in the rows' order.
 
@@ -105,10 +114,10 @@ def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
 
 
 def by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """A family's rows by task, the baseline first, then by percentage; rows without a relative score are left out."""
+    """A family's rows by task, sorted by percentage; rows without a retained share are left out."""
     tasks: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["percent"]):
-        if relative_score(row) is not None:
+        if retained(row) is not None:
             tasks.setdefault(row["subject"], []).append(row)
     return tasks
 
@@ -127,6 +136,7 @@ def trend(
     family: LevelSeries,
     levels: Sequence[Row],
     pairs: Pairs | None = None,
+    blinds: Sequence[Blind] | None = None,
     *,
     resamples: int = RESAMPLES,
     seed: int = RESAMPLING_SEED,
@@ -143,15 +153,19 @@ def trend(
         family: the family of the levels.
         levels: the task's rows, sorted by pruning percentage.
         pairs: the items of all levels in the same order, if known.
+        blinds: the best controls of all levels in the same order; with them the slope is that of skill.
         resamples: number of resamples of the bootstrap.
         seed: seed of the bootstrap.
     """
     removed = np.array([levels[0]["expansion_ratio"] - row["expansion_ratio"] for row in levels])
-    scores = np.array([relative_score(row) for row in levels])
+    scores = np.array([retained(row) for row in levels])
     slope = float(_slopes(removed, scores)) if len(set(removed)) > 1 else None
     interval, source = None, Source.LEVELS
     if slope is not None and len(levels) >= FEWEST_LEVELS:
-        interval = _item_interval(removed, levels[0], pairs, resamples, seed) if pairs else None
+        is_skill = levels[0].get("blind") is not None
+        interval = (
+            _item_interval(removed, levels[0], pairs, blinds, resamples, seed, is_skill=is_skill) if pairs else None
+        )
         source = Source.ITEMS if interval else Source.LEVELS
         interval = interval or _level_interval(removed, scores)
     low, high = interval or (None, None)
@@ -198,18 +212,43 @@ def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _item_interval(
-    removed: np.ndarray, baseline: Row, pairs: Pairs, resamples: int, seed: int
+    removed: np.ndarray,
+    baseline: Row,
+    pairs: Pairs,
+    blinds: Sequence[Blind] | None,
+    resamples: int,
+    seed: int,
+    *,
+    is_skill: bool,
 ) -> tuple[float, float] | None:
-    """Percentile interval of the slope; None if a resample has a baseline that is collapsed or not above 0."""
+    """Percentile interval of the slope; None if a resample has a baseline that is no unit: collapsed, 0, or blind."""
+    if is_skill:
+        if blinds is None:
+            return None
+        terms = np.concatenate([pairs.terms, np.stack([blind.terms for blind in blinds])])
+        pairs = replace(pairs, terms=terms, cases=pairs.cases * 2)
     try:
         scores = resampled_scores(pairs, resamples=resamples, seed=seed)
     except RecordError:
         return None
+    kept = _resampled_skills(scores, pairs) if is_skill else _relative(scores, baseline)
+    return None if kept is None else percentile_interval(_slopes(removed, kept))
+
+
+def _resampled_skills(scores: np.ndarray, pairs: Pairs) -> np.ndarray | None:
+    """Skills (resamples, levels) of scores (resamples, 2 · levels): those of the levels, then their blind ones."""
+    values, blinds = np.split(scores, 2, axis=1)
+    return skills_of(values, blinds, values[:, :1], blinds[:, :1], on_log_scale=is_logarithmic(pairs))
+
+
+def _relative(scores: np.ndarray, baseline: Row) -> np.ndarray | None:
+    """Relative scores (resamples, levels), see `relative_score`."""
     first = scores[:, :1]
     unit, value = (first, scores) if baseline["higher_is_better"] else (scores, first)
     if not (unit > 0).all() or (first >= LIMIT).any():
         return None
-    return percentile_interval(_slopes(removed, value / unit))
+    relative: np.ndarray = value / unit
+    return relative
 
 
 def _level_interval(removed: np.ndarray, scores: np.ndarray) -> tuple[float, float]:

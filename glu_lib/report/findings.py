@@ -72,7 +72,7 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
         many = f"{certain} of {len(tested)} changes {_are(certain)}"
         text += f" {one if len(tested) == 1 else many} significant after Holm's correction."
     yield Finding(table.model, text)
-    if guessed := _marked(table, "is_at_chance"):
+    if guessed := _marked(table, "is_blind"):
         yield Finding(table.model, f"Cannot be told from guessing: {guessed}.")
     if collapsed := _marked(table, "is_collapsed"):
         yield Finding(table.model, f"Collapsed, with a perplexity above {LIMIT_TEXT} or infinite: {collapsed}.")
@@ -103,7 +103,7 @@ def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
     mine = [trend for trend in trends if _is_of(table, trend) and trend.levels >= FEWEST_LEVELS]
     groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
     for trend in mine:
-        guesses = " (at chance from p0 on)" if _has(table, trend.task, 0, "is_at_chance") else ""
+        guesses = " (at chance from p0 on)" if _has(table, trend.task, 0, "is_blind") else ""
         groups.setdefault(str(trend.kind), []).append(f"{trend.task}{guesses}")
     told = [f"{kind.capitalize()}: {_listed(tasks)}." for kind, tasks in groups.items() if tasks]
     by_levels = [trend for trend in mine if trend.source == Source.LEVELS]

@@ -72,7 +72,7 @@ def marked_change(row: dict[str, Any] | None) -> str:
     if row is None:
         return ""
     star = "*" if is_significant(row) else ""
-    chance = "°" if row.get("is_at_chance") else ""
+    chance = "°" if row.get("is_blind") else ""
     return f"{change(row)}{star}{chance}"
 
 

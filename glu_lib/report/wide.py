@@ -33,7 +33,7 @@ class WideCell:
     score: str
     change: str
     is_significant: bool
-    is_at_chance: bool
+    is_blind: bool
     tint: float
     detail: str
 
@@ -101,7 +101,7 @@ def _cell(row: dict[str, Any] | None) -> WideCell:
         score=number.score(row),
         change=number.change(row),
         is_significant=is_significant(row),
-        is_at_chance=bool(row.get("is_at_chance")),
+        is_blind=bool(row.get("is_blind")),
         tint=0.0 if change is None else max(-1.0, min(1.0, change / 100)),
         detail=_detail(row),
     )

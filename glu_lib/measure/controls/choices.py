@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from glu_lib.study import Metric
+from glu_lib.measure.controls.scored import Scored
 
 _REJECTED = -1e9  # log-likelihood of an option that is not chosen: exp gives 0, also divided by a length
 _JITTER = 1e-9  # breaks ties of equal log-likelihoods
 _LONGEST_LABEL = 40  # characters; longer options are texts
 
 
-def choice_controls(
-    lm_eval_task: Any,
-    metric: Metric,
-    samples: Sequence[dict[str, Any]],
-    tokens: Callable[[str], list[int]],
-    size: int,
-) -> Iterator[dict[str, Any]]:
+def choice_controls(scored: Scored) -> Iterator[dict[str, Any]]:
     """The controls of each item; of several options that a rule fits equally, the mean.
 
     `uniform`: a random option. `flat`: each token has the probability 1 / size, so that acc chooses the option of
@@ -33,11 +27,11 @@ def choice_controls(
     A metric that is a probability mass (TruthfulQA's mc2) has `uniform`, the share of true options, and `flat`: nothing
     is chosen. A metric of pairs (f1, mcc) has only the labels: a mean of pairs is none.
     """
-    count = lru_cache(maxsize=100_000)(lambda text: len(tokens(text)))
-    all_options = [_options(lm_eval_task, sample["doc"], sample["arguments"]) for sample in samples]
+    count = lru_cache(maxsize=100_000)(lambda text: len(scored.tokens(text)))
+    all_options = [_options(scored.task, sample["doc"], sample["arguments"]) for sample in scored.samples]
     scorers = [
-        _Scorer(lm_eval_task, metric.name, sample["doc"], len(sample["arguments"]) - len(options))
-        for sample, options in zip(samples, all_options, strict=True)
+        _Scorer(scored, sample["doc"], len(sample["arguments"]) - len(options))
+        for sample, options in zip(scored.samples, all_options, strict=True)
     ]
     chosen = [score.each_chosen(len(options)) for score, options in zip(scorers, all_options, strict=True)]
     is_number = isinstance(chosen[0][0], int | float | np.number)
@@ -45,13 +39,13 @@ def choice_controls(
         0 < score(np.zeros(len(values))) < 1 for score, values in zip(scorers, chosen, strict=True)
     )
     labels = all_options[0] if _are_labels(all_options) else []
-    for sample, options, score, values in zip(samples, all_options, scorers, chosen, strict=True):
+    for sample, options, score, values in zip(scored.samples, all_options, scorers, chosen, strict=True):
         found: dict[str, Any] = {}
         if not is_mass:
             found |= {f"always {label}": value for label, value in zip(labels, values, strict=True)} if labels else {}
         if is_number:
             in_tokens = np.array([count(request[1]) for request in sample["arguments"][: len(options)]])
-            found |= {"uniform": float(np.mean(values)), "flat": _flat(score, -in_tokens * math.log(size))}
+            found |= {"uniform": float(np.mean(values)), "flat": _flat(score, -in_tokens * math.log(scored.size))}
         if is_number and not is_mass:
             characters = np.array([len(option) for option in options])
             found |= {
@@ -65,9 +59,9 @@ def choice_controls(
 class _Scorer:
     """The metric of an item for given log-likelihoods of its options."""
 
-    def __init__(self, lm_eval_task: Any, metric: str, doc: Any, extra: int) -> None:
+    def __init__(self, scored: Scored, doc: Any, extra: int) -> None:
         """`extra` log-likelihoods follow those of the options: the unconditional ones of acc_mutual_info."""
-        self._task, self._metric, self._doc, self._extra = lm_eval_task, metric, doc, extra
+        self._scored, self._doc, self._extra = scored, doc, extra
 
     def each_chosen(self, count: int) -> list[Any]:
         """The metric if all probability lies on one option, for each of `count`."""
@@ -75,7 +69,7 @@ class _Scorer:
 
     def __call__(self, log_likelihoods: np.ndarray) -> Any:
         results = [(float(value), value == 0) for value in (*log_likelihoods, *[0.0] * self._extra)]
-        return self._task.process_results(self._doc, results)[self._metric]
+        return self._scored.value(self._doc, results)
 
 
 def _flat(score: _Scorer, log_likelihoods: np.ndarray) -> float:

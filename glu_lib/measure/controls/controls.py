@@ -7,11 +7,11 @@ from typing import Any
 
 from glu_lib.measure.controls.choices import choice_controls
 from glu_lib.measure.controls.generated import generated_controls
+from glu_lib.measure.controls.scored import Scored
 from glu_lib.measure.controls.texts import continuation_controls, text_controls
 from glu_lib.study import Task
 
 Controls = dict[tuple[str, Any], dict[str, Any]]  # by task and doc_id
-Scored = Callable[[Any, list[Any]], Any]
 
 _BY_TYPE = {
     "multiple_choice": choice_controls,
@@ -47,6 +47,6 @@ def controls(
         kind = lm_eval_task.get_config("output_type")
         if not mine or kind not in _BY_TYPE:
             continue
-        values = _BY_TYPE[kind](lm_eval_task, task.metric, mine, tokens, size)
+        values = _BY_TYPE[kind](Scored(lm_eval_task, task.metric, mine, tokens, size))
         found |= {(name, sample["doc_id"]): value for sample, value in zip(mine, values, strict=True)}
     return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from glu_lib.study import Metric
+from glu_lib.measure.controls.scored import Scored
 
 SHUFFLES = 20
 _SHUFFLE_SEED = 0
@@ -15,32 +15,26 @@ _WORD = "the"
 _MOST_WORDS = 1280  # of the repeated word, if the task names no limit
 
 
-def generated_controls(
-    lm_eval_task: Any,
-    metric: Metric,
-    samples: Sequence[dict[str, Any]],
-    tokens: Callable[[str], list[int]],
-    size: int,
-) -> Iterator[dict[str, Any]]:
+def generated_controls(scored: Scored) -> Iterator[dict[str, Any]]:
     """The controls of each item: fixed answers, and `shuffle`.
 
     Fixed answers are `nothing`, a `full stop`, `one word repeated` to the limit of tokens, the `prompt`'s own text.
     `shuffle` is a list: the metric of the model's own answers to other prompts, one for each derangement. An answer
     that is worth as much for another prompt does not follow its own.
     """
-    docs = [sample["doc"] for sample in samples]
-    options = lm_eval_task.get_config("generation_kwargs") or {}
+    docs = [sample["doc"] for sample in scored.samples]
+    options = scored.task.get_config("generation_kwargs") or {}
     words = int(options.get("max_gen_toks") or _MOST_WORDS)
     fixed: dict[str, list[str]] = {
         "nothing": [""] * len(docs),
         "full stop": ["."] * len(docs),
         "one word repeated": [" ".join([_WORD] * words)] * len(docs),
-        "prompt": [str(lm_eval_task.doc_to_text(doc)) for doc in docs],
+        "prompt": [str(scored.task.doc_to_text(doc)) for doc in docs],
     }
-    scores = {name: _scored(lm_eval_task, metric, docs, texts) for name, texts in fixed.items()}
-    answers = [sample["resps"][0][0] for sample in samples if sample["resps"]]
+    scores = {name: _values(scored, docs, texts) for name, texts in fixed.items()}
+    answers = [sample["resps"][0][0] for sample in scored.samples if sample["resps"]]
     orders = derangements(len(answers)) if len(answers) == len(docs) else ()
-    shuffled = [_scored(lm_eval_task, metric, docs, [answers[place] for place in order]) for order in orders]
+    shuffled = [_values(scored, docs, [answers[place] for place in order]) for order in orders]
     for number in range(len(docs)):
         yield {name: values[number] for name, values in scores.items()} | (
             {"shuffle": [values[number] for values in shuffled]} if shuffled else {}
@@ -62,7 +56,7 @@ def derangements(count: int, shuffles: int = SHUFFLES, seed: int = _SHUFFLE_SEED
         yield order
 
 
-def _scored(lm_eval_task: Any, metric: Metric, docs: Sequence[Any], texts: Sequence[str]) -> list[Any]:
+def _values(scored: Scored, docs: Sequence[Any], texts: Sequence[str]) -> list[Any]:
     """The metric of one text per item, through the task's own filters.
 
     lm-eval's language checks warn of each text without letters; the full stop is one on purpose.
@@ -72,10 +66,10 @@ def _scored(lm_eval_task: Any, metric: Metric, docs: Sequence[Any], texts: Seque
     instances = [
         Instance("generate_until", doc, ("", {}), 0, resps=[text]) for doc, text in zip(docs, texts, strict=True)
     ]
-    for ensemble in lm_eval_task._filters:
-        if ensemble.name == metric.filter:
+    for ensemble in scored.task._filters:
+        if ensemble.name == scored.metric.filter:
             ensemble.apply(instances)
     return [
-        lm_eval_task.process_results(doc, [instance.filtered_resps[metric.filter]])[metric.name]
+        scored.value(doc, [instance.filtered_resps[scored.metric.filter]])
         for doc, instance in zip(docs, instances, strict=True)
     ]

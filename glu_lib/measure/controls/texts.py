@@ -4,48 +4,36 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from glu_lib.study import Metric
+from glu_lib.measure.controls.scored import Scored
 
 
-def continuation_controls(
-    lm_eval_task: Any,
-    metric: Metric,
-    samples: Sequence[dict[str, Any]],
-    tokens: Callable[[str], list[int]],
-    size: int,
-) -> Iterator[dict[str, Any]]:
+def continuation_controls(scored: Scored) -> Iterator[dict[str, Any]]:
     """`frequent`, `flat` and `unigram` of each item's continuation.
 
     `frequent`: always the most frequent continuation, whose log-likelihood is that of its share of the items; where it
     is wrong, that of `flat`. `flat` and `unigram`: as of whole texts.
     """
-    continuations = [sample["arguments"][0][1] for sample in samples]
+    continuations = [sample["arguments"][0][1] for sample in scored.samples]
     ((frequent, count),) = Counter(continuations).most_common(1)
-    share = math.log(count / len(samples))
-    texts = [tokens(continuation) for continuation in continuations]
-    for sample, continuation, (flat, unigram) in zip(samples, continuations, _likelihoods(texts, size), strict=True):
+    share = math.log(count / len(scored.samples))
+    texts = [scored.tokens(continuation) for continuation in continuations]
+    for sample, continuation, (flat, unigram) in zip(
+        scored.samples, continuations, _likelihoods(texts, scored.size), strict=True
+    ):
         is_right = continuation == frequent
         answers = {"frequent": (share if is_right else flat, is_right), "flat": (flat, False)}
         answers["unigram"] = (unigram, False)
-        yield {
-            name: lm_eval_task.process_results(sample["doc"], [answer])[metric.name] for name, answer in answers.items()
-        }
+        yield {name: scored.value(sample["doc"], [answer]) for name, answer in answers.items()}
 
 
-def text_controls(
-    lm_eval_task: Any,
-    metric: Metric,
-    samples: Sequence[dict[str, Any]],
-    tokens: Callable[[str], list[int]],
-    size: int,
-) -> Iterator[dict[str, Any]]:
+def text_controls(scored: Scored) -> Iterator[dict[str, Any]]:
     """`flat` and `unigram` of each text: each token 1 / size; each token by its frequency in the other texts."""
-    texts = [tokens(sample["arguments"][0][0]) for sample in samples]
-    for sample, found in zip(samples, _likelihoods(texts, size), strict=True):
-        values = [lm_eval_task.process_results(sample["doc"], [value])[metric.name] for value in found]
+    texts = [scored.tokens(sample["arguments"][0][0]) for sample in scored.samples]
+    for sample, found in zip(scored.samples, _likelihoods(texts, scored.size), strict=True):
+        values = [scored.value(sample["doc"], [value]) for value in found]
         yield dict(zip(("flat", "unigram"), values, strict=True))
 
 

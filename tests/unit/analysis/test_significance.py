@@ -7,7 +7,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from glu_lib.analysis.pairing import Aggregation, Pairs
-from glu_lib.analysis.significance import Comparison, at_chance, compare_samples, holm, mcnemar_p, paired_share_interval
+from glu_lib.analysis.significance import Comparison, compare_samples, holm, mcnemar_p, paired_share_interval
 
 
 def shares(base, level, *, subtasks=None):
@@ -152,34 +152,3 @@ def test_holm_by_hand_and_with_gaps():
     assert holm([]) == []
     p_values = list(itertools.islice(iter(np.random.default_rng(0).random(20)), 20))
     assert holm(p_values) == list(multipletests(p_values, method="holm")[1])
-
-
-@pytest.mark.parametrize(
-    ("right", "chance", "expected"),
-    [(25, 0.25, True), (33, 0.25, True), (40, 0.25, False), (10, 0.25, False), (0, 0.0, True), (1, 0.0, False)],
-)
-def test_a_share_at_chance_by_the_binomial_test(right, chance, expected):
-    pairs = shares([1] * 100, [1] * right + [0] * (100 - right))
-    assert (stats.binomtest(right, 100, chance).pvalue > 0.05) == expected
-    assert at_chance(pairs, chance) is expected
-
-
-def test_without_a_chance_level_nothing_is_at_chance():
-    assert at_chance(changed(3, 3), None) is None
-
-
-def test_a_group_is_at_chance_where_its_interval_holds_it():
-    numbers = np.repeat(np.arange(30), 20)
-    guessed = np.random.default_rng(0).random(600) < 0.25
-    assert at_chance(shares(np.ones(600), guessed, subtasks=numbers), 0.25) is True
-    assert at_chance(shares(np.ones(600), ~guessed, subtasks=numbers), 0.25) is False
-
-
-@pytest.mark.parametrize(("kept", "expected"), [(0.5, True), (0.9, False)])
-def test_a_correlation_is_at_chance_where_its_interval_holds_zero(kept, expected):
-    rng = np.random.default_rng(0)
-    gold = rng.integers(2, size=300)
-    predicted = np.where(rng.random(300) < kept, gold, 1 - gold)
-    terms = np.eye(4)[2 * gold + predicted][None]
-    pairs = Pairs(("m-p40-cola",), Aggregation.MCC, terms, np.zeros(300, dtype=int), np.array([300.0]))
-    assert at_chance(pairs, 0.0) is expected

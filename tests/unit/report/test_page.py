@@ -124,7 +124,7 @@ def test_marks_stand_at_significant_and_guessed_scores(report_data):
     assert "exact McNemar, 500 items" in cells["sums"].detail
     unpruned = nano.rows[0].cells[0]
     assert (unpruned.change, unpruned.is_significant, unpruned.tint) == ("", False, 0)
-    assert any(cell.is_at_chance for row in tables["llama1b"].rows for cell in row.cells)
+    assert any(cell.is_blind for row in tables["llama1b"].rows for cell in row.cells)
     main = main_tables(headline_tables(report_data.rows))
     assert [table.title for table in main] == ["nano", "llama1b", "llama3b"]
 

@@ -40,7 +40,7 @@ def test_markdown_has_ratios_as_rows_and_changes_in_brackets():
 
 
 def test_marks_say_what_is_significant_and_what_only_guesses_and_the_notes_explain_them():
-    cells = TABLE.cells | {("facts", 40): row(40, 0.26, -0.73) | {"p_holm": 0.049, "is_at_chance": True}}
+    cells = TABLE.cells | {("facts", 40): row(40, 0.26, -0.73) | {"p_holm": 0.049, "is_blind": True}}
     marked = dataclasses.replace(TABLE, cells=cells | {("sums", 40): row(40, 0.9, -0.1) | {"p_holm": 0.051}})
     text = markdown_table(marked)
     assert "| p40 | 2.4x | 0.260 (−73 %*°) | 0.900 (−10 %) |" in text
