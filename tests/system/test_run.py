@@ -60,7 +60,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
             "*facts *",
             "nano, only 4 samples per task: energy per case in joules, and time (*)",
             "records: *individual_files",
-            "report:  *report*index.html (figures as files: glu report *",
+            "report:  *report*index.html (to save its figures as files: glu report *",
             "tables:  *results.csv, results.json, results.parquet",
         ]
     )
