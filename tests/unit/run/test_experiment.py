@@ -208,7 +208,7 @@ def test_a_record_with_more_examples_than_were_used_is_stale(settings):
     record |= {"done_key": json.loads(json.dumps(experiment.done_key(case))), "case": case_fields(case)}
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
     assert experiment.state(case).reason == (
-        "task ifeval: 5 few-shot examples are asked, lm-eval's ifeval always uses 0; set num_fewshot = 0"
+        "task ifeval: num_fewshot is 5, but lm-eval's ifeval always uses 0 examples; set num_fewshot = 0"
     )
     record["score"]["num_fewshot"] = 5  # a record that says what was used is believed
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
