@@ -77,7 +77,7 @@ def _check_pool(task: Task, name: str, lm_eval_task: Any) -> None:
     there = len(sampler.fewshot_docs()) - spare
     if task.num_fewshot > there:
         raise StudyError(
-            f"task {task.key}: num_fewshot is {task.num_fewshot}, but lm-eval's {name} has only {there} examples; "
+            f"task {task.key}: num_fewshot is {task.num_fewshot}, but lm-eval's {name} has only {there} to draw from; "
             "lower num_fewshot"
         )
 

@@ -271,7 +271,7 @@ def test_weights_that_change_while_a_run_goes_are_refused(settings, chatty):
     config = Path(chatty.source) / "config.json"
     config.write_text(config.read_text() + " ")
     other = dataclasses.replace(case, pruning=Pruning(40))
-    with pytest.raises(AccessError, match="were changed while the run was going; start the run again, so that its"):
+    with pytest.raises(AccessError, match="changed during the run; start the run again, so that its"):
         run(experiment, other)
     assert run(Experiment(settings), other)["done_key"]["model version"] != experiment.identity(chatty).version
 
@@ -323,9 +323,7 @@ def test_random_weights_have_no_accuracy(settings):
 def test_random_weights_need_a_declared_shape(settings):
     variant = ModelVariant("mine", "some/model", VariantKind.BASE, (0,))
     experiment = Experiment(dataclasses.replace(settings, weights=Weights.RANDOM))
-    with pytest.raises(
-        AccessError, match="model mine: the study declares no shape for it, which --weights random needs"
-    ):
+    with pytest.raises(AccessError, match="model mine: --weights random needs a shape, and the study declares none"):
         experiment.identity(variant)
 
 

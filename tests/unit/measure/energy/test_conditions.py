@@ -127,5 +127,7 @@ def test_other_workers_of_the_run_share_the_machine(monkeypatch):
 
 def test_a_countrys_intensity_is_codecarbons_and_nothing_is_guessed():
     assert 0 < country_intensity("nor") < country_intensity("POL") < 1200
-    with pytest.raises(SettingsError, match="--country 'Germany': CodeCarbon has no energy mix for it; give an ISO"):
+    with pytest.raises(
+        SettingsError, match="--country 'Germany': CodeCarbon has no energy mix for it; give a three-letter ISO"
+    ):
         country_intensity("Germany")

@@ -199,7 +199,7 @@ def test_a_task_file_of_the_current_folder_is_not_read(library, hostile_file, na
     "name", ["{}/evil.yaml", "{}/evil", "./evil.yaml", "../x", "~/evil.yaml", "mine\n", ".", "a/b", "pi*"]
 )
 def test_no_path_is_a_task_name(hostile_file, name):
-    with pytest.raises(StudyError, match="is no task name of lm-eval's \\(no path is read\\)") as caught:
+    with pytest.raises(StudyError, match="is not an lm-eval task name \\(paths are not read\\)") as caught:
         Task("mine", Metric("acc"), lm_eval_name=name.format(hostile_file))
     assert "\n" not in str(caught.value)
 
@@ -256,17 +256,17 @@ def test_the_studys_number_of_examples_reaches_the_prompts(own_tasks):
         (
             ["fewshot_split: test"],
             500,
-            "num_fewshot is 500, but lm-eval's nano_facts has only 499 examples; lower",
+            "num_fewshot is 500, but lm-eval's nano_facts has only 499 to draw from; lower",
         ),
         (
             ["fewshot_split: test", "fewshot_config: {sampler: first_n}"],
             500,
-            "num_fewshot is 500, but lm-eval's nano_facts has only 499 examples; lower num_fewshot",
+            "num_fewshot is 500, but lm-eval's nano_facts has only 499 to draw from; lower num_fewshot",
         ),
         (
             ["fewshot_config: {samples: [{prompt: a, choices: [b, c], gold: 0}]}"],
             2,
-            "num_fewshot is 2, but lm-eval's nano_facts has only 1 examples; lower num_fewshot",
+            "num_fewshot is 2, but lm-eval's nano_facts has only 1 to draw from; lower num_fewshot",
         ),
     ],
 )
