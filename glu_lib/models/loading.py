@@ -67,7 +67,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
         tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
-        # transformers initialises missing or mismatched tensors at random and only reports them. They are refused below.
+        # transformers initialises missing or mismatched tensors at random and only reports it. They are refused below.
         with quiet_report():
             with_info: Any = with_patience(
                 lambda: AutoModelForCausalLM.from_pretrained(

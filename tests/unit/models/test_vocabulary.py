@@ -125,8 +125,8 @@ def test_words_beyond_the_embedding_are_another_models(saved, look):
     with pytest.raises(AccessError) as caught:
         look(variant, resolve_identity(variant))
     assert str(caught.value) == (
-        f"model mine ({folder}) cannot be loaded: its tokenizer has tokens without a row in the embedding of 550 rows (2, "
-        "the first is 'zither', id 550); use the tokenizer that belongs to these weights"
+        f"model mine ({folder}) cannot be loaded: its tokenizer has tokens without a row in the embedding of "
+        "550 rows (2, the first is 'zither', id 550); use the tokenizer that belongs to these weights"
     )
 
 
@@ -166,8 +166,8 @@ def test_an_added_token_beyond_the_embedding_is_refused_in_a_text():
     with pytest.raises(MeasurementError) as caught:
         check.check_ids(tokenizer("a <image> b")["input_ids"])
     assert str(caught.value) == (
-        "a text contains the token '<image>' (id 3), and the embedding has only 3 rows; use the tokenizer that belongs to these "
-        "weights, or leave out tasks and workloads with such texts for this model"
+        "a text contains the token '<image>' (id 3), and the embedding has only 3 rows; use the tokenizer that "
+        "belongs to these weights, or leave out tasks and workloads with such texts for this model"
     )
 
 
