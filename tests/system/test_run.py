@@ -484,7 +484,7 @@ def test_chat_tasks_wait_for_a_template_and_plain_ones_of_the_same_model_run(sui
     result = suite.runpytest_subprocess("--study=study.toml", "-m", "own", *QUICK, "-rs")
     counts = result.parseoutcomes()
     assert (counts["passed"], counts["errors"], counts["skipped"]) == (1, 1, 1)
-    line = "*model talker (talker) has no chat template, which *_chat needs; leave such tasks out (-k *"
+    line = "*model talker (talker) has no chat template, which *_chat needs; leave chat tasks out (-k *"
     result.stdout.fnmatch_lines_random(
         [line, "blocked: 2 cases wait for the chat template of talker; see the error above, then: pytest --lf"]
     )
