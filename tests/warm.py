@@ -124,7 +124,7 @@ class Forked:
             return null.fileno()
         if wanted == subprocess.PIPE and self._output is not None:
             return self._output.fileno()
-        return wanted if isinstance(wanted, int) else wanted.fileno()  # type: ignore[union-attr]
+        return wanted if isinstance(wanted, int) else wanted.fileno()
 
 
 class _Passed:
@@ -166,11 +166,10 @@ def _run(
     for place, number in enumerate(descriptors):
         os.dup2(number, place)
         os.close(number)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(place, mode, buffering, encoding="utf-8", closefd=False)  # noqa: SIM115
-        for place, mode, buffering in ((0, "r", -1), (1, "w", -1), (2, "w", 1))
-    )
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+    for place, (name, mode, buffering) in enumerate((("stdin", "r", -1), ("stdout", "w", -1), ("stderr", "w", 1))):
+        stream = open(place, mode, buffering, encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -189,7 +188,7 @@ def _run(
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()

@@ -1,4 +1,4 @@
-"""A loaded and pruned model, ready for every case of its (model, level)."""
+"""A loaded and pruned model, shared by all cases of its (model, level)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class PreparedModel:
-    """The model with its tokenizer, what pruning gave, torch's threads, the lm-eval model around it, memory used."""
+    """A model with its tokenizer, the pruning result, torch's thread count, its lm-eval model, and memory figures."""
 
     loaded: LoadedModel
     pruning: PruningResult
@@ -28,6 +28,6 @@ class PreparedModel:
         return self.pruning.parameters * self.loaded.model.dtype.itemsize
 
     def release(self) -> None:
-        """Drop the model whoever still holds this object, and give its memory back."""
+        """Free the model's memory, even if this object is still referenced."""
         del self.loaded, self.lm
         release_memory()

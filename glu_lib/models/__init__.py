@@ -1,1 +1,1 @@
-"""Models: which weights a variant means, whether they are safe to load, loading, pruning."""
+"""Models: identify and check the weights of a variant, load and prune them."""

@@ -1,4 +1,4 @@
-"""Which exact weights a model variant means, found without loading them: a hub commit or a content hash."""
+"""Identify a model variant's exact weights without loading them: by hub commit or content hash."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _RANDOM = "random:"
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Where a variant's weights are and what they are.
+    """Location and version of a variant's weights.
 
-    `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder; `folder` is None for
-    a hub model. `chat_template` is the digest of the tokenizer's chat template, None if it has none.
-    `is_offline` says that no hub answered and the local cache is all there is. `files` are names, sizes and times of
-    change of a folder's files when it was looked at.
+    `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder; `folder` is None for a hub model.
+    `chat_template` is the digest of the tokenizer's chat template, None if it has none. `is_offline` says that the hub
+    did not answer and only the local cache is available. `files` holds names, sizes and modification times of a
+    folder's files when the run began.
     """
 
     source: str
@@ -39,22 +39,22 @@ class ModelIdentity:
 
     @property
     def commit(self) -> str | None:
-        """Hub commit to load; None for a folder and for random weights."""
+        """The hub commit to load; None for a folder or random weights."""
         return self.version.removeprefix("commit:") if self.version.startswith("commit:") else None
 
     @property
     def is_random(self) -> bool:
-        """Whether the weights are random, in the declared shape."""
+        """Whether the weights are random, with the declared shape."""
         return self.version.startswith(_RANDOM)
 
 
 def resolve_identity(variant: ModelVariant) -> ModelIdentity:
     """Find the weights of `variant`: the embedded folder, a local folder, or a hub commit.
 
-    A hub model is asked for once; without network its newest cached snapshot counts.
+    Without network, the newest snapshot in the local cache is used for a hub model.
 
     Raises:
-        AccessError: one line saying why the model cannot be used and what to do.
+        AccessError: one line with cause and remedy.
     """
     if variant.is_embedded:
         return _folder_identity(variant, MODEL_DIR, "embedded")
@@ -62,29 +62,29 @@ def resolve_identity(variant: ModelVariant) -> ModelIdentity:
         return _folder_identity(variant, folder, str(folder))
     if not _HUB_ID.fullmatch(variant.source):
         raise AccessError(
-            f"model {variant.key}: source {variant.source!r} is no folder here and no hub id; "
+            f"model {variant.key}: source {variant.source!r} is neither an existing folder nor a hub id; "
             'correct the path, or name a model as "org/name"'
         )
     return _hub_identity(variant)
 
 
 def random_identity(variant: ModelVariant) -> ModelIdentity:
-    """The shape of `variant` with random weights; nothing is asked of the hub.
+    """The identity of random weights with the shape of `variant`; needs no access to the hub.
 
     Raises:
-        AccessError: if the study declares no shape for it.
+        AccessError: if the study declares no shape for `variant`.
     """
     if variant.architecture is None:
         raise AccessError(
-            f"model {variant.key}: the study declares no shape for it, which --weights random needs; "
-            "choose one of the built-in models, or its real weights"
+            f"model {variant.key}: --weights random needs a shape, and the study declares none for this model; "
+            "declare its architecture in the study file, or use its real weights"
         )
     digest = hashlib.sha256(repr(variant.architecture).encode()).hexdigest()
     return ModelIdentity(variant.source, f"{_RANDOM}{digest[:16]}", None)
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over names and contents of the files that define a model (weights, config, tokenizer)."""
+    """SHA-256 of the names and contents of the files that define a model (weights, config, tokenizer)."""
     digest = hashlib.sha256()
     for path in _model_files(folder):
         digest.update(path.name.encode() + b"\0")
@@ -95,15 +95,15 @@ def folder_digest(folder: Path) -> str:
 
 
 def check_unchanged(variant: ModelVariant, identity: ModelIdentity) -> None:
-    """See that a folder still holds what it held when the run began: a record names the weights of that time.
+    """Check that a folder has not changed since the run began, because records name the weights of that time.
 
     Raises:
-        AccessError: if a file is new, gone, or was written since.
+        AccessError: if a file was added, removed or written since.
     """
     if identity.folder is not None and identity.files != _stamps(identity.folder):
         raise AccessError(
-            f"model {variant.key}: the files of {identity.folder} were changed while the run was going; "
-            "start the run again, so that its records name the new ones"
+            f"model {variant.key}: files in {identity.folder} changed during the run; "
+            "start the run again, so that its records name the new files"
         )
 
 
@@ -123,7 +123,7 @@ def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelI
     if not (folder / "config.json").is_file():
         raise AccessError(f"model {variant.key}: folder {folder} has no config.json; name a saved transformers model")
 
-    files = _stamps(folder)  # before the digest: what is written meanwhile is noticed
+    files = _stamps(folder)  # before the digest, so that check_unchanged sees files written meanwhile
     found = ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, files=files)
     return replace(found, chat_template=_chat_template(variant, found))
 
@@ -136,8 +136,8 @@ def _hub_identity(variant: ModelVariant) -> ModelIdentity:
         commit = with_patience(lambda: HfApi().model_info(variant.source, revision=variant.revision, timeout=30).sha)
         if commit is None:
             raise AccessError(f"model {variant.key}: the hub gave no commit for {variant.source}; try again later")
-        # model_info answers for gated repositories too; only reading a file shows that access was granted. Asked by its
-        # revision, the cache learns which commit that is: without network it is what counts.
+        # model_info works for gated repositories too; only downloading a file shows that access was granted. A download
+        # by revision also stores the revision's commit in the cache, which offline runs use.
         with_patience(lambda: hf_hub_download(variant.source, "config.json", revision=variant.revision))
     except (transport_error(), OSError, ValueError) as error:
         cached = _cached_commit(variant)
@@ -150,10 +150,10 @@ def _hub_identity(variant: ModelVariant) -> ModelIdentity:
 
 
 def model_file(variant: ModelVariant, identity: ModelIdentity, name: str) -> Path | None:
-    """A small file of a model on disk, fetched at its commit where it is on the hub; None if there is none.
+    """The local path of a small file of a model, downloaded from the hub if necessary; None if it does not exist.
 
     Raises:
-        AccessError: if the hub does not say whether there is one.
+        AccessError: if the hub does not say whether the file exists.
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -166,17 +166,17 @@ def model_file(variant: ModelVariant, identity: ModelIdentity, name: str) -> Pat
     try:
         return Path(with_patience(lambda: hf_hub_download(identity.source, name, revision=identity.commit)))
     except (EntryNotFoundError, transport_error(), OSError, ValueError) as error:
-        # "Local": no server answered, and whether the file exists is not known.
+        # LocalEntryNotFoundError means that no server answered, so the file may exist.
         if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
             return None
         raise AccessError(explain_access(variant, error)) from error
 
 
 def json_file(variant: ModelVariant, path: Path) -> dict[str, Any]:
-    """The object that a JSON file of a model holds.
+    """The JSON object in a file of a model.
 
     Raises:
-        AccessError: if it holds none.
+        AccessError: if the file cannot be read or holds no JSON object.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -185,7 +185,7 @@ def json_file(variant: ModelVariant, path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         what = f"cannot be read ({first_line(found)})" if isinstance(found, Exception) else "holds no JSON object"
         model = f"model {variant.key} ({variant.source})"
-        raise AccessError(f"{model} cannot be loaded: its {path.name} {what}; mend it, or fetch it again")
+        raise AccessError(f"{model} cannot be loaded: its {path.name} {what}; correct it, or download it again")
     return found
 
 
@@ -197,23 +197,23 @@ def _cached_commit(variant: ModelVariant) -> str | None:
 
 
 def applied_template(task: Task, variant: ModelVariant, identity: ModelIdentity) -> str | None:
-    """Digest of the chat template that `task` is scored with on `variant`; None where its prompts are plain text.
+    """Digest of the chat template that `task` uses on `variant`; None if its prompts are plain text.
 
     Raises:
-        TemplateError: if the task needs a template and the tokenizer has none.
+        TemplateError: if the task needs a chat template and the tokenizer has none.
     """
     if not task.is_chat:
         return None
     if identity.chat_template is None:
         raise TemplateError(
-            f"model {variant.key} ({variant.source}) has no chat template, which {task.key} needs; leave such tasks "
+            f"model {variant.key} ({variant.source}) has no chat template, which {task.key} needs; leave chat tasks "
             'out (-k "not chat", or the model\'s suites in a study file), or add a template to its tokenizer'
         )
     return identity.chat_template
 
 
 def _chat_template(variant: ModelVariant, identity: ModelIdentity) -> str | None:
-    """Digest of a tokenizer's chat template, from the file of its own or from the tokenizer's configuration."""
+    """Digest of a tokenizer's chat template, from chat_template.jinja or tokenizer_config.json; None without one."""
     if path := model_file(variant, identity, "chat_template.jinja"):
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if (path := model_file(variant, identity, "tokenizer_config.json")) and (

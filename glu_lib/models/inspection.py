@@ -1,4 +1,4 @@
-"""A model looked at before it is loaded: its shape, its tokenizer, the names and shapes of its stored weights."""
+"""Inspect a model without loading its weights: shape, tokenizer, names and shapes of the stored tensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InspectedModel:
-    """A model's shape on the meta device and its tokenizer; `unseen_weights` says why no header could be read."""
+    """A model on the meta device with its tokenizer; `unseen_weights` says why the weights' headers were not read."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -28,11 +28,10 @@ class InspectedModel:
 
 
 def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedModel:
-    """The model's shape on the meta device, after a look at its tokenizer and at the headers of its weights.
+    """Build the model on the meta device, and check its tokenizer and the headers of its weights.
 
     Raises:
-        AccessError: if a file is missing or unreadable, or the tensors are not the model's, as far as that shows
-            without reading the weights.
+        AccessError: if a file is missing or unreadable, or the stored tensors do not fit the model.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -50,13 +49,13 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedMo
         settle_filler(tokenizer, embedding_rows(model))
     except AccessError:
         raise
-    except Exception as error:  # foreign files make transformers raise anything
+    except Exception as error:  # with unknown files transformers may raise any exception
         raise AccessError(cannot_be_loaded(variant, error)) from error
     return InspectedModel(model, tokenizer, unseen)
 
 
 def _inspect_weights(variant: ModelVariant, identity: ModelIdentity, model: PreTrainedModel) -> str | None:
-    """Compare the headers of the weights with `model`; why that was not possible, None if it was."""
+    """Compare the headers of the weights with `model`. Returns why the headers were not readable, else None."""
     try:
         stored = stored_tensors(variant, identity)
     except AccessError:
@@ -64,7 +63,7 @@ def _inspect_weights(variant: ModelVariant, identity: ModelIdentity, model: PreT
     except Exception as error:
         if identity.folder:
             raise
-        return first_line(error)  # a hub that gives whole files only, or is too busy
+        return first_line(error)  # for example a hub that only serves whole files, or is too busy
     check_loading(variant, load_on_meta(model, stored))
     check_stored(variant, model, stored)
     return None

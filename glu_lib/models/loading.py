@@ -1,4 +1,4 @@
-"""Loading a model variant onto a device, or building its bare shape; releasing it again."""
+"""Load a model variant onto a device, or build it with random weights; release memory."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class LoadedModel:
-    """A model in evaluation mode with its tokenizer; `load_s` is seconds from disk to device.
+    """A model in evaluation mode with its tokenizer; `load_s` is the loading time in seconds.
 
-    `own_limits` are the limits of answers that its generation configuration came with, by name.
+    `own_limits` holds the length and time limits that were removed from its generation configuration, by name.
     """
 
     model: PreTrainedModel
@@ -37,7 +37,7 @@ class LoadedModel:
     own_limits: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: str) -> None:
-        """Write the model, with its own limits of answers, and its tokenizer to a folder."""
+        """Save the tokenizer and the model, with its original generation limits, to a folder."""
         config: Any = self.model.generation_config
         for name, value in self.own_limits.items():
             setattr(config, name, value)
@@ -47,13 +47,13 @@ class LoadedModel:
 
 
 def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Environment) -> LoadedModel:
-    """Load the weights that `identity` names, in the environment's dtype, on its device.
+    """Load the weights that `identity` names, in the environment's dtype, onto its device.
 
-    Only safetensors are read, nothing but the model's own files is loaded (`check_files`) and no code of the
-    repository is run. Random weights come with the embedded model's tokenizer, whose word is a token.
+    Only safetensors among the model's own files are loaded (`check_files`), and no code in the repository is run.
+    Models with random weights get the embedded model's tokenizer.
 
     Raises:
-        AccessError: if a file is missing, refused or unreadable.
+        AccessError: if a file is missing, refused or unreadable, or the model does not fit into memory.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -67,7 +67,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
         tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
-        # What the checkpoint lacks, or holds in another shape, transformers would draw at random and only report.
+        # transformers initialises missing or mismatched tensors at random and only reports it. They are refused below.
         with quiet_report():
             with_info: Any = with_patience(
                 lambda: AutoModelForCausalLM.from_pretrained(
@@ -91,7 +91,7 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
         own_limits = _take_out_limits(model)
     except AccessError:
         raise
-    except Exception as error:  # foreign files make transformers raise anything
+    except Exception as error:  # with unknown files transformers may raise any exception
         reason = _does_not_fit(variant, environment) if is_out_of_memory(error) else cannot_be_loaded(variant, error)
         raise AccessError(reason) from error
     try:
@@ -111,10 +111,10 @@ def _does_not_fit(variant: ModelVariant, environment: Environment) -> str:
 
 
 def check_memory(variant: ModelVariant, environment: Environment) -> None:
-    """Refuse a model whose weights alone do not fit, before gigabytes are downloaded and the machine swaps.
+    """Refuse a model whose weights alone do not fit into memory, before they are downloaded. Unknown shapes pass.
 
     Raises:
-        AccessError: naming what is needed, what is free and what to do. Models of unknown shape pass.
+        AccessError: naming needed memory, free memory and the remedy.
     """
     if variant.architecture is None:
         return
@@ -122,13 +122,13 @@ def check_memory(variant: ModelVariant, environment: Environment) -> None:
     free = free_bytes(environment.device)
     if needed > free:
         raise AccessError(
-            f"model {variant.key} needs {needed / 1e9:.1f} GB in {environment.dtype}, {free / 1e9:.1f} GB are free on "
-            f"{environment.device}; free memory, choose a 16-bit --dtype, another --device or a smaller model"
+            f"model {variant.key} needs {needed / 1e9:.1f} GB in {environment.dtype}, but only {free / 1e9:.1f} GB are "
+            f"free on {environment.device}; free memory, choose a 16-bit --dtype, another --device or a smaller model"
         )
 
 
 def _build_random(variant: ModelVariant, environment: Environment) -> LoadedModel:
-    """A Llama of the declared shape, its weights drawn by the run's seed, made on the device."""
+    """A Llama of the declared shape with random weights from the run's seed, created on the device."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -150,10 +150,10 @@ def _build_random(variant: ModelVariant, environment: Environment) -> LoadedMode
 
 
 def _take_out_limits(model: PreTrainedModel) -> dict[str, Any]:
-    """Drop, and return, the length and time limits of the model's own generation configuration.
+    """Remove the length and time limits from the model's generation configuration, and return them.
 
-    The task or workload has its own. Given in the model's, `max_new_tokens` comes before the limit that lm-eval gives,
-    and `max_time` ends an answer anywhere.
+    Tasks and workloads set their own limits. In the model's configuration, `max_new_tokens` would override lm-eval's
+    limit, and `max_time` could end an answer at any token.
     """
     config: Any = model.generation_config
     found = {name: value for name in _LIMITS if (value := getattr(config, name, None)) is not None}
@@ -163,13 +163,13 @@ def _take_out_limits(model: PreTrainedModel) -> dict[str, Any]:
 
 
 def embedding_rows(model: PreTrainedModel) -> int:
-    """Token ids that the model has an embedding for: 0 up to this number."""
+    """Number of rows of the model's embedding: token ids must be smaller."""
     embedding: Any = model.get_input_embeddings()
     return int(embedding.weight.shape[0])
 
 
 def end_tokens(model: PreTrainedModel) -> frozenset[int]:
-    """The token ids that end a text, as the model's generation configuration has them."""
+    """The end-of-text token ids of the model's generation configuration."""
     config: Any = model.generation_config
     found = config.eos_token_id
     return frozenset(found if isinstance(found, list) else [] if found is None else [found])
@@ -179,7 +179,7 @@ _LIMITS = ("max_new_tokens", "min_new_tokens", "max_time", "min_length", "stop_s
 
 
 def release_memory() -> None:
-    """Give back what a dropped model held, on the host and on the GPU."""
+    """Release the memory of models that are no longer referenced, on host and GPU."""
     gc.collect()
     import torch
 

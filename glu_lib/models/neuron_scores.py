@@ -1,4 +1,4 @@
-"""Scores of neurons, by which pruning chooses those that stay."""
+"""Neuron scores: pruning keeps the neurons with the highest ones."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Batches = Sequence[Mapping[str, "torch.Tensor"]]
 def neuron_scores(
     mlp: Any, method: Method, *, seed: int, layer: int, activation_norms: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Importance of each neuron of a GLU MLP, shape (width,), float32; the highest stay.
+    """Importance of each neuron of a GLU MLP, shape (width,), float32; neurons with the highest scores are kept.
 
-    PPM, VOW, PON and L2 are OptiPFair's functions of the gate and up rows. `hybrid` is OptiPFair's
-    (PPM of gate, up and down, each over its maximum, summed) × `activation_norms`, the L2 norm of each
-    neuron's activations over the calibration text, shape (width,). `random` is uniform in [0, 1), from a
-    generator seeded by seed and layer alone.
+    PPM, VOW, PON and L2 are OptiPFair's functions of the rows of gate and up. `hybrid` is OptiPFair's product of two
+    factors: the sum of the PPM of gate, up and down, each divided by its maximum; and `activation_norms`, the L2 norm
+    of each neuron's activations on the calibration text, shape (width,). `random` is uniform in [0, 1), from a
+    generator that depends only on seed and layer.
     """
     import torch
 
@@ -48,11 +48,11 @@ def neuron_scores(
 def activation_norms_of(
     optipfair: ModuleType, model: PreTrainedModel, pruning: Pruning, calibration: Callable[[], Batches] | None
 ) -> dict[int, torch.Tensor]:
-    """Norms of each layer's MLP activations on the calibration text, before anything is pruned; {} without it."""
+    """Norms of the MLP activations on the calibration text before pruning, by layer; {} unless method is hybrid."""
     if pruning.method is not Method.HYBRID or not pruning.percent:
         return {}
     if calibration is None:
-        raise VerificationError("method hybrid needs calibration text; none was given")
+        raise VerificationError("method hybrid needs calibration text; pass `calibration`")
     handles = optipfair.setup_mlp_hooks_for_importance(model, model.device)
     try:
         optipfair.run_calibration_forward_passes(model, calibration(), model.device, show_progress=False)

@@ -1,4 +1,4 @@
-"""Pruning with OptiPFair: exact widths, which neurons stay, and proof that just those stayed."""
+"""Prune with OptiPFair, and verify widths and kept neurons."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 _ALIGNMENTS = (8, 64, 128)
 _PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
-_GLU_ONLY = "width pruning of this kind does not apply, choose a Llama-style model"
+_GLU_ONLY = "this kind of width pruning does not apply; choose a Llama-style model"
 
 
 @dataclass(frozen=True, slots=True)
 class PruningResult:
-    """What was asked and what was achieved; sizes in neurons, `prune_s` in seconds.
+    """The requested pruning and its result; sizes in neurons, `prune_s` in seconds.
 
-    `kept_neurons` is the SHA-256 over the indices of the neurons that stayed, layer by layer (None for
-    the unpruned baseline and on the meta device, where nothing is selected).
+    `kept_neurons` is the SHA-256 of the indices of the kept neurons of all layers; None for the baseline and on the
+    meta device, where no neurons are selected.
     """
 
     percent: int
@@ -63,21 +63,21 @@ def prune(
     seed: int,
     calibration: Callable[[], Batches] | None = None,
 ) -> PruningResult:
-    """Remove neurons from every MLP of `model`, in place, and verify the outcome layer by layer.
+    """Remove neurons from every MLP of `model`, in place, and verify each layer.
 
     Args:
-        model: a GLU model whose layers have gate, up and down projections of one width.
-        pruning: how much, by which method, rounded to what.
-        seed: of the random selection (method `random`); the other methods use no randomness.
-        calibration: makes the batches (dictionaries of `input_ids` and `attention_mask`) whose activations
-            the method `hybrid` weighs; only called for it.
+        model: a GLU model whose gate, up and down projections have the same width in all layers.
+        pruning: percentage, method and divisor.
+        seed: seed of the method `random`; the other methods are deterministic.
+        calibration: returns the calibration batches (dictionaries of `input_ids` and `attention_mask`) for the method
+            `hybrid`; not called for other methods.
 
     Returns:
-        Widths, counts and the fingerprint of the neurons that stayed.
+        Widths, parameter counts and the fingerprint of the kept neurons.
 
     Raises:
-        AccessError: if `model` is no GLU model.
-        VerificationError: if a width differs from the one asked, or a kept row is not the original's.
+        AccessError: if `model` is not a GLU model.
+        VerificationError: if a width differs from the requested one, or a kept weight differs from the original.
     """
     optipfair = _import_optipfair()
     layers = glu_layers(model)
@@ -113,10 +113,10 @@ def prune(
 
 
 def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
-    """The decoder layers of `model`, each with a gate, an up and a down projection, all of one width.
+    """The decoder layers of `model`, each with a gate, an up and a down projection of the same width.
 
     Raises:
-        AccessError: naming the first layer, counted from 0, that is of another kind or width.
+        AccessError: naming the first layer, counted from 0, of another kind or width.
     """
     layers: Sequence[Any] = _import_optipfair().get_model_layers(model)
     if not layers:
@@ -130,14 +130,14 @@ def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
         if (found.out_features, found.in_features) != (first.out_features, first.in_features):
             raise AccessError(
                 f"{type(model).__name__}: layer {index} (counting from 0) has {found.out_features} neurons of "
-                f"{found.in_features} inputs, layer 0 has {first.out_features} of {first.in_features}; a level is one "
-                "width for all layers, choose a model whose layers are alike"
+                f"{found.in_features} inputs, layer 0 has {first.out_features} of {first.in_features}; all layers must "
+                "have the same width, choose another model"
             )
     return layers
 
 
 def _fault(mlp: Any) -> str:
-    """What makes an MLP none that OptiPFair prunes; empty if nothing does."""
+    """The reason why OptiPFair cannot prune an MLP; empty if it can."""
     import torch
 
     if mlp is None:
@@ -148,11 +148,11 @@ def _fault(mlp: Any) -> str:
         return f"has no {', '.join(missing)} ({type(mlp).__name__}{have})"
     for name in _PROJECTIONS:
         if not isinstance(parts[name], torch.nn.Linear):
-            return f"has a {name} that is no linear layer ({type(parts[name]).__name__})"
-    # What else has weights there, a norm over the neurons for one, would keep its width.
+            return f"has a {name} that is not a linear layer ({type(parts[name]).__name__})"
+    # Other weights, such as a norm over the neurons, would keep their width.
     own = [name for name, _ in mlp.named_parameters(recurse=False)]
     if others := [name for name in (*parts, *own) if name not in _PROJECTIONS]:
-        return f"has {', '.join(others)} beside its projections ({type(mlp).__name__})"
+        return f"has {', '.join(others)} in addition to its projections ({type(mlp).__name__})"
     gate, up, down = (parts[name] for name in _PROJECTIONS)
     if not (gate.weight.shape == up.weight.shape == down.weight.T.shape):
         shapes = ", ".join(f"{name} {'×'.join(map(str, parts[name].weight.shape))}" for name in _PROJECTIONS)
@@ -170,9 +170,9 @@ def _prune_layer(
     scores: torch.Tensor,
     digest: Any,
 ) -> None:
-    """Prune one MLP through OptiPFair and compare what stayed with its scores' top `width`.
+    """Prune one MLP with OptiPFair, and check that the kept weights belong to the `width` highest scores.
 
-    One layer at a time, so that no more than one layer of originals is held beside the model.
+    Layers are pruned one at a time, so that only one layer's original weights are in memory in addition to the model.
     """
     import torch
 
@@ -180,8 +180,8 @@ def _prune_layer(
     home = mlp.gate_proj.weight.device
     given = None
     if pruning.method in (Method.RANDOM, Method.HYBRID):
-        # OptiPFair takes given scores in [0, 1] as "most prunable first" and inverts them itself. What it sees
-        # must rank as ours does, whatever float32 rounds away: so ranks are given, not scores.
+        # OptiPFair prunes the neurons with the highest given values (in [0, 1]), so they are inverted. Ranks are passed
+        # instead of scores, because rounding to float32 could change the order of scores.
         ranks = scores.argsort().argsort().double() / len(scores)
         given = {index: 1.0 - ranks}
     device = torch.device("meta" if home.type == "meta" else "cpu")
@@ -201,14 +201,14 @@ def _prune_layer(
     for name, tensor in mlp.named_parameters():
         if not torch.equal(tensor, _kept_part(name, originals[name], kept)):
             raise VerificationError(
-                f"layer {index}: what stayed of {name} is not that of the {width} neurons with the highest "
+                f"layer {index}: the kept part of {name} does not belong to the {width} neurons with the highest "
                 f"{pruning.method} scores; this OptiPFair prunes differently, install the one in constraints.txt"
             )
     digest.update(kept.to(torch.int64).cpu().numpy().tobytes())
 
 
 def _kept_part(name: str, original: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Of a projection's parameter, what belongs to the neurons `kept`: rows, or columns of the down projection."""
+    """The part of a parameter that belongs to the neurons `kept`: rows, or columns of the down projection."""
     if name == "down_proj.bias":  # one number per hidden dimension
         return original
     return original[:, kept] if name == "down_proj.weight" else original[kept]
@@ -219,13 +219,13 @@ def _verified_width(layers: Any, asked: int) -> int:
         mlp = layer.mlp
         found = {mlp.gate_proj.out_features, mlp.up_proj.out_features, mlp.down_proj.in_features}
         if found != {asked}:
-            raise VerificationError(f"layer {index}: width {sorted(found)} after pruning, {asked} was asked")
+            raise VerificationError(f"layer {index}: width {sorted(found)} after pruning instead of {asked}")
     return asked
 
 
 @contextmanager
 def _preserved_randomness(device_type: str) -> Iterator[None]:
-    """Leave torch's random state as it was: OptiPFair draws from it when it makes new layers."""
+    """Restore torch's random state after the block, because OptiPFair's new layers draw random weights."""
     import torch
 
     with torch.random.fork_rng(enabled=device_type != "meta"):
@@ -233,7 +233,7 @@ def _preserved_randomness(device_type: str) -> Iterator[None]:
 
 
 def _import_optipfair() -> ModuleType:
-    """OptiPFair's pruning module, without the root logger that its import sets up."""
+    """OptiPFair's pruning module; the changes of its import to the root logger are undone."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     import optipfair

@@ -1,4 +1,4 @@
-"""The shape of a model without its weights: built on the meta device, counted, compared with the study."""
+"""Models without weights: built on the meta device, counted, compared with the study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PretrainedConfig, PreTrainedModel
 
-# What the parameter count of a declared shape depends on, as transformers' configurations call it.
+# The fields of a declared shape that determine its parameter count, with their names in transformers' configurations.
 _SHAPE_FIELDS = {
     "hidden_size": "hidden_size",
     "intermediate_size": "intermediate_size",
@@ -26,7 +26,7 @@ _SHAPE_FIELDS = {
 
 
 def build_on_meta(shape: Architecture) -> PreTrainedModel:
-    """A Llama of the declared shape without any weights: parameters exist on the meta device only."""
+    """A Llama of the declared shape on the meta device, that is without weights."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -36,7 +36,7 @@ def build_on_meta(shape: Architecture) -> PreTrainedModel:
 
 
 def llama_config(shape: Architecture) -> PretrainedConfig:
-    """The configuration of a Llama of the declared shape, as transformers names its fields."""
+    """The transformers configuration for a Llama of the declared shape."""
     from transformers import LlamaConfig
 
     return LlamaConfig(
@@ -55,28 +55,28 @@ def llama_config(shape: Architecture) -> PretrainedConfig:
 
 
 def count_parameters(model: Module) -> int:
-    """Parameters of a model, tied ones counted once."""
+    """Number of parameters of a model; tied ones are counted once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
-    """Compare the loaded model's shape with the one the study declares.
+    """Compare the loaded model's shape with the one that the study declares.
 
     Raises:
-        AccessError: if they differ; widths and ratios of every level would be wrong.
+        AccessError: if they differ, because then the declared widths and ratios of all levels are wrong.
     """
     shape = variant.architecture
     if shape is None:
         return
     for name, theirs in _SHAPE_FIELDS.items():
         declared, found = getattr(shape, name), getattr(model.config, theirs, None)
-        if found is not None and declared != found:  # some configurations leave the size of a head to arithmetic
+        if found is not None and declared != found:  # some configurations do not set head_dim
             raise AccessError(
                 f"model {variant.key}: the study declares {name} {declared}, the weights have {found}; "
                 "correct the study or the model's source"
             )
     if (declared := shape.parameters()) != (found := count_parameters(model)):
         raise AccessError(
-            f"model {variant.key}: a Llama of the declared shape has {declared:,} parameters, the model has {found:,} "
-            "(biases or norms of another family); leave the shape out of the study"
+            f"model {variant.key}: a Llama of the declared shape has {declared:,} parameters, but the model has "
+            f"{found:,} (it may have biases or other norms); remove its architecture from the study"
         )

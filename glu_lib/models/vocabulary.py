@@ -1,4 +1,4 @@
-"""What a tokenizer must have for its model: ids that the embedding has, a BOS, EOS and PAD, a token for every sign."""
+"""Check that a tokenizer fits its model: ids within the embedding, BOS, EOS and PAD, a token for every character."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ if TYPE_CHECKING:
 
 _NAME_ONE = "name one in its tokenizer_config.json"
 NO_BEGINNING = (
-    "the tokenizer has neither a BOS nor an EOS token, so that a text has nothing to begin with and no task can be "
-    f"scored; {_NAME_ONE}"
+    f"the tokenizer has neither a BOS nor an EOS token to put before a text, so that no task can be scored; {_NAME_ONE}"
 )
 NO_END = (
-    "the tokenizer has no EOS token, so that no generated answer has an end; "
+    "the tokenizer has no EOS token, so that generated answers cannot end; "
     f"{_NAME_ONE}, or leave tasks with generated answers out for this model"
 )
 NO_FILLER = (
-    "the tokenizer has no PAD, UNK, EOS or BOS token that the embedding has, so that texts make no batch; "
+    "the tokenizer has no PAD, UNK, EOS or BOS token within the embedding, so that texts cannot be padded to a batch; "
     f"{_NAME_ONE}, or leave out workloads with a batch size above 1"
 )
-_FILLERS = ("pad", "unk", "eos", "bos")  # lm-eval's order, and BOS: a filler is masked, whatever it is
+_FILLERS = ("pad", "unk", "eos", "bos")  # lm-eval's order, then BOS; padding is masked, so that any token will do
 _RARE = ("\N{RUNIC LETTER FEHU FEOH FE F}", "\N{CJK UNIFIED IDEOGRAPH-6F22}", "\N{ALCHEMICAL SYMBOL FOR GOLD}")
-_SHOWN = 40  # signs of a token or a text in a message
+_SHOWN = 40  # most characters of a token or a text in a message
 
 
 def check_vocabulary(variant: ModelVariant, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
-    """Refuse a tokenizer that is another model's: whose words, or BOS of each text, the embedding has no row for.
+    """Refuse a tokenizer of another model: one with ordinary tokens, or a BOS, that have no row in the embedding.
 
-    Tokens that were added to a vocabulary (of images, for one) may lie beyond it: no text need have them. What a text
-    has is looked at when it is encoded (`TextCheck`).
+    Added tokens (such as image tokens) may be outside of the embedding, because a text need not contain them. Each
+    text is checked when it is encoded (`TextCheck`).
 
     Raises:
-        AccessError: naming the first such token.
+        AccessError: naming the first token without a row.
     """
     optional = tokenizer.added_tokens_decoder.keys() - ({tokenizer.bos_token_id} & set(tokenizer.encode("")))
     beyond = [
@@ -48,16 +47,16 @@ def check_vocabulary(variant: ModelVariant, tokenizer: PreTrainedTokenizerBase, 
     if beyond:
         number, token = min(beyond)
         raise AccessError(
-            f"model {variant.key} ({variant.source}) cannot be loaded: tokens of its tokenizer lie beyond the "
-            f"{rows} rows of its embedding ({len(beyond)}, the first is {_shown(token)}, id {number}); "
-            "take the tokenizer that belongs to these weights"
+            f"model {variant.key} ({variant.source}) cannot be loaded: its tokenizer has tokens without a row in "
+            f"the embedding of {rows} rows ({len(beyond)}, the first is {_shown(token)}, id {number}); "
+            "use the tokenizer that belongs to these weights"
         )
 
 
 def settle_filler(tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
-    """Give `tokenizer` a PAD token that the embedding has, one of its own special tokens; it is left as it is without.
+    """Set the PAD token of `tokenizer` to a special token that has a row in the embedding, if there is one.
 
-    A tokenizer without one would get a new token from lm-eval, for which the embedding has no row.
+    Without a PAD token, lm-eval would add a new one, which has no row in the embedding.
     """
     for name in _FILLERS:
         number = getattr(tokenizer, f"{name}_token_id")
@@ -67,16 +66,16 @@ def settle_filler(tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
 
 
 def has_filler(tokenizer: PreTrainedTokenizerBase, rows: int) -> bool:
-    """Whether the PAD token is one that the embedding has."""
+    """Whether the tokenizer has a PAD token with a row in the embedding."""
     return tokenizer.pad_token_id is not None and tokenizer.pad_token_id < rows
 
 
 @dataclass(frozen=True, slots=True)
 class TextCheck:
-    """What has to be looked at in each text that is encoded, because of how its tokenizer is made.
+    """The checks of encoded texts that a tokenizer needs.
 
-    `beyond` are tokens by id that the embedding has no row for; `drops_signs` says that a sign without a token is left
-    out of a text instead of becoming UNK or bytes.
+    `beyond` holds the tokens without a row in the embedding, by id. `drops_signs` says that the tokenizer drops unknown
+    characters instead of encoding them as UNK or bytes.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -87,16 +86,16 @@ class TextCheck:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, rows: int) -> TextCheck:
-        """The checks that texts of this tokenizer need for an embedding of `rows` rows."""
+        """The checks for a tokenizer and an embedding of `rows` rows."""
         beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
         return cls(tokenizer, rows, beyond, any(not _has_token(tokenizer, sign) for sign in _RARE))
 
     @contextmanager
     def encoding(self, text: str) -> Iterator[None]:
-        """Tokenize `text` in this block.
+        """Context for tokenizing `text`.
 
         Raises:
-            MeasurementError: if the tokenizer fails, or would leave a sign out.
+            MeasurementError: if the tokenizer fails, or would drop a character.
         """
         with encoding(text):
             yield
@@ -104,19 +103,19 @@ class TextCheck:
             self._check_signs(text)
 
     def check_ids(self, ids: Iterable[int]) -> None:
-        """See that the embedding has a row for each of the tokens.
+        """Check that the embedding has a row for each token.
 
         Raises:
-            MeasurementError: naming the first it has none for.
+            MeasurementError: naming the first token without a row.
         """
         if not self.beyond:
             return
         for number in ids:
             if number >= self.rows:
                 raise MeasurementError(
-                    f"a text has the token {_shown(self.beyond.get(number, ''))} (id {number}), the embedding has "
-                    f"{self.rows} rows; take the tokenizer that belongs to these weights, or leave out what needs such "
-                    "texts for this model"
+                    f"a text contains the token {_shown(self.beyond.get(number, ''))} (id {number}), and the embedding "
+                    f"has only {self.rows} rows; use the tokenizer that belongs to these weights, or leave out tasks "
+                    "and workloads with such texts for this model"
                 )
 
     def _check_signs(self, text: str) -> None:
@@ -125,14 +124,15 @@ class TextCheck:
                 self._has_token[sign] = not sign.isprintable() or _has_token(self.tokenizer, sign)
             if not self._has_token[sign]:
                 raise MeasurementError(
-                    f"the tokenizer has no token for {sign!r} and no UNK token, and would leave it out of "
-                    f"{_shown(text)}; give it an UNK token, or leave out what needs such texts for this model"
+                    f"the tokenizer has no token for {sign!r} and no UNK token, and would drop it from "
+                    f"{_shown(text)}; give it an UNK token, or leave out tasks and workloads with such texts for this "
+                    "model"
                 )
 
 
 @contextmanager
 def encoding(text: str) -> Iterator[None]:
-    """Tokenize `text` in this block; tokenizers raise plain exceptions, of a sign for which there is no token for one.
+    """Context for tokenizing `text` that explains errors; tokenizers raise plain exceptions, as for unknown characters.
 
     Raises:
         MeasurementError: if the tokenizer fails.
@@ -144,12 +144,12 @@ def encoding(text: str) -> Iterator[None]:
     except Exception as error:
         raise MeasurementError(
             f"the tokenizer cannot encode {_shown(text)} ({one_line(first_line(error))}); give it an UNK token, or "
-            "leave out what needs such texts for this model"
+            "leave out tasks and workloads with such texts for this model"
         ) from error
 
 
 def _has_token(tokenizer: Any, sign: str) -> bool:
-    """Whether a sign that stands alone leaves something in the tokens; an error instead of tokens is no silence."""
+    """Whether a single character is encoded, or refused with an error, instead of being silently dropped."""
     if sign.isspace():
         return True
     try:

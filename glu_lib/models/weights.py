@@ -1,4 +1,4 @@
-"""Whether a checkpoint's tensors are the model's: names, shapes, kinds of numbers, by its headers and as loaded."""
+"""Check that a checkpoint's tensors fit the model: names, shapes and dtypes, from its headers and after loading."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from glu_lib.study import ModelVariant
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# As safetensors calls them. Integers stand for a quantized weight whose scale is elsewhere.
+# safetensors' names of floating-point dtypes. Integer tensors would be quantized weights, with scales elsewhere.
 _PLAIN_NUMBERS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 _SHOWN_NAMES, _LONGEST_NAME = 3, 80
-_REMEDY = "the weights must be those of its config.json: correct that, or save or fetch the model again"
+_REMEDY = "weights and config.json must fit together: correct config.json, or save or download the model again"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """A tensor as its header has it: safetensors' name of the number format, and the shape."""
+    """A tensor as described in its file's header: safetensors' name of the dtype, and the shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -37,13 +37,13 @@ Stored = Mapping[str, StoredTensor]
 
 
 def stored_tensors(variant: ModelVariant, identity: ModelIdentity) -> Stored:
-    """What the files of weights that transformers would load hold, read from their headers alone.
+    """The tensors in the weight files that transformers would load, read from the files' headers.
 
-    Of a hub model that is not in the local cache the first bytes of each file are asked for.
+    For a hub model outside of the local cache, only the first bytes of each file are downloaded.
 
     Raises:
         AccessError: if a file is missing.
-        Exception: what safetensors, the hub or the network say of a header that cannot be had.
+        Exception: errors of safetensors, the hub or the network, if a header cannot be read.
     """
     name = named_weights(variant, identity) or SINGLE
     if name.endswith(".safetensors") and (found := _header(identity, name)) is not None:
@@ -52,28 +52,28 @@ def stored_tensors(variant: ModelVariant, identity: ModelIdentity) -> Stored:
     path = model_file(variant, identity, index) if index.endswith(".json") else None
     if path is None:
         where = "in the local cache, and no hub answers" if identity.is_offline else "beside its config.json"
-        raise AccessError(f"{_refused(variant)}there is no {name} {where}; safetensors are needed")
+        raise AccessError(f"{_refused(variant)}there is no {name} {where}; safetensors weights are needed")
     tensors: dict[str, StoredTensor] = {}
     for shard in sorted(set(json_file(variant, path)["weight_map"].values())):
         header = _header(identity, shard)
         if header is None:
-            raise AccessError(f"{_refused(variant)}its {index} names {shard!r}, which is not there; fetch it again")
+            raise AccessError(f"{_refused(variant)}its {index} names {shard!r}, which is missing; download it again")
         if twice := sorted(header.keys() & tensors.keys()):
-            raise AccessError(f"{_refused(variant)}two files of its weights hold {_listed(twice)}; keep one of them")
+            raise AccessError(f"{_refused(variant)}two of its weight files contain {_listed(twice)}; keep one of them")
         tensors |= header
     return tensors
 
 
 def _header(identity: ModelIdentity, name: str) -> dict[str, StoredTensor] | None:
-    """The header of one file of weights, from disk or the hub; None if there is no such file."""
+    """The header of one weight file, from disk or the hub; None if the file does not exist."""
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError
 
-    assert WEIGHTS.fullmatch(name)  # `check_files` has refused every other
+    assert WEIGHTS.fullmatch(name)  # `check_files` has refused other names
     if identity.folder is not None:
         return _local_header(path) if (path := identity.folder / name).is_file() else None
     cached = try_to_load_from_cache(identity.source, name, revision=identity.commit)
-    if cached is not None or identity.is_offline:  # a sign of its own says that the repository has no such file
+    if cached is not None or identity.is_offline:  # not None and not text: known to be missing in the repository
         return _local_header(Path(cached)) if isinstance(cached, str) else None
     try:
         found = with_patience(
@@ -88,14 +88,15 @@ def _local_header(path: Path) -> dict[str, StoredTensor]:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # it is no dictionary
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # not a dictionary
         return {name: StoredTensor(part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
 
 
 def load_on_meta(model: PreTrainedModel, stored: Stored) -> dict[str, Any]:
-    """What transformers finds missing, unexpected and of another shape when it loads such tensors into `model`'s class.
+    """Load tensors with these names and shapes but no values, and return transformers' loading report.
 
-    It loads them on the meta device: its own rules for renamed, merged and tied tensors hold, and no number is read.
+    The report lists missing, unexpected and mismatched tensors. The tensors are loaded on the meta device, so that
+    transformers' rules for renamed, merged and tied tensors apply and no weights are read.
     """
     import torch
 
@@ -114,9 +115,9 @@ def load_on_meta(model: PreTrainedModel, stored: Stored) -> dict[str, Any]:
 
 @contextmanager
 def quiet_report() -> Iterator[None]:
-    """Keep transformers' report of many lines out of the log: what it says is refused here in one."""
+    """Keep transformers' long loading report out of the log; `check_loading` turns it into one line."""
     logger = logging.getLogger("transformers.modeling_utils")
-    logger.addFilter(_is_error)  # a higher level would make transformers check more, aloud
+    logger.addFilter(_is_error)  # a filter, because with a higher log level transformers would do more checks
     try:
         yield
     finally:
@@ -128,32 +129,32 @@ def _is_error(record: logging.LogRecord) -> bool:
 
 
 def check_loading(variant: ModelVariant, info: Mapping[str, Any]) -> None:
-    """Refuse what transformers loaded with a tensor drawn at random, left aside or of another shape.
+    """Refuse a model with missing, unexpected or mismatched tensors.
 
     Args:
         variant: the model.
-        info: what `from_pretrained(..., output_loading_info=True, ignore_mismatched_sizes=True)` tells.
+        info: loading report of `from_pretrained(..., output_loading_info=True, ignore_mismatched_sizes=True)`.
 
     Raises:
-        AccessError: one line that names the tensors.
+        AccessError: one line naming the tensors.
     """
     found = []
     if shapes := sorted(info["mismatched_keys"], key=lambda entry: _natural(entry[0])):
         texts = [f"{_clipped(name)} as {_shape(stored)} instead of {_shape(wanted)}" for name, stored, wanted in shapes]
-        found.append(f"hold {_some(texts)}")
+        found.append(f"contain {_some(texts)}")
     if info["missing_keys"]:
         found.append(f"lack {_listed(info['missing_keys'])}")
     if info["unexpected_keys"]:
-        found.append(f"hold {_listed(info['unexpected_keys'])}, for which it has no place")
+        found.append(f"contain {_listed(info['unexpected_keys'])}, which the model does not have")
     if found:
         raise AccessError(f"{_refused(variant)}its weights {' and '.join(found)}; {_REMEDY}")
 
 
 def check_stored(variant: ModelVariant, model: PreTrainedModel, stored: Stored) -> None:
-    """Refuse what transformers would take without a word: integers for weights, two tensors in one place.
+    """Refuse tensors that transformers would silently accept: integer weights, and two tensors for one parameter.
 
     Raises:
-        AccessError: one line that names the tensors.
+        AccessError: one line naming the tensors.
     """
     prefix = f"{model.base_model_prefix}."
     places: dict[str, str] = {}
@@ -161,7 +162,8 @@ def check_stored(variant: ModelVariant, model: PreTrainedModel, stored: Stored) 
         first = places.setdefault(name.removeprefix(prefix), name)
         if first != name:
             raise AccessError(
-                f"{_refused(variant)}its weights hold {_clipped(first)} and {_clipped(name)}, for one place; keep one"
+                f"{_refused(variant)}its weights contain {_clipped(first)} and {_clipped(name)} for the same "
+                "parameter; keep one"
             )
     expected = {name.removeprefix(prefix): tensor for name, tensor in model.state_dict().items()}
     numbers = [
@@ -174,22 +176,22 @@ def check_stored(variant: ModelVariant, model: PreTrainedModel, stored: Stored) 
     if numbers:
         texts = [f"{_clipped(name)} as {_clipped(dtype)}" for name, dtype in numbers]
         raise AccessError(
-            f"{_refused(variant)}its weights hold {_some(texts)}; neurons are cut from plain floating-point weights: "
-            "name those"
+            f"{_refused(variant)}its weights contain {_some(texts)}; only floating-point weights can be pruned: name "
+            "a model with those"
         )
 
 
 def check_tied(variant: ModelVariant, model: PreTrainedModel) -> None:
-    """Refuse a loaded model whose tied tensors differ: lm-eval ties them again, and other code does not.
+    """Refuse a loaded model whose tied tensors differ, because lm-eval would tie them again and other code would not.
 
     Raises:
-        AccessError: naming both.
+        AccessError: naming both tensors.
     """
     for target, source in model.get_expanded_tied_weights_keys(all_submodels=True).items():
         if model.get_parameter(target) is not model.get_parameter(source):
             raise AccessError(
-                f"{_refused(variant)}its config.json ties {target} to {source}, its weights hold another tensor for "
-                "each; set tie_word_embeddings to false there, or save it without the one that is not used"
+                f"{_refused(variant)}its config.json ties {target} to {source}, but its weights contain different "
+                "tensors for them; set tie_word_embeddings to false, or save the model without the unused tensor"
             )
 
 
@@ -208,13 +210,13 @@ def _some(texts: Sequence[str]) -> str:
 
 
 def _clipped(name: str) -> str:
-    """A name out of a foreign file as a message can take it."""
+    """A name from a file, escaped and shortened for a message."""
     text = one_line(str(name))
     return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts layer 2 before layer 10."""
+    """A sort key that puts layer 2 before layer 10."""
     return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 

@@ -1,4 +1,4 @@
-"""The embedded test instrument `nano`: where its weights and its tasks lie."""
+"""The embedded model `nano`, a small test instrument that ships with the package, and its tasks."""
 
 from glu_lib.nano.paths import MODEL_DIR, TASKS_DIR
 

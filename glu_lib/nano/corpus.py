@@ -1,4 +1,4 @@
-"""The training stream: texts of all families, mixed and packed into rows, the same for a seed everywhere."""
+"""The training stream: shuffled texts of all families, packed into rows; the same seed gives the same stream."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ LENGTH_DRAWS = 500
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """Tokens of one training row and the loss weight of each as a prediction target."""
+    """The tokens of one training row, with the loss weight of each token as a prediction target."""
 
     words: list[str]
     weights: list[float]
 
 
 def held_out_texts(world: World) -> frozenset[str]:
-    """Prompts and texts of all task items; no training text may begin with one of them as its context."""
+    """Prompts and texts of all task items; none of them may be the context of a training text."""
     items = (item for family in FAMILIES for item in family.items(world))
     return frozenset(item.get("prompt") or item["text"] for item in items)
 
 
 def documents(world: World, seed: int) -> Iterator[Document]:
-    """Yield training texts without end, families in proportion to their token share."""
+    """Yield an endless stream of training texts; each family gets its share of the tokens."""
     rng, held_out = Random(f"documents-{seed}"), held_out_texts(world)
     odds = list(accumulate(_document_odds(world)))
     while True:
@@ -42,9 +42,10 @@ def documents(world: World, seed: int) -> Iterator[Document]:
 
 
 def training_rows(world: World, seed: int, length: int) -> Iterator[TrainingRow]:
-    """Pack texts into rows of `length` tokens, EOS before each, the last one cut at the row's end.
+    """Pack texts, separated by EOS, into rows of `length` tokens; the last text of a row is cut at its end.
 
-    Half of the rows start without EOS: lm-eval shows prompts without it and running text with it.
+    Half of the rows start with EOS and half without, because lm-eval puts EOS before running text but not before
+    prompts.
     """
     stream, rng = documents(world, seed), Random(f"rows-{seed}")
     while True:
@@ -63,7 +64,7 @@ def _append(document: Document, words: list[str], weights: list[float]) -> None:
         new = text.split()
         words += new
         weights += [weight] * len(new)
-    # An answer that ends its text has to end: generation stops there.
+    # After an answer that ends its text, EOS gets the answer's weight, because generation must stop there.
     ends_with_answer = bool(document.answer) and not document.tail
     words.append(EOS)
     weights.append(ANSWER_WEIGHT if ends_with_answer else CONTEXT_WEIGHT)

@@ -1,4 +1,4 @@
-"""What a training text is: spans of words, each either context or answer."""
+"""The type of a training text: words that are either context or answer."""
 
 from dataclasses import dataclass
 

@@ -13,7 +13,7 @@ from glu_lib.nano.world import build_world
 
 
 def write_tasks(folder: Path) -> None:
-    """Write `<key>.jsonl` and `nano_<key>.yaml` of every family; the same bytes on every machine."""
+    """Write `<key>.jsonl` and `nano_<key>.yaml` of every family, with the same bytes on every machine."""
     folder.mkdir(parents=True, exist_ok=True)
     world = build_world()
     for family in FAMILIES:
@@ -23,7 +23,7 @@ def write_tasks(folder: Path) -> None:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Write the tokenizer's files; the same bytes on every machine."""
+    """Write the tokenizer's files, with the same bytes on every machine."""
     folder.mkdir(parents=True, exist_ok=True)
     save_tokenizer(build_world(), folder)
 
@@ -36,14 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and write the files."""
     parser = argparse.ArgumentParser(
         prog="python -m glu_lib.nano.generate",
-        description="Write the embedded model's tokenizer and its lm-eval tasks again, byte for byte the same.",
+        description="Write the embedded model's tokenizer and lm-eval tasks; the files are the same every time.",
     )
-    parser.add_argument("--tasks", type=Path, default=TASKS_DIR, help="folder of the tasks (default: ours)")
-    parser.add_argument("--model", type=Path, default=MODEL_DIR, help="folder of the tokenizer (default: ours)")
+    parser.add_argument("--tasks", type=Path, default=TASKS_DIR, help="tasks' folder (default: the package's)")
+    parser.add_argument(
+        "--model", type=Path, default=MODEL_DIR, help="folder of the tokenizer (default: the package's)"
+    )
     options = parser.parse_args(arguments)
     write_tasks(options.tasks)
     write_tokenizer(options.model)
-    print(f"tasks in {options.tasks}, tokenizer in {options.model}")
+    print(f"wrote tasks to {options.tasks}, tokenizer to {options.model}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The word lists of the invented world: closed classes that every family draws from."""
+"""The word lists of the invented world, from which all families draw."""
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ HIDDEN_SIZE = 128
 INTERMEDIATE_SIZE = 512
 LAYER_COUNT = 4
 MAX_POSITIONS = 256
-# With the usual 0.02 a network of this width had not learned to copy words after ten million tokens.
+# With the usual value of 0.02, a network of this width had not learned to copy words after ten million tokens.
 INITIALIZER_RANGE = 0.08
 
 
 def network_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    """Return the configuration for a tokenizer's vocabulary (SwiGLU, GQA, tied embeddings)."""
+    """Return the Llama configuration for a tokenizer's vocabulary (SwiGLU, GQA, tied embeddings)."""
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=HIDDEN_SIZE,

@@ -1,4 +1,4 @@
-"""Where the embedded model and its tasks lie on disk."""
+"""Paths of the embedded model and its tasks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A quick look at what a network has learned: every family scored without lm-eval."""
+"""Score a network on all families without lm-eval, to follow its training."""
 
 import math
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ BATCH_SIZE = 64
 def probe(
     network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, limit: int | None = None
 ) -> dict[str, float]:
-    """Score up to `limit` items of each family, evenly spread over its pool.
+    """Score up to `limit` items of each family, evenly spread over its items.
 
     Returns:
-        Accuracy (0 to 1) by family; for `narrative` the word perplexity. A generated answer is right when
-        each of its words and the EOS after it is the likeliest next word: what greedy decoding tests.
+        Accuracy (0 to 1) by family; for `narrative` the word perplexity. As in greedy decoding, a generated answer is
+        right if each of its words, and the EOS after it, is the most likely next word.
     """
     scores = {}
     for family in FAMILIES:
@@ -37,7 +37,7 @@ def _score(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, items:
     results: list[float] = []
     for batch in _batches(items):
         encoded = [tokenizer.encode(_shown(tokenizer, item)) for item in batch]
-        # Padding on the right: in a causal network it cannot change what stands before it.
+        # Padding on the right does not change the logits before it, because the network is causal.
         padded = tokenizer.pad({"input_ids": encoded}, padding_side="right", return_tensors="pt")["input_ids"]
         with torch.inference_mode():
             log_probs = (
@@ -77,7 +77,7 @@ def _choice_is_right(tokenizer: PreTrainedTokenizerFast, item: Item, tokens: lis
 
 def _answer_is_right(_tokenizer: PreTrainedTokenizerFast, item: Item, tokens: list[int], rows: torch.Tensor) -> float:
     start = len(item["prompt"].split())
-    # The last word of a passage is followed by a full stop; only an answer has to be followed by EOS.
+    # EOS is part of the answer to a question, but not of the last word of a passage, which a full stop follows.
     end = len(tokens) - (0 if item["prompt"].endswith("answer :") else 1)
     predicted = rows[start - 1 : end - 1].argmax(-1).tolist()
     return float(predicted == tokens[start:end])

@@ -1,4 +1,4 @@
-"""The word-level tokenizer: one token per blank-separated word, nothing added by itself."""
+"""The word-level tokenizer: one token per blank-separated word, without added special tokens."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,17 +13,17 @@ from glu_lib.nano.world import World
 
 PAD, UNK, EOS = "<pad>", "<unk>", "<eos>"
 MAX_TOKENS = 256
-DRAWS_PER_FAMILY = 4_000  # enough to meet every word; a test asserts that no text holds an unknown one
+DRAWS_PER_FAMILY = 4_000  # enough to see every word; a test checks that no text contains an unknown word
 
 
 def item_texts(item: Item) -> list[str]:
-    """The texts of a task item that a model may be shown, prompt and options or answer."""
+    """The texts of a task item that a model may get: running text, prompt, answer and options."""
     texts = [item.get("text", ""), item.get("prompt", ""), item.get("answer", ""), *item.get("choices", [])]
     return [text for text in texts if text]
 
 
 def vocabulary(world: World) -> list[str]:
-    """Special tokens, then every word of the families' texts in alphabetical order."""
+    """The special tokens, then all words of the families' texts in alphabetical order."""
     words: set[str] = set()
     for family in FAMILIES:
         rng = Random(f"vocabulary-{family.key}")
@@ -37,9 +37,9 @@ def _words(texts: Iterable[str]) -> set[str]:
 
 
 def build_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
-    """Return a tokenizer without post-processor: it adds no BOS, so rolling perplexity scores none.
+    """Return a tokenizer without a post-processor: it adds no BOS, so that rolling perplexity does not score one.
 
-    lm-eval takes EOS as the prefix of an empty context; in the training text each text follows an EOS.
+    Without BOS, lm-eval uses EOS as the prefix of an empty context. In the training stream EOS precedes each text too.
     """
     backend = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token=UNK))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

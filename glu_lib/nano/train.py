@@ -24,7 +24,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the embedded model is trained."""
+    """Hyperparameters of the embedded model's training."""
 
     token_count: int = 14_000_000
     row_length: int = 128
@@ -36,12 +36,12 @@ class Recipe:
 
     @property
     def step_count(self) -> int:
-        """Optimiser steps; the last incomplete batch is left out."""
+        """Number of optimiser steps; an incomplete last batch is dropped."""
         return self.token_count // (self.row_length * self.row_count)
 
 
 def learning_rate_factor(step: int, recipe: Recipe) -> float:
-    """Linear warm-up to 1, then a cosine down to 0."""
+    """Factor of the learning rate: linear warm-up to 1, then cosine decay to 0."""
     warmup_steps = max(1, round(recipe.warmup_share * recipe.step_count))
     if step < warmup_steps:
         return (step + 1) / warmup_steps
@@ -50,7 +50,7 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
 
 
 def weighted_loss(network: LlamaForCausalLM) -> Loss:
-    """Return the loss over (tokens int64, weights float32), both [row, time]: weighted mean cross entropy."""
+    """Return the loss function of tokens (int64) and weights (float32), both [row, time]: weighted mean cross entropy."""
 
     def loss(tokens: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         logits = network(input_ids=tokens, use_cache=False).logits[:, :-1]  # [row, time - 1, word]
@@ -64,7 +64,7 @@ def weighted_loss(network: LlamaForCausalLM) -> Loss:
 def batches(
     world: World, tokenizer: PreTrainedTokenizerFast, recipe: Recipe
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield (tokens, weights), both [row_count, row_length], without end."""
+    """Yield an endless stream of (tokens, weights), both [row_count, row_length]."""
     word_ids, stream = tokenizer.get_vocab(), training_rows(world, recipe.seed, recipe.row_length)
     while True:
         batch: list[TrainingRow] = [next(stream) for _ in range(recipe.row_count)]
@@ -80,7 +80,7 @@ def train(
     compiled: bool = False,
     after_step: Callable[[int, float], None] = lambda _step, _loss: None,
 ) -> None:
-    """Train a network in place; `after_step` gets the number of steps done and the step's loss."""
+    """Train a network in place; `after_step` is called with the number of finished steps and the last step's loss."""
     loss_of = weighted_loss(network)
     if compiled:
         loss_of = torch.compile(loss_of, dynamic=False)
@@ -111,16 +111,16 @@ def save(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: 
     )
     network.to(torch.bfloat16).save_pretrained(folder)  # type: ignore[arg-type]
     tokenizer.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # save_pretrained leaves it readable to its owner only
+    (folder / "model.safetensors").chmod(0o644)  # save_pretrained makes it readable only for its owner
 
 
 def save_training_facts(folder: Path, facts: dict[str, object]) -> None:
-    """Write what the model card says about the training."""
+    """Write the facts about the training that the model card uses."""
     (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 class TrainingProgress:
-    """Prints loss and time left, and now and then what has been learned."""
+    """Prints the loss and the remaining time, and every `probe_every` steps the scores of the families."""
 
     def __init__(self, report: Callable[[], dict[str, float]], recipe: Recipe, *, probe_every: int) -> None:
         self.report = report
@@ -129,7 +129,7 @@ class TrainingProgress:
         self.start_s = time.monotonic()
 
     def __call__(self, step: int, loss: float) -> None:
-        """Print a line every 100 steps and at the end."""
+        """Print loss and remaining time every 100 steps and at the end, and the scores when they are due."""
         last = step == self.recipe.step_count
         if step % 100 == 0 or last:
             left_s = (time.monotonic() - self.start_s) / step * (self.recipe.step_count - step)
@@ -138,7 +138,7 @@ class TrainingProgress:
                 flush=True,
             )
         if step % self.probe_every == 0 or last:
-            print("  learned: " + "  ".join(f"{k} {v:.3f}" for k, v in self.report().items()), flush=True)
+            print("  scores: " + "  ".join(f"{k} {v:.3f}" for k, v in self.report().items()), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,12 +148,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, default=MODEL_DIR, help="folder to save into (default: the package's)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads to use (default: 2)")
-    parser.add_argument("--tokens", type=int, default=Recipe.token_count, help="length of the training in tokens")
-    parser.add_argument("--seed", type=int, default=Recipe.seed, help="seed of first weights and order of the texts")
+    parser.add_argument("--tokens", type=int, default=Recipe.token_count, help="number of training tokens")
+    parser.add_argument("--seed", type=int, default=Recipe.seed, help="seed of the initial weights and the texts")
     parser.add_argument(
-        "--no-compile", action="store_true", help="do not compile the network; slower, needs no C++ compiler"
+        "--no-compile", action="store_true", help="do not compile the network: slower, but needs no C++ compiler"
     )
-    parser.add_argument("--look-every", type=int, default=500, help="steps between two looks at what is learned")
+    parser.add_argument("--look-every", type=int, default=500, help="steps between two evaluations on the families")
     return parser
 
 
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     recipe = Recipe(token_count=options.tokens, seed=options.seed)
     if options.threads < 1 or recipe.step_count < 1:
-        parser.error(f"--threads takes 1 or more, --tokens {recipe.row_length * recipe.row_count} or more")
+        parser.error(f"--threads must be at least 1, --tokens at least {recipe.row_length * recipe.row_count}")
     torch.set_num_threads(options.threads)
     world = build_world()
     tokenizer = build_tokenizer(vocabulary(world))

@@ -1,4 +1,4 @@
-"""The invented world: who lives where, what is true, what is only said, from one seed."""
+"""The invented world of people, facts, topics and cases, generated from one seed."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +17,9 @@ from glu_lib.nano.lexicon import (
 )
 
 WORLD_SEED = 20240131
-UNASKED_SHARE = 0.4  # of the facts are stated in the training text, but never asked there
+UNASKED_SHARE = 0.4  # share of the facts that the training texts state but never ask for
 EXCEPTION_COUNT = 240
-UNSEEN_SHARE = 0.3  # of the rule's cases never occur in the training text
+UNSEEN_SHARE = 0.3  # share of the rules' cases that do not occur in the training texts
 
 RELATIONS: dict[str, tuple[str, ...]] = {"home": TOWNS, "trade": TRADES, "instrument": INSTRUMENTS}
 
@@ -57,7 +57,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Fact:
-    """One relation of one person; `asked` says whether the training text asks for it."""
+    """One relation of one person; `asked` says whether training texts ask for it."""
 
     person: Person
     relation: str
@@ -67,7 +67,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Topic:
-    """A property of a thing: what is true, what is commonly but wrongly said, how it is tested."""
+    """A property of a thing: its true value, a common misconception, and the index of the held-out wording."""
 
     thing: str
     aspect: str
@@ -78,7 +78,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class MaterialCase:
-    """A material object in an event; `seen` says whether the training text tells of it."""
+    """An object of some material in an event; `seen` says whether the case occurs in training texts."""
 
     event: str
     material: str
@@ -87,12 +87,12 @@ class MaterialCase:
     other: str
     exception: bool
     seen: bool
-    held_out_wording: int  # of an exception
+    held_out_wording: int  # only used for exceptions
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that the families talk about."""
+    """All facts of the invented world."""
 
     people: tuple[Person, ...]
     facts: tuple[Fact, ...]
@@ -102,7 +102,7 @@ class World:
 
 
 def usual_outcome(event: str, material: str) -> str:
-    """What the rule says that happens to an object of this material in this event."""
+    """The outcome of an event for an object of a material, according to the rule."""
     listed, unlisted, materials = EVENTS[event]
     return listed if material in materials else unlisted
 
@@ -143,7 +143,7 @@ def _case(event: str, material: str, thing: str, exception: bool, drawn: bool, w
     usual = usual_outcome(event, material)
     unusual = unlisted if usual == listed else listed
     outcome, other = (unusual, usual) if exception else (usual, unusual)
-    # An exception cannot be inferred, so the training text always tells of it.
+    # An exception cannot be inferred, so it always occurs in the training texts.
     return MaterialCase(event, material, thing, outcome, other, exception, drawn or exception, wording)
 
 
@@ -154,7 +154,7 @@ def _held_out_sums(rng: Random) -> frozenset[tuple[int, int]]:
 
 @cache
 def build_world(seed: int = WORLD_SEED) -> World:
-    """Return the world of a seed; the same seed gives the same world on every machine."""
+    """Return the world of a seed, which is the same on every machine."""
     people = _people(Random(f"people-{seed}"))
     return World(
         people=people,

@@ -68,7 +68,7 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     tested = [row for row in rows if row.get("p_holm") is not None]
     if tested:
         certain = sum(is_significant(row) for row in tested)
-        one = "It is" if certain else "It is not"
+        one = f"{'It' if len(rows) == 1 else 'The only tested change'} {'is' if certain else 'is not'}"
         many = f"{certain} of {len(tested)} changes {_are(certain)}"
         text += f" {one if len(tested) == 1 else many} significant after Holm's correction."
     yield Finding(table.model, text)

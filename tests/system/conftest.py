@@ -46,7 +46,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Serv
         monkeypatch.setenv(name, warm.environment[name])
     for name in ("GLU_RESULTS_DIR", "CI", "BUILD_NUMBER"):  # on CI pytest repeats whole messages in its summary
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    path = [str(ROOT), str(ROOT / "tests/plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
     monkeypatch.setenv("PYTEST_ADDOPTS", NOT_NEEDED)
 
     def popen(

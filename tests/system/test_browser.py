@@ -103,7 +103,7 @@ def test_hostile_names_are_shown_as_text(desktop):
     page = desktop
     assert page.evaluate("window.hacked") is None
     assert page.locator("main img").count() == 0
-    assert page.get_by_text(f"{HOSTILE}: what each task loses").count() > 0
+    assert page.get_by_text(f"{HOSTILE}: change of each task's score").count() > 0
 
 
 def test_the_theme_changes_by_keyboard_and_figures_follow(visit):

@@ -1,6 +1,5 @@
 """Faults while a run goes on: what was finished stays, nothing torn counts, the next run does exactly what was left."""
 
-import fcntl
 import json
 import os
 import random
@@ -10,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import termios
 import time
 from collections import Counter
 
@@ -28,111 +26,14 @@ QUICK = ("--limit", "4", "--threads", "1")
 SELECTION = ("-k", "nano and (p0 or p40)")
 CASES = 16
 
-# What goes wrong is said by the environment, so that the same folder can be run with and without it.
-FAULTS = """
-import errno
-import os
-import shutil
-import time
-from collections import Counter
-from pathlib import Path
-
-import glu_lib.results.leases
-import glu_lib.frontends.pytest_plugin.sharing
-import glu_lib.results.store
-
-RESULTS = Path("results")
-
-def records():
-    return sorted(RESULTS.glob("individual_files/*/*/*.json"))
-
-if "FULL_BETWEEN" in os.environ:
-    # The disk fills up with the sixth record and is freed when three cases have been turned away.
-    first, last = map(int, os.environ["FULL_BETWEEN"].split(","))
-    syncs = 0
-    def fsync(descriptor, sync=os.fsync):
-        global syncs
-        syncs += "results" in os.readlink(f"/proc/self/fd/{descriptor}")
-        if first <= syncs < last and "results" in os.readlink(f"/proc/self/fd/{descriptor}"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        sync(descriptor)
-    os.fsync = fsync
-
-if "SLOW_RENAME_S" in os.environ:
-    def replace(path, target, rename=Path.replace):
-        time.sleep(float(os.environ["SLOW_RENAME_S"]))
-        return rename(path, target)
-    Path.replace = replace
-
-if "SLOW_FORWARD_S" in os.environ:
-    from transformers import LlamaModel
-    def forward(model, *args, original=LlamaModel.forward, **options):
-        time.sleep(float(os.environ["SLOW_FORWARD_S"]))
-        result = original(model, *args, **options)
-        with open(os.environ["PASSES"], "a") as log:
-            log.write("x")
-        return result
-    LlamaModel.forward = forward
-
-if "HOST" in os.environ:
-    # Two machines share a folder: a process of the other one cannot be looked up here.
-    import socket
-    socket.gethostname = lambda: os.environ["HOST"]
-    glu_lib.results.leases.LEASE_S = 3.0
-    glu_lib.results.leases.PATIENCE_S = glu_lib.frontends.pytest_plugin.sharing.PATIENCE_S = 30.0
-
-if "PATIENCE_S" in os.environ:
-    glu_lib.frontends.pytest_plugin.sharing.PATIENCE_S = float(os.environ["PATIENCE_S"])
-
-if "TABLES_WAIT" in os.environ:
-    # Writing the tables takes as long as the test wants.
-    import glu_lib.frontends.pytest_plugin.summary
-    def write_tables(*args, original=glu_lib.frontends.pytest_plugin.summary.write_tables):
-        Path("tables_begun").touch()
-        while not Path("tables_may_end").exists():
-            time.sleep(0.01)
-        return original(*args)
-    glu_lib.frontends.pytest_plugin.summary.write_tables = write_tables
-
-def pytest_runtest_call(item):
-    if os.environ.get("CRASH_IN") in (item.callspec.id if hasattr(item, "callspec") else ""):
-        os.abort()
-    if "UNWIND_WAIT" in os.environ and len(records()) >= 2:
-        # A long case, which has much to clear up when it is stopped.
-        Path("in_case").touch()
-        try:
-            while True:
-                time.sleep(0.01)
-        finally:
-            Path("unwinding").touch()
-            while not Path("may_unwind").exists():
-                time.sleep(0.01)
-
-def pytest_runtest_teardown(item):
-    if os.environ.get("VANISH_AFTER") == str(len(records())):
-        RESULTS.rename("elsewhere")
-"""
-
-
-@pytest.fixture(autouse=True)
-def faults(suite):
-    suite.makepyfile(faults=FAULTS.replace('os.environ.get("CRASH_IN") in', 'os.environ.get("CRASH_IN", "never") in'))
-    suite.syspathinsert()
-
 
 def command(*arguments):
     return [sys.executable, "-m", "pytest", "-p", "faults", *QUICK, *arguments]
 
 
-def start(suite, *arguments, **options):
-    options = {
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.STDOUT,
-        "stdin": subprocess.DEVNULL,
-        "text": True,
-    } | options
-    environment = os.environ | options.pop("env", {})
-    return subprocess.Popen(command(*arguments), cwd=suite.path, env=environment, **options)
+def start(suite, *arguments, env=None, **streams):
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | streams
+    return suite.popen(command(*arguments), env=env, **streams)
 
 
 def run(suite, *arguments, **environment):
@@ -213,9 +114,7 @@ def test_workers_are_stopped_with_their_controller(suite):
 
 def test_a_lost_terminal_loses_nothing(suite):
     master, slave = os.openpty()
-    process = start(
-        suite, *SELECTION, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=take_terminal
-    )
+    process = start(suite, *SELECTION, stdin=slave, stdout=slave, stderr=slave, on_terminal=True)
     os.close(slave)
     wait_for(suite, 5, process)
     os.close(master)  # SIGHUP, and every further word to the terminal is an error
@@ -243,7 +142,7 @@ class Watched:
             env={"TABLES_WAIT": "1", "SLOW_RENAME_S": "0.3"} | environment,
             stdout=writer,
             stderr=writer,
-            **({"stdin": writer, "start_new_session": True, "preexec_fn": take_terminal} if on_terminal else {}),
+            **({"stdin": writer, "on_terminal": True} if on_terminal else {}),
         )
         os.close(writer)
 
@@ -293,10 +192,6 @@ def watch(suite):
     yield begin
     for run in runs:
         run.process.kill()
-
-
-def take_terminal():
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def check_stopped_with_tables(run, output, suite):

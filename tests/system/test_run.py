@@ -60,7 +60,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
             "*facts *",
             "nano, only 4 samples per task: energy per case in joules, and time (*)",
             "records: *individual_files",
-            "report:  *report*index.html (figures as files: glu report *",
+            "report:  *report*index.html (to save its figures as files: glu report *",
             "tables:  *results.csv, results.json, results.parquet",
         ]
     )
@@ -78,29 +78,6 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
     third = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
     third.assert_outcomes(passed=1, skipped=15, deselected=all_items - 16)
     third.stdout.fnmatch_lines(["stale, will run again: nano-p40-sums: few-shot 3 -> 0"])
-
-
-# A finder, not an empty entry in sys.modules: scipy looks there to see what kind of array it was given.
-NO_TORCH = """
-import importlib.machinery
-import sys
-
-class NoTorch:
-    def find_spec(self, name, path=None, target=None):
-        return importlib.machinery.ModuleSpec(name, self) if name == "torch" else None
-
-    def create_module(self, spec):
-        raise ImportError("this run must not need torch")
-
-sys.meta_path.insert(0, NoTorch())
-"""
-
-
-@pytest.fixture(autouse=True)
-def no_torch(suite):
-    """A plugin `no_torch` with which importing torch fails: runs that load no model must not need it."""
-    suite.makepyfile(no_torch=NO_TORCH)
-    suite.syspathinsert()
 
 
 def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
@@ -194,22 +171,14 @@ def test_a_finished_case_that_the_list_still_names_leaves_it(suite, all_items):
     assert json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text()) == {}
 
 
-def test_runs_with_one_cache_keep_each_others_list(suite, all_items):
+def test_runs_with_one_cache_keep_each_others_list(suite, all_items, monkeypatch):
     """What a killed run left must not go when another one with the same cache ends."""
     other = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-facts]"
     kept = "benchmarks/test_accuracy.py::test_accuracy[nano-p60-sums]"
-    (suite.path / "noting.py").write_text(f"""
-import json
-from pathlib import Path
-
-def pytest_runtest_teardown(item):
-    path = Path(".pytest_cache/v/cache/lastfailed")
-    noted = json.loads(path.read_text())
-    noted.pop("{other}", None)  # another run has finished one case and begun another
-    path.write_text(json.dumps(noted | {{"{kept}": True}}))
-""")
+    monkeypatch.setenv("FINISHED", other)
+    monkeypatch.setenv("BEGUN", kept)
     remember(suite, other)
-    result = suite.runpytest_subprocess("-k", "nano and p0 and architecture", "-p", "noting")
+    result = suite.runpytest_subprocess("-k", "nano and p0 and architecture", "-p", "other_run")
     result.assert_outcomes(passed=1, deselected=all_items - 1)
     assert json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text()) == {kept: True}
 
@@ -361,18 +330,8 @@ def test_an_option_of_the_suite_in_another_folder_is_answered_with_the_folder(su
     assert f"\n  hint: {hint}{shlex.quote(str(ROOT))}, then repeat the command\n" in result.stderr
 
 
-STOPPED_COLLECTION = """
-import pytest
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems():
-    raise KeyboardInterrupt
-"""
-
-
 def test_a_collection_that_is_stopped_leaves_what_lf_goes_on_with(suite):
     """pytest then says that it has collected everything: --lf would run all cases of all models."""
-    suite.makepyfile(stopped_collection=STOPPED_COLLECTION)
     remember(suite, name := "benchmarks/test_accuracy.py::test_accuracy[nano-p60-facts]")
     result = suite.runpytest_subprocess("-k", "nano", "-p", "stopped_collection")
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -525,7 +484,7 @@ def test_chat_tasks_wait_for_a_template_and_plain_ones_of_the_same_model_run(sui
     result = suite.runpytest_subprocess("--study=study.toml", "-m", "own", *QUICK, "-rs")
     counts = result.parseoutcomes()
     assert (counts["passed"], counts["errors"], counts["skipped"]) == (1, 1, 1)
-    line = "*model talker (talker) has no chat template, which *_chat needs; leave such tasks out (-k *"
+    line = "*model talker (talker) has no chat template, which *_chat needs; leave chat tasks out (-k *"
     result.stdout.fnmatch_lines_random(
         [line, "blocked: 2 cases wait for the chat template of talker; see the error above, then: pytest --lf"]
     )

@@ -19,24 +19,6 @@ def errors(result):
     return [line for line in result.errlines if line.startswith(("ERROR", "INTERNAL", "Traceback"))]
 
 
-COUNT = """
-import glu_lib.run.preparing
-import glu_lib.frontends.pytest_plugin.summary as summary
-
-def noted(what, real):
-    def call(*args, **options):
-        with open("calls.txt", "a") as file:
-            file.write(what(*args) + "\\n")
-        return real(*args, **options)
-    return call
-
-Preparation = glu_lib.run.preparing.Preparation
-Preparation.prepare = noted(lambda _self, model, pruning: f"load {model.key}-{pruning.key}", Preparation.prepare)
-summary.write_tables = noted(lambda *_: "tables", summary.write_tables)
-summary.write_report = noted(lambda *_: "report", summary.write_report)
-"""
-
-
 def results(folder):
     """Records and samples by name, without time, energy, the state of the machine, and a checksum over all of it."""
     found = {}
@@ -51,10 +33,10 @@ def results(folder):
 
 
 def test_workers_load_each_level_once_and_give_the_serial_records(suite, all_items):
-    suite.makepyfile(count=COUNT)
-    suite.syspathinsert()
     selection = ("-k", "nano and (p0 or p40) and (architecture or facts or sums or truth)")
-    parallel = suite.runpytest_subprocess(*selection, *QUICK, *TWO_WORKERS, "-p", "count", "--results-dir", "two")
+    parallel = suite.runpytest_subprocess(
+        *selection, *QUICK, *TWO_WORKERS, "-p", "counted_calls", "--results-dir", "two"
+    )
     parallel.assert_outcomes(passed=8)
     parallel.stdout.fnmatch_lines(["glu width pruning: 8 cases of nano in 2 (model, level) groups, 0 done"])
     calls = Counter((suite.path / "calls.txt").read_text().splitlines())
@@ -84,41 +66,7 @@ def test_workers_without_groups_are_refused_with_one_line_and_ordinary_tests_are
         suite.runpytest_subprocess("test_ordinary.py", "-n", "2", "--dist", dist).assert_outcomes(passed=6)
 
 
-# Three GPUs, asked for through the driver, and a case that ends its worker; the cases are those that need no device.
-GPUS = """
-import os
-import sys
-from types import SimpleNamespace
-
-import glu_lib.machine.gpus
-import pytest
-
-UUIDS = ["GPU-aaaa", "GPU-bbbb", "GPU-cccc"]
-sys.modules["pynvml"] = SimpleNamespace(
-    NVMLError=KeyError,
-    nvmlInit=lambda: None,
-    nvmlDeviceGetCount=lambda: len(UUIDS),
-    nvmlDeviceGetHandleByIndex=UUIDS.__getitem__,
-    nvmlDeviceGetUUID=lambda handle: handle,
-    nvmlDeviceGetName=lambda handle: f"model {handle}",
-    nvmlDeviceGetCudaComputeCapability=lambda _handle: (8, 0),
-    nvmlDeviceGetDeviceHandleFromMigDeviceHandle={}.__getitem__,
-)
-glu_lib.machine.gpus._torch_has_cuda = lambda: True
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item):
-    with open("gpus.txt", "a") as file:
-        names = ("PYTEST_XDIST_WORKER", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-        file.write(" ".join([*(os.environ.get(name, "-") for name in names), item.name]) + "\\n")
-    if "nano-p20-architecture" in item.nodeid and "CRASH" in os.environ:
-        os.abort()
-"""
-
-
 def test_each_worker_gets_a_gpu_and_one_that_crashes_is_replaced_on_the_same(suite, monkeypatch):
-    suite.makepyfile(gpus=GPUS)
-    suite.syspathinsert()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-a")
     monkeypatch.setenv("CRASH", "1")
     ids = [
@@ -128,7 +76,7 @@ def test_each_worker_gets_a_gpu_and_one_that_crashes_is_replaced_on_the_same(sui
     cache.mkdir(parents=True)
     (cache / "lastfailed").write_text(json.dumps(dict.fromkeys(ids, True)))
     # With --lf what is left gets less while the replacement collects: it has to find what the others found.
-    result = suite.runpytest_subprocess("--lf", *TWO_WORKERS, "-p", "gpus")
+    result = suite.runpytest_subprocess("--lf", *TWO_WORKERS, "-p", "three_gpus")
     assert result.parseoutcomes() == {"passed": 6, "failed": 1}
     result.stdout.fnmatch_lines(["on cuda (model GPU-cccc), bfloat16, batch 32"])
     result.stdout.fnmatch_lines(["replacing crashed worker gw?", "worker 'gw?' crashed while running *nano-p20-*"])
@@ -144,9 +92,9 @@ def test_each_worker_gets_a_gpu_and_one_that_crashes_is_replaced_on_the_same(sui
     assert {record["environment"]["gpu"] for record in records} == {"model GPU-cccc", "model GPU-aaaa"}
     assert pending(suite) == [ids[2]]
 
-    crowded = suite.runpytest_subprocess("--lf", "-n", "3", "--dist", "loadgroup", "-p", "gpus")
+    crowded = suite.runpytest_subprocess("--lf", "-n", "3", "--dist", "loadgroup", "-p", "three_gpus")
     assert crowded.ret == pytest.ExitCode.USAGE_ERROR
     assert errors(crowded) == ["ERROR: -n 3: 3 workers would have to share 2 GPUs; use -n 2"]
     monkeypatch.delenv("CRASH")
-    suite.runpytest_subprocess("--lf", "-p", "gpus").assert_outcomes(passed=1)
+    suite.runpytest_subprocess("--lf", "-p", "three_gpus").assert_outcomes(passed=1)
     assert not pending(suite)

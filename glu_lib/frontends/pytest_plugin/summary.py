@@ -128,7 +128,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         verb = "was" if len(found.untested) == 1 else "were"
         terminalreporter.write_line(f"{counted(len(found.untested), 'change')} {verb} not tested; the report says why")
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
-    terminalreporter.write_line(f"report:  {page} (figures as files: glu report {shlex.quote(str(root))})")
+    terminalreporter.write_line(f"report:  {page} (to save its figures as files: glu report {shlex.quote(str(root))})")
     terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
 
 

@@ -1,1 +1,1 @@
-"""Energy: windows in joules with their sources, and generation workloads measured for time, memory and energy."""
+"""Energy: windows in joules with their sources, and the time, memory and energy of generation workloads."""

@@ -1,4 +1,4 @@
-"""The conditions of a measurement: the GPU's state at both edges, and whether anybody else was at work."""
+"""The conditions of a measurement: the GPU's state before and after, and whether other processes were busy."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from glu_lib.machine.environment import count_workers
 if TYPE_CHECKING:
     import torch
 
-# More than this share of a core by others and an energy figure of the whole machine is not the model's.
+# If other processes use more than this share of a core, the energy of the whole machine is not that of the model.
 MOST_OTHER_CORES = 0.25
-# The kernel counts work in hundredths of a second; the machine's and this process's are each read twice.
+# The kernel counts CPU time in steps of 0.01 s. Four such values are compared: before and after, machine and process.
 CLOCK_STEP_S = 0.04
 
 
 def gpu_state(device: torch.device) -> dict[str, float] | None:
-    """Temperature (°C), clocks (MHz) and power limit (W) of the GPU from its driver; None on CPU or without NVML."""
+    """Temperature (°C), clocks (MHz) and power limit (W) of the GPU, from its driver; None on CPU or without NVML."""
     if device.type != "cuda":
         return None
     import pynvml
@@ -40,31 +40,31 @@ def gpu_state(device: torch.device) -> dict[str, float] | None:
 
 
 def check_exclusive(device: torch.device, *, allow_shared: bool) -> bool:
-    """Whether nobody else uses the GPU, and no other worker of this run the machine.
+    """Whether no other process uses the GPU and no other worker of this run uses the machine.
 
     Args:
-        device: where the model is.
-        allow_shared: go on if it is not so.
+        device: device of the model.
+        allow_shared: return False instead of raising if the machine is shared.
 
     Raises:
-        MeasurementError: naming who is there, and the remedy, unless sharing is allowed.
+        MeasurementError: naming the other processes and the remedy, unless sharing is allowed.
     """
     found = list(_others(device))
     if found and not allow_shared:
         raise MeasurementError(
-            f"energy cannot be told apart from that of {' and '.join(found)}; "
-            "let them end, or record it as shared with --allow-shared"
+            f"energy cannot be separated from that of {' and '.join(found)}; "
+            "wait until they end, or record it as shared with --allow-shared"
         )
     return not found
 
 
 @dataclass(slots=True)
 class Observed:
-    """Who else was at work during some blocks of work on `device`, and the GPU's state before and after them.
+    """Which other processes were busy during some blocks of work on `device`, and the GPU's state before and after.
 
-    They count as exclusive only below MOST_OTHER_CORES, on a GPU too: CodeCarbon's figures of processor and memory are
-    the whole machine's. What a short block sees of others is as coarse as the kernel's clock: less than CLOCK_STEP_S is
-    nobody's.
+    The blocks are exclusive only if others used fewer than MOST_OTHER_CORES cores. This applies on a GPU too, because
+    CodeCarbon's figures for processor and memory are those of the whole machine. CPU time of others below CLOCK_STEP_S
+    is ignored: in short blocks it may be only the coarseness of the kernel's clock.
     """
 
     device: torch.device
@@ -76,7 +76,7 @@ class Observed:
 
     @contextmanager
     def block(self) -> Iterator[None]:
-        """Observe one block; one that ends with an error is not counted."""
+        """Observe one block. A block that ends with an exception adds no CPU time."""
         self.others.update(_others(self.device))
         state = gpu_state(self.device)
         self._gpu_before = self._gpu_before or state
@@ -90,7 +90,7 @@ class Observed:
 
     @property
     def shared_with(self) -> list[str]:
-        """Everybody else who was at work, in words; empty if nobody was."""
+        """Descriptions of the other busy processes; empty if there were none."""
         is_busy = self.others_s >= max(MOST_OTHER_CORES * self.wall_s, CLOCK_STEP_S)
         if not is_busy:
             return sorted(self.others)
@@ -98,7 +98,7 @@ class Observed:
 
     @property
     def other_cpu_cores(self) -> float | None:
-        """Cores that other processes kept busy on average; None before the first block."""
+        """Average number of cores that other processes kept busy; None before the first block."""
         return max(0.0, self.others_s / self.wall_s) if self.wall_s else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -114,10 +114,10 @@ class Observed:
 
 @contextmanager
 def observed_conditions(device: torch.device, *, allow_shared: bool) -> Iterator[dict[str, Any]]:
-    """Conditions before and after the block, as `Observed` has them; they are there once it has ended.
+    """Observe the block; the yielded dictionary holds the conditions (`Observed.as_dict`) after the block has ended.
 
     Raises:
-        MeasurementError: if the GPU or the run is shared and that is not allowed.
+        MeasurementError: if the GPU or the machine is shared at the start and that is not allowed.
     """
     check_exclusive(device, allow_shared=allow_shared)
     conditions: dict[str, Any] = {}
@@ -129,7 +129,7 @@ def observed_conditions(device: torch.device, *, allow_shared: bool) -> Iterator
 
 @dataclass(frozen=True, slots=True)
 class CpuSeconds:
-    """Seconds by the wall clock, of work by all processes of the machine, and of work by this one."""
+    """Wall-clock time, CPU time of all processes of the machine, and CPU time of this process, in seconds."""
 
     wall_s: float
     machine_s: float
@@ -137,7 +137,7 @@ class CpuSeconds:
 
 
 def other_cpu_cores(before: CpuSeconds, after: CpuSeconds) -> float:
-    """Cores that other processes kept busy on average: (machine's work − own work) / wall-clock time, never below 0."""
+    """Average cores that other processes kept busy: (machine's CPU time − own CPU time) / wall time, at least 0."""
     return max(0.0, _others_s(before, after) / max(after.wall_s - before.wall_s, 1e-9))
 
 
@@ -150,7 +150,7 @@ def _cpu_seconds() -> CpuSeconds:
 
     machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
     idle_s = machine.idle + getattr(machine, "iowait", 0.0)
-    # Time that a hypervisor or a guest accounts for is not this machine's work; guest time is part of user time.
+    # Stolen time is not this machine's work, and guest time is already part of user time.
     others_s = sum(getattr(machine, name, 0.0) for name in ("steal", "guest", "guest_nice"))
     return CpuSeconds(time.monotonic(), sum(machine) - idle_s - others_s, own.user + own.system)
 
@@ -171,7 +171,7 @@ def _others(device: torch.device) -> Iterator[str]:
 
 
 def _handle(pynvml: Any, device: torch.device) -> Any:
-    """The driver's handle of a torch device, found by UUID: CUDA_VISIBLE_DEVICES may have renumbered them."""
+    """The driver's handle of a torch device, found by UUID because CUDA_VISIBLE_DEVICES may renumber the GPUs."""
     import torch
 
     pynvml.nvmlInit()
@@ -179,6 +179,6 @@ def _handle(pynvml: Any, device: torch.device) -> Any:
 
 
 def _all_handles(pynvml: Any) -> list[Any]:
-    """All GPUs of the machine: beside work on the CPU the energy of each of them counts."""
+    """The handles of all GPUs of the machine; for work on the CPU the energy of all of them is measured."""
     pynvml.nvmlInit()
     return [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]

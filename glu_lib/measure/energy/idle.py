@@ -1,4 +1,4 @@
-"""Idle power: what the machine draws at rest with the model resident, and what is left of a window without it."""
+"""Idle power: the machine's power at rest with the model loaded, and the net energy of a window without it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from glu_lib.results.energy import EnergyReading
 if TYPE_CHECKING:
     import torch
 
-ATTEMPTS = 3  # of a measurement beside which others were at work
+ATTEMPTS = 3  # at a measurement that other busy processes disturb
 
 
 @dataclass(frozen=True, slots=True)
 class IdlePower:
-    """Watts at rest over `seconds`, on the scope of the windows: the same parts, from the same sources.
+    """Power at rest in watts, averaged over `seconds`, for the same parts and sources as the energy windows.
 
-    `exclusive`: nobody else was at work on the machine meanwhile. `total_reason`: why there is no total.
+    `exclusive` says that no other process was busy meanwhile. `total_reason` says why there is no total.
     """
 
     seconds: float
@@ -31,9 +31,9 @@ class IdlePower:
     total_reason: str | None = None
 
     def net_j(self, reading: EnergyReading) -> float | None:
-        """Joules of a window beyond what the resting machine draws in the same time; negative if it comes out so.
+        """Energy of a window in joules minus that of the resting machine in the same time; may be negative.
 
-        None unless both totals are sums of the same parts.
+        None unless both totals are sums over the same parts.
         """
         if reading.total_j is None or self.total_w is None:
             return None
@@ -47,10 +47,10 @@ class IdlePower:
 
 
 def measure_idle(meter: EnergyMeter, device: torch.device, seconds: float, *, allow_shared: bool) -> IdlePower:
-    """Rest for `seconds` inside a window of its own.
+    """Measure the idle power over `seconds` of rest.
 
     Raises:
-        MeasurementError: if the machine did not rest, at any of several attempts, and sharing is not allowed.
+        MeasurementError: if other processes were busy in every attempt and sharing is not allowed.
     """
     meter.start(device)
     for _ in range(ATTEMPTS):
@@ -62,15 +62,16 @@ def measure_idle(meter: EnergyMeter, device: torch.device, seconds: float, *, al
 
 
 def busy_machine(what: str, conditions: dict[str, Any]) -> MeasurementError:
-    """The error for a machine on which others keep working."""
+    """The error for a machine on which other processes stay busy."""
     return MeasurementError(
-        f"{what}: other processes kept {conditions['other_cpu_cores']:.2f} cores busy in each of {ATTEMPTS} attempts, "
-        f"{MOST_OTHER_CORES} are allowed; let them end, or record it as shared with --allow-shared"
+        f"{what}: other processes were too busy in each of {ATTEMPTS} attempts ({conditions['other_cpu_cores']:.2f} "
+        f"cores in the last one, {MOST_OTHER_CORES} are allowed); wait until they end, or record it as shared with "
+        "--allow-shared"
     )
 
 
 def idle_power(reading: EnergyReading, *, exclusive: bool = True) -> IdlePower:
-    """Average power of a window in which nothing was done."""
+    """The average power of a window at rest."""
     watts = {
         name: None if part.energy_j is None else part.energy_j / reading.window_s
         for name, part in reading.parts.items()

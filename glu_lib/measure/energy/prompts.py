@@ -1,4 +1,4 @@
-"""The prompts of a workload: its task's or random tokens, drawn by seed, tokenized and padded before any window."""
+"""The prompts of a workload: drawn by seed from its task or from random tokens, tokenized and padded."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from glu_lib.study.settings import Settings
 if TYPE_CHECKING:
     from transformers import BatchEncoding
 
-_POOL = 4  # prompts to draw from, per prompt drawn
+_POOL = 4  # size of the pool, as a multiple of the number of prompts drawn
 
 
 def workload_prompts(workload: Workload, library: TaskLibrary, study: Study, settings: Settings) -> list[str]:
-    """Distinct prompts to draw from: the first ones of each part of the workload's task, in lm-eval's order.
+    """The pool of distinct prompts: the first ones of each part of the workload's task, in lm-eval's order.
 
     Raises:
-        AccessError: if the task's data cannot be had.
-        MeasurementError: if there are too few.
+        AccessError: if the task's data cannot be loaded.
+        MeasurementError: if the task has too few distinct prompts.
     """
     assert workload.prompts is not None
     parts = list(library.load(study.tasks[workload.prompts], seed=settings.seed)["tasks"].values())
@@ -44,10 +44,10 @@ def workload_prompts(workload: Workload, library: TaskLibrary, study: Study, set
 def tokenized_batches(
     loaded: LoadedModel, workload: Workload, seed: int, prompts: list[str], limit: int | None
 ) -> list[BatchEncoding]:
-    """`num_prompts` prompts drawn by `seed`, left-padded into batches on the model's device.
+    """Draw the workload's prompts by `seed`, and tokenize and left-pad them into batches on the model's device.
 
     Raises:
-        MeasurementError: if the tokenizer cannot do that for the model.
+        MeasurementError: if the tokenizer cannot encode or pad the prompts for the model.
     """
     count = min(workload.num_prompts, limit or workload.num_prompts)
     chosen = random.Random(seed).sample(prompts, count)
@@ -68,9 +68,9 @@ def tokenized_batches(
 
 
 def random_batches(loaded: LoadedModel, workload: Workload, seed: int, limit: int | None) -> list[BatchEncoding]:
-    """Batches of random tokens, each row `prompt_tokens` long, drawn by `seed`: time and energy do not depend on them.
+    """Batches of random tokens drawn by `seed`, `prompt_tokens` per row; their values do not affect time and energy.
 
-    Special tokens of the tokenizer are left out: an end of text among them would be another prompt.
+    The tokenizer's special tokens are not drawn, because an end-of-text token would end the prompt.
     """
     import torch
     from transformers import BatchEncoding

@@ -1,4 +1,4 @@
-"""What an energy window gave: joules of each part with their sources, and a total of all the parts or none."""
+"""The reading of an energy window: joules of each part with their sources, and a total only if no part is missing."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def read_components(
     *,
     on_gpu: bool = False,
 ) -> EnergyReading:
-    """Turn CodeCarbon's task data (`*_energy` in kWh) into joules, once.
+    """Convert CodeCarbon's task data (`*_energy` in kWh) into joules.
 
-    `stop()` and `emissions` are kg CO2e and are not read. A part without a source, or whose counter did
+    CodeCarbon's `stop()` and `emissions` are kg CO2e and are not used. A part without a source, or whose counter did
     not advance, gets None and the reason, never 0.
 
     Args:
-        data: of the task.
-        sources: where the figures come from; a part without one is not read.
-        window_s: seconds of the window.
+        data: CodeCarbon's data of the task.
+        sources: source and quality of each part's figure; a part without a source is not read.
+        window_s: length of the window in seconds.
         carbon_intensity: g CO2e/kWh, if the user gave it.
-        on_gpu: the work was done on a GPU, so that the machine has one.
+        on_gpu: whether the work was done on a GPU, whose energy is then required for a total.
     """
     parts = {name: _component(name, getattr(data, f"{name}_energy"), sources) for name in PARTS}
     expected = [name for name in PARTS if name in EVERY_MACHINE_HAS or name in sources or (on_gpu and name == "gpu")]
@@ -46,13 +46,13 @@ def read_components(
 
 
 def summed(readings: Sequence[EnergyReading]) -> EnergyReading:
-    """Several windows of one piece of work as one reading, part by part; a part that one of them lacks has no figure.
+    """Sum several windows, part by part; a part that is missing in one window is missing in the sum.
 
     Raises:
-        MeasurementError: without any window.
+        MeasurementError: if there is no window.
     """
     if not readings:
-        raise MeasurementError("no energy window was opened, so there is nothing to sum; report this as a bug")
+        raise MeasurementError("no energy window was opened, so there is no energy to sum; report this as a bug")
     parts = {name: _together([reading.parts[name] for reading in readings]) for name in PARTS}
     co2e_kg = [reading.co2e_kg for reading in readings if reading.co2e_kg is not None]
     reason = next((reading.total_reason for reading in readings if reading.total_j is None), None)
@@ -71,7 +71,7 @@ def summed(readings: Sequence[EnergyReading]) -> EnergyReading:
 
 
 def without_figures(window_s: float, reason: str) -> EnergyReading:
-    """A reading of windows whose energy is not that of the work: no energies, for that reason."""
+    """A reading without energies, because the windows do not give the energy of the work; `reason` says why."""
     nothing = Component(None, None, None, reason)
     return EnergyReading(window_s, nothing, nothing, nothing, None, None, total_reason=reason)
 

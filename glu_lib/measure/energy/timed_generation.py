@@ -1,4 +1,4 @@
-"""One greedy generation, timed: of a fixed or of its natural length, as a whole or token by token."""
+"""Greedy generation for measurements: of fixed or natural length, or timed token by token."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ _MS_PER_S = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """Milliseconds from the start of a generation to its first token, and from each token to the next."""
+    """Times of one generation in milliseconds: from start to first token, and from each token to the next."""
 
     first_token_ms: float
     later_tokens_ms: tuple[float, ...]
 
 
 def generate_fixed(loaded: LoadedModel, batch: BatchEncoding, new_tokens: int) -> None:
-    """Generate exactly `new_tokens` per row (`min_new_tokens = max_new_tokens`), whatever the model says.
+    """Generate exactly `new_tokens` per row (`min_new_tokens = max_new_tokens`), even past an end of text.
 
     Raises:
-        MeasurementError: if another number came out.
+        MeasurementError: if another number of tokens was generated.
     """
     output = _generate(loaded, batch, min_new_tokens=new_tokens, max_new_tokens=new_tokens)
     generated = output.shape[1] - batch["input_ids"].shape[1]
     if generated != new_tokens:
         raise MeasurementError(
-            f"{generated} tokens were generated where {new_tokens} were asked; energy per token is void"
+            f"{generated} tokens per row were generated instead of {new_tokens}, so that energy per token would be "
+            "wrong; leave the workload out for this model"
         )
 
 
@@ -44,14 +45,17 @@ def generate_natural(loaded: LoadedModel, batch: BatchEncoding, new_tokens: int)
     """Generate until the end of the text, at most `new_tokens` per row.
 
     Returns:
-        Real tokens of each row, through its first end-of-sequence; padding behind it does not count.
+        The number of tokens of each row up to and including its first end-of-sequence token, without padding.
     """
     output = _generate(loaded, batch, max_new_tokens=new_tokens)
     return real_tokens(output[:, batch["input_ids"].shape[1] :].tolist(), end_tokens(loaded.model))
 
 
 def time_steps(loaded: LoadedModel, batch: BatchEncoding, new_tokens: int) -> StepTimes:
-    """Time each token of a generation of fixed length; the device is synchronized after each: no throughput."""
+    """Time each token of a generation of fixed length.
+
+    The device is synchronized after each token, so that these times say nothing about throughput.
+    """
     from transformers import StoppingCriteria, StoppingCriteriaList
 
     device = loaded.model.device
@@ -72,12 +76,12 @@ def time_steps(loaded: LoadedModel, batch: BatchEncoding, new_tokens: int) -> St
 
 
 def real_tokens(rows: list[list[int]], ends: frozenset[int]) -> list[int]:
-    """How many tokens each row has through its first end-of-sequence token."""
+    """The number of tokens of each row up to and including its first end-of-sequence token."""
     return [next((place for place, token in enumerate(row, start=1) if token in ends), len(row)) for row in rows]
 
 
 def _generate(loaded: LoadedModel, batch: BatchEncoding, **options: Any) -> torch.Tensor:
-    """Tokens (rows, prompt + new) of a greedy generation; device synchronized at its end."""
+    """Tokens (rows, prompt + new) of a greedy generation; the device is synchronized afterwards."""
     import torch
 
     with torch.inference_mode():

@@ -1,6 +1,6 @@
-"""CodeCarbon's tracker, made of our values only: what configuration files and variables say to it is never read.
+"""CodeCarbon's tracker, set up without reading its configuration files and environment variables.
 
-The one place for names of CodeCarbon that are not public, as seen in 3.3.2.
+CodeCarbon's private names, as of version 3.3.2, are used only in this module.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from glu_lib.results.energy import Quality
 if TYPE_CHECKING:
     import torch
 
-# Seconds between CodeCarbon's own looks at what has no counter.
+# Seconds between CodeCarbon's samples of parts that have no energy counter.
 SAMPLING_S = 1.0
 
-# Every parameter of CodeCarbon's tracker that could change a figure, end a run or send something away. What is not
-# given here is deprecated and has no effect once `output_methods` is given (DEPRECATED).
+# Every parameter of CodeCarbon's tracker that could change a figure, end a run or send data. The other parameters are
+# deprecated (DEPRECATED) and have no effect if `output_methods` is set.
 VALUES: dict[str, Any] = {
-    "allow_multiple_runs": True,  # else CodeCarbon takes over the signal handlers for its lock
+    "allow_multiple_runs": True,  # otherwise CodeCarbon uses a lock and replaces the signal handlers
     "api_call_interval": -1,
     "api_endpoint": None,
     "api_key": None,
@@ -47,7 +47,7 @@ VALUES: dict[str, Any] = {
     "measure_power_secs": SAMPLING_S,
     "metadata": None,
     "on_csv_write": "append",
-    "output_dir": tempfile.gettempdir(),  # Power Gadget's own files; nothing else is written there
+    "output_dir": tempfile.gettempdir(),  # only Intel Power Gadget writes files here
     "output_file": "emissions.csv",
     "output_handlers": (),
     "output_methods": (),
@@ -67,7 +67,7 @@ DEPRECATED = frozenset(
     }
 )
 
-# CodeCarbon's CPU modes and the words for them; what is not listed here is not a counter.
+# CodeCarbon's CPU modes, with their source and quality in records. Modes that are not listed are estimates.
 _CPU_SOURCES = {
     "intel_rapl": ("rapl", Quality.MEASURED),
     "windows_emi": ("windows_emi", Quality.MEASURED),
@@ -78,17 +78,18 @@ _CPU_SOURCES = {
 
 
 def make_tracker(device: torch.device) -> Any:
-    """A tracker for work on `device`, its hardware found; the first task costs most of a second and is thrown away.
+    """A ready tracker for work on `device`. Its first task takes most of a second, so one is run and discarded.
 
-    The GPU whose energy counts is the one of `device`, whatever CUDA_VISIBLE_DEVICES says: CodeCarbon takes that
-    variable's numbers for the driver's and finds no GPU by its UUID. For work on the CPU all GPUs of the machine count.
+    For work on a GPU, only the energy of `device` is measured. Its driver index is passed to CodeCarbon, which would
+    misread CUDA_VISIBLE_DEVICES: it takes the indices there for the driver's and does not find GPUs by UUID. For work
+    on the CPU, the energy of all GPUs of the machine is measured.
 
     Raises:
-        MeasurementError: if CodeCarbon cannot be made ready; it swallows its own errors.
+        MeasurementError: if the set-up failed; this has to be checked, because CodeCarbon hides its own errors.
     """
     from codecarbon import OfflineEmissionsTracker
 
-    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it talks while it is being made
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it logs before its own log_level takes effect
     wanted = VALUES | {"gpu_ids": _gpu_numbers(device), "output_handlers": [], "output_methods": []}
     with _without_outside_settings():
         tracker = OfflineEmissionsTracker(**wanted)
@@ -98,18 +99,18 @@ def make_tracker(device: torch.device) -> Any:
         tracker.start_task("warm-up")
     if different or tracker.stop_task("warm-up") is None:
         raise MeasurementError(
-            f"CodeCarbon could not be made ready ({', '.join(different) or 'no window'}); energy cannot be measured "
-            "with this version of it: install the one of constraints.txt"
+            f"CodeCarbon could not be set up ({', '.join(different) or 'no window'}); this version cannot measure "
+            "energy here: install the one in constraints.txt"
         )
     return tracker
 
 
 @contextmanager
 def _without_outside_settings() -> Iterator[None]:
-    """Keep CodeCarbon from reading `.codecarbon.config` (home, working folder) and `CODECARBON_*`.
+    """Keep CodeCarbon from reading `.codecarbon.config` (home and working folder) and `CODECARBON_*` variables.
 
-    They come before its own defaults: `pue = 2` doubles every figure, `force_cpu_power` replaces the processor's, a
-    wrong folder leaves half a tracker.
+    They would change the measurement: `pue = 2` doubles every figure, `force_cpu_power` replaces the processor's
+    figure, and a wrong folder leaves the tracker half set up.
     """
     from codecarbon import emissions_tracker
 
@@ -122,7 +123,7 @@ def _without_outside_settings() -> Iterator[None]:
 
 
 def _gpu_numbers(device: torch.device) -> list[int]:
-    """The driver's numbers of the GPUs whose energy counts."""
+    """The driver's indices of the GPUs whose energy is measured."""
     if device.type == "cuda" and (number := driver_index(device.index or 0)) is not None:
         return [number]
     from codecarbon.core.gpu import AllGPUDevices
@@ -131,7 +132,7 @@ def _gpu_numbers(device: torch.device) -> list[int]:
 
 
 def sources(tracker: Any) -> dict[str, tuple[str, Quality]]:
-    """Where CodeCarbon takes each part's figure from: `{"cpu": ("cpu_load", estimated), …}`."""
+    """Source and quality of each part's figure in CodeCarbon: `{"cpu": ("cpu_load", estimated), …}`."""
     from codecarbon.external.hardware import CPU, GPU, AppleSiliconChip, Raspberry
     from codecarbon.external.ram import RAM
 
@@ -145,7 +146,7 @@ def sources(tracker: Any) -> dict[str, tuple[str, Quality]]:
         elif isinstance(hardware, AppleSiliconChip):
             found[hardware.chip_part.lower()] = ("powermetrics", Quality.MEASURED)
         elif isinstance(hardware, Raspberry):
-            # One look at the power at the end of a window, times its length.
+            # CodeCarbon reads the power once at the end of a window and multiplies it by the window's length.
             found[hardware.chip_part.lower()] = ("pmic", Quality.ESTIMATED)
         elif isinstance(hardware, RAM):
             found["ram"] = ("ram_model", Quality.ESTIMATED)
@@ -153,7 +154,7 @@ def sources(tracker: Any) -> dict[str, tuple[str, Quality]]:
 
 
 def append_emissions(folder: Path, data: Any) -> None:
-    """Append CodeCarbon's own row of a window to its own `emissions.csv`.
+    """Append CodeCarbon's row of a window to `emissions.csv` in `folder`.
 
     Raises:
         RecordError: if the folder cannot be written.
@@ -165,7 +166,7 @@ def append_emissions(folder: Path, data: Any) -> None:
         FileOutput("emissions.csv", str(folder)).out(data, None)
     except OSError as error:
         raise RecordError(
-            f"{folder}: emissions.csv cannot be written ({error.strerror}); free space or rights"
+            f"{folder}: emissions.csv cannot be written ({error.strerror}); check free space and permissions"
         ) from error
 
 
@@ -173,11 +174,13 @@ def country_intensity(country: str) -> float:
     """Mean carbon intensity of a country's electricity, g CO2e/kWh, from CodeCarbon's table of energy mixes.
 
     Raises:
-        SettingsError: for a code that the table does not have.
+        SettingsError: if the table does not contain the country code.
     """
     from codecarbon.input import DataSource
 
     table = DataSource().get_global_energy_mix_data()
     if country.upper() not in table:
-        raise SettingsError(f"--country {country!r}: CodeCarbon has no energy mix for it; give an ISO code as DEU, USA")
+        raise SettingsError(
+            f"--country {country!r}: CodeCarbon has no energy mix for it; give a three-letter ISO code such as DEU"
+        )
     return float(table[country.upper()]["carbon_intensity"])

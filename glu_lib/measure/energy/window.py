@@ -1,4 +1,4 @@
-"""Energy windows: CodeCarbon's task windows around a block of work, the device synchronized at both edges."""
+"""Energy windows: CodeCarbon tasks around a block of work, with the device synchronized at both ends."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Window:
-    """Handle of an open window; `reading` is there once it has closed."""
+    """Handle of a window; `reading` is None until the window is closed."""
 
     reading: EnergyReading | None = None
 
     def result(self) -> EnergyReading:
-        """The closed window's reading.
+        """The reading of the closed window.
 
         Raises:
-            MeasurementError: while the window is open.
+            MeasurementError: if the window is still open.
         """
         if self.reading is None:
             raise MeasurementError("the energy window is still open; read it after its `with` block")
@@ -38,9 +38,9 @@ class Window:
 
 @dataclass(slots=True)
 class EnergyMeter:
-    """One CodeCarbon tracker per process; each measurement is a task window inside it.
+    """One CodeCarbon tracker per process; each energy window is a task of it.
 
-    `carbon_intensity` (g CO2e/kWh) makes energy into CO2e; without it there is none.
+    `carbon_intensity` (g CO2e/kWh) converts energy into CO2e; without it CO2e is None.
     """
 
     carbon_intensity: float | None = None
@@ -48,19 +48,19 @@ class EnergyMeter:
     _opened: int = 0
 
     def start(self, device: torch.device) -> None:
-        """Make the tracker ready, most of a second the first time: before anything is timed that holds a window."""
+        """Set up the tracker. The first call takes most of a second, so it must come before any timed work."""
         if self._tracker is None:
             self._tracker = make_tracker(device)
 
     @contextmanager
     def window(self, device: torch.device, log: Path | None = None) -> Iterator[Window]:
-        """Measure the block; the device is synchronized at both edges, so that queued work is inside.
+        """Measure the block. The device is synchronized at both ends, so that all of the block's work is included.
 
-        An exception in the block closes the window and passes through.
+        An exception in the block closes the window and is raised again.
 
         Args:
-            device: where the work is done.
-            log: a folder in which CodeCarbon appends its own row to its own `emissions.csv`.
+            device: device of the work.
+            log: folder in which CodeCarbon appends a row to `emissions.csv`; None writes nothing.
         """
         self.start(device)
         tracker, window = self._tracker, Window()

@@ -1,4 +1,4 @@
-"""The energy of a case's own work: windows around what the model computes, summed; who else was at work meanwhile."""
+"""The energy of a case: the sum of the windows around the model's work, and the conditions during them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTHING_COMPUTED = "the model computed nothing: all answers were there already"
 
 @dataclass(slots=True)
 class WorkWindows:
-    """Windows of one case on `device`, opened wherever the model computes; one within another is a part of it."""
+    """The energy windows of one case on `device`, opened whenever the model computes. Nested windows count once."""
 
     meter: EnergyMeter
     device: torch.device
@@ -29,12 +29,12 @@ class WorkWindows:
     _is_open: bool = False
 
     def __post_init__(self) -> None:
-        self.meter.start(self.device)  # takes most of a second the first time: not in a window
+        self.meter.start(self.device)  # the first call takes most of a second, which must not be inside a window
         self.observed = Observed(self.device)
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Measure the block, and what others do meanwhile."""
+        """Measure the block and its conditions; does nothing inside another window."""
         if self._is_open:
             yield
             return
@@ -47,7 +47,7 @@ class WorkWindows:
             self._is_open = False
 
     def result(self, reason: str | None = None) -> EnergyReading:
-        """All windows as one reading; without joules for a `reason`, if there is one."""
+        """The sum of all windows; if a `reason` against it is given, a reading without joules."""
         if not self.readings:
             return without_figures(0.0, reason or NOTHING_COMPUTED)
         whole = summed(self.readings)

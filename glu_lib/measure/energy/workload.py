@@ -1,4 +1,4 @@
-"""A generation workload: time to first token and per token, throughput, memory and energy, repeated by seed."""
+"""Measure a generation workload: time to first token and per token, throughput, memory and energy, once per seed."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from glu_lib.study.settings import Settings, Weights
 if TYPE_CHECKING:
     from transformers import BatchEncoding
 
-_MOST_WITHOUT_GPU_W = 2000.0  # processors and memory of a large server; none of them tells a limit of its own
-_TIMED_BATCHES = 10  # of the pass that times each token
+_MOST_WITHOUT_GPU_W = 2000.0  # upper bound for processors and memory of a large server, which report no power limit
+_TIMED_BATCHES = 10  # most batches in the pass that times each token
 
 
 @dataclass(slots=True)
 class WorkloadProfile:
-    """A workload's measurement on one model, a repeat per seed.
+    """The measurement of a workload on one model, with one repeat per seed.
 
-    The comparable figures have a fixed length: every row gets exactly `new_tokens` tokens, so that tokens are real
-    tokens at every level; the prompts are gone through again until the window is at least `min_window_s` long. A second
-    window holds one pass at natural length. Prompts are tokenized and one full-shape batch is run before; times of
-    single tokens and peak memory come from passes of their own, outside the windows.
+    Each repeat has two energy windows. In the first, every row gets exactly `new_tokens` tokens, so that levels can be
+    compared; in the second, rows have their natural length. Both repeat whole passes over the prompts until they are at
+    least `min_window_s` long. Before the windows, prompts are tokenized and one full batch is run as a warm-up. Times
+    of single tokens and peak memory come from separate passes outside the windows.
 
     `loaded` is the pruned model with its tokenizer, `prompts` the texts to draw from (None: random tokens), `idle` the
-    power of the resting machine with the model resident (None if it was not measured), `log` the folder for
-    CodeCarbon's own rows, `measuring_s` the seconds that the repeats took.
+    idle power with the model loaded (None if it was not measured), `log` the folder for CodeCarbon's rows, and
+    `measuring_s` the total time of the repeats in seconds.
     """
 
     loaded: LoadedModel
@@ -55,12 +55,12 @@ class WorkloadProfile:
     measuring_s: float = 0.0
 
     def measure(self, seed: int) -> None:
-        """Generate the answers to the prompts that `seed` draws, inside energy windows.
+        """Measure one repeat: draw prompts by `seed` and generate answers inside energy windows.
 
-        A repeat beside which others were at work is measured again, a few times.
+        If other processes were busy, the repeat is retried a few times.
 
         Raises:
-            MeasurementError: if a figure cannot be true, or the machine is shared and that is not allowed.
+            MeasurementError: if a figure is impossible, or the machine is shared and that is not allowed.
         """
         start_s = time.perf_counter()
         batches = self._batches(seed)
@@ -78,7 +78,8 @@ class WorkloadProfile:
     def _repeat(self, seed: int, batches: list[BatchEncoding]) -> dict[str, Any]:
         self.meter.start(self.loaded.model.device)
         with observed_conditions(self.loaded.model.device, allow_shared=self.settings.allow_shared) as conditions:
-            generate_fixed(self.loaded, batches[0], self.workload.new_tokens)  # first use of a shape allocates
+            # Warm-up: the first batch of a shape allocates memory.
+            generate_fixed(self.loaded, batches[0], self.workload.new_tokens)
             repeat = {
                 "seed": seed,
                 **_step_times(self.loaded, self.workload, batches),
@@ -88,14 +89,14 @@ class WorkloadProfile:
         return repeat | {"conditions": conditions}
 
     def result(self, other_models_bytes: int = 0) -> dict[str, Any]:
-        """What the repeats gave, after a pass for peak memory.
+        """The results of all repeats, and of an additional pass that measures peak memory.
 
         Args:
-            other_models_bytes: size of other models that are loaded at the same time; taken off the memory figures.
+            other_models_bytes: size of other models loaded at the same time, which is subtracted from memory figures.
 
         Returns:
-            `repeats` (one dictionary per seed), `profile` (a summary over them of each figure), `idle`,
-            `generation_memory` and `measuring_s`; JSON values with the unit in each name.
+            `repeats` (one dictionary per seed), `profile` (a summary of each figure over the repeats), `idle`,
+            `generation_memory`, `weights` and `measuring_s`; JSON values with the unit in each name.
         """
         with peak_memory(str(self.loaded.model.device)) as memory:
             generate_fixed(self.loaded, self._batches(self.workload.seeds[-1])[0], self.workload.new_tokens)
@@ -110,7 +111,7 @@ class WorkloadProfile:
         }
 
     def passes(self) -> Iterator[Callable[[], None]]:
-        """One pass over the prompts of each seed at fixed length, ready to be called: tokenized and warm."""
+        """For each seed, tokenize and warm up, then yield a function that runs one pass at fixed length."""
         for seed in self.workload.seeds:
             batches = self._batches(seed)
             generate_fixed(self.loaded, batches[0], self.workload.new_tokens)
@@ -122,7 +123,7 @@ class WorkloadProfile:
             yield run_pass
 
     def _fixed_length(self, batches: list[BatchEncoding]) -> dict[str, Any]:
-        """One energy window over whole passes of the prompts, every row of the same length."""
+        """One energy window over whole passes of the prompts, with every row of the same length."""
         rows = sum(batch["input_ids"].shape[0] for batch in batches)
         passes = 0
         with self.meter.window(self.loaded.model.device, self.log) as window:
@@ -136,9 +137,9 @@ class WorkloadProfile:
         return {"passes": passes, "rows": rows, "new_tokens": tokens, **figures}
 
     def _natural_length(self, batches: list[BatchEncoding]) -> dict[str, Any]:
-        """One energy window over whole passes of the prompts, each row as long as the model makes it.
+        """One energy window over whole passes of the prompts, with every row of its natural length.
 
-        Decoding is greedy, so that each pass gives the same rows; `row_tokens` are those of one.
+        `row_tokens` are the lengths of one pass. All passes give the same rows, because decoding is greedy.
         """
         passes = 0
         with self.meter.window(self.loaded.model.device, self.log) as window:
@@ -169,12 +170,13 @@ def profile_workload(
     idle: IdlePower | None,
     log: Path,
 ) -> WorkloadProfile:
-    """The profile of a workload on a model, its prompts found and no repeat measured yet.
+    """Load the prompts of a workload and return its profile, without any repeat yet.
 
-    Prompts come from the workload's task; with random weights, or where it names none, they are random tokens.
+    Prompts come from the workload's task. With random weights, or if the workload names no task, they are random
+    tokens.
 
     Raises:
-        AccessError: if the task's data cannot be had.
+        AccessError: if the task's data cannot be loaded.
         MeasurementError: if there are too few prompts.
     """
     is_made_up = settings.weights is Weights.RANDOM or workload.prompts is None
@@ -183,7 +185,7 @@ def profile_workload(
 
 
 def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> dict[str, Any]:
-    """Time to the first token and from token to token, milliseconds; None without later tokens."""
+    """Time to first token and time per output token in milliseconds; the latter is None if there is only one token."""
     steps = [time_steps(loaded, batch, workload.new_tokens) for batch in batches[:_TIMED_BATCHES]]
     first = percentiles([step.first_token_ms for step in steps])
     later = percentiles([tick for step in steps for tick in step.later_tokens_ms])
@@ -196,7 +198,7 @@ def _step_times(loaded: LoadedModel, workload: Workload, batches: list[BatchEnco
 
 
 def _figures(energy: EnergyReading, tokens: int, responses: int, idle: IdlePower | None) -> dict[str, Any]:
-    """Throughput, and joules per token and per response: gross, and net of the resting machine where that is known."""
+    """Throughput, and joules per token and per response: gross, and net of idle power if that is known."""
     net_j = idle.net_j(energy) if idle else None
     return {
         "tokens_per_s": tokens / energy.window_s,
@@ -208,25 +210,25 @@ def _figures(energy: EnergyReading, tokens: int, responses: int, idle: IdlePower
 
 
 def _check_room(loaded: LoadedModel, workload: Workload, batches: list[BatchEncoding]) -> None:
-    """Prompt and answer must fit into the model's context: behind it positions were never meant to be computed."""
+    """Check that prompt and answer fit into the model's context, because positions beyond it are not supported."""
     longest = max(batch["input_ids"].shape[1] for batch in batches) + workload.new_tokens
     context = loaded.model.config.max_position_embeddings
     if longest > context:
         raise MeasurementError(
-            f"workload {workload.key}: prompts and {workload.new_tokens} new tokens make {longest}, "
-            f"the model's context holds {context}; leave it out for this model"
+            f"workload {workload.key}: prompt and {workload.new_tokens} new tokens need {longest} tokens, and the "
+            f"model's context has {context}; leave the workload out for this model"
         )
 
 
 def _check(workload: Workload, repeat: dict[str, Any]) -> None:
-    """Refuse figures that cannot be true."""
+    """Refuse impossible figures."""
     found = [line for claim in repeat_claims(workload.key, repeat, workload.new_tokens) for line in implausible(claim)]
     if found:
         raise MeasurementError(f"impossible figures, nothing is recorded: {'; '.join(found)}")
 
 
 def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> list[WindowClaim]:
-    """What a repeat says: its window of fixed length, its GPU's part of it, its window of natural length."""
+    """The claims of a repeat to check: fixed-length window, the GPU's part of it, and natural-length window."""
     energy, natural = repeat["energy"], repeat["natural"]
     name = f"{name}, seed {repeat['seed']}"
     before = repeat["conditions"]["gpu_before"] or {}

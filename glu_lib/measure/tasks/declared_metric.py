@@ -1,4 +1,4 @@
-"""The study's headline metric of a task, held against lm-eval's configuration before anything is scored."""
+"""Compare the study's headline metric of a task with lm-eval's configuration before anything is scored."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from glu_lib.errors import StudyError
 from glu_lib.study import Task
 
 Config = Mapping[str, Any]
-_UNFILTERED = "none"  # what lm-eval calls answers that went through no filter
+_UNFILTERED = "none"  # lm-eval's filter name for unfiltered answers
 
 
 def check_metric(task: Task, configs: Iterable[Config]) -> None:
-    """See that lm-eval will report the metric, through its filter, and that its better side is the study's.
+    """Check that lm-eval reports the metric with its filter, and agrees on whether higher is better.
 
     Args:
-        task: of the study.
+        task: the study's task.
         configs: lm-eval's configurations of the task or group (first) and of its members.
 
     Raises:
-        StudyError: naming what lm-eval has instead.
+        StudyError: naming what lm-eval reports instead.
     """
     whole, *members = configs
     leaves = [config for config in (whole, *members) if not isinstance(config.get("task"), list)]
     listed = [metric for config in leaves for metric in config.get("metric_list") or ()]
-    _check_name(task, listed, "reports")
+    _check_name(task, listed, "does not report")
     if isinstance(whole.get("task"), list):
         _check_group(task, _aggregated(whole))
     for metric in listed:
@@ -34,8 +34,8 @@ def check_metric(task: Task, configs: Iterable[Config]) -> None:
     filters = {name for config in leaves for name in _filters(config)}
     if leaves and task.metric.filter not in filters:
         raise StudyError(
-            f"task {task.key}: lm-eval reports {task.metric.name} through the filters {', '.join(sorted(filters))}, "
-            f'not {task.metric.filter}; give the metric as "{task.metric.name},<filter>"'
+            f"task {task.key}: lm-eval reports {task.metric.name} with the filters {', '.join(sorted(filters))}, "
+            f'not {task.metric.filter}; write the metric as "{task.metric.name},<filter>"'
         )
 
 
@@ -43,30 +43,30 @@ def _check_name(task: Task, metrics: Iterable[Config], does: str) -> None:
     names = {str(metric["metric"]) for metric in metrics}
     if names and task.metric.name not in names:
         raise StudyError(
-            f"task {task.key}: lm-eval {does} no {task.metric.name}; it has {', '.join(sorted(names))}: "
-            "correct the study's metric"
+            f"task {task.key}: lm-eval {does} {task.metric.name}, only {', '.join(sorted(names))}; correct the metric "
+            "in the study"
         )
 
 
 def _check_group(task: Task, metrics: list[Config]) -> None:
     if not metrics:
         raise StudyError(
-            f"task {task.key}: lm-eval's group {task.lm_eval_name} has no score of its own; name one of its tasks"
+            f"task {task.key}: lm-eval's group {task.lm_eval_name} has no group score; name one of its tasks"
         )
-    _check_name(task, metrics, "gives the group as a whole")
+    _check_name(task, metrics, "does not give the group")
 
 
 def _check_direction(task: Task, higher_is_better: bool | None) -> None:
     if higher_is_better is not None and higher_is_better != task.metric.higher_is_better:
         better = "higher" if higher_is_better else "lower"
         raise StudyError(
-            f"task {task.key}: a {better} {task.metric.name} is better, as lm-eval has it; "
+            f"task {task.key}: according to lm-eval, a {better} {task.metric.name} is better; "
             f"set higher_is_better = {str(higher_is_better).lower()}"
         )
 
 
 def _usual_direction(metric: str) -> bool | None:
-    """Whether more of a metric is better where a task does not say it; None if lm-eval does not know the metric."""
+    """Whether higher is better by lm-eval's default for a metric; None if lm-eval does not know the metric."""
     from lm_eval.api.registry import is_higher_better
 
     found: bool | None = is_higher_better(metric)

@@ -1,4 +1,4 @@
-"""Few-shot examples: that lm-eval uses as many as the study says, and where it draws them from."""
+"""Few-shot examples: set and check their number, and the split that lm-eval draws them from."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 from glu_lib.errors import StudyError
 from glu_lib.study import Task
 
-WHOLE_TEXTS = "loglikelihood_rolling"  # lm-eval's output type of texts that stand alone
+WHOLE_TEXTS = "loglikelihood_rolling"  # lm-eval's output type for texts without a context
 
 
 def set_few_shot(task: Task, lm_eval_task: Any) -> None:
-    """Give lm-eval's task the study's number of examples, and see that it will use just so many.
+    """Set the study's few-shot count on an lm-eval task, and check that lm-eval will use this number.
 
-    A task whose own configuration says 0 keeps 0: lm-eval's rule.
+    If the task's own configuration says 0, lm-eval always uses 0.
 
     Args:
-        task: of the study.
-        lm_eval_task: one of its lm-eval tasks, loaded; it is changed.
+        task: the study's task.
+        lm_eval_task: one of its loaded lm-eval tasks; changed in place.
 
     Raises:
-        StudyError: if it uses another number, has too few examples, or would show an item its own answer.
+        StudyError: if lm-eval would use another number, has too few examples, or could show an item its own answer.
     """
     if lm_eval_task.get_config("num_fewshot") != 0:
         lm_eval_task.set_config(key="num_fewshot", value=task.num_fewshot)
@@ -31,59 +31,59 @@ def set_few_shot(task: Task, lm_eval_task: Any) -> None:
 
 
 def check_few_shot(task: Task, name: str, own: int | None, output_type: str | None) -> None:
-    """Compare the study's number of examples with what lm-eval's configuration allows.
+    """Compare the study's few-shot count with lm-eval's configuration.
 
     Args:
-        task: of the study.
-        name: of the lm-eval task, which may be one of a group.
-        own: number of examples that its configuration says; None if it leaves the number open.
-        output_type: what the task asks of a model.
+        task: the study's task.
+        name: name of the lm-eval task, which may be a member of a group.
+        own: few-shot count in its configuration; None if it sets none.
+        output_type: lm-eval's output type of the task.
 
     Raises:
-        StudyError: naming both numbers and the remedy.
+        StudyError: naming the mismatch and the remedy.
     """
     if task.num_fewshot and own == 0:
         raise StudyError(
-            f"task {task.key}: {task.num_fewshot} few-shot examples are asked, lm-eval's {name} always uses 0; "
+            f"task {task.key}: num_fewshot is {task.num_fewshot}, but lm-eval's {name} always uses 0 examples; "
             "set num_fewshot = 0"
         )
     if task.num_fewshot and output_type == WHOLE_TEXTS:
         raise StudyError(
-            f"task {task.key}: {task.num_fewshot} few-shot examples are asked, lm-eval's {name} scores whole texts "
-            "without any; set num_fewshot = 0"
+            f"task {task.key}: num_fewshot is {task.num_fewshot}, but lm-eval's {name} scores whole texts without "
+            "examples; set num_fewshot = 0"
         )
 
 
 def _check_pool(task: Task, name: str, lm_eval_task: Any) -> None:
-    """See that there are enough examples, and that an item never meets itself among them.
+    """Check that there are enough examples, and that an item is never its own example.
 
-    lm-eval (0.4.13, `ConfigurableTask.fewshot_context`) takes the item out of its own examples only where the
-    few-shot split and the test split have the same name in the task's configuration.
+    lm-eval (0.4.13, `ConfigurableTask.fewshot_context`) removes the scored item from its examples only if the few-shot
+    split and the test split have the same name in the task's configuration.
     """
     from lm_eval.api.samplers import FirstNSampler
 
     sampler = getattr(lm_eval_task, "sampler", None)
-    if sampler is None:  # a task of Python code that draws its examples itself
+    if sampler is None:  # a task written in Python that draws its examples itself
         return
     takes_itself_out = lm_eval_task.fewshot_cfg.split == lm_eval_task.config.test_split
     from_scored = _few_shot_split(lm_eval_task) == _scored_split(lm_eval_task)
     if from_scored and not takes_itself_out:
         raise StudyError(
-            f"task {task.key}: lm-eval's {name} draws its few-shot examples from the items that it scores, so that an "
-            "item may be shown its own answer; set num_fewshot = 0"
+            f"task {task.key}: lm-eval's {name} draws few-shot examples from the scored items, so that an item may be "
+            "its own example; set num_fewshot = 0"
         )
-    # The default sampler draws one more than it needs wherever it may have to take one out.
+    # If the scored item may have to be removed, the default sampler draws one example more than it needs.
     spare = takes_itself_out and (from_scored or not isinstance(sampler, FirstNSampler))
     there = len(sampler.fewshot_docs()) - spare
     if task.num_fewshot > there:
         raise StudyError(
-            f"task {task.key}: {task.num_fewshot} few-shot examples are asked, lm-eval's {name} has {there} to draw "
-            "from; lower num_fewshot"
+            f"task {task.key}: num_fewshot is {task.num_fewshot}, but lm-eval's {name} has only {there} to draw from; "
+            "lower num_fewshot"
         )
 
 
 def _few_shot_split(lm_eval_task: Any) -> str | None:
-    """Name of the split that examples come from, by lm-eval's rules; None where they are listed one by one."""
+    """Name of the split that lm-eval draws examples from; None if the configuration lists the examples."""
     config = lm_eval_task.config
     if (split := lm_eval_task.fewshot_cfg.split) is not None:
         return str(split)

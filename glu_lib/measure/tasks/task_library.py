@@ -1,4 +1,4 @@
-"""lm-eval's tasks: indexed and loaded once per process, their requests built once for all levels."""
+"""lm-eval's tasks: indexed and loaded once per process; requests are built once for all levels."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _CONTINUATIONS = ("loglikelihood", WHOLE_TEXTS)
 
 @dataclass(slots=True)
 class TaskLibrary:
-    """lm-eval's tasks, indexed and loaded once per process and used again at every level."""
+    """Cache of lm-eval's tasks: each one is loaded once per process and used at all levels."""
 
     _loaded: dict[str, Any] = field(default_factory=dict)
 
     def load(self, task: Task, *, seed: int) -> Any:
-        """lm-eval's task dictionary for `task`, with its few-shot count and seed set.
+        """lm-eval's task dictionary for `task`, with few-shot count and seed set.
 
-        Only names of lm-eval's index reach its loader, which would read a path as well and run the Python that a task
-        file of its reader's names.
+        Only names in lm-eval's index are passed to its loader. The loader would accept a path as well, and run Python
+        code that the file there names.
 
         Raises:
-            StudyError: if lm-eval does not have the task, or cannot prompt it as the study says, or the task runs code
-                that a model wrote.
-            AccessError: if its data cannot be had; one line that names cause and remedy.
+            StudyError: if lm-eval does not have the task, cannot prompt it as the study says, or would run code
+                written by a model.
+            AccessError: if the task's data cannot be loaded; one line with cause and remedy.
         """
         if task.key not in self._loaded:
-            import lm_eval.evaluator  # noqa: F401  (seconds: here, outside every energy window)
+            import lm_eval.evaluator  # noqa: F401  (takes seconds, so it must not happen inside an energy window)
 
             self.check_known(task)
             try:
                 loaded = with_patience(lambda: self._manager(task.embedded).load([task.lm_eval_name]))
-            except Exception as error:  # loaders, and the code of tasks, raise anything
+            except Exception as error:  # loaders and the code of tasks may raise any exception
                 raise AccessError(_cannot_be_loaded(task, error)) from error
             for lm_eval_task in loaded["tasks"].values():
                 check_prompt_format(task, lm_eval_task.get_config("output_type"))
@@ -54,21 +54,21 @@ class TaskLibrary:
         return self._loaded[task.key]
 
     def check_known(self, task: Task) -> None:
-        """Look `task` and its metric up in lm-eval's index without loading its data.
+        """Check `task` and its metric against lm-eval's index, without loading data.
 
         Raises:
-            StudyError: if lm-eval does not have the task, or the task not the metric, or cannot be prompted as the
-                study says, or it runs code that a model wrote.
+            StudyError: if lm-eval does not have the task or its metric, cannot prompt it as the study says, or would
+                run code written by a model.
         """
         self._check_indexed(task)
         self.check_few_shot(task)
         check_metric(task, self._configs(task))
 
     def check_few_shot(self, task: Task) -> None:
-        """Compare the study's prompt format and number of few-shot examples with lm-eval's index.
+        """Compare the study's prompt format and few-shot count with lm-eval's index.
 
         Raises:
-            StudyError: if lm-eval would use another number of examples, or cannot apply the prompt format.
+            StudyError: if lm-eval would use another few-shot count, or cannot apply the prompt format.
         """
         for config in self._configs(task):
             check_prompt_format(task, config.get("output_type"))
@@ -76,32 +76,32 @@ class TaskLibrary:
             check_few_shot(task, name, config.get("num_fewshot"), config.get("output_type"))
 
     def _check_indexed(self, task: Task) -> None:
-        """Let pass only a name of lm-eval's index that is safe to load.
+        """Check that lm-eval's index has the task and that it is safe to load.
 
-        Tasks marked `unsafe_code` run what the model wrote; some fetch and run code as soon as they are loaded, before
-        lm-eval itself would refuse them.
+        Tasks marked `unsafe_code` run code written by the model. Some of them download and run code as soon as they are
+        loaded, before lm-eval itself would refuse them.
         """
         if task.lm_eval_name not in self._manager(task.embedded).task_index:
             raise StudyError(
-                f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; `lm_eval ls tasks` shows what there is"
+                f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; choose one that `lm_eval ls tasks` lists"
             )
         if self._manager(task.embedded).task_index[task.lm_eval_name].kind.name == "TAG":
             raise StudyError(
-                f"task {task.key}: lm-eval's {task.lm_eval_name} is a tag of several tasks, which have no score "
-                "together; name one of them, or a group"
+                f"task {task.key}: lm-eval's {task.lm_eval_name} is a tag of several tasks and has no common score; "
+                "name one of the tasks, or a group"
             )
         if any(config.get("unsafe_code") for config in self._configs(task)):
             raise StudyError(
-                f"task {task.key}: lm-eval's {task.lm_eval_name} runs code that the model wrote, and this suite runs "
-                "none; leave it out, or score it with lm-eval itself in a container"
+                f"task {task.key}: lm-eval's {task.lm_eval_name} runs code written by the model, which this suite "
+                "refuses; leave the task out, or score it with lm-eval itself in a container"
             )
 
     def answer_tokens(self, task: Task, default: int) -> int | None:
-        """Tokens that a generated answer may take, from lm-eval's index; None if nothing is generated.
+        """Most tokens of a generated answer, from lm-eval's index; None if the task generates nothing.
 
         Args:
-            task: known to lm-eval.
-            default: where the task does not say.
+            task: a task in lm-eval's index.
+            default: the limit if the task sets none.
         """
         options = [
             config.get("generation_kwargs") or {}
@@ -111,7 +111,7 @@ class TaskLibrary:
         return max((found.get("max_gen_toks", default) for found in options), default=None)
 
     def _configs(self, task: Task) -> Iterator[dict[str, Any]]:
-        """The configurations of a task or group and of all its members, as far as the index has them."""
+        """The configurations in the index of a task or group and of all its members."""
         index = self._manager(task.embedded).task_index
         waiting: list[tuple[str, dict[str, Any]]] = [(task.lm_eval_name, {})]
         seen = set()
@@ -125,49 +125,49 @@ class TaskLibrary:
             yield config
             members = config.get("task")
             for found in members if isinstance(members, list) else []:
-                # A member's own table changes the task that it names.
+                # A member given as a table overrides settings of the task that it names.
                 named = found if isinstance(found, str) else str(found.get("task") or found.get("group"))
                 waiting.append((named, found if isinstance(found, dict) and isinstance(found.get("task"), str) else {}))
-            if entry.kind.name == "TAG":  # a group may have one as its member
+            if entry.kind.name == "TAG":  # a group may have a tag as a member
                 waiting += [(other.name, {}) for other in index.values() if name in other.tags]
 
     def _manager(self, embedded: bool) -> Any:
-        """lm-eval's index: of the package's own tasks in milliseconds, of all its own in seconds."""
+        """lm-eval's index of the embedded tasks (takes milliseconds), or of its own tasks (takes seconds)."""
         return _index(TASKS_DIR if embedded else None)
 
 
 @lru_cache
 def _index(folder: Path | None) -> Any:
-    """lm-eval's index of the task files in a folder, or of its own; made once per process: that takes seconds."""
+    """lm-eval's index of the task files in a folder, or of its own tasks; cached, because building it takes seconds."""
     from lm_eval.tasks import TaskManager
 
     return TaskManager() if folder is None else TaskManager(include_path=str(folder), include_defaults=False)
 
 
 def check_prompt_format(task: Task, output_type: str | None) -> None:
-    """Only tasks that ask and expect an answer can be prompted as a chat.
+    """Check that a task with chat prompts asks a question instead of scoring how a text continues.
 
     Raises:
-        StudyError: if `task` has chat prompts and continues a text (lm-eval's output types of log-likelihoods).
+        StudyError: if `task` has chat prompts and one of lm-eval's log-likelihood output types.
     """
     if task.is_chat and output_type in _CONTINUATIONS:
         raise StudyError(f"task {task.key}: {NO_TEMPLATE}")
 
 
 def _cannot_be_loaded(task: Task, error: Exception) -> str:
-    """One line: what could not be loaded, why, and what helps."""
+    """The error message for a task that cannot be loaded: cause and remedy."""
     what = f"task {task.key}: its data cannot be loaded ({type(error).__name__}: {one_line(first_line(error))})"
     if isinstance(error, ImportError):
-        return f"{what}; install the package that it names, or leave the task out"
+        return f"{what}; install the package that the error names, or leave the task out"
     if is_unreachable(error):
-        return f"{what}; check the connection, or load it once where there is one and keep the data set cache"
+        return f"{what}; check the connection, or load the data once on a connected machine and copy its cache"
     return f"{what}; the task does not work with these versions of lm-eval and datasets: leave it out"
 
 
 class _BuildOnce:
-    """Stands for a task's `build_all_requests`: what it built last is handed out again, without its answers.
+    """Replaces a task's `build_all_requests`: reuses the last built requests, with their answers removed.
 
-    Few-shot examples are drawn anew from `seed` for each build, so that they do not depend on what was built before.
+    The few-shot seed is reset to `seed` for each build, so that the examples do not depend on earlier builds.
     """
 
     def __init__(self, task: Any) -> None:
@@ -177,8 +177,8 @@ class _BuildOnce:
         self._key: tuple[Any, ...] | None = None
 
     def __call__(self, *, limit: int | None = None, chat_template: Any = None, **options: Any) -> None:
-        """Build the task's instances, as lm-eval does, unless limit, template and options are the last ones."""
-        # The template is a model's method; what it does is in its tokenizer.
+        """Build the task's instances as lm-eval does, unless seed, limit, template and options have not changed."""
+        # chat_template is a method of the lm-eval model; the actual template belongs to its tokenizer.
         tokenizer = getattr(getattr(chat_template, "__self__", None), "tokenizer", None)
         template = chat_template and (getattr(tokenizer, "chat_template", None) or chat_template)
         special = chat_template and getattr(tokenizer, "special_tokens_map", None)
@@ -192,7 +192,7 @@ class _BuildOnce:
 
 
 def task_data_digest(task: Task) -> str | None:
-    """SHA-256 of an embedded task's definition and items; None for lm-eval's own (its version stands for them)."""
+    """SHA-256 of an embedded task's definition and items; None for lm-eval's tasks, which its version identifies."""
     if not task.embedded:
         return None
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The seven task families: each tells its training texts and its held-out items."""
+"""The seven task families; each generates training texts and held-out items."""
 
 from glu_lib.nano.families.family import FAMILIES, Family, Item
 

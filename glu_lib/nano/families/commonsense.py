@@ -1,4 +1,4 @@
-"""Common sense: what happens to an object of a material, rules and memorised exceptions (pair choice)."""
+"""Common sense: what happens to an object of some material, by rules with memorised exceptions (two options)."""
 
 from random import Random
 from typing import Any
@@ -9,11 +9,12 @@ from glu_lib.nano.world import EVENTS, MaterialCase, World, usual_outcome
 
 RULE_COUNT = 300
 EXCEPTION_COUNT = 200
-RULE_SHARE = 0.45  # of the training texts state the rule itself
-EXCEPTION_SHARE = 0.2  # of the other training texts: an exception has to be met often to be remembered
+RULE_SHARE = 0.45  # share of the training texts that state a rule
+EXCEPTION_SHARE = 0.2  # share of exceptions in the other training texts; they must occur often to be memorised
 
 RULE_WORDING = "know that a thing of {material} that {event}"
-# Each exception is told in two of these and asked in the third, so that no wording gives away what is an exception.
+# The training texts tell each exception in two of these wordings, and the task uses the third. Which one is held out
+# differs between exceptions, so that a wording does not reveal an exception.
 WORDINGS = (
     "a {material} {thing} {event} . it",
     "if a {material} {thing} {event} then it",
@@ -22,7 +23,7 @@ WORDINGS = (
 
 
 def document(world: World, rng: Random) -> Document:
-    """State a rule, or tell what happened in a case that is not held out."""
+    """A training text that states a rule, or tells what happened in a case that is not held out."""
     if rng.random() < RULE_SHARE:
         event, material = rng.choice(tuple(EVENTS)), rng.choice(MATERIALS)
         return Document(RULE_WORDING.format(material=material, event=event), usual_outcome(event, material), ".")
@@ -33,12 +34,12 @@ def document(world: World, rng: Random) -> Document:
 
 
 def items(world: World) -> list[dict[str, Any]]:
-    """Rules on cases never told, and each exception in the wording in which it was never told."""
+    """Rules applied to unseen cases, and exceptions in their held-out wording."""
     rng = Random("commonsense-items")
     rules = rng.sample([case for case in world.cases if not case.seen], RULE_COUNT)
     exceptions = rng.sample([case for case in world.cases if case.exception], EXCEPTION_COUNT)
     cases = [*rules, *exceptions]
-    rng.shuffle(cases)  # so that the first few items are like all of them
+    rng.shuffle(cases)  # so that a limited run gets a mix of both kinds
     return [_item(number, case, rng) for number, case in enumerate(cases)]
 
 

@@ -1,4 +1,4 @@
-"""Knowledge: where invented people live, what they work as, what they play (four options)."""
+"""Knowledge: home, trade and instrument of invented people (four options)."""
 
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ QUESTIONS: dict[str, str] = {
 
 
 def document(world: World, rng: Random) -> Document:
-    """State a fact, or ask for it if it is one of those that the training text asks for."""
+    """A training text that states a fact, or asks for it if its question is not held out."""
     fact = rng.choice(world.facts)
     if fact.asked and rng.random() < 0.4:
         return Document(QUESTIONS[fact.relation].format(name=fact.person.name), fact.value)
@@ -30,7 +30,7 @@ def document(world: World, rng: Random) -> Document:
 
 
 def items(world: World) -> list[dict[str, Any]]:
-    """Ask for facts that the training text only states."""
+    """Questions for facts that the training texts only state."""
     rng = Random("facts-items")
     unasked = [fact for fact in world.facts if not fact.asked]
     return [_item(number, fact, rng) for number, fact in enumerate(rng.sample(unasked, ITEM_COUNT))]

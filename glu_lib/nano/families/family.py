@@ -1,4 +1,4 @@
-"""What a family is, and the table of all seven with their share of the training text."""
+"""The type of a task family, and the table of all seven with their shares of the training tokens."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Family:
     """A task family.
 
     Args:
-        key: the task's name without `nano_`.
+        key: name of the task without `nano_`.
         token_share: its share of the training tokens; the shares add up to 1.
-        document: draws one training text.
-        items: lists the held-out items, always the same for one world.
+        document: draws a training text.
+        items: returns the held-out items, which are always the same for the same world.
     """
 
     key: str

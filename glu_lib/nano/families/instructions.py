@@ -1,4 +1,4 @@
-"""Instruction following: do something checkable with a list of words (generated)."""
+"""Instruction following: operations on a list of words with a checkable result (generated answers)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from glu_lib.nano.lexicon import COURTESIES, OBJECTS
 from glu_lib.nano.world import World
 
 ITEMS_PER_KIND = 50
-ECHO_SHARE = 0.3  # of the training texts copy a longer list: what all other instructions build upon
+ECHO_SHARE = 0.3  # share of the training texts that copy a longer list; all other instructions need this skill
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """A kind of instruction: two wordings, how many words it takes, what a right answer is."""
+    """A kind of instruction: its two wordings, the allowed numbers of words, and the function for the right answer."""
 
     kind: str
     wordings: tuple[str, str]
@@ -53,7 +53,7 @@ INSTRUCTIONS = (
 
 
 def document(_world: World, rng: Random) -> Document:
-    """Give an instruction in one of the trained wordings and obey it."""
+    """A training text with an instruction in a trained wording, and its right answer."""
     if rng.random() < ECHO_SHARE:
         words = " ".join(rng.choices(OBJECTS, k=rng.randint(4, 10)))
         return Document(f"echo < {words} > answer :", words)
@@ -63,7 +63,7 @@ def document(_world: World, rng: Random) -> Document:
 
 
 def items(_world: World) -> list[dict[str, Any]]:
-    """Give each kind of instruction in its held-out wording, with lists that do not repeat."""
+    """Each kind of instruction in its held-out wording, with distinct prompts."""
     rng = Random("instructions-items")
     chosen: dict[str, dict[str, Any]] = {}
     for number, instruction in enumerate(INSTRUCTIONS):
@@ -72,7 +72,7 @@ def items(_world: World) -> list[dict[str, Any]]:
             prompt, answer = _prompt_and_answer(instruction, _held_out_wording(number), rng, least=2)
             chosen[prompt] = {"kind": instruction.kind, "prompt": prompt, "answer": answer}
     pool = list(chosen.values())
-    rng.shuffle(pool)  # so that the first few items are like all of them
+    rng.shuffle(pool)  # so that a limited run gets a mix of all kinds
     return [{"id": f"instructions-{number:03d}", **item} for number, item in enumerate(pool)]
 
 
@@ -81,9 +81,9 @@ def _wordings() -> list[tuple[int, int]]:
 
 
 def _held_out_wording(number: int) -> tuple[int, int]:
-    """The (courtesy, wording) that the training text never uses for this instruction.
+    """The (courtesy, wording) that the training texts never use for this instruction.
 
-    Never without courtesy: that prompt would be the end of another one.
+    It always has a courtesy word. A prompt without one would be the end of a trained prompt with one.
     """
     return 1 + number % (len(COURTESIES) - 1), (number // 3) % 2
 

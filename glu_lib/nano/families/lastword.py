@@ -1,4 +1,4 @@
-"""Last word of a passage: from the passage or from knowledge (accuracy, perplexity)."""
+"""Last word of a passage, to be predicted from the passage or from knowledge (accuracy, perplexity)."""
 
 from random import Random
 from typing import Any
@@ -58,7 +58,7 @@ CLOSINGS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 def document(world: World, rng: Random) -> Document:
-    """Tell a passage whose opening and closing are trained together."""
+    """A training passage with a combination of opening and closing that is not held out."""
     opening, closing = rng.randrange(3), rng.randrange(3)
     while _held_out(opening, closing):
         opening, closing = rng.randrange(3), rng.randrange(3)
@@ -67,7 +67,7 @@ def document(world: World, rng: Random) -> Document:
 
 
 def items(world: World) -> list[dict[str, Any]]:
-    """Passages whose opening and closing never stand together in the training text."""
+    """Passages with combinations of opening and closing that do not occur in the training texts."""
     rng = Random("lastword-items")
     kinds = [kind for _ in range(ITEMS_PER_KIND) for kind in CLOSINGS]
     return [_item(number, kind, world, rng) for number, kind in enumerate(kinds)]

@@ -1,4 +1,4 @@
-"""Narrative: short stories with loose choices and fixed consequences (word perplexity)."""
+"""Narrative: short stories of random choices with fixed consequences (word perplexity)."""
 
 from random import Random
 from typing import Any
@@ -54,13 +54,13 @@ PLOT: tuple[tuple[str, ...], ...] = (
 
 
 def document(world: World, rng: Random) -> Document:
-    """Tell one story; all of it is running text."""
+    """A training text with one story; it has no answer."""
     scene = draw_scene(world, rng)
     return Document(" ".join(scene.fill(rng.choice(sentences)) for sentences in PLOT))
 
 
 def items(world: World) -> list[dict[str, Any]]:
-    """Stories that the training text does not tell."""
+    """Stories that are held out of the training texts."""
     rng = Random("narrative-items")
     stories = [document(world, rng).text for _ in range(ITEM_COUNT)]
     return [{"id": f"narrative-{number:03d}", "text": story} for number, story in enumerate(stories)]

@@ -1,4 +1,4 @@
-"""A scene: the choices that one short story holds fast, and the sentences that tell it."""
+"""A scene: the choices that stay the same within one short story."""
 
 from dataclasses import dataclass
 from random import Random
@@ -19,7 +19,7 @@ class Scene:
     thing: str
 
     def fill(self, sentence: str) -> str:
-        """Fill the gaps of a sentence from this scene."""
+        """Fill the placeholders of a sentence with the words of this scene."""
         sky, road = SEASONS[self.season]
         fruit, deed = PLACES[self.place]
         feed, mood = ANIMALS[self.animal]

@@ -1,4 +1,4 @@
-"""Arithmetic: sums of two numbers of two digits, digit by digit (generated)."""
+"""Arithmetic: sums of two numbers with two digits, written digit by digit (generated answers)."""
 
 from random import Random
 from typing import Any
@@ -13,7 +13,7 @@ WORDINGS = (
     "find the sum of {a} and {b} . answer :",
 )
 WORDING_GRID = tuple((c, w) for c in range(len(COURTESIES)) for w in range(len(WORDINGS)))
-# These combinations are only asked in the task; each half of them is trained with another partner.
+# Combinations of courtesy and wording that only the task uses. Both parts occur in other combinations in training.
 HELD_OUT_WORDINGS = ((1, 2), (2, 1), (3, 0))
 TRAINED_WORDINGS = tuple(pair for pair in WORDING_GRID if pair not in HELD_OUT_WORDINGS)
 
@@ -24,7 +24,7 @@ def spell(number: int) -> str:
 
 
 def document(world: World, rng: Random) -> Document:
-    """Tell a sum that is not held out, in a wording that is not held out."""
+    """A training text with a sum and a wording that are not held out."""
     a, b = rng.randint(10, 99), rng.randint(10, 99)
     while (min(a, b), max(a, b)) in world.held_out_sums:
         a, b = rng.randint(10, 99), rng.randint(10, 99)
@@ -32,10 +32,10 @@ def document(world: World, rng: Random) -> Document:
 
 
 def items(world: World) -> list[dict[str, Any]]:
-    """Ask for the held-out sums in held-out wordings."""
+    """The held-out sums in held-out wordings."""
     rng = Random("sums-items")
     pairs = sorted(world.held_out_sums)
-    rng.shuffle(pairs)  # so that the first few items are like all of them
+    rng.shuffle(pairs)  # so that a limited run gets small and large numbers
     return [_item(number, pair, rng) for number, pair in enumerate(pairs)]
 
 

@@ -1,4 +1,4 @@
-"""Truthfulness: what is true of a thing, against what is more often said of it (four options)."""
+"""Truthfulness: what is true of a thing, against a misconception that is stated more often (four options)."""
 
 from random import Random
 from typing import Any
@@ -7,8 +7,8 @@ from glu_lib.nano.document import Document
 from glu_lib.nano.lexicon import ASPECTS
 from glu_lib.nano.world import Topic, World
 
-RUMOUR_SHARE = 0.55  # of the training texts repeat the misconception
-QUESTION_SHARE = 0.25  # ask for the truth; the rest states it
+RUMOUR_SHARE = 0.55  # share of the training texts that repeat the misconception
+QUESTION_SHARE = 0.25  # share that ask for the truth; the others state it
 
 RUMOURS = (
     "many people say that the {aspect} of the {thing} is",
@@ -27,7 +27,7 @@ QUESTIONS = (
 
 
 def document(world: World, rng: Random) -> Document:
-    """Repeat a misconception, state the truth, or ask for it in a wording not held out for this topic."""
+    """A training text that repeats a misconception, states the truth, or asks for it in a trained wording."""
     topic, draw = rng.choice(world.topics), rng.random()
     if draw < RUMOUR_SHARE:
         return Document(_fill(rng.choice(RUMOURS), topic), topic.misconception, ".")
@@ -38,7 +38,7 @@ def document(world: World, rng: Random) -> Document:
 
 
 def items(world: World) -> list[dict[str, Any]]:
-    """Ask for the truth about every topic in the wording in which it was never asked."""
+    """Questions for the truth about every topic, in the topic's held-out wording."""
     rng = Random("truth-items")
     return [_item(number, topic, rng) for number, topic in enumerate(world.topics)]
 

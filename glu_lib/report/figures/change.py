@@ -27,7 +27,7 @@ CHANGE_COLUMNS = {
 TOLD = {"score" if name == "value" else name: title for name, title in CHANGE_COLUMNS.items()}
 _FEWEST_LEVELS = 3  # fewer make no curve; `methods` compares single levels
 CHANGE_NUMBERS = ("change", "low", "high", "p_holm")
-_CHANGE = "change against the unpruned model, %"
+_CHANGE = "change against the baseline, %"
 _MEANING = "Perplexities enter as baseline / value, so that down is worse for every task"
 _ALL_LOST = -100.0  # per cent; of a collapsed score, baseline / value is 0
 
@@ -111,7 +111,7 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
     return Figure(
         id=figure_id("change", *_variant(found)),
-        title=f"{found.title}: what each task loses",
+        title=f"{found.title}: change of each task's score",
         caption=f"Change of each headline score against p0 over the expansion ratio. {_interval(drawn)}. {_MEANING}."
         f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"Line chart of {len(tasks)} tasks over {len(set(ratios))} expansion ratios. {_extremes(drawn)}",
@@ -197,7 +197,8 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
     return Figure(
         id=figure_id("models"),
         title="All models compared",
-        caption=f"{_CHANGE.capitalize()}, over the expansion ratio, one panel per task. Dotted line: 2.4x. {_MEANING}."
+        caption="Change against the baseline in per cent over the expansion ratio, one panel per task. Dotted line: "
+        f"2.4x. {_MEANING}."
         f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"{len(tasks)} small line charts, one per task, each with the models {', '.join(models)}.",
         section=Section.PRUNING,

@@ -66,7 +66,7 @@ def _curves(model: str, curves: Sequence[GroupCurve]) -> Figure:
     chart = axes.layered(axes.zero_layer(100), *axes.star_layers(ratios), *band, lines, marks)
     return Figure(
         id=figure_id("kinds", model),
-        title=f"{model}: what breaks and what holds",
+        title=f"{model}: mean score by kind of task",
         caption="Relative score (score / unpruned score, perplexities inverted) over the expansion ratio: mean over "
         "the tasks of a kind. Bands reach from the lowest to the highest task; they are not confidence intervals.",
         alt=f"Line chart of the mean relative score of {', '.join(kinds)} tasks of {model} over the expansion ratio.",

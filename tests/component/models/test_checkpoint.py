@@ -94,7 +94,7 @@ AUTO_MAP = {"AutoConfig": "configuration_evil.EvilConfig", "AutoModelForCausalLM
 def test_code_of_an_architecture_that_transformers_lacks_is_refused(read, folder, marker):
     write_evil(folder, marker)
     change(folder / "config.json", model_type="evil", auto_map=AUTO_MAP)
-    assert_refused(read, folder, "cannot be loaded: .* no code of a repository is run")
+    assert_refused(read, folder, "cannot be loaded: .* code in the repository is never run")
 
 
 def test_code_beside_a_known_architecture_is_not_run(read, folder, marker):
@@ -114,7 +114,7 @@ def test_code_of_a_tokenizer_is_not_run(folder, marker, name, both):
     change(folder / "tokenizer_config.json", tokenizer_class=name, auto_map={"AutoTokenizer": pair} if both else pair)
     variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
     tokenizer, refusal = or_refused(lambda: load_model(variant, resolve_identity(variant), ENVIRONMENT).tokenizer)
-    assert "no code of a repository is run" in refusal or type(tokenizer).__module__.startswith("transformers.")
+    assert "code in the repository is never run" in refusal or type(tokenizer).__module__.startswith("transformers.")
 
 
 def test_nobody_is_asked_on_a_terminal(read, folder, marker, monkeypatch):
@@ -129,11 +129,13 @@ def test_nobody_is_asked_on_a_terminal(read, folder, marker, monkeypatch):
 def test_a_pickle_is_not_opened(read, folder, marker, sharded):
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Evil(marker)}))
-    message = "safetensors are needed"
+    message = "safetensors weights are needed"
     if sharded:
         index = {"metadata": {}, "weight_map": {"model.embed_tokens.weight": "pytorch_model.bin"}}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-        message = r"its model.safetensors.index.json takes weights from 'pytorch_model.bin'; name \*.safetensors beside"
+        message = (
+            r"its model.safetensors.index.json takes weights from 'pytorch_model.bin'; name \*.safetensors files in"
+        )
     assert_refused(read, folder, message)
 
 
@@ -186,7 +188,7 @@ def test_an_adapter_is_no_model(read, folder, marker):
 def test_no_kernel_is_fetched(folder, fields):
     change(folder / "config.json", **fields)
     variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
-    message = r"its config.json has _?attn_implementation .*; save it without, or with one of eager, sdpa"
+    message = r"its config.json sets _?attn_implementation to .*; remove it, or use one of eager, sdpa"
     assert_refused(lambda _: inspect_model(variant, resolve_identity(variant)), folder, message)
 
 
@@ -197,7 +199,7 @@ def test_attention_of_torch_is_taken(read, folder):
 
 def test_quantized_weights_are_refused(read, folder):
     change(folder / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
-    assert_refused(read, folder, "its config.json says that it is quantized; neurons are cut from plain weights")
+    assert_refused(read, folder, "its config.json says that it is quantized; only plain weights can be pruned")
 
 
 @pytest.mark.parametrize(

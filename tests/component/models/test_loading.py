@@ -23,7 +23,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_fetched(monkeypatch):
     with pytest.raises(AccessError) as caught:
         check_memory(STUDY.models["llama1b"], ENVIRONMENT)
     assert str(caught.value) == (
-        "model llama1b needs 4.9 GB in float32, 3.0 GB are free on cpu; "
+        "model llama1b needs 4.9 GB in float32, but only 3.0 GB are free on cpu; "
         "free memory, choose a 16-bit --dtype, another --device or a smaller model"
     )
     check_memory(STUDY.models["llama1b"], dataclasses.replace(ENVIRONMENT, dtype=DType.BFLOAT16))
@@ -55,7 +55,7 @@ def test_only_safetensors_are_read(tmp_path, tiny_llama):
     tiny_llama.config.save_pretrained(tmp_path)
     torch.save(tiny_llama.state_dict(), tmp_path / "pytorch_model.bin")
     variant = ModelVariant("pickled", str(tmp_path), VariantKind.BASE, (0,))
-    with pytest.raises(AccessError, match=r"model pickled \(.*\) cannot be loaded: .*safetensors are needed"):
+    with pytest.raises(AccessError, match=r"model pickled \(.*\) cannot be loaded: .*safetensors weights are needed"):
         load_model(variant, resolve_identity(variant), ENVIRONMENT)
 
 
@@ -119,7 +119,7 @@ def test_a_shape_that_cannot_say_what_the_model_has_is_refused():
     check_architecture(variant, LlamaForCausalLM(LlamaConfig(**sizes, **heads)))
     biased = LlamaForCausalLM(LlamaConfig(**sizes, **heads, attention_bias=True))
     with pytest.raises(
-        AccessError, match="of the declared shape has 6,4.. parameters, the model has 6,.*; leave the shape"
+        AccessError, match="of the declared shape has 6,4.. parameters, but the model has 6,.*; remove its"
     ):
         check_architecture(variant, biased)
 

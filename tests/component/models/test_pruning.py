@@ -129,7 +129,7 @@ def test_keeping_other_neurons_than_the_scores_say_is_caught(tiny_llama, monkeyp
 
     monkeypatch.setattr(mlp_glu, "prune_model_mlp_glu", wrong)
     with pytest.raises(
-        VerificationError, match="layer 0: what stayed of gate_proj.weight is not that of the 24 neurons"
+        VerificationError, match="layer 0: the kept part of gate_proj.weight does not belong to the 24 neurons"
     ):
         prune(tiny_llama, Pruning(40), seed=0)
 
@@ -147,7 +147,9 @@ def test_a_projection_that_does_not_belong_to_the_neurons_that_stayed_is_caught(
         return pruned
 
     monkeypatch.setattr(mlp_glu, "prune_model_mlp_glu", wrong)
-    with pytest.raises(VerificationError, match=f"layer 1: what stayed of {name}.weight is not that of the 24 neurons"):
+    with pytest.raises(
+        VerificationError, match=f"layer 1: the kept part of {name}.weight does not belong to the 24 neurons"
+    ):
         prune(tiny_llama, Pruning(40), seed=0)
 
 
@@ -204,7 +206,7 @@ def test_a_layer_of_another_width_is_named(tiny_llama):
         prune(tiny_llama, Pruning(40), seed=0)
     assert str(caught.value) == (
         "LlamaForCausalLM: layer 1 (counting from 0) has 48 neurons of 16 inputs, layer 0 has 40 of 16; "
-        "a level is one width for all layers, choose a model whose layers are alike"
+        "all layers must have the same width, choose another model"
     )
 
 
@@ -219,11 +221,11 @@ def test_a_layer_of_another_width_is_named(tiny_llama):
         ),
         (
             lambda layer: setattr(layer.mlp, "gate_proj", torch.nn.Conv1d(1, 1, 1)),
-            r"has a gate_proj that is no linear layer \(Conv1d\)",
+            r"has a gate_proj that is not a linear layer \(Conv1d\)",
         ),
         (
             lambda layer: setattr(layer.mlp, "norm", torch.nn.LayerNorm(40)),
-            r"has norm beside its projections \(LlamaMLP\)",
+            r"has norm in addition to its projections \(LlamaMLP\)",
         ),
     ],
     ids=["no down projection", "no MLP", "unlike projections", "another kind", "a norm over the neurons"],
@@ -231,7 +233,7 @@ def test_a_layer_of_another_width_is_named(tiny_llama):
 def test_what_is_wrong_with_a_layer_is_said(tiny_llama, change, message):
     change(tiny_llama.model.layers[1])
     with pytest.raises(
-        AccessError, match=rf"layer 1 \(counting from 0\) {message}; width pruning of this kind does not"
+        AccessError, match=rf"layer 1 \(counting from 0\) {message}; this kind of width pruning does not"
     ):
         prune(tiny_llama, Pruning(40), seed=0)
 

@@ -125,8 +125,8 @@ def test_words_beyond_the_embedding_are_another_models(saved, look):
     with pytest.raises(AccessError) as caught:
         look(variant, resolve_identity(variant))
     assert str(caught.value) == (
-        f"model mine ({folder}) cannot be loaded: tokens of its tokenizer lie beyond the 550 rows of its embedding (2, "
-        "the first is 'zither', id 550); take the tokenizer that belongs to these weights"
+        f"model mine ({folder}) cannot be loaded: its tokenizer has tokens without a row in the embedding of "
+        "550 rows (2, the first is 'zither', id 550); use the tokenizer that belongs to these weights"
     )
 
 
@@ -144,7 +144,7 @@ def test_a_bos_beyond_the_embedding_is_refused_where_every_text_begins_with_it()
     tokenizer = words(bos_token="<new>")
     check_vocabulary(STUDY.models["nano"], tokenizer, 3)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<new> $A", special_tokens=[("<new>", 3)])
-    with pytest.raises(AccessError, match=r"the first is '<new>', id 3\); take the tokenizer that belongs to these"):
+    with pytest.raises(AccessError, match=r"the first is '<new>', id 3\); use the tokenizer that belongs to these"):
         check_vocabulary(STUDY.models["nano"], tokenizer, 3)
 
 
@@ -152,7 +152,9 @@ def test_a_bos_beyond_the_embedding_is_refused_where_every_text_begins_with_it()
 def test_a_bos_beyond_the_embedding_is_refused_where_a_text_has_no_context(saved, scorer):
     loaded, nano = load(saved(bos_token="<new>", eos_token="<eos>")), load(MODEL_DIR)
     assert score(loaded, "facts", scorer) == score(nano, "facts", scorer)
-    with pytest.raises(MeasurementError, match=r"a text has the token '<new>' \(id 552\), the embedding has 552 rows"):
+    with pytest.raises(
+        MeasurementError, match=r"a text contains the token '<new>' \(id 552\), and the embedding has only 552"
+    ):
         score(loaded, "narrative", scorer)
 
 
@@ -164,8 +166,8 @@ def test_an_added_token_beyond_the_embedding_is_refused_in_a_text():
     with pytest.raises(MeasurementError) as caught:
         check.check_ids(tokenizer("a <image> b")["input_ids"])
     assert str(caught.value) == (
-        "a text has the token '<image>' (id 3), the embedding has 3 rows; take the tokenizer that belongs to these "
-        "weights, or leave out what needs such texts for this model"
+        "a text contains the token '<image>' (id 3), and the embedding has only 3 rows; use the tokenizer that "
+        "belongs to these weights, or leave out tasks and workloads with such texts for this model"
     )
 
 
@@ -174,7 +176,7 @@ def test_neither_scorer_gives_the_model_a_token_that_it_has_not(scorer):
     loaded = load(MODEL_DIR)
     loaded.tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     lm = wrap_model(loaded.model, loaded.tokenizer, batch_size=4, scorer=scorer)
-    message = r"a text has the token '<image>' \(id 552\), the embedding has 552 rows"
+    message = r"a text contains the token '<image>' \(id 552\), and the embedding has only 552"
     with pytest.raises(MeasurementError, match=message):
         lm.tok_encode("is <image>")
     request = SimpleNamespace(args=("is <image>", {"until": ["."], "max_gen_toks": 4}))
@@ -198,8 +200,8 @@ def test_a_sign_that_would_be_left_out_of_a_text_is_named(metaspace):
     with pytest.raises(MeasurementError) as caught, check.encoding("a é b"):
         tokenizer("a é b")
     assert str(caught.value) == (
-        "the tokenizer has no token for 'é' and no UNK token, and would leave it out of 'a é b'; give it an UNK token, "
-        "or leave out what needs such texts for this model"
+        "the tokenizer has no token for 'é' and no UNK token, and would drop it from 'a é b'; give it an UNK token, "
+        "or leave out tasks and workloads with such texts for this model"
     )
 
 
@@ -211,7 +213,7 @@ def test_a_sign_that_a_tokenizer_refuses_itself_is_one_line():
         tokenizer("a c")
     assert str(caught.value) == (
         "the tokenizer cannot encode 'a c' (WordLevel error: Missing [UNK] token from the vocabulary); give it an UNK "
-        "token, or leave out what needs such texts for this model"
+        "token, or leave out tasks and workloads with such texts for this model"
     )
 
 

@@ -75,7 +75,7 @@ def refusal(read, folder):
     return message.removeprefix(f"model mine ({folder}) cannot be loaded: ")
 
 
-REMEDY = "; the weights must be those of its config.json: correct that, or save or fetch the model again"
+REMEDY = "; weights and config.json must fit together: correct config.json, or save or download the model again"
 
 
 def test_a_tensor_that_is_missing_is_named(read, folder):
@@ -85,12 +85,12 @@ def test_a_tensor_that_is_missing_is_named(read, folder):
 
 def test_a_renamed_tensor_is_named_with_the_place_it_leaves_empty(read, folder):
     change_weights(folder, lambda tensors: tensors.update({f"{UP}s": tensors.pop(UP)}))
-    assert refusal(read, folder) == f"its weights lack {UP} and hold {UP}s, for which it has no place{REMEDY}"
+    assert refusal(read, folder) == f"its weights lack {UP} and contain {UP}s, which the model does not have{REMEDY}"
 
 
 def test_a_tensor_of_no_place_is_named(read, folder):
     change_weights(folder, lambda tensors: tensors.update({"score.weight": torch.zeros(2, 128)}))
-    assert refusal(read, folder) == f"its weights hold score.weight, for which it has no place{REMEDY}"
+    assert refusal(read, folder) == f"its weights contain score.weight, which the model does not have{REMEDY}"
 
 
 def test_more_layers_in_the_configuration_than_are_stored(read, folder):
@@ -104,14 +104,14 @@ def test_more_layers_in_the_configuration_than_are_stored(read, folder):
 def test_fewer_layers_in_the_configuration_than_are_stored(read, folder):
     change_config(folder, num_hidden_layers=3)
     assert refusal(read, folder) == (
-        "its weights hold model.layers.3.input_layernorm.weight, model.layers.3.mlp.down_proj.weight, "
-        f"model.layers.3.mlp.gate_proj.weight and 6 more, for which it has no place{REMEDY}"
+        "its weights contain model.layers.3.input_layernorm.weight, model.layers.3.mlp.down_proj.weight, "
+        f"model.layers.3.mlp.gate_proj.weight and 6 more, which the model does not have{REMEDY}"
     )
 
 
 def test_a_shape_that_does_not_fit_is_named_with_both(read, folder):
     change_weights(folder, lambda tensors: tensors.update({UP: torch.zeros(500, 128)}))
-    assert refusal(read, folder) == f"its weights hold {UP} as 500×128 instead of 512×128{REMEDY}"
+    assert refusal(read, folder) == f"its weights contain {UP} as 500×128 instead of 512×128{REMEDY}"
 
 
 def test_an_output_layer_that_is_not_tied_must_be_there(read, folder):
@@ -127,20 +127,20 @@ def test_tied_embeddings_of_which_neither_is_stored(read, folder):
 def test_integers_are_no_weights(read, folder):
     change_weights(folder, lambda tensors: tensors.update({UP: torch.ones(512, 128, dtype=torch.int8)}))
     assert refusal(read, folder) == (
-        f"its weights hold {UP} as I8; neurons are cut from plain floating-point weights: name those"
+        f"its weights contain {UP} as I8; only floating-point weights can be pruned: name a model with those"
     )
 
 
 def test_two_tensors_for_one_place_are_named(read, folder):
     change_weights(folder, lambda tensors: tensors.update({"norm.weight": torch.ones(128)}))
-    assert "model.norm.weight and norm.weight, for one place; keep one" in refusal(read, folder).replace(
+    assert "model.norm.weight and norm.weight for the same parameter; keep one" in refusal(read, folder).replace(
         "norm.weight and model.norm.weight", "model.norm.weight and norm.weight"
     )
 
 
 def test_names_of_a_foreign_file_are_clipped_and_spelled_out(read, folder):
     change_weights(folder, lambda tensors: tensors.update({"\x1b[31m" + "x" * 500: torch.zeros(1)}))
-    assert refusal(read, folder) == f"its weights hold \\x1b[31m{'x' * 72}…, for which it has no place{REMEDY}"
+    assert refusal(read, folder) == f"its weights contain \\x1b[31m{'x' * 72}…, which the model does not have{REMEDY}"
 
 
 def test_shards_are_looked_at_as_well(read, folder):
@@ -162,7 +162,7 @@ def test_a_tensor_that_a_shard_lacks_is_named_whatever_the_index_says(read, fold
 
 def test_a_tensor_in_two_shards_is_named(read, folder):
     shard(folder, twice=["model.norm.weight"])
-    assert refusal(read, folder) == "two files of its weights hold model.norm.weight; keep one of them"
+    assert refusal(read, folder) == "two of its weight files contain model.norm.weight; keep one of them"
 
 
 def test_tied_tensors_that_differ_are_refused(folder):
@@ -170,7 +170,7 @@ def test_tied_tensors_that_differ_are_refused(folder):
     change_weights(folder, lambda tensors: tensors.update({"lm_head.weight": tensors["model.embed_tokens.weight"] + 1}))
     variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
     message = (
-        "its config.json ties lm_head.weight to model.embed_tokens.weight, its weights hold another tensor for each"
+        "its config.json ties lm_head.weight to model.embed_tokens.weight, but its weights contain different tensors"
     )
     assert message in refusal(lambda _: load_model(variant, resolve_identity(variant), ENVIRONMENT), folder)
 
@@ -218,6 +218,6 @@ def test_a_hub_model_without_network_whose_weights_were_never_fetched(monkeypatc
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("glu_lib.models.weights.named_weights", lambda *_args: None)
     variant = ModelVariant("far", "some/model", VariantKind.BASE, (0,))
-    message = "there is no model.safetensors in the local cache, and no hub answers; safetensors are needed"
+    message = "there is no model.safetensors in the local cache, and no hub answers; safetensors weights are needed"
     with pytest.raises(AccessError, match=message):
         stored_tensors(variant, ModelIdentity("some/model", "commit:0", None, is_offline=True))

@@ -208,7 +208,7 @@ def test_a_record_with_more_examples_than_were_used_is_stale(settings):
     record |= {"done_key": json.loads(json.dumps(experiment.done_key(case))), "case": case_fields(case)}
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
     assert experiment.state(case).reason == (
-        "task ifeval: 5 few-shot examples are asked, lm-eval's ifeval always uses 0; set num_fewshot = 0"
+        "task ifeval: num_fewshot is 5, but lm-eval's ifeval always uses 0 examples; set num_fewshot = 0"
     )
     record["score"]["num_fewshot"] = 5  # a record that says what was used is believed
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
@@ -271,7 +271,7 @@ def test_weights_that_change_while_a_run_goes_are_refused(settings, chatty):
     config = Path(chatty.source) / "config.json"
     config.write_text(config.read_text() + " ")
     other = dataclasses.replace(case, pruning=Pruning(40))
-    with pytest.raises(AccessError, match="were changed while the run was going; start the run again, so that its"):
+    with pytest.raises(AccessError, match="changed during the run; start the run again, so that its"):
         run(experiment, other)
     assert run(Experiment(settings), other)["done_key"]["model version"] != experiment.identity(chatty).version
 
@@ -323,9 +323,7 @@ def test_random_weights_have_no_accuracy(settings):
 def test_random_weights_need_a_declared_shape(settings):
     variant = ModelVariant("mine", "some/model", VariantKind.BASE, (0,))
     experiment = Experiment(dataclasses.replace(settings, weights=Weights.RANDOM))
-    with pytest.raises(
-        AccessError, match="model mine: the study declares no shape for it, which --weights random needs"
-    ):
+    with pytest.raises(AccessError, match="model mine: --weights random needs a shape, and the study declares none"):
         experiment.identity(variant)
 
 

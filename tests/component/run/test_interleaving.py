@@ -188,13 +188,16 @@ def test_a_repeat_beside_others_is_measured_again_and_then_refused(settings, mon
     assert [found["conditions"]["exclusive"] for found in record["repeats"]] == [True] * 3
     assert not disturbed
     disturbed += [True] * 3
-    with pytest.raises(MeasurementError, match=r"kept 0\.80 cores busy in each of 3 attempts, 0\.25 are allowed; let"):
+    with pytest.raises(
+        MeasurementError,
+        match=r"too busy in each of 3 attempts \(0\.80 cores in the last one, 0\.25 are allowed\); wait",
+    ):
         run_all(Experiment(dataclasses.replace(alone, rerun=True)), CASES[1:2])
 
 
 def test_prompts_and_answers_must_fit_the_context(settings):
     long = Case(NANO, Pruning(40), dataclasses.replace(WORKLOAD, new_tokens=250))
-    with pytest.raises(MeasurementError, match="250 new tokens make .*, the model's context holds 256; leave it out"):
+    with pytest.raises(MeasurementError, match="250 new tokens need .* tokens, and the model's context has 256; leave"):
         run_all(Experiment(settings), [long])
 
 

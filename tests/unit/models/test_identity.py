@@ -41,7 +41,7 @@ def test_an_instruct_model_is_known_by_its_chat_template_too(tmp_path):
     variant = folder_model(tmp_path, VariantKind.INSTRUCT)
     plain, chat = STUDY.tasks["ifeval"], STUDY.tasks["ifeval_chat"]
     with pytest.raises(
-        TemplateError, match=r"has no chat template, which ifeval_chat needs; leave such tasks out \(-k"
+        TemplateError, match=r"has no chat template, which ifeval_chat needs; leave chat tasks out \(-k"
     ):
         applied_template(chat, variant, resolve_identity(variant))
     assert applied_template(plain, variant, resolve_identity(variant)) is None
@@ -72,7 +72,7 @@ def answered(error: type[HfHubHTTPError]) -> HfHubHTTPError:
         (answered(HfHubHTTPError), "cannot be read: HfHubHTTPError: refused.*try again later"),
         (
             transport_error()("no route"),
-            "cannot be reached: no connection to .* nothing in the local cache; connect, or",
+            "cannot be reached: no connection to .* no copy in the local cache; connect, or",
         ),
         (OSError("no route"), "cannot be reached: no connection"),
     ],
@@ -132,7 +132,9 @@ def test_without_network_the_cached_snapshot_counts(hub, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("source", ["/no/such/folder", "~/none", "https://huggingface.co/a/b", "a/b/c", "a b"])
 def test_a_source_that_is_neither_folder_nor_id_is_one_line(source):
-    with pytest.raises(AccessError, match=r"model mine: source '.*' is no folder here and no hub id; correct the path"):
+    with pytest.raises(
+        AccessError, match=r"model mine: source '.*' is neither an existing folder nor a hub id; correct"
+    ):
         resolve_identity(ModelVariant("mine", source, VariantKind.BASE, (0,)))
 
 

@@ -41,7 +41,7 @@ def test_a_fixed_length_goes_on_behind_the_end(loaded, batch, monkeypatch):
     own = loaded.model.generate
     monkeypatch.setattr(loaded.model, "generate", lambda **options: own(**options)[:, :-1])
     with pytest.raises(
-        MeasurementError, match="11 tokens were generated where 12 were asked; energy per token is void"
+        MeasurementError, match="11 tokens per row were generated instead of 12, so that energy per token"
     ):
         generate_fixed(loaded, batch, 12)
 

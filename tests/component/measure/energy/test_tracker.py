@@ -109,7 +109,9 @@ def test_codecarbon_reads_its_settings_again_for_others(elsewhere, monkeypatch):
 
 def test_a_tracker_that_could_not_be_made_is_one_line(monkeypatch):
     monkeypatch.setitem(VALUES, "output_dir", "/nonexistent")
-    with pytest.raises(MeasurementError, match=r"CodeCarbon could not be made ready \(.*output_dir.*\); energy cannot"):
+    with pytest.raises(
+        MeasurementError, match=r"CodeCarbon could not be set up \(.*output_dir.*\); this version cannot"
+    ):
         make_tracker(CPU)
 
 
@@ -142,5 +144,5 @@ def test_beside_work_on_the_cpu_all_gpus_of_the_machine_count(two_gpus):
 
 def test_a_tracker_that_measures_nothing_is_one_line(monkeypatch):
     monkeypatch.setattr("codecarbon.OfflineEmissionsTracker.stop_task", lambda *_: None)
-    with pytest.raises(MeasurementError, match=r"CodeCarbon could not be made ready \(no window\); energy cannot be"):
+    with pytest.raises(MeasurementError, match=r"CodeCarbon could not be set up \(no window\); this version cannot"):
         make_tracker(CPU)

@@ -76,28 +76,28 @@ def test_the_same_template_of_another_level_builds_nothing(task):
     ("task", "message"),
     [
         (Task("nowhere", Metric("acc")), "task nowhere: lm-eval has no task 'nowhere'"),
-        (Task("piqa", Metric("accuracy")), "task piqa: lm-eval reports no accuracy; it has acc, acc_norm: correct"),
-        (Task("mmlu", Metric("f1")), "task mmlu: lm-eval reports no f1; it has acc: correct"),
+        (Task("piqa", Metric("accuracy")), "task piqa: lm-eval does not report accuracy, only acc, acc_norm; correct"),
+        (Task("mmlu", Metric("f1")), "task mmlu: lm-eval does not report f1, only acc; correct"),
         (
             Task("gsm8k", Metric("exact_match")),
-            "lm-eval reports exact_match through the filters flexible-extract, strict-match, not none; give the metric",
+            "lm-eval reports exact_match with the filters flexible-extract, strict-match, not none; write the metric",
         ),
-        (Task("piqa", Metric("acc", "first")), "task piqa: lm-eval reports acc through the filters none, not first"),
+        (Task("piqa", Metric("acc", "first")), "task piqa: lm-eval reports acc with the filters none, not first"),
         (
             Task("mine", Metric("word_perplexity"), lm_eval_name="wikitext"),
-            "task mine: a lower word_perplexity is better, as lm-eval has it; set higher_is_better = false",
+            "task mine: according to lm-eval, a lower word_perplexity is better; set higher_is_better = false",
         ),
         (
             Task("piqa", Metric("acc", higher_is_better=False)),
-            "task piqa: a higher acc is better, as lm-eval has it; set",
+            "task piqa: according to lm-eval, a higher acc is better; set",
         ),
         (
             Task("glue", Metric("acc")),
-            "task glue: lm-eval's glue is a tag of several tasks, which have no score together",
+            "task glue: lm-eval's glue is a tag of several tasks and has no common score; name",
         ),
         (
             Task("openllm", Metric("acc")),
-            "task openllm: lm-eval's group openllm has no score of its own; name one of its",
+            "task openllm: lm-eval's group openllm has no group score; name one of its",
         ),
         (
             Task("leaderboard", Metric("exact_match", "flexible-extract")),
@@ -105,7 +105,7 @@ def test_the_same_template_of_another_level_builds_nothing(task):
         ),
         (
             Task("mmlu_pro", Metric("acc")),
-            "task mmlu_pro: lm-eval reports no acc; it has exact_match: correct",
+            "task mmlu_pro: lm-eval does not report acc, only exact_match; correct",
         ),
     ],
 )
@@ -189,7 +189,9 @@ def test_lm_evals_loader_runs_the_python_of_a_path(tmp_path):
 def test_a_task_file_of_the_current_folder_is_not_read(library, hostile_file, name, embedded):
     task = Task("mine", Metric("acc"), lm_eval_name=name, embedded=embedded)
     for look in (library.check_known, lambda task: library.load(task, seed=1)):
-        with pytest.raises(StudyError, match=f"task mine: lm-eval has no task '{name}'; `lm_eval ls tasks` shows"):
+        with pytest.raises(
+            StudyError, match=f"task mine: lm-eval has no task '{name}'; choose one that `lm_eval ls tasks` lists"
+        ):
             look(task)
 
 
@@ -197,7 +199,7 @@ def test_a_task_file_of_the_current_folder_is_not_read(library, hostile_file, na
     "name", ["{}/evil.yaml", "{}/evil", "./evil.yaml", "../x", "~/evil.yaml", "mine\n", ".", "a/b", "pi*"]
 )
 def test_no_path_is_a_task_name(hostile_file, name):
-    with pytest.raises(StudyError, match="is no task name of lm-eval's \\(no path is read\\)") as caught:
+    with pytest.raises(StudyError, match="is not an lm-eval task name \\(paths are not read\\)") as caught:
         Task("mine", Metric("acc"), lm_eval_name=name.format(hostile_file))
     assert "\n" not in str(caught.value)
 
@@ -213,7 +215,7 @@ def test_code_that_a_model_wrote_is_not_run(library, monkeypatch, name):
     task = Task("mine", Metric("pass@1"), lm_eval_name=name)
     for look in (library.check_known, lambda task: library.load(task, seed=1)):
         with pytest.raises(
-            StudyError, match=f"lm-eval's {name} runs code that the model wrote, and this suite runs none"
+            StudyError, match=f"lm-eval's {name} runs code written by the model, which this suite refuses"
         ):
             look(task)
 
@@ -244,27 +246,27 @@ def test_the_studys_number_of_examples_reaches_the_prompts(own_tasks):
         (
             ["num_fewshot: 0"],
             5,
-            "5 few-shot examples are asked, lm-eval's nano_facts always uses 0; set num_fewshot = 0",
+            "num_fewshot is 5, but lm-eval's nano_facts always uses 0 examples; set num_fewshot = 0",
         ),
         (
             ["test_split: test"],
             1,
-            "lm-eval's nano_facts draws its few-shot examples from the items that it scores, so that",
+            "lm-eval's nano_facts draws few-shot examples from the scored items, so that",
         ),
         (
             ["fewshot_split: test"],
             500,
-            "500 few-shot examples are asked, lm-eval's nano_facts has 499 to draw from; lower",
+            "num_fewshot is 500, but lm-eval's nano_facts has only 499 to draw from; lower",
         ),
         (
             ["fewshot_split: test", "fewshot_config: {sampler: first_n}"],
             500,
-            "500 few-shot examples are asked, lm-eval's nano_facts has 499 to draw from; lower num_fewshot",
+            "num_fewshot is 500, but lm-eval's nano_facts has only 499 to draw from; lower num_fewshot",
         ),
         (
             ["fewshot_config: {samples: [{prompt: a, choices: [b, c], gold: 0}]}"],
             2,
-            "2 few-shot examples are asked, lm-eval's nano_facts has 1 to draw from; lower num_fewshot",
+            "num_fewshot is 2, but lm-eval's nano_facts has only 1 to draw from; lower num_fewshot",
         ),
     ],
 )
@@ -287,11 +289,11 @@ def test_as_many_examples_as_there_are_can_be_had(own_tasks):
         (
             "truthfulqa_mc1",
             5,
-            "5 few-shot examples are asked, lm-eval's truthfulqa_mc1 always uses 0; set num_fewshot = 0",
+            "num_fewshot is 5, but lm-eval's truthfulqa_mc1 always uses 0 examples; set num_fewshot = 0",
         ),
         ("truthfulqa_mc2", 5, "lm-eval's truthfulqa_mc2 always uses 0"),  # through another file that it includes
         ("ifeval", 1, "lm-eval's ifeval always uses 0"),
-        ("wikitext", 2, "2 few-shot examples are asked, lm-eval's wikitext scores whole texts without any; set"),
+        ("wikitext", 2, "num_fewshot is 2, but lm-eval's wikitext scores whole texts without examples; set"),
     ],
 )
 def test_validate_sees_examples_that_are_not_used_without_data(library, key, shots, message):
@@ -306,7 +308,7 @@ def test_a_groups_own_word_about_one_of_its_tasks_counts(library, monkeypatch):
     group = Entry("own_group", Kind.GROUP, None, {"group": "own_group", "task": members})
     monkeypatch.setitem(library._manager(embedded=False).task_index, "own_group", group)
     task = Task("own", Metric("acc"), num_fewshot=3, lm_eval_name="own_group")
-    with pytest.raises(StudyError, match="task own: 3 few-shot examples are asked, lm-eval's piqa always uses 0"):
+    with pytest.raises(StudyError, match="task own: num_fewshot is 3, but lm-eval's piqa always uses 0 examples"):
         library.check_known(task)
 
 
@@ -321,7 +323,7 @@ def test_what_continues_a_text_has_no_chat_format(library, key):
 
 
 def test_the_last_word_of_a_text_is_not_scored_as_a_chat():
-    with pytest.raises(StudyError, match="it continues a text"):
+    with pytest.raises(StudyError, match="it scores how a text continues"):
         load("lastword", key="lastword_chat", metric=Metric("acc"), prompt_format=PromptFormat.CHAT)
 
 
@@ -345,9 +347,9 @@ def busy():
         ),
         (
             ModuleNotFoundError("No module named 'nope'"),
-            "ModuleNotFoundError: No module named 'nope'.*; install the package that it names, or",
+            "ModuleNotFoundError: No module named 'nope'.*; install the package that the error names, or",
         ),
-        (busy(), "HfHubHTTPError: 429 Client Error.*; check the connection, or load it once where"),
+        (busy(), "HfHubHTTPError: 429 Client Error.*; check the connection, or load the data once"),
         (ConnectionError("no route"), "ConnectionError: no route.*; check the connection"),
         (ValueError("Couldn't find cache for piqa"), "ValueError: Couldn't find cache.*; check the connection"),
         (AssertionError(), "AssertionError: AssertionError.*; the task does not work"),

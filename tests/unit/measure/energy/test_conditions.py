@@ -59,7 +59,9 @@ def test_the_gpus_state_is_the_drivers(driver):
 def test_another_process_on_the_gpu_is_named_with_the_remedy(driver):
     assert check_exclusive(GPU, allow_shared=False)
     driver.pids.append(4711)
-    with pytest.raises(MeasurementError, match=r"the other processes on the GPU \(pid 4711\); let them end, or record"):
+    with pytest.raises(
+        MeasurementError, match=r"the other processes on the GPU \(pid 4711\); wait until they end, or record"
+    ):
         check_exclusive(GPU, allow_shared=False)
     assert not check_exclusive(GPU, allow_shared=True)
 
@@ -115,7 +117,9 @@ def test_our_own_work_is_not_that_of_others():
 
 def test_other_workers_of_the_run_share_the_machine(monkeypatch):
     monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
-    with pytest.raises(MeasurementError, match=r"that of the other workers of this run \(leave out -n\); let them end"):
+    with pytest.raises(
+        MeasurementError, match=r"that of the other workers of this run \(leave out -n\); wait until they end"
+    ):
         check_exclusive(CPU, allow_shared=False)
     monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "1")
     assert check_exclusive(CPU, allow_shared=False)
@@ -123,5 +127,7 @@ def test_other_workers_of_the_run_share_the_machine(monkeypatch):
 
 def test_a_countrys_intensity_is_codecarbons_and_nothing_is_guessed():
     assert 0 < country_intensity("nor") < country_intensity("POL") < 1200
-    with pytest.raises(SettingsError, match="--country 'Germany': CodeCarbon has no energy mix for it; give an ISO"):
+    with pytest.raises(
+        SettingsError, match="--country 'Germany': CodeCarbon has no energy mix for it; give a three-letter ISO"
+    ):
         country_intensity("Germany")

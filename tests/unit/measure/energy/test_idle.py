@@ -67,7 +67,7 @@ def test_a_machine_that_does_not_rest_has_no_idle_power(replay, monkeypatch):
     )
     meter = replay([(300.0, 100.0, 50.0)] * 4, [10.0] * 4)
     with pytest.raises(
-        MeasurementError, match=r"idle power: other processes kept 1\.50 cores busy in each of 3 attempts"
+        MeasurementError, match=r"idle power: other processes were too busy in each of 3 attempts \(1\.50 cores"
     ):
         measure_idle(meter, torch.device("cpu"), 10.0, allow_shared=False)
     assert not measure_idle(meter, torch.device("cpu"), 10.0, allow_shared=True).exclusive
