@@ -69,8 +69,8 @@ def test_small_changes_are_told_from_large_ones(committed):
     by_case = {change.case: change for change in committed[0].changes}
     assert by_case["nano-p10-facts"].p_holm == 1
     assert by_case["nano-p40-facts"].p_holm < 1e-6
-    assert by_case["nano-p40-facts"].is_blind is False
-    assert by_case["nano-p0-narrative"].is_blind is None
+    assert by_case["nano-p40-facts"].skill is None  # these records have no controls
+    assert by_case["nano-p0-narrative"].skill is None
 
 
 def test_p_values_are_adjusted_within_their_family(committed):
@@ -135,7 +135,7 @@ def test_without_the_baseline_there_is_no_comparison(part):
     (part / "individual_files/nano/p0/nano-p0-facts.json").unlink()
     found, trends = changes(part)
     assert found["nano-p40-facts"].reason == "nano-p40-facts: p0 of the same measurement is missing; run it"
-    assert found["nano-p40-facts"].is_blind is False
+    assert found["nano-p40-facts"].skill is None
     assert set(trends) == {"sums"}
 
 
