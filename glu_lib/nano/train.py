@@ -50,7 +50,7 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
 
 
 def weighted_loss(network: LlamaForCausalLM) -> Loss:
-    """Return the loss function of tokens (int64) and weights (float32), both [row, time]: weighted mean cross entropy."""
+    """Return the loss of tokens (int64) and weights (float32), both [row, time]: weighted mean cross entropy."""
 
     def loss(tokens: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         logits = network(input_ids=tokens, use_cache=False).logits[:, :-1]  # [row, time - 1, word]

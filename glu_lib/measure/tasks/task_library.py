@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -48,6 +49,7 @@ class TaskLibrary:
                 check_prompt_format(task, lm_eval_task.get_config("output_type"))
                 set_few_shot(task, lm_eval_task)
                 lm_eval_task.build_all_requests = _BuildOnce(lm_eval_task)
+            _seed_language_detection()
             self._loaded[task.key] = loaded
         for lm_eval_task in self._loaded[task.key]["tasks"].values():
             lm_eval_task.build_all_requests.seed = seed
@@ -134,6 +136,12 @@ class TaskLibrary:
     def _manager(self, embedded: bool) -> Any:
         """lm-eval's index of the embedded tasks (takes milliseconds), or of its own tasks (takes seconds)."""
         return _index(TASKS_DIR if embedded else None)
+
+
+def _seed_language_detection() -> None:
+    """Seed langdetect, which IFEval's checks call; without a seed it draws at random and scores differ between runs."""
+    if "langdetect" in sys.modules:
+        sys.modules["langdetect"].DetectorFactory.seed = 0
 
 
 @lru_cache

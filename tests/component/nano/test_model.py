@@ -105,4 +105,4 @@ def test_the_learning_rate_rises_and_falls() -> None:
 def test_a_wrong_option_gets_one_line_with_the_rule(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--tokens", "10"])
-    assert "--tokens 4096 or more" in capsys.readouterr().err
+    assert "--tokens at least 4096" in capsys.readouterr().err

@@ -379,3 +379,11 @@ def test_a_data_server_that_is_busy_is_asked_again(monkeypatch):
     monkeypatch.setattr("glu_lib.models.hub_access._WAITS_S", (0, 0))
     monkeypatch.setattr("lm_eval.tasks.TaskManager.load", answer)
     assert list(load("facts")["tasks"]) == ["nano_facts"]
+
+
+def test_ifevals_language_checks_give_the_same_answer_each_time(library, monkeypatch):
+    langdetect = pytest.importorskip("langdetect")
+    monkeypatch.setattr(langdetect.DetectorFactory, "seed", None)
+    library.load(STUDY.tasks["facts"], seed=1234)
+    found = {str(langdetect.detect_langs("no me importa . . casa da mare")) for _ in range(20)}
+    assert len(found) == 1
