@@ -1,6 +1,6 @@
 """What answers that do not follow the question score on the study's tasks, counted over the complete data.
 
-    python benchmarks/tools/blind_scores.py --tokenizer HuggingFaceTB/SmolLM2-135M-Instruct --output FILE.csv
+    python benchmarks/blind_scores.py --tokenizer HuggingFaceTB/SmolLM2-135M-Instruct --output FILE.csv
 
 No model is run. One row per task and control; the shuffle of a model's own answers is left out. The tokenizer matters
 for `flat`, `unigram` and `longest in tokens` only.
