@@ -67,8 +67,13 @@ def plain(value: str | float | bool | None) -> str:
     return text.replace("-", "−")
 
 
+def signed(value: float) -> str:
+    """A skill or a correlation with two decimals: `0.64`, `−0.10`, never `−0.00`."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
 def marked_change(row: dict[str, Any] | None) -> str:
-    """The change, with `*` if it is significant and `°` if the score cannot be told from guessing."""
+    """The change, with `*` if it is significant and `°` if the score is not better than blind."""
     if row is None:
         return ""
     star = "*" if is_significant(row) else ""

@@ -11,6 +11,7 @@ from glu_lib.report.figures.figure import Figure, with_distinct_ids
 from glu_lib.report.figures.kinds import curve_figures, slope_figures
 from glu_lib.report.figures.methods import method_figures
 from glu_lib.report.figures.savings import efficiency_figures
+from glu_lib.report.figures.skill import skill_figures
 from glu_lib.report.figures.trade_off import trade_off_figures
 
 
@@ -19,6 +20,7 @@ def figures_of(data: ReportData) -> list[Figure]:
     tables = headline_tables(data.rows)
     return with_distinct_ids(
         [
+            *skill_figures(tables),
             *change_figures(tables),
             *model_figures(tables),
             *method_figures(tables),
