@@ -145,7 +145,7 @@ def interval_bars(base: Any, drawn: list[dict[str, Any]], color: Any) -> list[An
     import altair as alt
 
     return [
-        known.mark_rule(strokeWidth=1.25).encode(y=alt.Y("low:Q"), y2="high:Q", color=color)
+        known.mark_rule(strokeWidth=1.25, clip=True).encode(y=alt.Y("low:Q"), y2="high:Q", color=color)
         for known in axes.with_interval(base, drawn, "low", "high")
     ]
 
@@ -261,7 +261,8 @@ def _extremes(drawn: list[dict[str, Any]]) -> str:
     )
 
 
-def _variant(found: HeadlineTable) -> Sequence[str | None]:
+def id_parts(found: HeadlineTable) -> Sequence[str | None]:
+    """Parts of a figure's id, for `figure_id`."""
     return (
         found.model,
         found.method,

@@ -55,7 +55,7 @@ def _figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     lines = base.mark_line().encode(y=height, color=color, strokeDash=axes.dash("task", tasks))
     marks = base.mark_point().encode(y=height, color=color, shape=axes.shape("task", tasks))
     marks = axes.with_tooltip(marks, _COLUMNS, numbers=_NUMBERS)
-    bars = [bar.mark_rule(strokeWidth=1.25, clip=True) for bar in interval_bars(base, drawn, color)]
+    bars = interval_bars(base, drawn, color)
     layers = [*_references(), *axes.star_layers(ratios), *axes.highlighted(pick, *bars, lines, marks)]
     chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
     return Figure(
@@ -73,16 +73,20 @@ def _figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
 
 def _references() -> list[Any]:
     """Labelled lines where a score is blind and where it is that of the unpruned model."""
+    return [
+        layer
+        # Labels stand where curves seldom are: they begin at 1, and most end near 0.
+        for skill, label, place, align, dx in ((0, "blind", 0, "left", 4), (1, "unpruned", "width", "right", -4))
+        for layer in _reference(skill, label, place, align=align, dx=dx)
+    ]
+
+
+def _reference(skill: float, label: str, place: float | str, *, align: Any, dx: float) -> list[Any]:
     import altair as alt
 
-    lines = alt.Chart(axes.values([{"skill": 0, "label": "blind"}, {"skill": 1, "label": "unpruned"}]))
-    at = alt.Y("skill:Q")
-    return [
-        lines.mark_rule(style="zero-rule").encode(y=at),
-        lines.mark_text(style="note-text", align="right", baseline="bottom", dx=-4, dy=-3).encode(
-            x=alt.value("width"), y=at, text="label:N"
-        ),
-    ]
+    line = alt.Chart(axes.values([{"skill": skill, "label": label}])).encode(y=alt.Y("skill:Q"))
+    text = line.mark_text(style="note-text", align=align, baseline="bottom", dx=dx, dy=-3)
+    return [line.mark_rule(style="zero-rule"), text.encode(x=alt.value(place), text="label:N")]
 
 
 def _domain(drawn: Sequence[dict[str, Any]]) -> tuple[float, float, bool]:
