@@ -3,10 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.report import number
+
+
+class Kept(StrEnum):
+    """What the means, slopes and trade-offs of a model are computed from; see `analysis.trends.retained`."""
+
+    SCORE = "relative score"
+    SKILL = "skill"
+    MIXED = "skill or relative score"
+
+    @property
+    def noun(self) -> str:
+        """The word in `tasks keep 70 % of their …`."""
+        return "score" if self is Kept.SCORE else "skill" if self is Kept.SKILL else "skill or score"
+
+    @property
+    def meaning(self) -> str:
+        """The beginning of a caption."""
+        if self is Kept.SCORE:
+            return "Relative score (score / unpruned score, perplexities inverted)"
+        if self is Kept.SKILL:
+            return "Skill (1 unpruned, 0 blind)"
+        return "Skill (1 unpruned, 0 blind), relative score where no blind score is known,"
+
+
+def kept_of(rows: Iterable[dict[str, Any]]) -> dict[str, Kept]:
+    """What each model's claims are computed from, by its headline scores."""
+    known: dict[str, set[bool]] = {}
+    for row in rows:
+        if row["kind"] == "accuracy" and row["is_headline"]:
+            known.setdefault(row["model"], set()).add(row.get("blind") is not None)
+    return {
+        model: Kept.MIXED if len(found) > 1 else Kept.SKILL if True in found else Kept.SCORE
+        for model, found in known.items()
+    }
+
 
 SKILL_TITLE = "skill: what is left above blind, 1 unpruned and 0 blind, with its 95 % interval"
 
