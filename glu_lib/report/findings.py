@@ -89,11 +89,18 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
 
 
 def _marked(table: HeadlineTable, flag: str) -> str:
-    """The tasks with their marked levels, `facts (p40, p50) and sums (p60)`; empty if no level is marked."""
-    levels = {
-        task: [f"p{percent}" for percent, _ in table.levels if _has(table, task, percent, flag)] for task in table.tasks
+    """The tasks with their marked levels, `facts (p40, p50) and sums (all levels)`; empty if no level is marked."""
+    marked = {
+        task: [percent for percent, _ in table.levels if _has(table, task, percent, flag)] for task in table.tasks
     }
-    return number.listed([f"{task} ({', '.join(found)})" for task, found in levels.items() if found])
+    every = [percent for percent, _ in table.levels]
+    return number.listed(
+        [
+            f"{task} ({'all levels' if levels == every else ', '.join(f'p{percent}' for percent in levels)})"
+            for task, levels in marked.items()
+            if levels
+        ]
+    )
 
 
 def _has(table: HeadlineTable, task: str, percent: int, flag: str) -> bool:

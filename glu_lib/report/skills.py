@@ -118,7 +118,8 @@ def skill_notes(table: HeadlineTable) -> list[str]:
         (f"no skill to lose, since p0 is not better than blind: {', '.join(nothing_to_lose)}", nothing_to_lose),
         (f"no skill without a comparable p0 with controls: {', '.join(no_baseline)}", no_baseline),
         (
-            f"no interval, since the lead of p0 over blind may be chance or has no items: {', '.join(no_interval)}",
+            "no interval, because p0 falls to blind in a resample of the items or the items are not known: "
+            f"{', '.join(no_interval)}",
             no_interval,
         ),
     )

@@ -83,11 +83,17 @@ def _scores(table: HeadlineTable) -> Table:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
         first = next(row for row in rows if row is not None)
         arrow = "↑" if first["higher_is_better"] else "↓"
-        cells = [f"{number.score(row)}\n{number.marked_change(row)}".strip() for row in rows]
+        cells = [_cell(row) for row in rows]
         if is_with_blind and rows[0] is not None and rows[0]["percent"] == 0:
             cells[0] += f"\n({blind_at_p0(table, task)})"
         drawn.add_row(f"{task}\n{first['metric']} {arrow}", *cells)
     return drawn
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    """A score, its change in the next line, and its marks behind the change or, without a change, the score."""
+    change = number.marked_change(row)
+    return f"{number.score(row)}{change}" if change in ("*", "°", "*°") else f"{number.score(row)}\n{change}".strip()
 
 
 def _skill_lines(table: HeadlineTable, width: int) -> list[str]:

@@ -38,7 +38,8 @@ class Heading:
 class WideCell:
     """A score and its change against p0 as text.
 
-    `tint` goes from -1 (score lost) to 1 (score doubled) and is 0 without a baseline; `detail` gives interval and test.
+    `tint` goes from -1 (score lost) to 1 (score doubled) and is 0 without a baseline, and for a
+    rise to a score that is not better than blind; `detail` gives interval and test.
     """
 
     score: str
@@ -163,6 +164,8 @@ def _cell(row: dict[str, Any] | None) -> WideCell:
     if row is None:
         return replace(_EMPTY, detail="no record")
     change = None if row["percent"] == 0 else score_change(row)
+    if change and row.get("is_blind"):
+        change = min(change, 0.0)  # a rise that only leads to blind is no better score
     return WideCell(
         score=number.score(row),
         change=number.change(row),

@@ -99,7 +99,7 @@ def test_one_that_takes_the_longest_option_rises_towards_blind(tmp_path):
     )
     assert rise in texts
     assert "No skill to lose, because p0 is not better than blind: facts." in texts
-    assert "Not better than blind: facts (p0, p20, p40)." in texts
+    assert "Not better than blind: facts (all levels)." in texts
     assert not any(text.startswith(("Improving", "Robust", "Fragile", "Best")) for text in texts)
 
 
@@ -109,6 +109,16 @@ def test_one_that_prints_a_full_stop_rises_towards_blind(tmp_path):
     (rise,) = [text for text in texts if "rises" in text]
     assert rise.endswith(f"towards blind, no improvement; blind answers get {FULL_STOP.mean():.3f} (full stop).")
     assert not any(text.startswith("Improving") for text in texts)
+
+
+def test_a_rise_towards_blind_has_no_colour_of_a_better_score(tmp_path):
+    write(tmp_path, "instructions", {0: drawn(0.1, 1), 40: FULL_STOP}, TEXTS)
+    write(tmp_path, "facts", {0: drawn(0.5, 1), 40: drawn(0.8, 2)}, OPTIONS)
+    _, table = told(tmp_path)
+    facts, instructions = wide_table(table).rows[1].cells
+    assert facts.tint > 0
+    assert (instructions.is_blind, instructions.tint) == (True, 0)
+    assert instructions.change.startswith("+")
 
 
 def test_one_that_is_truly_better_has_risen_above_blind(tmp_path):
@@ -140,16 +150,8 @@ def test_a_rise_beyond_blind_that_may_be_chance_is_no_improvement(tmp_path):
 
 
 def data_of(figure):
-    """All values that the layers of a figure draw."""
-    found, open_parts = [], [figure.spec]
-    while open_parts:
-        part = open_parts.pop()
-        if isinstance(part, dict):
-            found += part.get("values") or []
-            open_parts += part.values()
-        elif isinstance(part, list):
-            open_parts += part
-    return [point for point in found if isinstance(point, dict)]
+    """All values that a figure draws."""
+    return [point for values in figure.spec["datasets"].values() for point in values]
 
 
 @pytest.fixture(scope="module")
@@ -258,9 +260,7 @@ def test_the_page_shows_blind_skills_and_the_figure_of_skills_first(found):
 
 def test_the_figure_of_skills_has_lines_at_blind_and_unpruned_and_names_what_it_leaves_out(found):
     figure = figures_of(report_data(found, STUDY))[0]
-    labels = {
-        (point.get("skill"), point["label"]) for values in data_of(figure) for point in values if "label" in point
-    }
+    labels = {(point.get("skill"), point["label"]) for point in data_of(figure) if "label" in point}
     assert labels == {(0, "blind"), (1, "unpruned"), (None, "2.4x")}
     assert {row[0] for row in figure.rows} == {"facts", "instructions"}
     assert figure.caption.endswith("Not drawn, because unpruned they are not better than blind: truth.")
