@@ -74,7 +74,8 @@ def signed(value: float) -> str:
 
 def share(value: float) -> str:
     """A share in per cent without sign of a change: `75 %`, `−4 %`, never `−0 %`."""
-    return f"{round(100 * value) + 0:d} %".replace("-", "−")
+    text = f"{100 * value:.0f} %".replace("-", "−")
+    return "0 %" if text == "−0 %" else text
 
 
 def listed(words: Sequence[str]) -> str:

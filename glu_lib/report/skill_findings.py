@@ -10,7 +10,7 @@ from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.power import POWER
 from glu_lib.analysis.significance import is_significant
 from glu_lib.report import number
-from glu_lib.report.skills import is_blind, unskilled
+from glu_lib.report.skills import control_of, is_blind, unskilled
 from glu_lib.report.wide import cells_at
 
 NEXT_TO_NOTHING = 0.1  # a mean skill below it is said to be next to nothing
@@ -80,7 +80,7 @@ def _rise(task: str, unpruned: dict[str, Any], row: dict[str, Any], sign: int) -
     text = f"{task} {moves} from {number.score(unpruned)} to {number.score(row)} (p{row['percent']})"
     if row.get("p_holm") is not None and not is_significant(row):
         text += ", which is not significant"
-    answers = f"blind answers get {blind} ({row['blind_control']})"
+    answers = f"blind answers get {blind} ({control_of(row)})"
     if not is_blind(row):
         p = row.get("p_blind")
         tested = "not tested" if p is None else f"p = {p:.2g}, not corrected"
@@ -94,7 +94,7 @@ def missed(tested: Sequence[dict[str, Any]]) -> str:
     """The smallest change that could have been seen, over the tasks whose change is not significant; else empty."""
     unsure = [row for row in tested if not is_significant(row)]
     shares = sorted(
-        (row["detectable"] / row["baseline"], str(row["subject"]))
+        (row["detectable"] / abs(row["baseline"]), str(row["subject"]))
         for row in unsure
         if row.get("detectable") is not None and row["baseline"]
     )

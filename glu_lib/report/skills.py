@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.errors import one_line
 from glu_lib.report import number
 
 
@@ -57,6 +58,11 @@ def blind_at_p0(table: HeadlineTable, task: str) -> str:
     return number.score({"value": _blind(table.cells.get((task, 0)))})
 
 
+def control_of(row: dict[str, Any]) -> str:
+    """The name of a row's best blind answer as one line: samples may come from anywhere."""
+    return one_line(str(row["blind_control"]))
+
+
 def skill_tasks(table: HeadlineTable) -> list[str]:
     """Tasks of which a pruned level has a blind score; the table of skills shows them."""
     return [task for task in table.tasks if any(_blind(row) is not None for row in _pruned(table, task))]
@@ -89,10 +95,10 @@ def blind_notes(table: HeadlineTable) -> list[str]:
         rows = [row for percent, _ in table.levels if (row := table.cells.get((task, percent))) is not None]
         known = [row for row in rows if _blind(row) is not None]
         for row in known[:1]:
-            controls.setdefault(str(row["blind_control"]), []).append(task)
+            controls.setdefault(control_of(row), []).append(task)
         if len({number.score({"value": row["blind"]}) for row in known}) > 1:
             ends = (number.score({"value": end(row["blind"] for row in known)}) for end in (min, max))
-            names = dict.fromkeys(str(row["blind_control"]) for row in known)
+            names = dict.fromkeys(control_of(row) for row in known)
             ranges.append(f"{task} {' to '.join(ends)} ({', '.join(names)})")
     told = "; ".join(f"{name} ({', '.join(tasks)})" for name, tasks in controls.items())
     return [

@@ -225,6 +225,13 @@ def test_blind_scores_that_depend_on_the_level_are_named_with_their_range(table)
     assert "differ from level to level" not in markdown_table(table)
 
 
+def test_the_name_of_a_blind_answer_is_one_line_of_text(table):
+    row = table.cells["facts", 0] | {"blind_control": "x\n\x1b[2J|y"}
+    hostile = dataclasses.replace(table, cells=table.cells | {("facts", 0): row})
+    assert r"x\n\x1b[2J|y (facts)" in " ".join(terminal_lines(hostile, 200))
+    assert "x&#92;n&#92;x1b&#91;2J&#124;y (facts)" in markdown_table(hostile)
+
+
 def test_the_terminal_shows_both_within_80_columns(table):
     lines = terminal_lines(table, 80)
     assert max(map(len, lines)) <= 80
@@ -261,7 +268,7 @@ def test_the_page_shows_blind_skills_and_the_figure_of_skills_first(found):
 def test_the_figure_of_skills_has_lines_at_blind_and_unpruned_and_names_what_it_leaves_out(found):
     figure = figures_of(report_data(found, STUDY))[0]
     labels = {(point.get("skill"), point["label"]) for point in data_of(figure) if "label" in point}
-    assert labels == {(0, "blind"), (1, "unpruned"), (None, "2.4x")}
+    assert labels == {(0, "blind"), (1, "unpruned")}
     assert {row[0] for row in figure.rows} == {"facts", "instructions"}
     assert figure.caption.endswith("Not drawn, because unpruned they are not better than blind: truth.")
 
