@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.power import POWER
 from glu_lib.analysis.significance import is_significant
 from glu_lib.report import number
 from glu_lib.report.figures.change import score_change
@@ -185,6 +186,10 @@ def _detail(row: dict[str, Any]) -> str:
         parts.append(f"change {change}, 95 % interval {low} to {high}")
     if row.get("p_holm") is not None:
         parts.append(f"p = {row['p_holm']:.2g} after Holm ({row['test']}, {row['pairs']} items)")
+    if row.get("detectable") is not None and not is_significant(row):
+        parts.append(
+            f"smallest change seen with a probability of {100 * POWER:.0f} %: {number.plain(row['detectable'])}"
+        )
     return "; ".join(parts)
 
 

@@ -16,6 +16,7 @@ from glu_lib.report.figures.change import score_change
 from glu_lib.report.findings import findings
 from glu_lib.report.listings import answers_listing
 from glu_lib.report.page import render_page
+from glu_lib.report.skill_findings import rises
 from glu_lib.report.wide import wide_table
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
@@ -314,6 +315,63 @@ def test_records_without_controls_look_as_before(report_data):
     assert not any(figure.id.startswith("skill") for figure in figures)
     assert not any("blind" in figure.caption or "kill" in figure.caption for figure in figures)
     assert "joules per answer above blind" not in answers_listing(report_data.correct_answers).columns
+
+
+def untested(percent, value, blind=0.483, **changes):
+    """A row of a table without items: nothing is tested."""
+    names = ("skill", "skill_low", "skill_high", "p_blind", "is_blind", "p_holm", "delta", "parameters", "stderr")
+    return dict.fromkeys(names) | {
+        "kind": "accuracy",
+        "is_headline": True,
+        "model": "llama1b",
+        "method": "PPM" if percent else None,
+        "divisor": None,
+        "limit": None,
+        "percent": percent,
+        "expansion_ratio": 4.0 - percent / 25,
+        "subject": "truthfulqa_mc2",
+        "metric": "acc",
+        "filter": "none",
+        "higher_is_better": True,
+        "value": value,
+        "baseline": 0.377,
+        "blind": blind,
+        "blind_control": "flat",
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("level", "text"),
+    [
+        (
+            untested(60, 0.466),
+            "truthfulqa_mc2 rises from 0.377 to 0.466 (p60): a rise towards blind, no improvement; "
+            "blind answers get 0.483 (flat).",
+        ),
+        (
+            untested(60, 0.501),
+            "truthfulqa_mc2 rises from 0.377 to 0.501 (p60): above blind (not tested), blind answers get 0.483 (flat).",
+        ),
+        (
+            untested(60, 0.466, p_holm=0.3, is_blind=True),
+            "truthfulqa_mc2 rises from 0.377 to 0.466 (p60), which is not significant: a rise towards blind, "
+            "no improvement; blind answers get 0.483 (flat).",
+        ),
+        (
+            untested(60, 6.0, 5.5, higher_is_better=False, baseline=6.4),
+            "truthfulqa_mc2 falls from 6.400 to 6.000 (p60): a fall towards blind, no improvement; "
+            "blind answers get 5.500 (flat).",
+        ),
+        (untested(60, 0.35), None),
+        (untested(60, 0.37704), None),
+    ],
+    ids=["towards", "above", "not-significant", "perplexity", "falls", "rounding"],
+)
+def test_a_rise_of_a_task_without_skill_is_told_as_what_it_is(level, text):
+    first = level | {"percent": 0, "value": level["baseline"], "is_blind": None, "p_holm": None}
+    (table,) = headline_tables([first | {"method": None, "expansion_ratio": 4.0}, level])
+    assert list(rises(table)) == ([text] if text else [])
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.644, "0.64"), (-0.1, "−0.10"), (-0.001, "0.00"), (1.05, "1.05")])
