@@ -53,6 +53,9 @@ class CorrectAnswers:
     """Joules per correct answer of an accuracy case: energy / (score × items); None without energy or correct answers.
 
     The energy is that of the whole task, wrong answers included: with fewer correct answers, each costs more.
+    `energy_per_answer_above_blind_j` is energy / (items × (score − blind)), the denominator is `above_blind`: answers
+    that blind answers get right as well do not count. Both are None without controls, and if the score is not better
+    than blind.
     """
 
     model: str
@@ -66,6 +69,8 @@ class CorrectAnswers:
     correct: float
     energy_per_correct_j: float | None
     energy_quality: str | None
+    above_blind: float | None = None
+    energy_per_answer_above_blind_j: float | None = None
 
 
 def efficiencies(records: Iterable[Mapping[str, Any]]) -> list[Efficiency]:
@@ -76,23 +81,32 @@ def efficiencies(records: Iterable[Mapping[str, Any]]) -> list[Efficiency]:
 def correct_answers(rows: Iterable[Row]) -> list[CorrectAnswers]:
     """One row per headline score that is a share of correct answers, in the order of `rows`."""
     return [
-        CorrectAnswers(
-            model=row["model"],
-            method=row["method"],
-            divisor=row["divisor"],
-            percent=row["percent"],
-            expansion_ratio=row["expansion_ratio"],
-            limit=row["limit"],
-            task=row["subject"],
-            energy_j=row["energy_j"],
-            correct=(correct := row["value"] * row["n"]),
-            energy_per_correct_j=row["energy_j"] / correct if correct and row["energy_j"] is not None else None,
-            energy_quality=row["energy_quality"],
-        )
+        _correct_answers(row)
         for row in rows
         if row["kind"] == "accuracy" and row["is_headline"] and row["metric"] in _SHARES_OF_CORRECT
         if row["value"] is not None and row["n"]
     ]
+
+
+def _correct_answers(row: Row) -> CorrectAnswers:
+    correct, energy_j, blind = row["value"] * row["n"], row["energy_j"], row.get("blind")
+    is_above = blind is not None and row.get("is_blind") is False and row["value"] > blind
+    above = correct - blind * row["n"] if blind is not None and is_above else None
+    return CorrectAnswers(
+        model=row["model"],
+        method=row["method"],
+        divisor=row["divisor"],
+        percent=row["percent"],
+        expansion_ratio=row["expansion_ratio"],
+        limit=row["limit"],
+        task=row["subject"],
+        energy_j=energy_j,
+        correct=correct,
+        energy_per_correct_j=energy_j / correct if correct and energy_j is not None else None,
+        energy_quality=row["energy_quality"],
+        above_blind=above,
+        energy_per_answer_above_blind_j=energy_j / above if above and energy_j is not None else None,
+    )
 
 
 def _efficiency(record: Mapping[str, Any]) -> Efficiency:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.change import score_change
 from glu_lib.report.figures.savings import FIGURES, settings_of
 from glu_lib.report.figures.theme import KIND_COLORS
+from glu_lib.report.skill_findings import idle_sentence, missed, rises, skill_sentence
+from glu_lib.report.skills import Kept, kept_of
 from glu_lib.report.wide import cells_at, levels_of_interest
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study.architecture import format_ratio
@@ -41,7 +43,7 @@ def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]
     main = main_tables(tables)
     found = [finding for table in main for finding in _scores(table)]
     found += [finding for table in main for finding in _kinds(table, data.trends)]
-    found += [*_correlations(data.correlations), *_trade_offs(data.trade_offs)]
+    found += [*_correlations(data.correlations), *_trade_offs(data.trade_offs, kept_of(data.rows))]
     found += [*_efficiency(data.efficiencies), *_beside(data.beside)]
     return found
 
@@ -56,12 +58,15 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     (worst, worst_task), (best, best_task) = changes[0], changes[-1]
     look = f"Limited run, {table.limit} samples per task: at" if table.limit else "At"
     place = f"{look} {format_ratio(rows[0]['expansion_ratio'])} (p{percent}{_fewer(table, rows[0])})"
+    if skill := skill_sentence(table, percent, place):
+        yield Finding(table.model, skill)
     if len(rows) == 1:
-        text = f"{place} {worst_task} changes by {number.percent(worst)}."
+        text = f"{'The score of' if skill else place} {worst_task} changes by {number.percent(worst)}."
     else:
         text = (
-            f"{place} {len(rows)} tasks keep {100 + mean:.0f} % of their unpruned score on average: from "
-            f"{worst_task} ({number.percent(worst)}) to {best_task} ({number.percent(best)})"
+            f"{'Scores, which hold what blind answers get:' if skill else place} {len(rows)} tasks keep "
+            f"{100 + mean:.0f} % of their unpruned score on average: from {worst_task} ({number.percent(worst)}) to "
+            f"{best_task} ({number.percent(best)})"
         )
         inverted = any(not row["higher_is_better"] for row in rows)
         text += f"{', perplexity as baseline / value' if inverted else ''}."
@@ -71,19 +76,31 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
         one = f"{'It' if len(rows) == 1 else 'The only tested change'} {'is' if certain else 'is not'}"
         many = f"{certain} of {len(tested)} changes {_are(certain)}"
         text += f" {one if len(tested) == 1 else many} significant after Holm's correction."
+        text += missed(tested)
     yield Finding(table.model, text)
-    if guessed := _marked(table, "is_blind"):
-        yield Finding(table.model, f"Cannot be told from guessing: {guessed}.")
+    if idle := idle_sentence(table):
+        yield Finding(table.model, idle)
+    if blind := _marked(table, "is_blind"):
+        yield Finding(table.model, f"Not better than blind: {blind}.")
+    for rise in rises(table):
+        yield Finding(table.model, rise)
     if collapsed := _marked(table, "is_collapsed"):
         yield Finding(table.model, f"Collapsed, with a perplexity above {LIMIT_TEXT} or infinite: {collapsed}.")
 
 
 def _marked(table: HeadlineTable, flag: str) -> str:
-    """The tasks with their marked levels, `facts (p40, p50) and sums (p60)`; empty if no level is marked."""
-    levels = {
-        task: [f"p{percent}" for percent, _ in table.levels if _has(table, task, percent, flag)] for task in table.tasks
+    """The tasks with their marked levels, `facts (p40, p50) and sums (all levels)`; empty if no level is marked."""
+    marked = {
+        task: [percent for percent, _ in table.levels if _has(table, task, percent, flag)] for task in table.tasks
     }
-    return _listed([f"{task} ({', '.join(found)})" for task, found in levels.items() if found])
+    every = [percent for percent, _ in table.levels]
+    return number.listed(
+        [
+            f"{task} ({'all levels' if levels == every else ', '.join(f'p{percent}' for percent in levels)})"
+            for task, levels in marked.items()
+            if levels
+        ]
+    )
 
 
 def _has(table: HeadlineTable, task: str, percent: int, flag: str) -> bool:
@@ -99,16 +116,16 @@ def _fewer(table: HeadlineTable, row: dict[str, Any]) -> str:
 
 
 def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
-    """The tasks by kind; names tasks at chance already at p0, and tasks classified without their items."""
+    """The tasks by kind; names tasks that are blind already at p0, and tasks classified without their items."""
     mine = [trend for trend in trends if _is_of(table, trend) and trend.levels >= FEWEST_LEVELS]
     groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
     for trend in mine:
-        guesses = " (at chance from p0 on)" if _has(table, trend.task, 0, "is_blind") else ""
+        guesses = " (not better than blind from p0 on)" if _has(table, trend.task, 0, "is_blind") else ""
         groups.setdefault(str(trend.kind), []).append(f"{trend.task}{guesses}")
-    told = [f"{kind.capitalize()}: {_listed(tasks)}." for kind, tasks in groups.items() if tasks]
+    told = [f"{kind.capitalize()}: {number.listed(tasks)}." for kind, tasks in groups.items() if tasks]
     by_levels = [trend for trend in mine if trend.source == Source.LEVELS]
     if by_levels:
-        which = "All" if 1 < len(by_levels) == len(mine) else _listed([trend.task for trend in by_levels])
+        which = "All" if 1 < len(by_levels) == len(mine) else number.listed([trend.task for trend in by_levels])
         told.append(
             f"{which} {_are(len(by_levels))} classified from the scores at {by_levels[0].levels} levels alone, without "
             "the items: any curvature counts as noise."
@@ -136,14 +153,15 @@ def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:
     for model in _models(item for _, _, item in opposite):
         mine = sorted((found for found in opposite if found[2].model == model), key=lambda found: found[0])
         for r, p, item in mine[:_MOST_CORRELATIONS]:
-            text = f"{item.task_a} and {item.task_b} move in opposite directions over {item.n} levels (r = {_signed(r)}"
+            text = f"{item.task_a} and {item.task_b} move in opposite directions over {item.n} levels "
+            text += f"(r = {number.signed(r)}"
             if item.r_low is not None and item.r_high is not None:
-                text += f", 95 % {_signed(item.r_low)} to {_signed(item.r_high)}"
+                text += f", 95 % {number.signed(item.r_low)} to {number.signed(item.r_high)}"
             text += f"; p = {p:.2g} if levels were independent, not corrected for the number of pairs)."
             yield Finding(model, text)
 
 
-def _trade_offs(points: Sequence[TradeOff]) -> Iterator[Finding]:
+def _trade_offs(points: Sequence[TradeOff], kept: Mapping[str, Kept]) -> Iterator[Finding]:
     for best in points:
         if not best.is_best:
             continue
@@ -153,7 +171,7 @@ def _trade_offs(points: Sequence[TradeOff]) -> Iterator[Finding]:
         text = (
             f"Best trade-off between {format_ratio(max(ratios))} and {format_ratio(min(ratios))} (knee of the Pareto "
             f"front): {format_ratio(best.expansion_ratio)} (p{best.percent}), where tasks keep "
-            f"{100 * best.score:.0f} % of their score on average{size}. "
+            f"{100 * best.score:.0f} % of their {kept.get(best.model, Kept.SCORE).noun} on average{size}. "
             "A point estimate: neighbouring levels may be as good."
         )
         yield Finding(best.model, text)
@@ -172,7 +190,7 @@ def _efficiency(efficiencies: Sequence[Efficiency]) -> Iterator[Finding]:
             if (span := _span(name, plain, [item for item in pruned if item.expansion_ratio == ratio]))
         ]
         if parts:
-            qualities = _listed(sorted({str(item.energy_quality) for item in plain if item.energy_quality}))
+            qualities = number.listed(sorted({str(item.energy_quality) for item in plain if item.energy_quality}))
             told = f" Energy is {qualities}." if qualities else ""
             text = f"On {setting.device}, {format_ratio(ratio)} changes {', '.join(parts)}.{told}"
             yield Finding(setting.model, text)
@@ -212,11 +230,3 @@ def _models(items: Iterable[Any]) -> list[str]:
 
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
-
-
-def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")

@@ -51,13 +51,30 @@ def beside_listing(beside: Sequence[Beside]) -> Listing:
 
 
 def answers_listing(answers: Sequence[CorrectAnswers]) -> Listing:
-    """Energy per correct answer."""
+    """Energy per correct answer and, with controls, per answer above blind."""
+    if any(item.above_blind is not None for item in answers):
+        return _above_blind(answers)
     return Listing(
         "Joules per correct answer: energy of scoring a task / its number of correct answers",
         ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "energy is"),
         tuple(
             (item.model, f"p{item.percent}", format_ratio(item.expansion_ratio), item.task, item.energy_j,
              item.correct, item.energy_per_correct_j, item.energy_quality)
+            for item in answers
+        ),
+    )  # fmt: skip
+
+
+def _above_blind(answers: Sequence[CorrectAnswers]) -> Listing:
+    return Listing(
+        "Joules per correct answer: energy of scoring a task / its number of correct answers; and per answer above "
+        "blind: / the answers beyond those that blind answers get, none where a score is not better than blind",
+        ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "above blind",
+         "joules per answer above blind", "energy is"),
+        tuple(
+            (item.model, f"p{item.percent}", format_ratio(item.expansion_ratio), item.task, item.energy_j,
+             item.correct, item.energy_per_correct_j, item.above_blind, item.energy_per_answer_above_blind_j,
+             item.energy_quality)
             for item in answers
         ),
     )  # fmt: skip

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
+from glu_lib.report.skills import (
+    SKILL_TITLE,
+    blind_at_p0,
+    has_controls,
+    notes_of,
+    skill_interval,
+    skill_levels,
+    skill_notes,
+    skill_tasks,
+    skill_text,
+)
 from glu_lib.study.architecture import format_ratio
 
 _MARKUP = frozenset("|<>[]`*&\\")
 
 
 def markdown_table(table: HeadlineTable) -> str:
-    """One row per level, one column per task; the change against p0 in per cent in brackets; notes below."""
+    """One row per level, one column per task; the change against p0 in per cent in brackets; notes below.
+
+    With controls, the last row holds the blind scores at p0, and a table of skills follows.
+    """
     header = ["level", "expansion ratio", *(_heading(table, task) for task in table.tasks)]
     lines = [_line(header), _line(["---"] * len(header))]
     for percent, ratio in table.levels:
@@ -27,11 +41,29 @@ def markdown_table(table: HeadlineTable) -> str:
             for row in rows
         ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
-    return (
-        "\n".join(lines)
-        + "\n"
-        + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in (*table.legend, *map(markdown_name, table.notes)))
-    )
+    if has_controls(table):
+        lines.append(_line(["blind", "–", *(blind_at_p0(table, task) for task in table.tasks)]))
+    return _with_notes(lines, (*table.legend, *map(markdown_name, notes_of(table)))) + _skills(table)
+
+
+def _skills(table: HeadlineTable) -> str:
+    """The table of skills with its title and its notes; empty without controls of a pruned level."""
+    tasks = skill_tasks(table)
+    if not tasks:
+        return ""
+    header = ["level", "expansion ratio", *map(markdown_name, tasks)]
+    lines = [f"**{markdown_name(f'{table.title}, {SKILL_TITLE}')}**", "", _line(header), _line(["---"] * len(header))]
+    for percent, ratio in skill_levels(table):
+        rows = [table.cells.get((task, percent)) for task in tasks]
+        cells = [
+            f"{skill_text(row)} ({interval})" if (interval := skill_interval(row)) else skill_text(row) for row in rows
+        ]
+        lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
+    return "\n" + _with_notes(lines, map(markdown_name, skill_notes(table)))
+
+
+def _with_notes(lines: Sequence[str], notes: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n" + "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in notes)
 
 
 def markdown_alignment(pairs: Sequence[AlignedPair]) -> str:

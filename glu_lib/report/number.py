@@ -1,8 +1,8 @@
-"""Formats numbers for readers: scores, changes in per cent, joules, durations, counts."""
+"""Formats numbers and lists for readers: scores, changes in per cent, joules, durations, counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glu_lib.analysis.significance import is_significant
@@ -67,8 +67,24 @@ def plain(value: str | float | bool | None) -> str:
     return text.replace("-", "−")
 
 
+def signed(value: float) -> str:
+    """A skill or a correlation with two decimals: `0.64`, `−0.10`, never `−0.00`."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def share(value: float) -> str:
+    """A share in per cent without sign of a change: `75 %`, `−4 %`, never `−0 %`."""
+    text = f"{100 * value:.0f} %".replace("-", "−")
+    return "0 %" if text == "−0 %" else text
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list in a sentence: `a`, `a and b`, `a, b and c`; empty without words."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
 def marked_change(row: dict[str, Any] | None) -> str:
-    """The change, with `*` if it is significant and `°` if the score cannot be told from guessing."""
+    """The change, with `*` if it is significant and `°` if the score is not better than blind."""
     if row is None:
         return ""
     star = "*" if is_significant(row) else ""

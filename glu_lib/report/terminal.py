@@ -15,16 +15,31 @@ from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
+from glu_lib.report.skills import (
+    SKILL_TITLE,
+    blind_at_p0,
+    has_controls,
+    notes_of,
+    skill_interval,
+    skill_levels,
+    skill_notes,
+    skill_tasks,
+    skill_text,
+)
 from glu_lib.study.architecture import format_ratio
 
 
 def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
-    """Scores with their change against p0, then joules and time of each case; at most `width` columns wide."""
+    """Scores with their change against p0, skills, then joules and time of each case; at most `width` columns wide.
+
+    The blind score stands below the score of p0, in brackets.
+    """
     qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
     return [
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
-        *(line for note in (*table.legend, *table.notes) for line in textwrap.wrap(note, width)),
+        *(line for note in (*table.legend, *notes_of(table)) for line in textwrap.wrap(note, width)),
+        *_skill_lines(table, width),
         f"{table.title}: energy per case in joules, and time ({', '.join(qualities)})",
         *_render(_energy(table), width),
         *(line for note in _without_joules(table) for line in textwrap.wrap(note, width)),
@@ -62,18 +77,43 @@ def record_line(record: dict[str, Any]) -> str:
 
 
 def _scores(table: HeadlineTable) -> Table:
-    drawn = _empty(table)
+    is_with_blind = has_controls(table)
+    drawn = _empty(table.levels, below_p0="(blind)" if is_with_blind else "")
     for task in table.tasks:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
         first = next(row for row in rows if row is not None)
         arrow = "↑" if first["higher_is_better"] else "↓"
-        cells = [f"{number.score(row)}\n{number.marked_change(row)}".strip() for row in rows]
+        cells = [_cell(row) for row in rows]
+        if is_with_blind and rows[0] is not None and rows[0]["percent"] == 0:
+            cells[0] += f"\n({blind_at_p0(table, task)})"
         drawn.add_row(f"{task}\n{first['metric']} {arrow}", *cells)
     return drawn
 
 
+def _cell(row: dict[str, Any] | None) -> str:
+    """A score, its change in the next line, and its marks behind the change or, without a change, the score."""
+    change = number.marked_change(row)
+    return f"{number.score(row)}{change}" if change in ("*", "°", "*°") else f"{number.score(row)}\n{change}".strip()
+
+
+def _skill_lines(table: HeadlineTable, width: int) -> list[str]:
+    """Skill and interval of each task and pruned level; empty without controls."""
+    tasks = skill_tasks(table)
+    if not tasks:
+        return []
+    drawn = _empty(skill_levels(table))
+    for task in tasks:
+        rows = [table.cells.get((task, percent)) for percent, _ in skill_levels(table)]
+        drawn.add_row(task, *(f"{skill_text(row)}\n{skill_interval(row)}".strip() for row in rows))
+    return [
+        *textwrap.wrap(f"{table.title}, {SKILL_TITLE}", width),
+        *_render(drawn, width),
+        *(line for note in skill_notes(table) for line in textwrap.wrap(note, width)),
+    ]
+
+
 def _energy(table: HeadlineTable) -> Table:
-    drawn = _empty(table)
+    drawn = _empty(table.levels)
     for task in table.tasks:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
         drawn.add_row(task, *(_joules_and_time(row) for row in rows))
@@ -96,11 +136,12 @@ def _joules_and_time(row: dict[str, Any] | None) -> str:
     return f"{number.joules(row['energy_j'])}{time}"
 
 
-def _empty(table: HeadlineTable) -> Table:
+def _empty(levels: Sequence[tuple[int, float]], *, below_p0: str = "") -> Table:
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     drawn.add_column("", no_wrap=True)
-    for percent, ratio in table.levels:
-        drawn.add_column(f"p{percent}\n{format_ratio(ratio)}", justify="right")
+    for percent, ratio in levels:
+        below = "" if percent else f"\n{below_p0}".rstrip()
+        drawn.add_column(f"p{percent}\n{format_ratio(ratio)}{below}", justify="right")
     return drawn
 
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.power import POWER
 from glu_lib.analysis.significance import is_significant
 from glu_lib.report import number
 from glu_lib.report.figures.change import score_change
+from glu_lib.report.skills import (
+    SKILL_TITLE,
+    blind_at_p0,
+    has_controls,
+    notes_of,
+    skill_interval,
+    skill_levels,
+    skill_notes,
+    skill_tasks,
+    skill_text,
+)
 from glu_lib.study.architecture import format_ratio
 
 
@@ -27,7 +39,8 @@ class Heading:
 class WideCell:
     """A score and its change against p0 as text.
 
-    `tint` goes from -1 (score lost) to 1 (score doubled) and is 0 without a baseline; `detail` gives interval and test.
+    `tint` goes from -1 (score lost) to 1 (score doubled) and is 0 without a baseline, and for a
+    rise to a score that is not better than blind; `detail` gives interval and test.
     """
 
     score: str
@@ -38,9 +51,12 @@ class WideCell:
     detail: str
 
 
+_EMPTY = WideCell("–", "", is_significant=False, is_blind=False, tint=0.0, detail="")
+
+
 @dataclass(frozen=True, slots=True)
 class WideRow:
-    """The cells of one level."""
+    """The cells of one level, or of the blind answers."""
 
     level: str
     ratio: str
@@ -49,17 +65,24 @@ class WideRow:
 
 @dataclass(frozen=True, slots=True)
 class WideTable:
-    """The table of one model, method, divisor and limit; the page folds a table that is not main."""
+    """The table of one model, method, divisor and limit; the page folds a table that is not main.
+
+    `skills` is the table of its skills, None without controls.
+    """
 
     title: str
     headings: tuple[Heading, ...]
     rows: tuple[WideRow, ...]
     notes: tuple[str, ...]
     is_main: bool
+    skills: WideTable | None = None
 
 
 def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
-    """Convert a headline table to text cells with marks; the page's legend explains the marks."""
+    """Convert a headline table to text cells with marks; the page's legend explains the marks.
+
+    With controls, the last row holds the blind scores at p0.
+    """
     rows = tuple(
         WideRow(
             f"p{percent}", format_ratio(ratio), tuple(_cell(found.cells.get((task, percent))) for task in found.tasks)
@@ -69,9 +92,10 @@ def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
     return WideTable(
         title=found.title,
         headings=tuple(_heading(found, task) for task in found.tasks),
-        rows=rows,
-        notes=tuple(found.notes),
+        rows=(*rows, *_blind_row(found)),
+        notes=tuple(notes_of(found)),
         is_main=is_main,
+        skills=_skills(found) if skill_tasks(found) else None,
     )
 
 
@@ -93,10 +117,56 @@ def _heading(found: HeadlineTable, task: str) -> Heading:
     return Heading(task, row["metric"], "↑" if higher else "↓", "higher is better" if higher else "lower is better")
 
 
+def _blind_row(found: HeadlineTable) -> list[WideRow]:
+    """The blind scores at p0, with the blind answer as detail; empty without controls."""
+    if not has_controls(found):
+        return []
+    controls = [(found.cells.get((task, 0)) or {}).get("blind_control") for task in found.tasks]
+    cells = tuple(
+        replace(_EMPTY, score=blind_at_p0(found, task), detail=f"best blind answer: {control}" if control else "")
+        for task, control in zip(found.tasks, controls, strict=True)
+    )
+    return [WideRow("at p0", "blind", cells)]
+
+
+def _skills(found: HeadlineTable) -> WideTable:
+    tasks = skill_tasks(found)
+    rows = tuple(
+        WideRow(
+            f"p{percent}", format_ratio(ratio), tuple(_skill_cell(found.cells.get((task, percent))) for task in tasks)
+        )
+        for percent, ratio in skill_levels(found)
+    )
+    return WideTable(
+        title=f"{found.title}, {SKILL_TITLE}",
+        headings=tuple(_heading(found, task) for task in tasks),
+        rows=rows,
+        notes=tuple(skill_notes(found)),
+        is_main=False,
+    )
+
+
+def _skill_cell(row: dict[str, Any] | None) -> WideCell:
+    if row is None:
+        return replace(_EMPTY, detail="no record")
+    has_skill = row.get("skill") is not None
+    tested = "" if row.get("p_blind") is None else f"p = {row['p_blind']:.2g} against blind, not corrected"
+    return WideCell(
+        score=skill_text(row).removesuffix("°"),
+        change=skill_interval(row),
+        is_significant=False,
+        is_blind=bool(has_skill and row.get("is_blind")),
+        tint=max(-1.0, min(1.0, row["skill"] - 1)) if has_skill else 0.0,
+        detail=tested,
+    )
+
+
 def _cell(row: dict[str, Any] | None) -> WideCell:
     if row is None:
-        return WideCell("–", "", False, False, 0.0, "no record")
+        return replace(_EMPTY, detail="no record")
     change = None if row["percent"] == 0 else score_change(row)
+    if change and row.get("is_blind"):
+        change = min(change, 0.0)  # a rise that only leads to blind is no better score
     return WideCell(
         score=number.score(row),
         change=number.change(row),
@@ -116,6 +186,10 @@ def _detail(row: dict[str, Any]) -> str:
         parts.append(f"change {change}, 95 % interval {low} to {high}")
     if row.get("p_holm") is not None:
         parts.append(f"p = {row['p_holm']:.2g} after Holm ({row['test']}, {row['pairs']} items)")
+    if row.get("detectable") is not None and not is_significant(row):
+        parts.append(
+            f"smallest change seen with a probability of {100 * POWER:.0f} %: {number.plain(row['detectable'])}"
+        )
     return "; ".join(parts)
 
 

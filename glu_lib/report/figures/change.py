@@ -88,7 +88,7 @@ def model_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
     """All models in one figure, one panel per task that two models share; only full runs of PPM without divisor."""
     chosen = [found for found in tables if found.divisor is None and found.limit is None and found.method == "PPM"]
     drawn = [{"model": found.model, **point} for found in chosen for point in points(found)]
-    models = {task: {point["model"] for point in drawn if point["task"] == task} for task in _distinct(drawn, "task")}
+    models = {task: {point["model"] for point in drawn if point["task"] == task} for task in distinct(drawn, "task")}
     drawn = [point for point in drawn if len(models[point["task"]]) > 1]
     return [_models_figure(drawn)] if drawn else []
 
@@ -97,7 +97,7 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     import altair as alt
 
     ratios = [point["expansion_ratio"] for point in drawn]
-    tasks = _distinct(drawn, "task")
+    tasks = distinct(drawn, "task")
     pick, opacity = axes.highlight("task")
     base = alt.Chart(axes.values(drawn)).encode(x=axes.ratio_x(ratios), opacity=opacity)
     height = alt.Y("change:Q", title=_CHANGE)
@@ -105,15 +105,16 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     lines = base.mark_line().encode(y=height, color=color, strokeDash=axes.dash("task", tasks))
     marks = base.mark_point().encode(y=height, color=color, shape=axes.shape("task", tasks))
     marks = axes.with_tooltip(marks, TOLD, numbers=CHANGE_NUMBERS)
-    series = axes.highlighted(pick, *_bars(base, drawn, color), lines, marks)
+    series = axes.highlighted(pick, *interval_bars(base, drawn, color), lines, marks)
     crosses = axes.collapsed_marks(base, drawn, TOLD, numbers=CHANGE_NUMBERS, y=height)
-    layers = [axes.zero_layer(), *axes.star_layers(ratios), *series, *crosses]
+    blind = _blind_marks(found, tasks, opacity)
+    layers = [axes.zero_layer(), *axes.star_layers(ratios), *series, *crosses, *blind]
     chart = axes.layered(*layers).properties(width="container", height=axes.HEIGHT)
     return Figure(
-        id=figure_id("change", *_variant(found)),
+        id=figure_id("change", *id_parts(found)),
         title=f"{found.title}: change of each task's score",
         caption=f"Change of each headline score against p0 over the expansion ratio. {_interval(drawn)}. {_MEANING}."
-        f"{collapse_note(drawn, 'at −100 %')}",
+        f"{' Marks at the right edge: the blind scores at p0.' if blind else ''}{collapse_note(drawn, 'at −100 %')}",
         alt=f"Line chart of {len(tasks)} tasks over {len(set(ratios))} expansion ratios. {_extremes(drawn)}",
         section=Section.PRUNING,
         spec=axes.specification(chart),
@@ -121,11 +122,30 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     )
 
 
-def _bars(base: Any, drawn: list[dict[str, Any]], color: Any) -> list[Any]:
+def _blind_marks(found: HeadlineTable, tasks: Sequence[str], opacity: Any) -> list[Any]:
+    """A short mark per task at the right edge, at the change of a blind score; empty without controls."""
+    import altair as alt
+
+    unpruned = [row for task in tasks if (row := found.cells.get((task, 0))) is not None]
+    marks = [
+        {"task": row["subject"], "blind": number.score({"value": row["blind"]}), "change": place}
+        for row in unpruned
+        if row.get("blind") is not None and row["value"] is not None
+        if (place := change_percent(row | {"baseline": row["value"]}, row["blind"] - row["value"])) is not None
+    ]
+    if not marks:
+        return []
+    ticks = alt.Chart(axes.values(marks)).mark_tick(orient="horizontal", thickness=2.5, size=16, xOffset=-8)
+    ticks = ticks.encode(x=alt.value("width"), y=alt.Y("change:Q"), color=axes.color("task", tasks), opacity=opacity)
+    return [axes.with_tooltip(ticks, {"task": "task", "blind": "blind score"})]
+
+
+def interval_bars(base: Any, drawn: list[dict[str, Any]], color: Any) -> list[Any]:
+    """A bar from `low` to `high` at each point with an interval; empty if no point has one."""
     import altair as alt
 
     return [
-        known.mark_rule(strokeWidth=1.25).encode(y=alt.Y("low:Q"), y2="high:Q", color=color)
+        known.mark_rule(strokeWidth=1.25, clip=True).encode(y=alt.Y("low:Q"), y2="high:Q", color=color)
         for known in axes.with_interval(base, drawn, "low", "high")
     ]
 
@@ -145,7 +165,7 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
     edge, has_collapsed = axes.edge(finite), any(row.get("is_collapsed") for row in rows)
     places = [(row, edge if row.get("is_collapsed") else row["value"]) for row in rows]
     drawn = [_point(row) | {"height": place} for row, place in places if place]
-    tasks, ratios = _distinct(drawn, "task"), [point["expansion_ratio"] for point in drawn]
+    tasks, ratios = distinct(drawn, "task"), [point["expansion_ratio"] for point in drawn]
     pick, opacity = axes.highlight("task")
     base = alt.Chart(axes.values(drawn)).encode(
         x=axes.ratio_x(ratios),
@@ -159,7 +179,7 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
     chart = axes.layered(*axes.star_layers(ratios), *axes.highlighted(pick, lines, marks), *crosses)
     return [
         Figure(
-            id=figure_id("perplexity", *_variant(found)),
+            id=figure_id("perplexity", *id_parts(found)),
             title=f"{found.title}: perplexity",
             caption="Perplexity over the expansion ratio on a logarithmic scale; lower is better."
             + collapse_note(drawn, "at the upper edge"),
@@ -174,7 +194,7 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
 def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
     import altair as alt
 
-    models, tasks = _distinct(drawn, "model"), _distinct(drawn, "task")
+    models, tasks = distinct(drawn, "model"), distinct(drawn, "task")
     ratios = [point["expansion_ratio"] for point in drawn]
     pick, opacity = axes.highlight("model")
     columns = {"model": "model", **CHANGE_COLUMNS}
@@ -241,7 +261,8 @@ def _extremes(drawn: list[dict[str, Any]]) -> str:
     )
 
 
-def _variant(found: HeadlineTable) -> Sequence[str | None]:
+def id_parts(found: HeadlineTable) -> Sequence[str | None]:
+    """Parts of a figure's id, for `figure_id`."""
     return (
         found.model,
         found.method,
@@ -250,5 +271,6 @@ def _variant(found: HeadlineTable) -> Sequence[str | None]:
     )
 
 
-def _distinct(records: Iterable[dict[str, Any]], name: str) -> list[str]:
+def distinct(records: Iterable[dict[str, Any]], name: str) -> list[str]:
+    """The values of one field, each once, in order."""
     return list(dict.fromkeys(str(record[name]) for record in records))

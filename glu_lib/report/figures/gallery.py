@@ -11,20 +11,23 @@ from glu_lib.report.figures.figure import Figure, with_distinct_ids
 from glu_lib.report.figures.kinds import curve_figures, slope_figures
 from glu_lib.report.figures.methods import method_figures
 from glu_lib.report.figures.savings import efficiency_figures
+from glu_lib.report.figures.skill import skill_figures
 from glu_lib.report.figures.trade_off import trade_off_figures
+from glu_lib.report.skills import kept_of
 
 
 def figures_of(data: ReportData) -> list[Figure]:
     """Build every figure for which `data` has numbers; ids are distinct and safe as file names."""
-    tables = headline_tables(data.rows)
+    tables, kept = headline_tables(data.rows), kept_of(data.rows)
     return with_distinct_ids(
         [
+            *skill_figures(tables),
             *change_figures(tables),
             *model_figures(tables),
             *method_figures(tables),
-            *curve_figures(data.curves),
-            *slope_figures(data.trends),
-            *trade_off_figures(data.trade_offs),
+            *curve_figures(data.curves, kept),
+            *slope_figures(data.trends, kept),
+            *trade_off_figures(data.trade_offs, kept),
             *beside_figures(data.beside),
             *efficiency_figures(data.efficiencies),
             *alignment_figures(data.efficiencies),

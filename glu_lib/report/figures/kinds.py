@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from glu_lib.analysis.claims import GroupCurve
@@ -10,6 +10,7 @@ from glu_lib.analysis.trends import Trend
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import KIND_COLORS, KIND_DASHES, KIND_SHAPES
+from glu_lib.report.skills import Kept
 
 _POINT = {
     "kind": "kind of task",
@@ -29,26 +30,30 @@ _SLOPE = {
     "levels": "levels",
     "source": "interval from",
 }
+_SCORES: Mapping[str, Kept] = {}  # no model has controls
 _ROW_HEIGHT = 26
 _FEWEST_LEVELS = 3  # a line fits two points without error
 
 
-def curve_figures(curves: Iterable[GroupCurve]) -> list[Figure]:
-    """One figure per model: the mean relative score of its fragile, robust and improving tasks."""
+def curve_figures(curves: Iterable[GroupCurve], kept: Mapping[str, Kept] = _SCORES) -> list[Figure]:
+    """One figure per model: what its fragile, robust and improving tasks keep on average, skill or relative score."""
     found = list(curves)
-    return [_curves(model, [curve for curve in found if curve.model == model]) for model in _models(found)]
+    return [
+        _curves(model, [curve for curve in found if curve.model == model], kept.get(model, Kept.SCORE))
+        for model in _models(found)
+    ]
 
 
-def slope_figures(trends: Iterable[Trend]) -> list[Figure]:
+def slope_figures(trends: Iterable[Trend], kept: Mapping[str, Kept] = _SCORES) -> list[Figure]:
     """One forest plot of slopes per model, method, divisor and limit; the steepest loss comes first."""
     families: dict[tuple[Any, ...], list[Any]] = {}
     for trend in trends:
         if trend.slope is not None and trend.levels >= _FEWEST_LEVELS:
             families.setdefault((trend.model, trend.method, trend.divisor, trend.limit), []).append(trend)
-    return [_slopes(family, members) for family, members in families.items()]
+    return [_slopes(family, members, kept.get(family[0], Kept.SCORE)) for family, members in families.items()]
 
 
-def _curves(model: str, curves: Sequence[GroupCurve]) -> Figure:
+def _curves(model: str, curves: Sequence[GroupCurve], kept: Kept) -> Figure:
     import altair as alt
 
     drawn = [_curve_point(curve, point) for curve in curves for point in curve.points]
@@ -59,20 +64,21 @@ def _curves(model: str, curves: Sequence[GroupCurve]) -> Figure:
         known.mark_area(opacity=0.16).encode(y=alt.Y("low:Q"), y2="high:Q")
         for known in axes.with_interval(base, drawn, "low", "high")
     ]
-    height = alt.Y("score:Q", title="mean relative score, % of unpruned").scale(zero=False)
+    height = alt.Y("score:Q", title=f"mean {kept}, % of unpruned").scale(zero=False)
     lines = base.mark_line().encode(y=height, strokeDash=_dash(kinds))
     marks = base.mark_point(size=60).encode(y=height, shape=_shape(kinds))
-    marks = axes.with_tooltip(marks, _POINT, numbers=("score", "low", "high"))
+    columns = _POINT | {"score": f"{kept}, %"}
+    marks = axes.with_tooltip(marks, columns, numbers=("score", "low", "high"))
     chart = axes.layered(axes.zero_layer(100), *axes.star_layers(ratios), *band, lines, marks)
     return Figure(
         id=figure_id("kinds", model),
-        title=f"{model}: mean score by kind of task",
-        caption="Relative score (score / unpruned score, perplexities inverted) over the expansion ratio: mean over "
-        "the tasks of a kind. Bands reach from the lowest to the highest task; they are not confidence intervals.",
-        alt=f"Line chart of the mean relative score of {', '.join(kinds)} tasks of {model} over the expansion ratio.",
+        title=f"{model}: mean {kept.noun} by kind of task",
+        caption=f"{kept.meaning} over the expansion ratio: mean over the tasks of a kind. "
+        "Bands reach from the lowest to the highest task; they are not confidence intervals.",
+        alt=f"Line chart of the mean {kept} of {', '.join(kinds)} tasks of {model} over the expansion ratio.",
         section=Section.PRUNING,
         spec=axes.specification(chart.properties(width="container", height=axes.HEIGHT)),
-        **figure_table(drawn, _POINT),
+        **figure_table(drawn, columns),
     )
 
 
@@ -87,7 +93,7 @@ def _curve_point(curve: Any, point: Any) -> dict[str, Any]:
     }
 
 
-def _slopes(family: tuple[Any, ...], trends: Sequence[Any]) -> Figure:
+def _slopes(family: tuple[Any, ...], trends: Sequence[Any], kept: Kept) -> Figure:
     import altair as alt
 
     model, method, divisor, limit = family
@@ -109,7 +115,7 @@ def _slopes(family: tuple[Any, ...], trends: Sequence[Any]) -> Figure:
     return Figure(
         id=figure_id("slopes", model, method, divisor and f"d{divisor}", limit and f"limit{limit}"),
         title=f"{_named(family)}: slope of each task",
-        caption="Change of the relative score per 1.0x of expansion ratio removed, by least squares over the levels. "
+        caption=f"Change of the {kept} per 1.0x of expansion ratio removed, by least squares over the levels. "
         "Bars: 95 % intervals, from resampled items or from the regression (see the table).",
         alt=f"Forest plot of the slopes of {len(tasks)} tasks, from {tasks[0]} (steepest loss) to {tasks[-1]}.",
         section=Section.PRUNING,

@@ -146,7 +146,7 @@ def test_findings_are_computed_from_the_data(report_data):
         "to facts (−6 %), perplexity as baseline / value. 7 of 7 changes are significant after Holm's correction."
     )
     texts = [finding.text for finding in found if finding.about == "llama1b"]
-    assert any(text.startswith("Cannot be told from guessing: mmlu (p10") for text in texts)
+    assert any(text.startswith("Not better than blind: mmlu (p10") for text in texts)
     assert any(
         text.startswith("Best trade-off between 4.0x and 1.6x (knee of the Pareto front): 2.4x (p40), where")
         for text in nano
