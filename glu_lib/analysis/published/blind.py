@@ -41,7 +41,8 @@ class BesideBlind:
     `controls` are the blind answers' scores, the best first. `highest` is the best score of a pruned level,
     `highest_percent` its level. `last` is the score of the narrowest level, `last_percent` that level, `skill` what it
     keeps (None: nothing to lose, or not known). `blind_percents` are the levels that are not better than blind.
-    `is_rise` says whether the narrowest level has a better score than the unpruned model.
+    `curve` holds expansion ratio and score of each level. `is_rise` says whether the narrowest level has a better score
+    than the unpruned model.
     """
 
     model: str
@@ -55,6 +56,7 @@ class BesideBlind:
     last_percent: int
     skill: float | None
     blind_percents: tuple[int, ...]
+    curve: tuple[tuple[float, float], ...]
     is_rise: bool
     verdict: Verdict
 
@@ -152,6 +154,7 @@ def _beside_blind(levels: Sequence[Row]) -> BesideBlind:
         last_percent=last["percent"],
         skill=last["skill"],
         blind_percents=tuple(row["percent"] for row in levels if row["is_blind"]),
+        curve=tuple((row["expansion_ratio"], row["value"]) for row in levels),
         is_rise=direction * (last["value"] - first["value"]) > 0,
         verdict=_verdict(levels),
     )

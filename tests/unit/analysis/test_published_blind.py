@@ -19,6 +19,7 @@ def rows(task, *values, percents=(0, 20, 40, 60)):
     return with_blind(
         [
             {"model": "m", "subject": task, "percent": percent, "value": value, "is_headline": True}
+            | {"expansion_ratio": 4 * (1 - percent / 100)}
             | {"metric": metric.name, "higher_is_better": metric.higher_is_better}
             | dict.fromkeys(("blind", "blind_control", "skill", "p_blind", "is_blind"))
             for percent, value in zip(percents, values, strict=True)

@@ -19,6 +19,7 @@ ITEM = BesideBlind(
     last_percent=60,
     skill=None,
     blind_percents=(0, 20, 60),
+    curve=((4.0, 0.1), (3.2, 0.16), (1.6, 0.14)),
     is_rise=True,
     verdict=Verdict.NO_SKILL,
 )
