@@ -19,13 +19,15 @@ def power(options: argparse.Namespace) -> int:
     shares = _DISCORDANT if options.discordant is None else (options.discordant,)
     if options.items is not None:
         print(
-            f"{options.items:,} items: the smallest change of a share of right answers that is seen with {100 * POWER:.0f} %"
+            f"{options.items:,} items: the smallest change of a share of right answers "
+            f"that is seen with {100 * POWER:.0f} %"
         )
         rows = [(f"{share:g}", _seen(options.items, share)) for share in shares]
         column = "smallest change"
     else:
         print(
-            f"A change of {options.change:g} in a share of right answers: items needed to see it with {100 * POWER:.0f} %"
+            f"A change of {options.change:g} in a share of right answers: "
+            f"items needed to see it with {100 * POWER:.0f} %"
         )
         rows = [(f"{share:g}", _needed(options.change, share)) for share in shares]
         column = "items"
@@ -57,7 +59,8 @@ def _check(options: argparse.Namespace) -> None:
         raise SettingsError(f"--items {items} must be from 1 to {_MOST_ITEMS:,}; give the number of items of the task")
     if discordant is not None and not _SMALLEST <= discordant <= 1:
         raise SettingsError(
-            f"--discordant {discordant:g} must be from {_SMALLEST:f} to 1; give the share of items that change either way"
+            f"--discordant {discordant:g} must be from {_SMALLEST:f} to 1; give the share of items that change "
+            "either way"
         )
     if change is not None and not _SMALLEST <= change <= 1:
         raise SettingsError(f"--change {change:g} must be from {_SMALLEST:f} to 1; 0.03 is three points of a hundred")

@@ -61,8 +61,8 @@ def _figure(drawn: list[dict[str, Any]]) -> Figure:
         id=figure_id("blind", "published"),
         title="Published scores beside blind answers",
         caption="Published score over the expansion ratio, one panel per task, each with its own scale from 0. Line: "
-        "the best answer that does not follow the question, named in the panel's title. A curve below the line, or on it, shows "
-        "nothing that a blind answer does not have.",
+        "the best answer that does not follow the question, named above its panel. A curve on the line or below it "
+        "shows nothing that a blind answer does not have.",
         alt=f"{len(panels)} small line charts, one per task, with the models {', '.join(models)} and a horizontal line "
         "at the score of the best blind answer.",
         section=Section.PUBLISHED,

@@ -2,10 +2,18 @@ from dataclasses import replace
 
 import pytest
 
+from glu_lib.analysis import conclude_published, headline_tables
 from glu_lib.analysis.published.blind import BesideBlind, Verdict, beside_blind
 from glu_lib.analysis.published.comparison import published_rows
 from glu_lib.report.blind_answers import blind_answers, blind_levels, surviving
+from glu_lib.report.contents import ReportData
+from glu_lib.report.contents import report_data as report_data_of
+from glu_lib.report.figures import figures_of
+from glu_lib.report.figures.blind_scores import blind_figures
+from glu_lib.report.findings import findings
 from glu_lib.report.listings import blind_listing
+from glu_lib.report.page import render_page
+from glu_lib.study import STUDY
 
 ITEM = BesideBlind(
     model="m",
@@ -85,3 +93,40 @@ def test_the_table_of_the_published_scores():
     )
     assert found["llama3b", "boolq"][7:] == ("−1.10", "p10 p20 p30 p40 p50 p60", "ends no better than blind")
     assert found["llama1b", "leaderboard_musr"][3] is None
+
+
+@pytest.fixture(scope="module")
+def published():
+    return report_data_of(conclude_published(), STUDY)
+
+
+def test_the_report_of_the_published_study_says_which_findings_survive(published):
+    told = [(found.about, found.text) for found in findings(published, headline_tables(published.rows))]
+    for model in ("llama1b", "llama3b", "instruct1b"):
+        lines = surviving([item for item in published.beside_blind if item.model == model])
+        assert lines
+        assert {(model, line) for line in lines} <= set(told)
+
+
+def test_a_report_of_own_scores_says_nothing_of_published_findings(report_data):
+    assert report_data.beside_blind  # shown as a table
+    own = [row for row in report_data.rows if row["model"] == "llama1b"]
+    data = ReportData(rows=own, beside_blind=report_data.beside_blind)
+    lines = {line for line in surviving(report_data.beside_blind) if "towards blind" in line}
+    assert lines.isdisjoint(found.text for found in findings(data, headline_tables(own)))
+
+
+def test_the_page_holds_the_table_and_the_figure(published):
+    page = render_page(published, figures_of(ReportData(beside_blind=published.beside_blind)))
+    section = page.split('<h2 id="published">')[1].split("</section>")[0]
+    assert 'id="blind-published"' in section
+    assert "Published scores beside blind answers <small>(33 rows)" in section
+
+
+def test_the_figure_has_a_line_at_the_best_blind_answer_of_each_share(published):
+    (figure,) = blind_figures(published.beside_blind)
+    rows = {(row[0], row[1], row[2]): row[3:] for row in figure.rows}
+    assert rows["llama1b", "ifeval", 4.0] == (0.1035, 0.249538, "prompt")
+    assert {task for _, task, _ in rows}.isdisjoint({"wikitext", "lambada_openai", "leaderboard_musr"})
+    assert figure.spec["spec"]["layer"][0]["encoding"]["y"]["aggregate"] == "max"
+    assert blind_figures(()) == []
