@@ -73,7 +73,7 @@ TABLE = (
     Column("skill", _NUMBER, "what is left above blind: 1 unpruned, 0 blind; null if p0 is not better than blind"),
     Column("skill_low", _NUMBER, "lower end of skill's 95 % interval"),
     Column("skill_high", _NUMBER, "upper end of that interval"),
-    Column("p_blind", _NUMBER, "p-value of the paired test against the blind answer"),
+    Column("p_blind", _NUMBER, "p-value of the test against the blind answer: paired; binomial for published shares"),
     Column("is_blind", _FLAG, "whether the score is not better than blind"),
     Column(
         "energy_j",

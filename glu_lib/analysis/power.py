@@ -6,6 +6,7 @@ import math
 
 ALPHA = 0.05
 POWER = 0.8
+_FEWEST_CHANGED = 6  # five items that all change one way have p = 0.0625 in the exact test
 
 
 def _quantiles(power: float) -> tuple[float, float]:
@@ -31,7 +32,8 @@ def items_needed(change: float, discordant: float, power: float = POWER) -> int:
     """Items that McNemar's test needs to show a change of a share of right answers, two-sided at 5 %.
 
     n = (z(0.975) · √ψ + z(power) · √(ψ − δ²))² / δ², δ the change and ψ the share of items that change either way
-    (Connor, Sample size for testing differences in proportions for the paired-sample design, Biometrics 43, 1987).
+    (Connor, Sample size for testing differences in proportions for the paired-sample design, Biometrics 43, 1987). At
+    least as many that six items are expected to change: the exact test shows nothing with fewer.
 
     Args:
         change: δ, 0 < δ ≤ ψ.
@@ -40,7 +42,7 @@ def items_needed(change: float, discordant: float, power: float = POWER) -> int:
     """
     alpha, beta = _quantiles(power)
     root = alpha * math.sqrt(discordant) + beta * math.sqrt(max(0.0, discordant - change**2))
-    return math.ceil(root**2 / change**2)
+    return max(math.ceil(root**2 / change**2), math.ceil(_FEWEST_CHANGED / discordant))
 
 
 def smallest_change(items: int, discordant: float, power: float = POWER) -> float:

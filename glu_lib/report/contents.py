@@ -10,7 +10,8 @@ from glu_lib.analysis import Conclusions
 from glu_lib.analysis.alignment import AlignedPair
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency
-from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside
+from glu_lib.analysis.published.blind import BesideBlind, beside_blind
+from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside, published_rows
 from glu_lib.analysis.published.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import Trend
@@ -52,6 +53,7 @@ class ReportData:
         correct_answers: joules per correct answer (`analysis.efficiency.CorrectAnswers`).
         aligned_pairs: plain compared with rounded widths (`analysis.alignment.AlignedPair`).
         restated: the published energies converted to joules (`analysis.restated.RestatedEnergy`).
+        beside_blind: the published scores beside blind answers (`analysis.published.blind.BesideBlind`).
         problems: one line per record or samples file that could not be used.
         untested: one line per change that was not tested.
         missing: ids of declared cases without a complete record, by model.
@@ -70,6 +72,7 @@ class ReportData:
     correct_answers: Sequence[CorrectAnswers] = ()
     aligned_pairs: Sequence[AlignedPair] = ()
     restated: Sequence[RestatedEnergy] = ()
+    beside_blind: Sequence[BesideBlind] = ()
     problems: Sequence[str] = ()
     untested: Sequence[str] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class ReportData:
 def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pruning") -> ReportData:
     """Collect the data of a report on `found`; `study` declares the cases, so that missing ones can be listed.
 
-    The published energies are included if at least one model of `found` is in the published study.
+    The published energies and blind scores are included if at least one model of `found` is in the published study.
     """
     models = {row["model"] for row in found.rows}
     is_published = not models.isdisjoint(MODEL_KEYS.values())
@@ -96,6 +99,7 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         correct_answers=found.correct_answers,
         aligned_pairs=found.aligned_pairs,
         restated=[row for table in ENERGY_TABLES for row in energy_restated(table)] if is_published else (),
+        beside_blind=beside_blind(published_rows()) if is_published else (),
         problems=found.problems,
         untested=found.untested,
         missing=missing_cases(study, found.rows) if found.headers else {},  # published tables have no headers

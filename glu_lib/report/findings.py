@@ -11,10 +11,12 @@ from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.claims import Correlation, TradeOff
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.analysis.headline import main_tables
-from glu_lib.analysis.published.comparison import Beside
+from glu_lib.analysis.published.blind import BesideBlind
+from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.trends import FEWEST_LEVELS, Source, Trend
 from glu_lib.report import number
+from glu_lib.report.blind_answers import surviving
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.change import score_change
 from glu_lib.report.figures.savings import FIGURES, settings_of
@@ -45,6 +47,8 @@ def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]
     found += [finding for table in main for finding in _kinds(table, data.trends)]
     found += [*_correlations(data.correlations), *_trade_offs(data.trade_offs, kept_of(data.rows))]
     found += [*_efficiency(data.efficiencies), *_beside(data.beside)]
+    if any(row["record"] == ACCURACY_TABLE for row in data.rows):
+        found += _beside_blind(data.beside_blind)
     return found
 
 
@@ -222,6 +226,12 @@ def _beside(beside: Sequence[Beside]) -> Iterator[Finding]:
             within = sum(bool(item.within_error) for item in judged)
             text = f"{within} of {number.counted(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
             yield Finding(model, f"{text} of the published ones: sampling error alone could explain these differences.")
+
+
+def _beside_blind(beside: Sequence[BesideBlind]) -> Iterator[Finding]:
+    for model in _models(beside):
+        for line in surviving([item for item in beside if item.model == model]):
+            yield Finding(model, line)
 
 
 def _models(items: Iterable[Any]) -> list[str]:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from glu_lib.analysis.alignment import FIGURES, AlignedPair
 from glu_lib.analysis.claims import Correlation
 from glu_lib.analysis.efficiency import CorrectAnswers
+from glu_lib.analysis.published.blind import BLIND_TABLE, BesideBlind
 from glu_lib.analysis.published.comparison import Beside
 from glu_lib.analysis.published.restated import Defect, RestatedEnergy
+from glu_lib.report import number
+from glu_lib.report.blind_answers import blind_answers, blind_levels
 from glu_lib.report.figures.figure import Cell
 from glu_lib.study.architecture import format_ratio
 
@@ -48,6 +51,27 @@ def beside_listing(beside: Sequence[Beside]) -> Listing:
             for item in beside
         ),
     )  # fmt: skip
+
+
+def blind_listing(found: Sequence[BesideBlind]) -> Listing:
+    """Published scores beside what blind answers get."""
+    return Listing(
+        "Published scores beside blind answers: what answers that do not follow the question get on the same task "
+        f"({BLIND_TABLE}); skill left: 1 unpruned, 0 blind",
+        ("model", "task", "metric", "blind answers, best first", "unpruned", "best pruned", "narrowest", "skill left",
+         "not better than blind", "verdict"),
+        tuple(
+            (item.model, item.task, item.metric, blind_answers(item.controls) or None,
+             number.plain_score(item.unpruned), _at(item.highest, item.highest_percent),
+             _at(item.last, item.last_percent), None if item.skill is None else f"{item.skill:.2f}".replace("-", "−"),
+             blind_levels(item) or None, str(item.verdict))
+            for item in found
+        ),
+    )  # fmt: skip
+
+
+def _at(score: float, percent: int) -> str:
+    return f"{number.plain_score(score)} (p{percent})"
 
 
 def answers_listing(answers: Sequence[CorrectAnswers]) -> Listing:

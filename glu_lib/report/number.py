@@ -23,10 +23,11 @@ def score(row: Mapping[str, Any] | None) -> str:
         return "∞" if row["log_value"] is None else BEYOND
     if row is None or row["value"] is None:
         return "–"
-    return f"{_score(row['value'])}{_spread(row)}"
+    return f"{plain_score(row['value'])}{_spread(row)}"
 
 
-def _score(value: float) -> str:
+def plain_score(value: float) -> str:
+    """A score as `score` shows it, from its value alone."""
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"
 
 

@@ -20,6 +20,7 @@ from glu_lib.report.listings import (
     alignment_listing,
     answers_listing,
     beside_listing,
+    blind_listing,
     correlation_listing,
     restated_listing,
 )
@@ -68,6 +69,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},
         "correlations": correlation_listing(data.correlations),
         "beside": beside_listing(data.beside),
+        "blind": blind_listing(data.beside_blind),
         "alignment": alignment_listing(data.aligned_pairs),
         "answers": answers_listing(data.correct_answers),
         "restated": restated_listing(data.restated),

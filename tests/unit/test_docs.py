@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from glu_lib.analysis import conclude
+from glu_lib.analysis.power import items_needed, smallest_change
+from glu_lib.analysis.published.blind import Verdict, against_blind_score, beside_blind, published_controls
+from glu_lib.analysis.published.comparison import published_rows
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS, alignment_tables
+from glu_lib.report.blind_answers import blind_answers
 from glu_lib.results.record_fields import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,3 +166,104 @@ def test_the_soak_that_is_told_is_the_committed_one():
     assert soak["records"] == soak["equal"] == soak["cases"] == 1000
     said = " ".join((ROOT / "docs/interruptions.md").read_text(encoding="utf-8").split())
     assert f"after {sum(soak['signals'].values())} signals, a thousand records, all equal" in said
+
+
+STORY = (ROOT / "docs/story.md").read_text(encoding="utf-8")
+_BASE = ("llama1b", "llama3b")
+_TOLD = ("ifeval", "truthfulqa_mc2", "truthfulqa_mc1", "boolq", "mmlu")
+
+
+@pytest.fixture(scope="module")
+def told():
+    return {(item.model, item.task): item for item in beside_blind(published_rows())}
+
+
+@pytest.fixture(scope="module")
+def scored():
+    return {(row["model"], row["percent"], row["subject"]): row for row in published_rows() if row["is_headline"]}
+
+
+def _course(item):
+    if item is None:
+        return "–"
+    between = "" if item.highest_percent == item.last_percent else f" (p{item.highest_percent}: {item.highest:.4f})"
+    return f"{item.unpruned:.4f} → {item.last:.4f}{between}"
+
+
+def _p(row, control):
+    known = published_controls()[row["subject"]]
+    return against_blind_score(row, known.scores[control], known.items)[0]
+
+
+def test_the_storys_table_is_made_from_the_published_tables(told):
+    shown = STORY.split("<!-- story table: from the published tables -->\n")[1].split("<!-- end of table -->")[0]
+    models = (*_BASE, "instruct1b")
+    lines = [f"| task | blind answers | {' | '.join(models)} |", "|" + " --- |" * 5]
+    for task in _TOLD:
+        courses = [_course(told.get((model, task))) for model in models]
+        lines.append(f"| {task} | {blind_answers(told['llama1b', task].controls)} | {' | '.join(courses)} |")
+    assert shown.strip().splitlines() == lines
+
+
+def test_the_story_quotes_the_blind_answers(told):
+    said = " ".join(STORY.split())
+    ifeval, mc2 = (told["llama1b", task].controls for task in ("ifeval", "truthfulqa_mc2"))
+    assert f'the answer "." to every prompt, gets {ifeval["full stop"]:.3f} on IFEval' in said
+    assert f"The prompt's own text gets {ifeval['prompt']:.3f}. An empty answer gets {ifeval['nothing']:.0f}" in said
+    assert f"get {mc2['uniform']:.3f} on TruthfulQA mc2, equal probabilities for all tokens {mc2['flat']:.3f}" in said
+    assert f"**always yes** gets {told['llama1b', 'boolq'].controls['always yes']:.3f} on BoolQ" in said
+    assert f'"The longest option" gets {told["llama1b", "truthfulqa_mc1"].controls["longest"]:.3f} on mc1' in said
+    assert f"levels of the three models reaches the {mc2['flat']:.3f}".replace("levels", "level") in said
+
+
+def test_what_the_story_says_of_ifeval_is_so(scored):
+    said = " ".join(STORY.split())
+    unpruned = [_p(scored[model, 0, "ifeval"], "full stop") for model in _BASE]
+    assert f"(p = {unpruned[0]:.2g} and p = {unpruned[1]:.2g})" in said
+    pruned = [row for (model, percent, task), row in scored.items() if task == "ifeval" and model in _BASE and percent]
+    apart = [row for row in pruned if _p(row, "full stop") < 0.05]
+    assert (len(pruned), [row["case"] for row in apart]) == (12, ["llama1b-p30-ifeval"])
+    assert "Of their 12 pruned levels, 11 cannot be told from the full stop; one (llama1b at p30, 0.1811)" in said
+    assert f"with p = {_p(apart[0], 'full stop'):.2g}, and none is above the prompt's own text" in said
+    assert max(row["value"] for row in pruned) < published_controls()["ifeval"].scores["prompt"]
+    instruct = {percent: scored["instruct1b", percent, "ifeval"] for percent in (0, 10, 40)}
+    assert f"{instruct[0]['value']:.4f} unpruned, and has {instruct[10]['value']:.4f} at p10" in said
+    assert f"At p40 it has {instruct[40]['value']:.4f}" in said
+    assert _p(instruct[10], "full stop") < 0.05 < _p(instruct[40], "full stop")
+
+
+def test_what_the_story_says_of_the_other_tasks_is_so(told, scored):
+    said = " ".join(STORY.split())
+    assert all(told[model, "truthfulqa_mc2"].verdict is Verdict.NO_SKILL for model in (*_BASE, "instruct1b"))
+    boolq = scored["llama1b", 0, "boolq"]
+    assert f"{boolq['value']:.4f} cannot be told from always yes (p = {_p(boolq, 'always yes'):.2g})" in said
+    large = told["llama3b", "boolq"]
+    assert large.blind_percents == (10, 20, 30, 40, 50, 60)
+    assert max(scored["llama3b", percent, "boolq"]["value"] for percent in large.blind_percents) < 0.622
+    for model in _BASE:
+        for task in ("mmlu", "arc_challenge", "gsm8k", "winogrande"):
+            assert told[model, task].verdict is Verdict.LOST, (model, task)
+        for task in ("hellaswag", "piqa", "wikitext", "lambada_openai"):
+            assert told[model, task].verdict is Verdict.KEPT, (model, task)
+    left = [f"{100 * told[model, task].skill:.0f} %" for task in ("hellaswag", "piqa") for model in _BASE]
+    assert left[0] == left[1]
+    assert f"{left[0]} of HellaSwag's skill is left in both base models, and {left[2]} and {left[3]} of PIQA's" in said
+    random = _p(scored["instruct1b", 0, "truthfulqa_mc1"], "uniform")
+    assert f"better than a random option (p = {random:.2g})" in said
+    musr = told["llama1b", "leaderboard_musr"]
+    assert f"rises from {musr.unpruned:.4f} to {musr.last:.4f} in 1B" in said
+
+
+def test_the_storys_figure_shows_the_published_scores(told):
+    drawn = (ROOT / "docs/figures/blind-published.svg").read_text(encoding="utf-8")
+    items = [item for item in told.values() if item.controls and not item.metric.endswith("perplexity")]
+    titles = {f"{item.task} (blind: {blind_answers(item.controls).split(',')[0]})" for item in items}
+    assert {title for title in titles if title not in drawn} == set()
+    scores = {f"score: {score:.6g}; model: {item.model}; " for item in items for _, score in item.curve}
+    assert {score for score in scores if score not in drawn} == set()
+
+
+def test_the_powers_that_are_told_are_so():
+    page = (ROOT / "docs/methods/skill.md").read_text(encoding="utf-8")
+    assert f"seen with 80 %: {smallest_change(541, 0.3):.3g}\n" in page
+    assert f"the items needed: {items_needed(0.03, 0.3):,}\n" in page

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis.columns import COLUMNS
+from glu_lib.analysis.published.blind import NO_SHARES, SHARES, with_blind
 from glu_lib.analysis.published.energy_tables import PUBLISHED_DIR
 from glu_lib.analysis.table import Row
 from glu_lib.results.collapse import LIMIT_TEXT
@@ -20,11 +21,6 @@ MODEL_KEYS = {"llama1b": "llama1b", "llama3b": "llama3b", "llama1b-instruct": "i
 
 _STDERR = "_stderr"
 _DEVIATIONS = 1.96  # two-sided 95 % of a normal distribution
-# Metrics that are right or wrong per item. Not among them: truthfulqa_mc2's acc, a probability mass, and inst_level_*,
-# which counts instructions.
-_SHARES = frozenset({"acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc"})
-_NO_SHARES = frozenset({"truthfulqa_mc2"})
-
 _SUITES = ("paper", "instruct")  # suites of the built-in study that were published
 
 
@@ -106,14 +102,14 @@ def published_rows() -> list[Row]:
 
     `record` names the table. The better side and the chance level of headline metrics come from the built-in study.
     Standard errors are known only where they were printed (gsm8k, ifeval, leaderboard_musr). Numbers of items, dates
-    and machines are unknown.
+    and machines are unknown. Blind scores are those of blind.csv (`with_blind`).
     """
     shapes = {(row["model"], row["pruning_pct"]): row for row in _read("architecture")}
     table = _read("accuracy")
     errors = {_published_place(row): float(row["value"]) for row in table if _STDERR in row["metric"]}
     rows = [_tidy(row, shapes, errors) for row in table if _STDERR not in row["metric"]]
     baselines = {_place(row): row["value"] for row in rows if row["percent"] == 0}
-    return [row | _change(row, baselines.get(_place(row | {"percent": 0}))) for row in rows]
+    return with_blind([row | _change(row, baselines.get(_place(row | {"percent": 0}))) for row in rows])
 
 
 def _read(table: str) -> list[dict[str, str]]:
@@ -214,7 +210,7 @@ def _published_error(row: Row, other: Row) -> tuple[float | None, str]:
     if other["stderr"] is not None:
         return other["stderr"], ""
     share = other["value"]
-    if row["metric"] not in _SHARES or row["subject"] in _NO_SHARES or not row["n"] or not 0 <= share <= 1:
+    if row["metric"] not in SHARES or row["subject"] in NO_SHARES or not row["n"] or not 0 <= share <= 1:
         return None, "the published standard error is not known"
     # The study scored whole tasks, so the n of a limited run does not apply.
     if row["limit"] is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from glu_lib import __version__
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
+from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, export, report, table
 from glu_lib.frontends.cli.study_commands import list_cases, push, validate_models
 from glu_lib.study.settings import given_folder
@@ -52,7 +53,8 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(command=report)
 
     command = commands.add_parser(
-        "compare", help="print your scores next to the published ones, and the published energies in joules"
+        "compare",
+        help="print your scores next to the published ones, these beside blind answers, and their energies in joules",
     )
     _add_results_dir(command)
     command.set_defaults(command=compare)
@@ -65,6 +67,19 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("export", help="write energy records in the layout of optimum-benchmark")
     _add_results_dir(command)
     command.set_defaults(command=export)
+
+    command = commands.add_parser(
+        "power", help="tell how small a change n items can show, or how many items a change needs"
+    )
+    command.add_argument("--items", type=int, metavar="N", help="number of items: print the smallest change they show")
+    command.add_argument("--change", type=float, metavar="X", help="a change, such as 0.03: print the items it needs")
+    command.add_argument(
+        "--discordant",
+        type=float,
+        metavar="SHARE",
+        help="share of items that change either way (default: a few shares)",
+    )
+    command.set_defaults(command=power)
 
     command = commands.add_parser(
         "lm_eval", add_help=False, help="run lm-eval's own command with the suite's scorer registered as --model glu"

@@ -39,7 +39,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     try:
-        if options.command is not lm_eval:
+        if hasattr(options, "place"):
             options.results_dir = results_dir(options)
         return int(options.command(options))
     except GluError as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 
 from glu_lib.analysis import Conclusions, conclude, conclude_published, headline_tables, workload_tables, write_tables
-from glu_lib.analysis.published.comparison import MODEL_KEYS
+from glu_lib.analysis.published.blind import beside_blind
+from glu_lib.analysis.published.comparison import MODEL_KEYS, published_rows
 from glu_lib.analysis.published.restated import ENERGY_TABLES, energy_restated
 from glu_lib.errors import RecordError, one_line
 from glu_lib.frontends.cli.printing import print_listing, print_problems
 from glu_lib.report import markdown_alignment, markdown_name, markdown_table, report_data, write_report
-from glu_lib.report.listings import beside_listing, restated_listing
+from glu_lib.report.blind_answers import surviving
+from glu_lib.report.listings import beside_listing, blind_listing, restated_listing
 from glu_lib.report.optimum import OPTIMUM_FOLDER, export_records
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.record import read_record
@@ -45,7 +47,7 @@ def concluded(options: argparse.Namespace, *, remember: bool = False) -> Conclus
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Print own scores next to the published ones, and the published energies in joules."""
+    """Print own scores next to the published ones, these beside blind answers, and the published energies in joules."""
     found = conclude(options.results_dir)
     if found.beside:
         print_listing(beside_listing(found.beside))
@@ -56,6 +58,11 @@ def compare(options: argparse.Namespace) -> int:
         )
     for line in found.unlike:
         print(one_line(line))
+    published = beside_blind(published_rows())
+    print_listing(blind_listing(published))
+    for model in dict.fromkeys(item.model for item in published):
+        for line in surviving([item for item in published if item.model == model]):
+            print(f"{model}: {line}")
     print_listing(restated_listing([row for table in ENERGY_TABLES for row in energy_restated(table)]))
     return print_problems(found.problems)
 

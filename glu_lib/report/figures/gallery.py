@@ -6,6 +6,7 @@ from glu_lib.analysis import headline_tables
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.aligned_times import alignment_figures
 from glu_lib.report.figures.beside import beside_figures
+from glu_lib.report.figures.blind_scores import blind_figures
 from glu_lib.report.figures.change import change_figures, model_figures
 from glu_lib.report.figures.figure import Figure, with_distinct_ids
 from glu_lib.report.figures.kinds import curve_figures, slope_figures
@@ -28,6 +29,7 @@ def figures_of(data: ReportData) -> list[Figure]:
             *curve_figures(data.curves, kept),
             *slope_figures(data.trends, kept),
             *trade_off_figures(data.trade_offs, kept),
+            *blind_figures(data.beside_blind),
             *beside_figures(data.beside),
             *efficiency_figures(data.efficiencies),
             *alignment_figures(data.efficiencies),

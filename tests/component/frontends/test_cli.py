@@ -188,3 +188,64 @@ def test_a_folder_without_records_is_one_line_with_the_place_of_random_weights(t
     assert (
         f"records of --weights random are in {tmp_path / 'random_weights'}: name that folder" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--items", "541", "--discordant", "0.3"], [["0.3", "0.0658"]]),
+        (["--change", "0.03", "--discordant", "0.3"], [["0.3", "2,614"]]),
+        (["--items", "541"], [["0.1", "0.038"], ["0.2", "0.0537"], ["0.3", "0.0658"], ["0.5", "0.085"]]),
+        (["--items", "5", "--discordant", "0.5"], [["0.5", "none"]]),
+    ],
+)
+def test_power_tells_the_smallest_change_and_the_items_needed(capsys, monkeypatch, words, told):
+    monkeypatch.setenv("GLU_RESULTS_DIR", "  ")  # no results folder is looked for
+    assert main(["power", *words]) == 0
+    out = capsys.readouterr().out
+    assert "with 80 %" in out
+    assert [line.split() for line in out.splitlines()[-len(told) :]] == told
+
+
+def test_power_says_which_changes_cannot_be(capsys):
+    assert main(["power", "--change", "0.25"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "0.2 not possible: fewer items change" in lines
+    assert "0.3 36" in lines
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "power needs one of --items N and --change X; give the one that is known"),
+        (
+            ["--items", "5", "--change", "0.1"],
+            "power needs one of --items N and --change X; give the one that is known",
+        ),
+        (["--items", "0"], "--items 0 must be from 1 to 1,000,000,000; give the number of items of the task"),
+        (["--change", "nan"], "--change nan must be from 0.000001 to 1; 0.03 is three points of a hundred"),
+        (["--change", "1e-200"], "--change 1e-200 must be from 0.000001 to 1; 0.03 is three points of a hundred"),
+        (
+            ["--items", "9", "--discordant", "30"],
+            "--discordant 30 must be from 0.000001 to 1; give the share of items that change either way",
+        ),
+        (
+            ["--change", "0.4", "--discordant", "0.3"],
+            "--change 0.4 exceeds --discordant 0.3: a score cannot change by more than the share of items that change; "
+            "raise --discordant",
+        ),
+    ],
+)
+def test_power_refuses_what_cannot_be_in_one_line(capsys, words, line):
+    assert main(["power", *words]) == 2
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_compare_prints_the_published_scores_beside_blind_answers(results, capsys):
+    assert main(["compare", str(results)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert (
+        "llama1b truthfulqa_mc2 acc flat 0.483, uniform 0.448 0.377 0.466 (p60) 0.466 (p60) – all no skill to lose"
+        in lines
+    )
+    assert any(line.startswith("llama3b: ifeval rises from 0.094 to 0.133 (p60), towards blind") for line in lines)

@@ -48,9 +48,11 @@ def test_the_published_tables_go_through_the_same_functions():
     assert {trend.source for trend in published.trends} == {"levels"}
     kinds = {(trend.model, trend.task): trend.kind for trend in published.trends}
     assert kinds["llama3b", "gsm8k"] is Sensitivity.FRAGILE
-    assert kinds["llama1b", "truthfulqa_mc2"] is Sensitivity.IMPROVING
-    pairs = {(pair.model, pair.task_a, pair.task_b): pair for pair in published.correlations}
-    assert round(pairs["llama3b", "mmlu", "truthfulqa_mc2"].r, 3) == -0.864  # as the study prints it
+    # No skill to lose, and so no kind: unpruned they are not better than blind.
+    assert {task for model, task in kinds if model == "llama1b"}.isdisjoint(
+        {"truthfulqa_mc1", "truthfulqa_mc2", "ifeval", "boolq"}
+    )
+    assert kinds["instruct1b", "mmlu"] is Sensitivity.FRAGILE
     assert not published.beside  # a table beside itself says nothing
     assert not published.problems
 

@@ -30,6 +30,7 @@ def test_there_is_a_figure_of_each_family(figures):
         "slopes-llama1b-ppm",
         "trade-off-llama1b-parameters",
         "trade-off-llama1b-energy-per-token-j",
+        "blind-published",
         "published-llama1b",
         "difference-llama1b",
         "difference-llama1b-perplexity",

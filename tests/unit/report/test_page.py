@@ -191,7 +191,8 @@ def test_records_of_another_limit_are_another_run():
 
 
 def test_only_the_page_and_its_figures_are_written(tmp_path, report_data):
-    small = dataclasses.replace(report_data, rows=[], beside=[], efficiencies=[], curves=[], trade_offs=[])
+    empty = dict.fromkeys(("rows", "beside", "beside_blind", "efficiencies", "curves", "trade_offs"), ())
+    small = dataclasses.replace(report_data, **empty)
     paths = write_report(tmp_path, small)
     written = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert sorted(paths) == written
