@@ -27,6 +27,7 @@ def markdown_table(table: HeadlineTable) -> str:
             for row in rows
         ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
+    lines += [_line([name, format_ratio(ratio), *map(number.score, rows)]) for name, ratio, rows in table.control_lines]
     return (
         "\n".join(lines)
         + "\n"

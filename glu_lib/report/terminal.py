@@ -63,12 +63,15 @@ def record_line(record: dict[str, Any]) -> str:
 
 def _scores(table: HeadlineTable) -> Table:
     drawn = _empty(table)
+    for name, ratio, _ in table.control_lines:
+        drawn.add_column(f"{name}\n{format_ratio(ratio)}", justify="right")
     for task in table.tasks:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
         first = next(row for row in rows if row is not None)
         arrow = "↑" if first["higher_is_better"] else "↓"
         cells = [f"{number.score(row)}\n{number.marked_change(row)}".strip() for row in rows]
-        drawn.add_row(f"{task}\n{first['metric']} {arrow}", *cells)
+        controls = (number.score(found.get(task)) for found in table.controls.values())
+        drawn.add_row(f"{task}\n{first['metric']} {arrow}", *cells, *controls)
     return drawn
 
 

@@ -21,7 +21,7 @@ from glu_lib.models.shapes import check_architecture
 from glu_lib.results.store import Store
 from glu_lib.run.calibration import calibration_batches
 from glu_lib.run.same_neurons import check_same_neurons
-from glu_lib.study import ModelVariant, Study
+from glu_lib.study import Control, ModelVariant, Study
 from glu_lib.study.cases import Pruning
 from glu_lib.study.settings import Settings, Weights
 
@@ -70,7 +70,8 @@ class Preparation:
         self._set_up()
         identity = self.identity(variant)
         with peak_memory(self.environment.device) as loading:
-            loaded = load_model(variant, identity, self.environment)
+            is_untrained = pruning.control is Control.UNTRAINED
+            loaded = load_model(variant, identity, self.environment, is_untrained=is_untrained)
         check_architecture(variant, loaded.model)
         threads = self.threads.apply(loaded.model, self.environment, variant.key)
         with peak_memory(self.environment.device) as cutting:

@@ -158,5 +158,6 @@ def _is_in_a_name(case: Case, word: str, /, **_: object) -> bool:
 
 
 def _levels(config: pytest.Config) -> list[str]:
-    percents = {percent for model in config.stash[EXPERIMENT].study.models.values() for percent in model.levels}
-    return [f"p{percent}" for percent in sorted(percents)]
+    study = config.stash[EXPERIMENT].study
+    percents = {percent for model in study.models.values() for percent in model.levels}
+    return [*(f"p{percent}" for percent in sorted(percents)), *(Control if study.has_controls else ())]
