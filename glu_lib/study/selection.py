@@ -28,6 +28,7 @@ def clashes(
         controls: keys of controls, which stand in ids in place of a level.
     """
     subjects, methods = list(subjects), [method.lower() for method in methods]
+    controls = [str(control) for control in controls]
     levels = [*dict.fromkeys(f"p{percent}" for percents in models.values() for percent in percents), *controls]
     for key, other in permutations(models, 2):
         if key in other:
