@@ -36,6 +36,8 @@ def check_record(record: Mapping[str, Any]) -> None:
         )
     if record["kind"] not in list(CaseKind):
         raise RecordError(f"kind {_shown(record['kind'])}, not one of {', '.join(CaseKind)}; run the case again")
+    if record["kind"] != CaseKind.ACCURACY and record["case"].get("control") is not None:
+        raise RecordError(f"a control of kind {record['kind']}, but controls have scores only; delete it")
     versions = record["environment"].get("versions", {})
     for value in (*versions.keys(), *versions.values()):
         _check_text("version", value)

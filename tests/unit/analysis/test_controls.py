@@ -140,3 +140,17 @@ def test_a_record_of_an_unknown_control_is_not_used(alone, tmp_path):
     assert "no_attention" not in {row["control"] for row in found.rows}
     (problem,) = found.problems
     assert "no_attention" in problem
+
+
+def test_a_workload_of_a_control_is_not_used(tmp_path):
+    """It would stand among the levels, at 0 or 100 %."""
+    path = tmp_path / "individual_files/quarter/untrained/quarter-untrained-decode_b1.json"
+    path.parent.mkdir(parents=True)
+    quarter = NANO.parent / "cpu_alignment/individual_files/quarter/p0/quarter-p0-decode_b1.json"
+    record = json.loads(quarter.read_text())
+    del record["sha256"]
+    record["case"]["control"] = "untrained"
+    path.write_text(json.dumps(record))
+    found = conclude(tmp_path)
+    assert (found.rows, found.efficiencies) == ((), ())
+    assert found.problems[0].endswith("a control of kind energy, but controls have scores only; delete it")
