@@ -69,9 +69,9 @@ class Preparation:
         """
         self._set_up()
         identity = self.identity(variant)
+        load = partial(load_model, is_untrained=True) if pruning.control is Control.UNTRAINED else load_model
         with peak_memory(self.environment.device) as loading:
-            is_untrained = pruning.control is Control.UNTRAINED
-            loaded = load_model(variant, identity, self.environment, is_untrained=is_untrained)
+            loaded = load(variant, identity, self.environment)
         check_architecture(variant, loaded.model)
         threads = self.threads.apply(loaded.model, self.environment, variant.key)
         with peak_memory(self.environment.device) as cutting:
