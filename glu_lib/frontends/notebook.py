@@ -94,8 +94,7 @@ def _cases(experiment: Experiment, model: str, levels: Sequence[int] | None) -> 
     return [
         case
         for case in build_cases(experiment.study)
-        if case.model.key == model
-        and (levels is None or (case.pruning.control is None and case.pruning.percent in levels))
+        if case.model.key == model and (levels is None or case.pruning.percent in levels)
     ]
 
 

@@ -24,7 +24,7 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     return [
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
-        *(line for note in (*table.legend, *table.notes) for line in textwrap.wrap(note, width)),
+        *(line for note in (*_controls(table), *table.legend, *table.notes) for line in textwrap.wrap(note, width)),
         f"{table.title}: energy per case in joules, and time ({', '.join(qualities)})",
         *_render(_energy(table), width),
         *(line for note in _without_joules(table) for line in textwrap.wrap(note, width)),
@@ -63,16 +63,22 @@ def record_line(record: dict[str, Any]) -> str:
 
 def _scores(table: HeadlineTable) -> Table:
     drawn = _empty(table)
-    for name, ratio, _ in table.control_lines:
-        drawn.add_column(f"{name}\n{format_ratio(ratio)}", justify="right")
     for task in table.tasks:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
         first = next(row for row in rows if row is not None)
         arrow = "↑" if first["higher_is_better"] else "↓"
         cells = [f"{number.score(row)}\n{number.marked_change(row)}".strip() for row in rows]
-        controls = (number.score(found.get(task)) for found in table.controls.values())
-        drawn.add_row(f"{task}\n{first['metric']} {arrow}", *cells, *controls)
+        drawn.add_row(f"{task}\n{first['metric']} {arrow}", *cells)
     return drawn
+
+
+def _controls(table: HeadlineTable) -> list[str]:
+    """The scores of each control in one line, because its column would make those of the levels too narrow."""
+    return [
+        f"{name} {format_ratio(ratio)}: "
+        + ", ".join(f"{task} {number.score(row)}" for task, row in zip(table.tasks, rows, strict=True))
+        for name, ratio, rows in table.control_lines
+    ]
 
 
 def _energy(table: HeadlineTable) -> Table:

@@ -85,7 +85,7 @@ class Method(StrEnum):
 
 
 class Control(StrEnum):
-    """A model that bounds the scores from below and is no level of pruning; the value is its key in case ids.
+    """A model that is scored beside the levels and is none of them; the value is its key in case ids.
 
     Without MLP, all neurons are off and attention, embeddings and norms stay: where the curve of a model must end.
     Untrained is a model of the same shape with random weights.
