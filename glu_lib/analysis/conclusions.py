@@ -14,7 +14,7 @@ from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradat
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import Row, without_controls
 from glu_lib.analysis.trends import LevelSeries, Trend, families, level_trends
 from glu_lib.errors import one_line
 from glu_lib.results.store import Store
@@ -72,7 +72,7 @@ def conclude_published() -> Conclusions:
 
 def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> Conclusions:
     main = main_families(rows)
-    own = [row for row in rows if row["record"] != ACCURACY_TABLE]
+    own = [row for row in without_controls(rows) if row["record"] != ACCURACY_TABLE]
     trends_of = {family: [trend for trend in pruned.trends if _is_of(family, trend)] for family in main}
     return Conclusions(
         rows=tuple(rows),
@@ -94,7 +94,7 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
             level for family, mine in main.items() for level in trade_offs(mine, _workload_rows(rows, family))
         ),
         efficiencies=tuple(efficiencies(found.energy_records)),
-        correct_answers=tuple(correct_answers(rows)),
+        correct_answers=tuple(correct_answers(without_controls(rows))),
         aligned_pairs=tuple(aligned_pairs(found.energy_records)),
         beside=tuple(beside(own)),
         unlike=tuple(unlike(own)),

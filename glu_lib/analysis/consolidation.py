@@ -19,6 +19,7 @@ from glu_lib.results.collapse import read_recorded
 from glu_lib.results.record import MALFORMED, prompt_format, read_record
 from glu_lib.results.recorded_energy import unlike_windows, wrong_energies
 from glu_lib.results.store import Store
+from glu_lib.study import Control
 from glu_lib.study.settings import Weights
 
 _LONGEST_REASON = 200  # characters
@@ -26,7 +27,7 @@ _HEADER = ("case", "done_key", "environment", "timing")
 _ABSENT = object()  # equal to no value of a done key
 _COUNTED = ("truncated_prompts", "cut_generations", "unknown_requests", "tied_items")
 # A level and its baseline may differ in these done-key fields; all others must be equal.
-_PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration"})
+_PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +141,15 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
     energy = {} if unfit else record.get("energy") or {}
     reason = unfit or energy.get("total_reason")
     quality = energy_quality(repeats) if repeats else energy.get("quality")
+    control = Control(case["control"]) if case.get("control") is not None else None
+    weights = Weights.RANDOM if control is Control.UNTRAINED else record["done_key"].get("weights", Weights.REAL)
     shared = {
         "case": case["id"],
         "kind": record["kind"],
         "model": case["model"],
-        "percent": case["percent"],
+        "control": control.label if control else None,
+        # Not the record's 0 or 100: a reader of the table would take the row for a level.
+        "percent": None if control else case["percent"],
         "method": case["method"],
         "divisor": case["divisor"],
         "width": pruning["width"],
@@ -158,7 +163,7 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         # The window of a resumed case covers only its last part, so it is not the time of the case.
         "window_s": None if record.get("resumed") else energy.get("window_s"),
         "is_exclusive": _is_exclusive(record),
-        "weights": str(record["done_key"].get("weights", Weights.REAL)),
+        "weights": str(weights),
         "dtype": environment["dtype"],
         "device": environment["gpu"] or environment["cpu"],
         "run": _digest(environment),
@@ -267,7 +272,7 @@ def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[
     }
     for comparable, rows in groups:
         for row in rows:
-            baseline = baselines.get(_place(comparable, row))
+            baseline = None if row["control"] else baselines.get(_place(comparable, row))
             if baseline is not None and row["is_collapsed"]:
                 row["baseline"] = baseline
             elif baseline is not None and row["value"] is not None:

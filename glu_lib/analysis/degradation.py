@@ -14,7 +14,7 @@ from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
 from glu_lib.analysis.significance import Comparison, compare_samples, holm
 from glu_lib.analysis.skill import Blind, Skill, against_blind, best_control, with_skill
 from glu_lib.analysis.soundness import has_its_types
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import Row, without_controls
 from glu_lib.analysis.trends import LevelSeries, Sensitivity, Trend, by_task, families, family_of, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.record import MALFORMED, read_record
@@ -67,13 +67,13 @@ def degradation(
     paired gets a reason in place of a comparison, and its task a trend by levels in place of items.
 
     Args:
-        rows: tidy rows with their baselines, from `consolidate`.
+        rows: tidy rows with their baselines, from `consolidate`; controls are left out.
         store: the results folder of these rows.
         remember: save the results in the folder.
         resamples: number of resamples of each bootstrap.
         seed: seed of each bootstrap.
     """
-    scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    scores = [row for row in without_controls(rows) if row["kind"] == "accuracy" and row["is_headline"]]
     changes: list[Change] = []
     trends: list[Trend] = []
     family_by_record = {row["record"]: family_of(row) for row in scores if row["percent"] != 0}

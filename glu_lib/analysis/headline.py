@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.significance import ALPHA, is_significant
+from glu_lib.analysis.table import without_controls
 from glu_lib.results.collapse import LIMIT_TEXT
-from glu_lib.study import STUDY
+from glu_lib.study import STUDY, Control
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
 IS_BLIND = "° not better than the best answer that does not follow the question (blind)"
@@ -33,13 +34,20 @@ _COUNTED = {
 }
 
 
+_CONTROLS = {
+    Control.NO_MLP.label: "all neurons off, attention and embeddings stay",
+    Control.UNTRAINED.label: "random weights of the same shape",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class HeadlineTable:
     """One model's headline metrics: levels as columns, tasks as rows, tidy rows as cells.
 
     All cells have the sample limit `limit`: a table never mixes limited and full runs. `figure` names the figure of a
     table of workloads; it is empty for tasks, because each task has its own metric. `left_out` names rows whose
-    headline metric differs from that of the task's lowest level.
+    headline metric differs from that of the task's lowest level. `controls` holds the rows of each control by task, in
+    the order in which they stand below the levels.
     """
 
     model: str
@@ -51,6 +59,14 @@ class HeadlineTable:
     cells: dict[tuple[str, int], dict[str, Any]]
     figure: str = ""
     left_out: tuple[str, ...] = ()
+    controls: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def control_lines(self) -> Iterator[tuple[str, float, list[dict[str, Any] | None]]]:
+        """Each control with its expansion ratio and its rows in the order of the tasks (None: not scored)."""
+        for name, found in self.controls.items():
+            ratio = next(iter(found.values()))["expansion_ratio"]
+            yield name, ratio, [found.get(task) for task in self.tasks]
 
     @property
     def title(self) -> str:
@@ -68,7 +84,8 @@ class HeadlineTable:
         rows = self.cells.values()
         lines = [SIGNIFICANT] if any(map(is_significant, rows)) else []
         lines += [IS_BLIND] if any(row.get("is_blind") for row in rows) else []
-        return lines + ([HAS_COLLAPSED] if any(row.get("is_collapsed") for row in rows) else [])
+        controls = [row for found in self.controls.values() for row in found.values()]
+        return lines + ([HAS_COLLAPSED] if any(row.get("is_collapsed") for row in (*rows, *controls)) else [])
 
     @property
     def notes(self) -> list[str]:
@@ -87,6 +104,9 @@ class HeadlineTable:
         own = {key: row.get("generation_settings") for key, row in self.cells.items()}
         if decoded := [f"{task} p{percent} ({_listed(found)})" for (task, percent), found in own.items() if found]:
             notes.append(f"answers decoded with the model's own generation settings: {', '.join(decoded)}")
+        if self.controls:
+            meanings = (f"{name} ({_CONTROLS[name]})" for name in self.controls)
+            notes.append(f"controls, not levels of pruning: {', '.join(meanings)}")
         if self.left_out:
             notes.append(f"left out, headline metric differs from the first level's: {', '.join(self.left_out)}")
         apart = [task for task in self.tasks if self.figure and not self._took_turns(task)]
@@ -104,6 +124,10 @@ class HeadlineTable:
         for (task, percent), row in self.cells.items():
             if differing := unlike_fields(row, self.cells.get((task, 0), row)):
                 yield f"{task} p{percent} ({', '.join(differing)})"
+        for name, found in self.controls.items():
+            for task, row in found.items():
+                if differing := unlike_fields(row, self.cells.get((task, 0), row)):
+                    yield f"{task} {name} ({', '.join(differing)})"
 
     def _took_turns(self, task: str) -> bool:
         """Whether a workload's levels were interleaved in one run; True for a single level."""
@@ -118,7 +142,8 @@ def _listed(settings: Mapping[str, Any]) -> str:
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
     """One table per (model, method, divisor, limit) from tidy rows, in the order of the rows.
 
-    The baseline appears in the tables of all methods and divisors of its model and limit.
+    The baseline and the controls appear in the tables of all methods and divisors of their model and limit. There is no
+    table of controls alone.
     """
     return _tables([row for row in rows if row["kind"] == "accuracy" and row["is_headline"]])
 
@@ -148,11 +173,31 @@ def main_tables(tables: Iterable[HeadlineTable]) -> list[HeadlineTable]:
 
 
 def _tables(scores: list[dict[str, Any]]) -> list[HeadlineTable]:
-    pruned = [_variant(row) for row in scores if row["percent"] != 0]
+    levels = without_controls(scores)
+    pruned = [_variant(row) for row in levels if row["percent"] != 0]
     keys = list(dict.fromkeys(pruned))
     covered = {(model, limit) for model, _, _, limit in keys}
-    keys += [key for key in dict.fromkeys(map(_variant, scores)) if (key[0], key[3]) not in covered]
-    return [_table(key, scores) for key in keys]
+    keys += [key for key in dict.fromkeys(map(_variant, levels)) if (key[0], key[3]) not in covered]
+    controls = [row for row in scores if row.get("control")]
+    return [_with_controls(_table(key, levels), controls) for key in keys]
+
+
+def _with_controls(table: HeadlineTable, scores: list[dict[str, Any]]) -> HeadlineTable:
+    """The table with the rows of its model's controls; those of another headline metric are left out and named."""
+    mine = [
+        row
+        for row in scores
+        if (row["model"], row["limit"]) == (table.model, table.limit) and row["subject"] in table.tasks
+    ]
+    metrics = {task: (row["metric"], row["filter"]) for (task, _), row in reversed(table.cells.items())}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    others = []
+    for row in mine:
+        if (row["metric"], row["filter"]) == metrics[row["subject"]]:
+            found.setdefault(row["control"], {})[row["subject"]] = row
+        else:
+            others.append(f"{row['subject']} {row['control']} ({row['metric']})")
+    return replace(table, controls=found, left_out=(*table.left_out, *others))
 
 
 def _variant(row: dict[str, Any]) -> tuple[str, str | None, int | None, int | None]:

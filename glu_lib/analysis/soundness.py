@@ -36,6 +36,8 @@ def check_record(record: Mapping[str, Any]) -> None:
         )
     if record["kind"] not in list(CaseKind):
         raise RecordError(f"kind {_shown(record['kind'])}, not one of {', '.join(CaseKind)}; run the case again")
+    if record["kind"] != CaseKind.ACCURACY and record["case"].get("control") is not None:
+        raise RecordError(f"a control of kind {record['kind']}, but controls have scores only; delete it")
     versions = record["environment"].get("versions", {})
     for value in (*versions.keys(), *versions.values()):
         _check_text("version", value)
@@ -55,7 +57,7 @@ def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         raise RecordError("the record has no headline figure; run the case again")
     for row in rows:
         for column in _REQUIRED:
-            if row[column] is None:
+            if row[column] is None and not (column == "percent" and row["control"]):
                 raise RecordError(f"{column} is missing; run the case again")
         for column in TEXTS:
             value = row[column]

@@ -16,6 +16,11 @@ from glu_lib.results.writing import write_atomically
 Row = dict[str, Any]  # one case and metric, a value for each of COLUMNS
 
 
+def without_controls(rows: Iterable[Row]) -> list[Row]:
+    """The rows of levels: controls are no points of a trend, a curve or a test."""
+    return [row for row in rows if row.get("control") is None]
+
+
 def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Path, ...]:
     """Write `results.csv`, `results.json` and `results.parquet` into `results_dir`; return their paths.
 

@@ -11,7 +11,7 @@ import numpy as np
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, percentile_interval, resampled_scores
 from glu_lib.analysis.skill import Blind, is_logarithmic, skills_of
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import Row, without_controls
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
 
@@ -97,11 +97,11 @@ def retained(row: Row) -> float | None:
 
 
 def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
-    """Headline rows of accuracy cases by family, in the rows' order.
+    """Headline rows of accuracy cases by family, in the rows' order, without controls.
 
     Each family includes its model's baselines of the same limit. A model with only a baseline gives no family.
     """
-    scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    scores = [row for row in without_controls(rows) if row["kind"] == "accuracy" and row["is_headline"]]
     keys = dict.fromkeys(family_of(row) for row in scores if row["percent"] != 0)
     return {
         key: [

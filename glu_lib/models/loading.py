@@ -13,7 +13,7 @@ from glu_lib.machine.environment import Environment
 from glu_lib.machine.memory import free_bytes
 from glu_lib.models.checkpoint import check_files
 from glu_lib.models.hub_access import cannot_be_loaded, with_patience
-from glu_lib.models.identity import ModelIdentity, check_unchanged
+from glu_lib.models.identity import ModelIdentity, check_unchanged, model_file
 from glu_lib.models.shapes import llama_config
 from glu_lib.models.vocabulary import check_vocabulary, settle_filler
 from glu_lib.models.weights import check_loading, check_stored, check_tied, quiet_report, stored_tensors
@@ -46,17 +46,19 @@ class LoadedModel:
         _take_out_limits(self.model)
 
 
-def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Environment) -> LoadedModel:
+def load_model(
+    variant: ModelVariant, identity: ModelIdentity, environment: Environment, *, is_untrained: bool = False
+) -> LoadedModel:
     """Load the weights that `identity` names, in the environment's dtype, onto its device.
 
     Only safetensors among the model's own files are loaded (`check_files`), and no code in the repository is run.
-    Models with random weights get the embedded model's tokenizer.
+    Models with random weights get the embedded model's tokenizer. With `is_untrained` everything but the weights is
+    the model's own, and the weights are as before training, drawn from the run's seed.
 
     Raises:
         AccessError: if a file is missing, refused or unreadable, or the model does not fit into memory.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     check_memory(variant, environment)
     if identity.is_random:
@@ -67,23 +69,8 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
         tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
-        # transformers initialises missing or mismatched tensors at random and only reports it. They are refused below.
-        with quiet_report():
-            with_info: Any = with_patience(
-                lambda: AutoModelForCausalLM.from_pretrained(
-                    source,
-                    dtype=getattr(torch, environment.dtype),
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                    output_loading_info=True,
-                    ignore_mismatched_sizes=True,
-                    **where,
-                )
-            )
-        model: PreTrainedModel = with_info[0]
-        check_loading(variant, with_info[1])
-        check_tied(variant, model)
-        check_stored(variant, model, stored_tensors(variant, identity))
+        make = _untrained if is_untrained else _stored
+        model = make(variant, identity, environment, source, where)
         rows = embedding_rows(model)
         check_vocabulary(variant, tokenizer, rows)
         settle_filler(tokenizer, rows)
@@ -101,6 +88,52 @@ def load_model(variant: ModelVariant, identity: ModelIdentity, environment: Envi
             raise
         raise AccessError(_does_not_fit(variant, environment)) from error
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s, own_limits)
+
+
+def _stored(
+    variant: ModelVariant, identity: ModelIdentity, environment: Environment, source: str, where: dict[str, Any]
+) -> PreTrainedModel:
+    """The model with its stored weights, all of them checked."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    # transformers initialises missing or mismatched tensors at random and only reports it. They are refused below.
+    with quiet_report():
+        with_info: Any = with_patience(
+            lambda: AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=getattr(torch, environment.dtype),
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **where,
+            )
+        )
+    model: PreTrainedModel = with_info[0]
+    check_loading(variant, with_info[1])
+    check_tied(variant, model)
+    check_stored(variant, model, stored_tensors(variant, identity))
+    return model
+
+
+def _untrained(
+    variant: ModelVariant, identity: ModelIdentity, environment: Environment, source: str, where: dict[str, Any]
+) -> PreTrainedModel:
+    """The model with the weights of its own initialisation; its stored weights are not read."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+    config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
+    # On the CPU, whatever the device is: the same seed then gives the same weights.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(environment.seed)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(
+            config, dtype=getattr(torch, environment.dtype), trust_remote_code=False
+        )
+    if path := model_file(variant, identity, "generation_config.json"):
+        model.generation_config = GenerationConfig.from_pretrained(path.parent)
+    return model
 
 
 def _does_not_fit(variant: ModelVariant, environment: Environment) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from glu_lib.errors import AccessError, VerificationError
 from glu_lib.models.neuron_scores import Batches, activation_norms_of, neuron_scores
 from glu_lib.models.shapes import count_parameters
-from glu_lib.study import Method
+from glu_lib.study import Control, Method
 from glu_lib.study.architecture import pruned_width
 from glu_lib.study.cases import Pruning
 
@@ -31,8 +31,8 @@ _GLU_ONLY = "this kind of width pruning does not apply; choose a Llama-style mod
 class PruningResult:
     """The requested pruning and its result; sizes in neurons, `prune_s` in seconds.
 
-    `kept_neurons` is the SHA-256 of the indices of the kept neurons of all layers; None for the baseline and on the
-    meta device, where no neurons are selected.
+    `kept_neurons` is the SHA-256 of the indices of the kept neurons of all layers; None for the baseline, for controls
+    and on the meta device, where no neurons are selected.
     """
 
     percent: int
@@ -67,7 +67,7 @@ def prune(
 
     Args:
         model: a GLU model whose gate, up and down projections have the same width in all layers.
-        pruning: percentage, method and divisor.
+        pruning: percentage, method and divisor, or a control: without MLP all neurons are removed.
         seed: seed of the method `random`; the other methods are deterministic.
         calibration: returns the calibration batches (dictionaries of `input_ids` and `attention_mask`) for the method
             `hybrid`; not called for other methods.
@@ -87,9 +87,12 @@ def prune(
     start_s = time.perf_counter()
     digest = hashlib.sha256()
     on_meta = model.device.type == "meta"
+    selects = bool(pruning.percent) and pruning.control is None
     with _preserved_randomness(model.device.type):
         norms = activation_norms_of(optipfair, model, pruning, calibration)
-        for index, layer in enumerate(layers if pruning.percent else []):
+        for layer in layers if pruning.control is Control.NO_MLP else []:
+            _turn_off(layer.mlp)
+        for index, layer in enumerate(layers if selects else []):
             scores = neuron_scores(layer.mlp, pruning.method, seed=seed, layer=index, activation_norms=norms.get(index))
             _prune_layer(optipfair, model, layer.mlp, index, pruning, asked_width, scores, digest)
     prune_s = time.perf_counter() - start_s
@@ -97,7 +100,7 @@ def prune(
     hidden_size = layers[0].mlp.gate_proj.in_features
     return PruningResult(
         percent=pruning.percent,
-        method=str(pruning.method) if pruning.percent else None,
+        method=str(pruning.method) if selects else None,
         divisor=pruning.divisor,
         hidden_size=hidden_size,
         unpruned_width=unpruned_width,
@@ -107,7 +110,7 @@ def prune(
         **{f"width_mod_{n}": width % n for n in _ALIGNMENTS},
         parameters=count_parameters(model),
         unpruned_parameters=unpruned_parameters,
-        kept_neurons=digest.hexdigest() if pruning.percent and not on_meta else None,
+        kept_neurons=digest.hexdigest() if selects and not on_meta else None,
         prune_s=prune_s,
     )
 
@@ -205,6 +208,20 @@ def _prune_layer(
                 f"{pruning.method} scores; this OptiPFair prunes differently, install the one in constraints.txt"
             )
     digest.update(kept.to(torch.int64).cpu().numpy().tobytes())
+
+
+def _turn_off(mlp: Any) -> None:
+    """Remove all neurons of an MLP, and its output's bias: its output is zero."""
+    import torch
+
+    for name in _PROJECTIONS:
+        projection = getattr(mlp, name)
+        kept = projection.weight.detach()
+        kept = kept[:, :0] if name == "down_proj" else kept[:0]
+        # A copy: a view would keep the original weights in memory.
+        projection.weight = torch.nn.Parameter(kept.clone())
+        projection.bias = None
+        projection.out_features, projection.in_features = projection.weight.shape
 
 
 def _kept_part(name: str, original: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:

@@ -43,6 +43,7 @@ def markdown_table(table: HeadlineTable) -> str:
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
     if has_controls(table):
         lines.append(_line(["blind", "–", *(blind_at_p0(table, task) for task in table.tasks)]))
+    lines += [_line([name, format_ratio(ratio), *map(number.score, rows)]) for name, ratio, rows in table.control_lines]
     return _with_notes(lines, (*table.legend, *map(markdown_name, notes_of(table)))) + _skills(table)
 
 

@@ -38,7 +38,7 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     return [
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
-        *(line for note in (*table.legend, *notes_of(table)) for line in textwrap.wrap(note, width)),
+        *(line for note in (*_controls(table), *table.legend, *notes_of(table)) for line in textwrap.wrap(note, width)),
         *_skill_lines(table, width),
         f"{table.title}: energy per case in joules, and time ({', '.join(qualities)})",
         *_render(_energy(table), width),
@@ -109,6 +109,15 @@ def _skill_lines(table: HeadlineTable, width: int) -> list[str]:
         *textwrap.wrap(f"{table.title}, {SKILL_TITLE}", width),
         *_render(drawn, width),
         *(line for note in skill_notes(table) for line in textwrap.wrap(note, width)),
+    ]
+
+
+def _controls(table: HeadlineTable) -> list[str]:
+    """The scores of each control in one line, because its column would make those of the levels too narrow."""
+    return [
+        f"{name} {format_ratio(ratio)}: "
+        + ", ".join(f"{task} {number.score(row)}" for task, row in zip(table.tasks, rows, strict=True))
+        for name, ratio, rows in table.control_lines
     ]
 
 

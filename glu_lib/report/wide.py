@@ -89,6 +89,9 @@ def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
         )
         for percent, ratio in found.levels
     )
+    rows += tuple(
+        WideRow(name, format_ratio(ratio), tuple(map(_cell, mine))) for name, ratio, mine in found.control_lines
+    )
     return WideTable(
         title=found.title,
         headings=tuple(_heading(found, task) for task in found.tasks),

@@ -44,7 +44,9 @@ def done_key(
 
 
 def _pruning_fields(case: Case, settings: Settings, environment: Environment) -> dict[str, Any]:
-    """Percentage, method and divisor; only the percentage at p0, where no neurons are selected."""
+    """Percentage, method and divisor; only the percentage where no neurons are selected: at p0 and for controls."""
+    if case.pruning.control:
+        return {"percent": case.pruning.percent, "control": str(case.pruning.control)}
     if case.pruning.percent == 0:
         return {"percent": 0}
     fields: dict[str, Any] = {

@@ -21,7 +21,7 @@ from glu_lib.models.shapes import check_architecture
 from glu_lib.results.store import Store
 from glu_lib.run.calibration import calibration_batches
 from glu_lib.run.same_neurons import check_same_neurons
-from glu_lib.study import ModelVariant, Study
+from glu_lib.study import Control, ModelVariant, Study
 from glu_lib.study.cases import Pruning
 from glu_lib.study.settings import Settings, Weights
 
@@ -69,8 +69,9 @@ class Preparation:
         """
         self._set_up()
         identity = self.identity(variant)
+        load = partial(load_model, is_untrained=True) if pruning.control is Control.UNTRAINED else load_model
         with peak_memory(self.environment.device) as loading:
-            loaded = load_model(variant, identity, self.environment)
+            loaded = load(variant, identity, self.environment)
         check_architecture(variant, loaded.model)
         threads = self.threads.apply(loaded.model, self.environment, variant.key)
         with peak_memory(self.environment.device) as cutting:

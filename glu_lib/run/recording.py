@@ -113,6 +113,8 @@ class Recording:
         folder, identity = self.store.lm_eval_folder(case, self.settings.limit), self.preparation.identity(case.model)
         self.make_room(folder)
         fields = run_fields(identity, prepared, self.environment, self.settings, started_at)
+        if case.pruning.control:
+            fields["config"]["model_args"] += f",control={case.pruning.control}"
         write_lm_eval_files(
             folder, f"{identity.source}-{case.pruning.key}", case.subject, evaluation, prepared.lm, fields
         )

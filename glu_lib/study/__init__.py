@@ -4,6 +4,7 @@ from glu_lib.study.builtin import STUDY
 from glu_lib.study.schema import (
     CHAT_DATE,
     NO_TEMPLATE,
+    Control,
     Method,
     Metric,
     ModelVariant,
@@ -20,6 +21,7 @@ __all__ = [
     "CHAT_DATE",
     "NO_TEMPLATE",
     "STUDY",
+    "Control",
     "Method",
     "Metric",
     "ModelVariant",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from glu_lib.study import Method, ModelVariant, Study, Suite, Task, VariantKind, Workload
+from glu_lib.study import Control, Method, ModelVariant, Study, Suite, Task, VariantKind, Workload
 from glu_lib.study.architecture import pruned_width
 from glu_lib.study.selection import ARCHITECTURE
 
@@ -26,15 +26,26 @@ class CaseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """A requested pruning: percentage, method, and the divisor that the width is rounded down to."""
+    """A requested pruning: percentage, method, and the divisor that the width is rounded down to.
+
+    With `control` it is that control, see `Pruning.of`.
+    """
 
     percent: int
     method: Method = Method.PPM
     divisor: int | None = None
+    control: Control | None = None
+
+    @classmethod
+    def of(cls, control: Control) -> Pruning:
+        """A control: 100 % of the neurons removed, or nothing removed from untrained weights."""
+        return cls(100 if control is Control.NO_MLP else 0, control=control)
 
     @property
     def key(self) -> str:
-        """The level part of a case id: `p40`, `p40d128`, `p40-VOW`."""
+        """The level part of a case id: `p40`, `p40d128`, `p40-VOW`, `nomlp`."""
+        if self.control:
+            return str(self.control)
         divisor = f"d{self.divisor}" if self.divisor else ""
         method = "" if self.method is Method.PPM else f"-{self.method}"
         return f"p{self.percent}{divisor}{method}"
@@ -82,7 +93,8 @@ class Case:
         shape = self.model.architecture
         if shape is not None:
             width = pruned_width(shape.intermediate_size, self.pruning.percent, self.pruning.divisor)
-            if abs(width / shape.hidden_size - STAR_RATIO) < _STAR_TOLERANCE:
+            is_star = abs(width / shape.hidden_size - STAR_RATIO) < _STAR_TOLERANCE
+            if is_star and self.pruning.control is None:
                 marks.append("star")
             if shape.parameters() > _GPU_PARAMETERS and self.kind is not CaseKind.ARCHITECTURE:
                 marks.append("gpu")
@@ -100,7 +112,7 @@ def build_cases(
 
     Cases of one (model, level) are neighbours, in the order architecture, tasks, workloads, so that each model is
     loaded once. The baseline appears once, because methods and divisors do not change it. A suite that declares
-    divisors uses these instead of `divisors`.
+    divisors uses these instead of `divisors`. The controls, if the study has them, come last and have tasks only.
     """
     return [case for model in study.models.values() for case in _cases_of_model(study, model, methods, divisors)]
 
@@ -140,6 +152,10 @@ def _cases_of_model(
             yield Case(model, pruning, ARCHITECTURE, tuple(suite.key for suite in mine if suite.tasks))
         for subject, names in _subjects(study, model, mine).items():
             yield Case(model, pruning, subject, names)
+    for control in Control if study.has_controls else ():
+        for subject, names in _subjects(study, model, suites).items():
+            if isinstance(subject, Task):
+                yield Case(model, Pruning.of(control), subject, names)
 
 
 def _prunings(model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]) -> Iterator[Pruning]:

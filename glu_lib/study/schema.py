@@ -84,6 +84,22 @@ class Method(StrEnum):
         raise StudyError(f"method {text!r} is unknown; choose one of {', '.join(cls)} (MAW means PPM)")
 
 
+class Control(StrEnum):
+    """A model that is scored beside the levels and is none of them; the value is its key in case ids.
+
+    Without MLP, all neurons are off and attention, embeddings and norms stay: where the curve of a model must end.
+    Untrained is a model of the same shape with random weights.
+    """
+
+    NO_MLP = "nomlp"
+    UNTRAINED = "untrained"
+
+    @property
+    def label(self) -> str:
+        """The control as printed."""
+        return "no MLP" if self is Control.NO_MLP else str(self)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelVariant:
     """A row of the study: a model's key, its source, and its pruning levels.
@@ -236,6 +252,8 @@ class Suite:
 class Study:
     """All models, tasks, workloads and suites of a study, by key.
 
+    `has_controls`: each model's tasks are also scored on its controls (`Control`).
+
     Raises:
         StudyError: if a key is not unique, or a suite or workload names something that does not exist.
     """
@@ -244,6 +262,7 @@ class Study:
     tasks: Mapping[str, Task]
     workloads: Mapping[str, Workload]
     suites: Mapping[str, Suite]
+    has_controls: bool = False
 
     def __post_init__(self) -> None:
         for workload in self.workloads.values():
@@ -270,7 +289,9 @@ class Study:
             if key in _RESERVED_MARKS or key in self.models:
                 raise StudyError(f"suite key {key!r} is already used as a pytest marker or a model key; rename it")
         levels = {key: model.levels for key, model in self.models.items()}
-        for line in clashes(levels, (*self.tasks, *self.workloads), Method, (*self.suites, *_RESERVED_MARKS)):
+        marks = (*self.suites, *_RESERVED_MARKS)
+        controls = Control if self.has_controls else ()
+        for line in clashes(levels, (*self.tasks, *self.workloads), Method, marks, controls):
             raise StudyError(line)
 
     def model(self, key: str) -> ModelVariant:

@@ -12,7 +12,11 @@ _NAMES = ("benchmarks", "test_accuracy.py", "test_architecture.py", "test_carbon
 
 
 def clashes(
-    models: Mapping[str, Iterable[int]], subjects: Iterable[str], methods: Iterable[str], marks: Iterable[str]
+    models: Mapping[str, Iterable[int]],
+    subjects: Iterable[str],
+    methods: Iterable[str],
+    marks: Iterable[str],
+    controls: Iterable[str] = (),
 ) -> Iterator[str]:
     """One line for each key with which `-k` would select something else too.
 
@@ -21,9 +25,11 @@ def clashes(
         subjects: keys of tasks and workloads; a key that is declared twice appears twice.
         methods: names of pruning methods.
         marks: names of pytest markers, including the suites.
+        controls: keys of controls, which stand in ids in place of a level.
     """
     subjects, methods = list(subjects), [method.lower() for method in methods]
-    levels = list(dict.fromkeys(f"p{percent}" for percents in models.values() for percent in percents))
+    controls = [str(control) for control in controls]
+    levels = [*dict.fromkeys(f"p{percent}" for percents in models.values() for percent in percents), *controls]
     for key, other in permutations(models, 2):
         if key in other:
             yield f"model key {key!r} is part of {other!r}: -k {key} would select both; rename one"
@@ -44,6 +50,10 @@ def clashes(
         for level in levels:
             if level in key:
                 yield f"key {key!r} contains the level {level}: -k {level} would select both; rename it"
+    for mark in marks:
+        for control in controls:
+            if mark in control:
+                yield f"key {mark!r} is part of the level {control}: -k {mark} would select both; rename it"
 
 
 ON_REQUEST = ("carbon", "alignment")  # suites that run only when they are asked for with -m

@@ -20,6 +20,7 @@ TOP = {
     "suites": Field(dict, "suites, by key: a list of tasks or workloads, or a table"),
     "methods": Field(list, "pruning methods of the run, as with `--method`"),
     "divisors": Field(list, "divisors of the run, as with `--divisor`"),
+    "controls": Field(bool, "score the controls too, as with `--controls` (default false)"),
 }
 MODEL = {
     "source": Field(str, "hub id, or a folder (absolute, or relative to where you run)"),

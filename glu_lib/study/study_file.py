@@ -69,7 +69,8 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
     models = dict(base.models) | {key: _model(key, table, base) for key, table in data.get("models", {}).items()}
     own = {key: _suite(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
     suites = _join(dict(base.suites) | own, data.get("models", {}), models, base, own)
-    study = Study(models=models, tasks=tasks, workloads=workloads, suites=suites)
+    has_controls = data.get("controls", base.has_controls)
+    study = Study(models=models, tasks=tasks, workloads=workloads, suites=suites, has_controls=has_controls)
     _check_reachable(study, data)
     methods = tuple(Method.parse(str(name)) for name in data.get("methods", ()))
     return StudyFile(study, methods, _divisors("top level", data))

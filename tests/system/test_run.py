@@ -293,6 +293,17 @@ def test_an_unknown_level_is_answered_with_the_levels(suite):
             ["-k", "nanno"],
             ["-k nanno: no name contains this word (did you mean nano?)", "no case matches -k 'nanno'; *"],
         ),
+        (
+            ["-k", "nano and nomlp"],
+            [
+                "-k nomlp: no name contains this word (a control: add --controls)",
+                "no case matches -k 'nano and nomlp'; *",
+            ],
+        ),
+        (
+            ["-k", "nano and p45", "--controls"],
+            ["-k p45: no name contains this word *", "no case matches -k 'nano and p45'; *, p60, nomlp, untrained; *"],
+        ),
         (["-m", "instruct", "-k", "nano"], ["no case matches -k 'nano' with -m 'instruct'; models: nano, llama1b, *"]),
         (["-k", "nanno", "-n", "1"], ["no case matches -k 'nanno'; models: nano, llama1b, *"]),
         (

@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--divisor", action="append", type=int, metavar="N", help="list cases with this divisor; may be repeated"
     )
+    command.add_argument("--controls", action="store_true", help="list the controls nomlp and untrained too")
     command.add_argument("--stale", action="store_true", help="list only stale cases, with the reason")
     command.set_defaults(command=list_cases)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from glu_lib.errors import StudyError, one_line
 from glu_lib.frontends import push as hub
@@ -32,7 +33,8 @@ def list_cases(options: argparse.Namespace) -> int:
     divisors = tuple(map(check_divisor, options.divisor or chosen.divisors)) or (None,)
     if not options.results_dir.is_dir():
         print(f"folder {options.results_dir} does not exist: no case is done", file=sys.stderr)
-    cases = build_cases(experiment.study, methods, divisors)
+    has_controls = options.controls or experiment.study.has_controls
+    cases = build_cases(replace(experiment.study, has_controls=has_controls), methods, divisors)
     states = {case: case_state(experiment, case) for case in cases}
     if options.stale:
         for case, found in states.items():

@@ -14,6 +14,7 @@ from _pytest.mark.expression import Expression  # not public (seen in pytest 9.2
 
 from glu_lib.frontends.pytest_plugin.collection import DEFAULT_MARKEXPR, all_cases
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
+from glu_lib.study import Control
 from glu_lib.study.cases import Case
 from glu_lib.study.selection import ON_REQUEST
 
@@ -125,7 +126,8 @@ def keyword_lines(config: pytest.Config) -> list[str]:
     subjects = (case.subject_key for case in all_cases(config))
     known = dict.fromkeys([*study.models, *_levels(config), *subjects])
     return [
-        f"-k {word}: no name contains this word{_meant(word, known)}"
+        f"-k {word}: no name contains this word"
+        f"{' (a control: add --controls)' if word in list(Control) else _meant(word, known)}"
         for word in config.stash.get(_UNKNOWN_WORDS, list[str]())
     ]
 
@@ -158,5 +160,6 @@ def _is_in_a_name(case: Case, word: str, /, **_: object) -> bool:
 
 
 def _levels(config: pytest.Config) -> list[str]:
-    percents = {percent for model in config.stash[EXPERIMENT].study.models.values() for percent in model.levels}
-    return [f"p{percent}" for percent in sorted(percents)]
+    study = config.stash[EXPERIMENT].study
+    percents = {percent for model in study.models.values() for percent in model.levels}
+    return [*(f"p{percent}" for percent in sorted(percents)), *(Control if study.has_controls else ())]

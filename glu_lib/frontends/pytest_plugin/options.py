@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         metavar="N",
         help=f"round widths down to a multiple of N ({', '.join(map(str, DIVISORS))}); may be repeated",
+    )
+    group.addoption(
+        "--controls",
+        action="store_true",
+        help="score the tasks also without MLP (level nomlp) and on random weights of the same shape (level "
+        "untrained); controls are no points of a curve",
     )
     group.addoption("--dtype", metavar="TYPE", help=f"dtype of the weights: {', '.join(DType)} (default: by device)")
     group.addoption(
@@ -138,6 +145,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         settings = settings_from(config)
         chosen = study_from(config)
+        if config.getoption("controls"):
+            chosen = replace(chosen, study=replace(chosen.study, has_controls=True))
         methods = tuple(map(Method.parse, config.getoption("method") or ()))
         divisors = tuple(map(check_divisor, config.getoption("divisor") or chosen.divisors))
         config.stash[METHODS] = methods or chosen.methods or (Method.PPM,)

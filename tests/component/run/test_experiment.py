@@ -15,7 +15,7 @@ from glu_lib.results.record import case_fields, read_record
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import record_claims
-from glu_lib.study import STUDY, ModelVariant, PromptFormat, VariantKind
+from glu_lib.study import STUDY, Control, ModelVariant, PromptFormat, VariantKind
 from glu_lib.study.cases import Case, Pruning
 from glu_lib.study.settings import Scorer, Weights
 
@@ -357,3 +357,26 @@ def test_texts_with_words_that_the_tokenizer_does_not_know_are_counted(settings,
     assert record["score"]["unknown_requests"] == settings.limit
     (table,) = headline_tables(consolidate(settings.results_dir).rows)
     assert any("(UNK), which a model may well predict: narrative p0 4" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("control", Control)
+def test_a_control_goes_through_the_same_pipeline_and_is_found_done(settings, control):
+    case = Case(NANO, Pruning.of(control), STUDY.tasks["facts"])
+    experiment = Experiment(settings)
+    assert experiment.state(case).status is Status.PENDING
+    record = run(experiment, case)
+    assert Experiment(settings).is_done(case)
+    assert record["case"]["control"] == record["done_key"]["control"] == record["case"]["level"] == control
+    assert record["samples"]["file"] == f"samples/nano/{control}/nano-{control}-facts-limit4.jsonl.gz"
+    (path,) = (settings.results_dir / "lm_eval").rglob("results_*.json")
+    assert f",control={control}" in json.loads(path.read_text())["config"]["model_args"]
+    run(experiment, Case(NANO, Pruning(0), case.subject))
+    rows = consolidate(settings.results_dir).rows
+    (found,) = (row for row in rows if row["control"] and row["is_headline"])
+    assert (found["control"], found["percent"], found["baseline"]) == (control.label, None, None)
+    assert found["weights"] == ("random" if control is Control.UNTRAINED else "real")
+    (table,) = headline_tables(rows)
+    assert [percent for percent, _ in table.levels] == [0]
+    assert [(name, ratio) for name, ratio, _ in table.control_lines] == [
+        (control.label, 4.0 if control is Control.UNTRAINED else 0.0)
+    ]

@@ -1,12 +1,15 @@
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 
 from glu_lib.machine.environment import detect_environment
 from glu_lib.models.identity import ModelIdentity, resolve_identity
+from glu_lib.results.record import case_fields
 from glu_lib.results.staleness import differences
 from glu_lib.run.done_key import done_key
-from glu_lib.study import STUDY, Method
+from glu_lib.study import STUDY, Control, Method
 from glu_lib.study.cases import Case, Pruning
 from glu_lib.study.settings import DType, Settings
 
@@ -77,3 +80,18 @@ def test_fields_of_an_older_schema_are_named_as_absent():
         "new absent -> 2",
         "gone 1 -> absent",
     ]
+
+
+def test_a_controls_key_names_it_and_nothing_that_selects_neurons():
+    keys = {pruning.key: key(Case(NANO, pruning, FACTS.subject)) for pruning in (Pruning(0), *map(Pruning.of, Control))}
+    assert differences(keys["p0"], keys["nomlp"]) == ["percent 0 -> 100", "control absent -> nomlp"]
+    assert differences(keys["p0"], keys["untrained"]) == ["control absent -> untrained"]
+
+
+@pytest.mark.parametrize("pruning", [Pruning(0), Pruning(40)], ids=["p0", "p40"])
+def test_records_without_controls_keep_their_fields(pruning):
+    case = Case(NANO, pruning, FACTS.subject, ("embedded",))
+    folder = Path(__file__).parents[3] / "results/measured/nano/individual_files/nano"
+    record = json.loads((folder / f"{pruning.key}/{case.id}.json").read_text())
+    assert case_fields(case) == record["case"]
+    assert list(key(case)) == list(record["done_key"])

@@ -1,9 +1,10 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from glu_lib.study import STUDY, Method
+from glu_lib.study import STUDY, Control, Method
 from glu_lib.study.cases import Case, CaseKind, Pruning, build_cases, run_order
 
 CASES = build_cases(STUDY)
@@ -97,3 +98,47 @@ def test_levels_run_in_declared_order_without_energy_and_in_drawn_order_with_it(
     assert sorted(case.id for case in drawn) == sorted(case.id for case in energy)
     assert len(set(groups := [case.group for case in drawn])) == 1 + sum(a != b for a, b in pairwise(groups))
     assert list(dict.fromkeys(case.model.key for case in drawn)) == list(STUDY.models)
+
+
+WITH_CONTROLS = build_cases(replace(STUDY, has_controls=True))
+
+
+def test_controls_come_on_request_and_change_no_other_case():
+    assert not any(case.pruning.control for case in CASES)
+    assert [case for case in WITH_CONTROLS if case.pruning.control is None] == CASES
+
+
+def test_a_control_has_the_tasks_of_its_model_with_their_marks_and_nothing_else():
+    found = {case.id: case for case in WITH_CONTROLS if case.pruning.control}
+    assert [key for key in found if key.startswith("nano")] == [
+        f"nano-{control}-{case.subject_key}"
+        for control in ("nomlp", "untrained")
+        for case in CASES
+        if case.group == "nano-p0" and case.kind is CaseKind.ACCURACY
+    ]
+    assert {case.kind for case in found.values()} == {CaseKind.ACCURACY}
+    assert len(found) == 2 * sum(case.pruning.percent == 0 and case.kind is CaseKind.ACCURACY for case in CASES)
+    assert set(found["llama1b-untrained-mmlu"].marks) == {"paper", "core", "gpu", "slow"}
+
+
+def test_a_control_is_no_star_even_at_that_ratio():
+    shape = replace(STUDY.models["nano"].architecture, intermediate_size=308)
+    model = replace(STUDY.models["nano"], architecture=shape)
+    facts = STUDY.tasks["facts"]
+    assert "star" in Case(model, Pruning(0), facts).marks
+    assert "star" not in Case(model, Pruning.of(Control.UNTRAINED), facts).marks
+
+
+@pytest.mark.parametrize("word", [*Control, *(f"p{percent}" for percent in (0, 10, 60))])
+def test_a_controls_key_selects_only_its_own_cases(word):
+    def is_meant(case):
+        found = case.pruning
+        return (found.control or f"p{found.percent}") == word
+
+    selected = [case for case in WITH_CONTROLS if word in case.id]
+    assert selected == [case for case in WITH_CONTROLS if is_meant(case)]
+
+
+def test_each_control_is_one_group_for_a_model_that_is_loaded_once():
+    groups = [case.group for case in run_order(WITH_CONTROLS, seed=1)]
+    assert sum(before != after for before, after in pairwise(groups)) + 1 == len(set(groups))

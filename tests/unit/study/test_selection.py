@@ -1,13 +1,13 @@
 import pytest
 
-from glu_lib.study import STUDY, Method
+from glu_lib.study import STUDY, Control, Method
 from glu_lib.study.selection import clashes
 
 LEVELS = (0, 10, 40)
 
 
-def lines(models, subjects=(), marks=("paper",)):
-    return list(clashes(dict.fromkeys(models, LEVELS), subjects, Method, marks))
+def lines(models, subjects=(), marks=("paper",), controls=()):
+    return list(clashes(dict.fromkeys(models, LEVELS), subjects, Method, marks, controls))
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,21 @@ def test_the_built_in_study_has_no_clash():
     levels = {key: model.levels for key, model in STUDY.models.items()}
     assert list(clashes(levels, (*STUDY.tasks, *STUDY.workloads), Method, STUDY.suites)) == []
     assert lines(["mine", "quarter"], ["piqa", "mmlu", "mmlu_latency_b1", "rte"]) == []
+
+
+@pytest.mark.parametrize(
+    ("models", "subjects", "marks", "message"),
+    [
+        (["mlp"], [], [], "model key 'mlp' is part of 'nomlp': -k mlp would select both; rename it"),
+        (["untrained1b"], [], [], "key 'untrained1b' contains the level untrained: -k untrained would select both"),
+        (["mine"], ["train"], [], "task or workload key 'train' is part of 'untrained': -k train would select both"),
+        (["mine"], ["nomlp_qa"], [], "key 'nomlp_qa' contains the level nomlp: -k nomlp would select both; rename it"),
+        (["mine"], [], ["nomlps"], "key 'nomlps' contains the level nomlp: -k nomlp would select both; rename it"),
+        (["mine"], [], ["trained"], "key 'trained' is part of the level untrained: -k trained would select both"),
+    ],
+)
+def test_a_key_that_k_would_mistake_for_a_control_is_named_only_where_there_are_controls(
+    models, subjects, marks, message
+):
+    assert lines(models, subjects, marks, Control)[0].startswith(message)
+    assert lines(models, subjects, marks) == []

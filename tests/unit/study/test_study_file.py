@@ -99,6 +99,17 @@ def test_the_committed_study_file_is_read():
 
 def test_an_empty_file_is_the_built_in_study(load):
     assert load("").study == STUDY
+    assert load("controls = false").study == STUDY
+
+
+def test_a_file_asks_for_controls_and_no_key_of_it_may_then_be_part_of_theirs(load):
+    study = load(f"controls = true\n{MINE}").study
+    ids = [case.id for case in build_cases(study) if case.model.key == "mine"]
+    assert {"mine-nomlp-piqa", "mine-untrained-piqa"} <= set(ids)
+    key = MINE.replace("mine", "mlp")
+    assert "mlp" in load(key).study.models
+    with pytest.raises(StudyError, match="model key 'mlp' is part of 'nomlp': -k mlp would select both; rename it"):
+        load(f"controls = true\n{key}")
 
 
 @pytest.mark.parametrize(
@@ -139,6 +150,7 @@ def test_an_empty_file_is_the_built_in_study(load):
         (MINE + f"architecture = {{{SHAPE}, hidden_size = 500}}", r"hidden_size 500 must be a multiple of num_heads 8"),
         (MINE + "architecture = {width = 8}", r"\[models.mine.architecture\]: field 'width' is unknown"),
         ('methods = ["magic"]', "method 'magic' is unknown"),
+        ("controls = 1", "top level: controls is 1; it must be a true or false"),
         ("[suites]\nskip = ['piqa']", "suite key 'skip' is already used as a pytest marker or a model key; rename it"),
         ("[suites]\nq = [['a']]", r"the list holds \['a'\]; it must hold keys, as text"),
         ("[suites]\nq = 'piqa'", "is 'piqa'; it must be a list of tasks or a table"),
