@@ -21,6 +21,7 @@ from glu_lib.report.listings import (
     answers_listing,
     beside_listing,
     correlation_listing,
+    form_listing,
     restated_listing,
 )
 from glu_lib.report.wide import wide_table
@@ -69,6 +70,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "beside": beside_listing(data.beside),
         "alignment": alignment_listing(data.aligned_pairs),
         "answers": answers_listing(data.correct_answers),
+        "forms": form_listing(data.rows),
         "restated": restated_listing(data.restated),
         "tests": sorted({row["test"] for row in data.rows if row.get("test")}),
         "qualities": sorted({row["energy_quality"] for row in data.rows if row.get("energy_quality")}),
