@@ -86,7 +86,7 @@ def are_generated(answers: Sequence[Any]) -> bool:
 
 
 def defects(row: Row) -> dict[str, float]:
-    """What more than half of a row's generated answers are, or of their text: repetition, empty, cut; with the share."""
+    """What a row's generated answers mostly are: repetition, empty, cut; each with its share, above one half."""
     names = {"repetition": "repetition", "empty_share": "empty", "cut_share": "cut"}
     return {word: row[column] for column, word in names.items() if (row.get(column) or 0) > _MOSTLY}
 

@@ -33,8 +33,8 @@ class Change:
     """The comparison of one headline row with p0, or the reason why there is none.
 
     `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of the
-    family. `skill` and `form` are set for p0 too; None without controls, items or generated answers. `is_defect`: the reason is a missing or
-    unreadable file, or items that differ, and not just a missing level or too few items.
+    family. `skill` and `form` are set for p0 too; None without controls, items or generated answers. `is_defect`: the
+    reason is a missing or unreadable file, or items that differ, and not just a missing level or too few items.
     """
 
     case: str

@@ -15,7 +15,6 @@ from glu_lib.analysis.table import Row
 from glu_lib.report.figures.figure import Cell
 from glu_lib.study.architecture import format_ratio
 
-
 _FORM = ("answer_length", "repetition", "empty_share", "cut_share")
 
 

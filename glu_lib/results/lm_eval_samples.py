@@ -23,7 +23,7 @@ def read_lm_eval_samples(path: Path) -> Iterator[tuple[tuple[str, Any, str], dic
     """The lines of a samples file, each with its key (task, doc_id, filter); one line is in memory at a time.
 
     Raises:
-        OSError, ValueError: if the file cannot be read.
+        OSError, or one of MALFORMED: if the file cannot be read.
     """
     task = path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX).rpartition("_")[0]  # samples_<task>_<date>.jsonl
     with path.open("rb") as file:
@@ -32,7 +32,7 @@ def read_lm_eval_samples(path: Path) -> Iterator[tuple[tuple[str, Any, str], dic
                 raise ValueError(f"a line of {_LONGEST_LINE} bytes or more")
             sample = json.loads(line)
             if not isinstance(sample, dict):
-                raise ValueError("a line is no table")
+                raise TypeError("a line is no table")
             yield (task, sample.get("doc_id"), str(sample.get("filter"))), sample
 
 
