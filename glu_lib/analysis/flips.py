@@ -1,9 +1,8 @@
-"""Flips: the items that are right at p0 and wrong at a pruned level, or the other way round, with prompts and answers."""
+"""Flips: items that are right at p0 and wrong at a level, or the other way round, with prompts and answers."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -255,11 +254,16 @@ def _prompt_of(sample: Mapping[str, Any], *, is_generated: bool) -> tuple[str, i
         return *_end_of(prompts[0]), ()
     options = [str(one.get("arg_1", "")) for one in found]
     if len(set(prompts)) > 1:
-        same = os.path.commonprefix(prompts)
-        same = same[: same.rfind(" ") + 1]
+        same = _beginning(min(prompts), max(prompts))
         options = [f"{prompt[len(same) :]}{option}" for prompt, option in zip(prompts, options, strict=True)]
         prompts = [same]
     return *_end_of(prompts[0]), tuple(option[:LONGEST_ANSWER] for option in options)
+
+
+def _beginning(first: str, second: str) -> str:
+    """The whole words with which two texts begin."""
+    length = next((place for place, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), len(first))
+    return first[: first.rfind(" ", 0, length) + 1]
 
 
 def _end_of(prompt: str) -> tuple[str, int]:

@@ -54,12 +54,8 @@ class _Encoded:
 
     @classmethod
     def of(cls, task: TaskFlips) -> _Encoded:
-        flipped = [
-            tuple(
-                place for place, item in enumerate(task.items) if {item.right[0], item.right[number]} == {True, False}
-            )
-            for number in range(1, len(task.levels))
-        ]
+        pairs = [[(item.right[0], item.right[number]) for item in task.items] for number in range(1, len(task.levels))]
+        flipped = [tuple(place for place, pair in enumerate(level) if set(pair) == {True, False}) for level in pairs]
         return cls(task, tuple(_json(_fields(item)) for item in task.items), tuple(flipped))
 
     def kept(self, share: int) -> list[int]:
@@ -130,7 +126,7 @@ def _tables(found: Sequence[TaskFlips]) -> Iterator[dict[str, Any]]:
         limit = next((task.limit for _, task in mine if task.limit), None)
         if mine:
             yield {
-                "title": f"{model}{f', only {limit} samples per task' if limit else ''}: items gained (+) and lost (−)",
+                "title": f"{model}{f', only {limit} samples per task' if limit else ''}",
                 "levels": [{"key": f"p{percent}", "ratio": format_ratio(ratio)} for percent, ratio in levels],
                 "rows": [_row(place, task, levels) for place, task in mine],
             }

@@ -71,8 +71,7 @@ def form_listing(rows: Iterable[Row]) -> Listing:
     found = [row for row in rows if row["is_headline"] and any(row.get(name) is not None for name in _FORM)]
     found.sort(key=lambda row: (row["model"], row["subject"], row["method"] or "", row["percent"]))
     return Listing(
-        "Generated answers: mean length, repetition (share of 4-grams of words that repeat an earlier one), share that "
-        "is empty, share cut by the token limit",
+        "Generated answers: mean length, and how much of them is repetition, empty or cut",
         ("model", "task", "level", "expansion ratio", "characters", "repetition", "empty", "cut", "score"),
         tuple(
             (row["model"], row["subject"], _level(row), format_ratio(row["expansion_ratio"]),

@@ -69,7 +69,8 @@
     }
     const isGenerated = item.a.some((answer) => typeof answer === "string");
     const correct = isGenerated ? -1 : targetOf(own, item);
-    if (correct < 0) made.append(element("p", { class: "target" }, element("b", {}, "Target: "), text(item.t)));
+    const isTargetAlone = !isGenerated && item.o.length === 1;
+    if (correct < 0 && !isTargetAlone) made.append(element("p", { class: "target" }, element("b", {}, "Target: "), text(item.t)));
     made.append(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Answers to ${item.n}` },
       isGenerated ? generated(own, item) : options(own, item, correct)));
     return made;
@@ -104,8 +105,9 @@
         ...(place === correct ? [" ", element("small", {}, "target")] : [])),
       ...item.a.map((answer, number) => element("td", best[number] === place ? { class: "best" } : {}, number_(answer?.[place])))));
     return element("table", { class: "options" },
-      element("caption", {}, own.metric.startsWith("acc_norm") ? "Log-probabilities; highest per character in bold" : "Log-probabilities; highest in bold"),
-      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Option"),
+      element("caption", {}, count === 1 ? "Log-probability of the target"
+        : `Log-probabilities; highest${own.metric.startsWith("acc_norm") ? " per character" : ""} in bold`),
+      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, count === 1 ? "Target" : "Option"),
         ...own.levels.map((_, number) => element("th", { scope: "col" }, head(own, number, item.r[number]))))),
       element("tbody", {}, ...rows));
   }
