@@ -34,8 +34,9 @@ class Item:
     """An item with its answer at each level of its task.
 
     `left_out` is the number of characters that `prompt` lacks at its beginning. `options` are empty for generated
-    answers and where they are not known. `answers` and `right` have one element per level; `right` is None where the
-    item was not scored.
+    answers and where they are not known; `correct` are the places of the right ones, if known. `answers`, `values` (of
+    the metric) and `right` have one element per level, None where the item was not scored; `values` is empty if they
+    are all 0 or 1.
     """
 
     name: str
@@ -45,6 +46,18 @@ class Item:
     options: tuple[str, ...]
     answers: tuple[Answer | None, ...]
     right: tuple[bool | None, ...]
+    correct: tuple[int, ...] = ()
+    values: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """What lm-eval's file says of an item: its prompt, the characters left out, its options and the right ones."""
+
+    text: str
+    left_out: int
+    options: tuple[str, ...] = ()
+    correct: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +145,7 @@ def _task_flips(model: str, rows: Sequence[Row], store: Store) -> TaskFlips:
         return _empty(model, rows, "; ".join([_NOT_RIGHT_OR_WRONG, *problems]))
     changed = [_changed(right[0], found) for found in right]
     chosen = sorted({place for gained, lost in changed for place in evenly(sorted(gained + lost), MOST_FLIPS)})
-    texts = _Texts({keys[place] for place in chosen}, read, store)
+    texts = _Texts({keys[place] for place in chosen}, read, store, metric)
     if chosen and not texts.prompts:
         problems.append(NO_PROMPTS)
     return TaskFlips(
@@ -182,9 +195,11 @@ def _changed(first: Sequence[bool | None], now: Sequence[bool | None]) -> tuple[
 class _Texts:
     """The prompts, options and generated texts of some items, from lm-eval's own files."""
 
-    def __init__(self, wanted: set[tuple[Any, ...]], levels: Sequence[_Level], store: Store) -> None:
-        self.levels = levels
-        self.prompts: dict[tuple[Any, ...], tuple[str, int, tuple[str, ...]]] = {}
+    def __init__(self, wanted: set[tuple[Any, ...]], levels: Sequence[_Level], store: Store, metric: str) -> None:
+        self.levels, self.metric = levels, metric
+        values = [sample.get(metric) for level in levels for sample in level.samples.values()]
+        self.are_shares = any(_is_share(value) for value in values)
+        self.prompts: dict[tuple[Any, ...], _Prompt] = {}
         self.unfiltered: list[dict[tuple[Any, ...], str]] = [{} for _ in levels]
         for number, level in enumerate(levels):
             if self.prompts.keys() >= wanted and not self._needs_texts(level):
@@ -211,17 +226,29 @@ class _Texts:
             return  # what was read before the defect counts; a missing prompt is said on the page
 
     def item(self, key: tuple[Any, ...], right: Sequence[bool | None]) -> Item:
-        prompt, left_out, options = self.prompts.get(key, (None, 0, ()))
+        found = self.prompts.get(key)
         first = self.levels[0].samples[key]
         return Item(
             name=f"{key[0]} {key[1]}",
             target=_text(first.get("target")),
-            prompt=prompt,
-            left_out=left_out,
-            options=options,
+            prompt=found.text if found else None,
+            left_out=found.left_out if found else 0,
+            options=found.options if found else (),
             answers=tuple(self._answer(number, key) for number in range(len(self.levels))),
             right=tuple(right),
+            correct=(found.correct if found else ()) or self._target(first),
+            values=tuple(self._value(level, key) for level in self.levels) if self.are_shares else (),
         )
+
+    def _target(self, sample: Mapping[str, Any]) -> tuple[int, ...]:
+        """The place of the right option, if the metric has one and the sample's target is a place."""
+        target, count = str(sample.get("target")), len(sample["answers"])
+        has_one = self.metric.startswith("acc") and count > 1 and not self.are_shares
+        return (int(target),) if has_one and target.isdecimal() and len(target) < 4 and int(target) < count else ()
+
+    def _value(self, level: _Level, key: tuple[Any, ...]) -> float | None:
+        value = level.samples[key].get(self.metric) if key in level.samples else None
+        return round(float(value), 3) if isinstance(value, int | float) and math.isfinite(value) else None
 
     def _answer(self, number: int, key: tuple[Any, ...]) -> Answer | None:
         if (text := self.unfiltered[number].get(key)) is not None:
@@ -240,8 +267,12 @@ def _is_same(found: Mapping[str, Any], sample: Mapping[str, Any] | None) -> bool
     return sample is not None and all(found.get(name) == sample.get(name) for name in ("doc_hash", "prompt_hash"))
 
 
-def _prompt_of(sample: Mapping[str, Any], *, is_generated: bool) -> tuple[str, int, tuple[str, ...]] | None:
-    """The prompt, the number of characters left out at its beginning, and the options.
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value < 1
+
+
+def _prompt_of(sample: Mapping[str, Any], *, is_generated: bool) -> _Prompt | None:
+    """The prompt and the options of a line of lm-eval's file; None if it holds none.
 
     Where the options are parts of different prompts (winogrande), the prompt is what they have in common.
     """
@@ -251,13 +282,25 @@ def _prompt_of(sample: Mapping[str, Any], *, is_generated: bool) -> tuple[str, i
         return None
     prompts = [str(one.get("arg_0", "")) for one in found]
     if is_generated:
-        return *_end_of(prompts[0]), ()
+        return _Prompt(*_end_of(prompts[0]))
     options = [str(one.get("arg_1", "")) for one in found]
     if len(set(prompts)) > 1:
         same = _beginning(min(prompts), max(prompts))
         options = [f"{prompt[len(same) :]}{option}" for prompt, option in zip(prompts, options, strict=True)]
         prompts = [same]
-    return *_end_of(prompts[0]), tuple(option[:LONGEST_ANSWER] for option in options)
+    shown = tuple(option[:LONGEST_ANSWER] for option in options)
+    return _Prompt(*_end_of(prompts[0]), shown, _true_options(sample.get("doc"), options))
+
+
+def _true_options(document: Any, options: Sequence[str]) -> tuple[int, ...]:
+    """Places of the options that a document labels as true, as TruthfulQA does: several may be."""
+    texts = [option.strip() for option in options]
+    for part in document.values() if isinstance(document, dict) else ():
+        match part:
+            case {"choices": list(choices), "labels": list(labels)} if len(labels) == len(texts):
+                if [str(choice).strip() for choice in choices] == texts:
+                    return tuple(place for place, label in enumerate(labels) if label == 1)
+    return ()
 
 
 def _beginning(first: str, second: str) -> str:

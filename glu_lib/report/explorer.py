@@ -103,6 +103,8 @@ def _fields(item: Item) -> dict[str, Any]:
         "c": item.left_out,
         "o": item.options,
         "a": item.answers,
+        "g": item.correct,
+        "v": item.values,
         "r": "".join(_SIGNS[right] for right in item.right),
     }
 

@@ -43,7 +43,11 @@
   }
 
   function grow() {
-    for (const [own, item] of chosen.slice(shown, shown + PAGE)) list.append(card(own, item));
+    for (const [own, item] of chosen.slice(shown, shown + PAGE)) {
+      const made = card(own, item), prompt = made.querySelector(".prompt");
+      list.append(made);
+      if (prompt) prompt.scrollTop = prompt.scrollHeight; // the question comes after the examples
+    }
     shown = Math.min(shown + PAGE, chosen.length);
     more.hidden = shown === chosen.length;
     more.textContent = `Show more (${(chosen.length - shown).toLocaleString("en")} left)`;
@@ -52,9 +56,10 @@
   const sign = (mark) => ({ 1: "✓", 0: "✗" })[mark] ?? "–";
   const word = (mark) => ({ 1: "right", 0: "wrong" })[mark] ?? "not scored";
   const text = (value) => (value === "" ? element("span", { class: "none" }, "(empty)") : element("span", { class: "own" }, value));
-  const head = (own, number, mark) =>
+  const head = (own, number, item) => { const mark = item.r[number]; return (
     element("span", {}, `${own.levels[number]} `, element("small", {}, own.ratios[number]), " ",
-      element("b", { class: `is-${word(mark).replace(" ", "-")}`, role: "img", "aria-label": word(mark), title: word(mark) }, sign(mark)));
+      element("b", { class: `is-${word(mark).replace(" ", "-")}`, role: "img", "aria-label": word(mark), title: word(mark) }, sign(mark)),
+      ...(typeof item.v[number] === "number" ? [" ", element("small", {}, item.v[number].toFixed(2))] : []))); };
 
   function card(own, item) {
     const by = { gained: [], lost: [] };
@@ -68,24 +73,17 @@
       made.append(element("pre", { class: "prompt own", tabindex: "0", "aria-label": "Prompt" }, item.q));
     }
     const isGenerated = item.a.some((answer) => typeof answer === "string");
-    const correct = isGenerated ? -1 : targetOf(own, item);
     const isTargetAlone = !isGenerated && item.o.length === 1;
-    if (correct < 0 && !isTargetAlone) made.append(element("p", { class: "target" }, element("b", {}, "Target: "), text(item.t)));
+    if (!item.g.length && !isTargetAlone) made.append(element("p", { class: "target" }, element("b", {}, "Target: "), text(item.t)));
     made.append(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Answers to ${item.n}` },
-      isGenerated ? generated(own, item) : options(own, item, correct)));
+      isGenerated ? generated(own, item) : options(own, item)));
     return made;
-  }
-
-  // The place of the right option, if the metric has one and the target names it; -1 otherwise.
-  function targetOf(own, item) {
-    const count = Array.isArray(item.a[0]) ? item.a[0].length : 0;
-    return own.metric.startsWith("acc") && count > 1 && /^\d{1,3}$/.test(item.t) && Number(item.t) < count ? Number(item.t) : -1;
   }
 
   function generated(own, item) {
     return element("table", { class: "texts" }, element("caption", {}, "Generated text"),
       element("tbody", {}, ...own.levels.map((_, number) => element("tr", {},
-        element("th", { scope: "row" }, head(own, number, item.r[number])),
+        element("th", { scope: "row" }, head(own, number, item)),
         element("td", {}, item.a[number] === null ? "–" : text(String(item.a[number])))))));
   }
 
@@ -97,18 +95,18 @@
     return scores.indexOf(Math.max(...scores));
   }
 
-  function options(own, item, correct) {
+  function options(own, item) {
     const count = Math.max(...item.a.map((answer) => (Array.isArray(answer) ? answer.length : 0)));
     const best = item.a.map((answer) => (Array.isArray(answer) ? likeliest(own, item, answer) : -1));
-    const rows = Array.from({ length: count }, (_, place) => element("tr", place === correct ? { class: "correct" } : {},
+    const rows = Array.from({ length: count }, (_, place) => element("tr", item.g.includes(place) ? { class: "correct" } : {},
       element("th", { scope: "row" }, item.o[place] === undefined ? `option ${place + 1}` : text(item.o[place].trim() || item.o[place]),
-        ...(place === correct ? [" ", element("small", {}, "target")] : [])),
+        ...(item.g.includes(place) ? [" ", element("small", {}, "right")] : [])),
       ...item.a.map((answer, number) => element("td", best[number] === place ? { class: "best" } : {}, number_(answer?.[place])))));
     return element("table", { class: "options" },
       element("caption", {}, count === 1 ? "Log-probability of the target"
         : `Log-probabilities; highest${own.metric.startsWith("acc_norm") ? " per character" : ""} in bold`),
       element("thead", {}, element("tr", {}, element("th", { scope: "col" }, count === 1 ? "Target" : "Option"),
-        ...own.levels.map((_, number) => element("th", { scope: "col" }, head(own, number, item.r[number]))))),
+        ...own.levels.map((_, number) => element("th", { scope: "col" }, head(own, number, item))))),
       element("tbody", {}, ...rows));
   }
   const number_ = (value) => (typeof value === "number" ? value.toFixed(2).replace("-", "−") : value === undefined ? "–" : value === "-inf" ? "−∞" : String(value));

@@ -66,6 +66,8 @@ def test_the_items_that_flipped_are_all_there_with_prompts_options_and_answers(f
     assert item.prompt == f"question {number} ?"
     assert item.options == tuple(OPTIONS)
     assert item.target == str(first[number]["target"])
+    assert item.correct == (first[number]["target"],)
+    assert item.values == ()
     assert item.answers[2] == tuple(round(answer[0], 3) for answer in last[number]["answers"])
     assert facts.problem == ""
 
@@ -146,16 +148,30 @@ def test_what_counts_as_right(metric, value, expected):
 def test_what_options_of_different_prompts_share_is_the_prompt():
     beginnings = ["The cup fits in the box as the cup", "The cup fits in the box as the case"]
     arguments = {str(place): {"arg_0": text, "arg_1": " is big."} for place, text in enumerate(beginnings)}
-    assert _prompt_of({"arguments": arguments}, is_generated=False) == (
-        "The cup fits in the box as the ",
-        0,
-        ("cup is big.", "case is big."),
-    )
+    found = _prompt_of({"arguments": arguments}, is_generated=False)
+    assert found.text == "The cup fits in the box as the "
+    assert found.options == ("cup is big.", "case is big.")
 
 
 def test_of_a_long_prompt_the_end_is_kept():
     arguments = {"gen_args_0": {"arg_0": "a" * 10 + "b" * LONGEST_PROMPT, "arg_1": {}}}
-    assert _prompt_of({"arguments": arguments}, is_generated=True) == ("b" * LONGEST_PROMPT, 10, ())
+    found = _prompt_of({"arguments": arguments}, is_generated=True)
+    assert (found.text, found.left_out, found.options) == ("b" * LONGEST_PROMPT, 10, ())
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"question": "?", "mc2_targets": {"choices": ["a", "b", "c"], "labels": [1, 1, 0]}}, (0, 1)),
+        ({"mc1_targets": {"choices": ["x", "b", "c"], "labels": [1, 0, 0]}}, ()),  # of other options
+        ({"choices": {"text": ["a"], "label": ["A"]}}, ()),
+        (None, ()),
+        ("x", ()),
+    ],
+)
+def test_several_options_may_be_true(document, expected):
+    arguments = {str(place): {"arg_0": "?", "arg_1": f" {text}"} for place, text in enumerate("abc")}
+    assert _prompt_of({"arguments": arguments, "doc": document}, is_generated=False).correct == expected
 
 
 def test_too_many_flips_are_thinned_in_equal_steps():
