@@ -16,7 +16,7 @@ _PREFIX, _SUFFIX = "samples_", ".jsonl"
 def lm_eval_files_of(store: Store, record: str) -> list[Path]:
     """lm-eval's samples files of `record`, a record's path relative to the results folder; links out of it excluded."""
     found = sorted(store.lm_eval_of(record).glob(f"*/{_PREFIX}*{_SUFFIX}"))
-    return [path for path in found if store.is_inside(path)]
+    return [path for path in found if path.is_file() and store.is_inside(path)]
 
 
 def read_lm_eval_samples(path: Path) -> Iterator[tuple[tuple[str, Any, str], dict[str, Any]]]:

@@ -38,7 +38,7 @@
     shown = 0;
     const flips = some.reduce((sum, own) => sum + own.left, 0);
     found.textContent = `${chosen.length.toLocaleString("en")} ${chosen.length === 1 ? "item" : "items"} found`
-      + (flips ? `; ${flips.toLocaleString("en")} more flipped and are left out, so that this page stays small` : "") + ".";
+      + (flips ? `; ${flips.toLocaleString("en")} more flips are left out, so that this page stays small` : "") + ".";
     grow();
   }
 
@@ -101,7 +101,7 @@
     const rows = Array.from({ length: count }, (_, place) => element("tr", item.g.includes(place) ? { class: "correct" } : {},
       element("th", { scope: "row" }, item.o[place] === undefined ? `option ${place + 1}` : text(item.o[place].trim() || item.o[place]),
         ...(item.g.includes(place) ? [" ", element("small", {}, "right")] : [])),
-      ...item.a.map((answer, number) => element("td", best[number] === place ? { class: "best" } : {}, number_(answer?.[place])))));
+      ...item.a.map((answer, number) => element("td", best[number] === place ? { class: "best" } : {}, logProbability(answer?.[place])))));
     return element("table", { class: "options" },
       element("caption", {}, count === 1 ? "Log-probability of the target"
         : `Log-probabilities; highest${own.metric.startsWith("acc_norm") ? " per character" : ""} in bold`),
@@ -109,7 +109,7 @@
         ...own.levels.map((_, number) => element("th", { scope: "col" }, head(own, number, item))))),
       element("tbody", {}, ...rows));
   }
-  const number_ = (value) => (typeof value === "number" ? value.toFixed(2).replace("-", "−") : value === undefined ? "–" : value === "-inf" ? "−∞" : String(value));
+  const logProbability = (value) => (typeof value === "number" ? value.toFixed(2).replace("-", "−") : value === undefined ? "–" : value === "-inf" ? "−∞" : String(value));
 
   function start() {
     tasks.forEach((own, number) => task.append(element("option", { value: String(number) }, own.name)));

@@ -4,6 +4,7 @@ import pytest
 
 from glu_lib.analysis.answer_texts import AnswerForm, answer_form, are_generated, defects, form_of, repetition_of
 from glu_lib.analysis.headline import HeadlineTable
+from glu_lib.results.lm_eval_samples import lm_eval_files_of
 from glu_lib.results.store import Store
 
 NAME = "individual_files/m/p0/m-p0-gsm8k.json"
@@ -93,6 +94,9 @@ def test_texts_outside_the_results_folder_are_not_read(tmp_path):
     outside.write_text("".join(json.dumps({"filter": "strict", "resps": [["x"]]}) + "\n" for _ in range(2)))
     path.symlink_to(outside)
     assert answer_form(record("strict"), samples("strict"), Store(root), NAME).answer_length is None
+    path.unlink()
+    path.symlink_to(path)
+    assert lm_eval_files_of(Store(root), NAME) == []
 
 
 def test_log_likelihoods_have_no_form(tmp_path):
