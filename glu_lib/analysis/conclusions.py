@@ -10,7 +10,7 @@ from typing import Any
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
 from glu_lib.analysis.consolidation import Consolidation, consolidate
-from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation, skill_columns
+from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation, form_columns, skill_columns
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
@@ -126,7 +126,7 @@ def _items(family: LevelSeries) -> float:
 
 def _columns(change: Change) -> dict[str, Any]:
     found = change.comparison
-    shared = skill_columns(change.skill)
+    shared = skill_columns(change.skill) | form_columns(change.form)
     if found is None:
         return shared
     return shared | {

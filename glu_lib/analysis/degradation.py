@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from glu_lib.analysis.answer_texts import AnswerForm, answer_form
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
 from glu_lib.analysis.remembered import Remembered, state_of
@@ -17,11 +18,12 @@ from glu_lib.analysis.soundness import has_its_types
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.analysis.trends import LevelSeries, Sensitivity, Trend, by_task, families, family_of, trend
 from glu_lib.errors import RecordError
+from glu_lib.results.lm_eval_samples import lm_eval_files_of
 from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
-_STATISTICS = 4  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
+_STATISTICS = 5  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 NO_BASELINE = "p0 of the same measurement is missing; run it"
 COLLAPSED_BASELINE = "p0 itself has collapsed, so nothing can be compared with it"
 
@@ -31,8 +33,8 @@ class Change:
     """The comparison of one headline row with p0, or the reason why there is none.
 
     `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of the
-    family. `skill` is set for p0 too; None without controls or items. `is_defect`: the reason is a missing or
-    unreadable file, or items that differ, and not just a missing level or too few items.
+    family. `skill` and `form` are set for p0 too; None without controls, items or generated answers. `is_defect`: the
+    reason is a missing or unreadable file, or items that differ, and not just a missing level or too few items.
     """
 
     case: str
@@ -41,6 +43,7 @@ class Change:
     reason: str = ""
     p_holm: float | None = None
     skill: Skill | None = None
+    form: AnswerForm | None = None
     is_defect: bool = False
 
 
@@ -93,13 +96,16 @@ def degradation(
 
 def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: int) -> Degradation:
     """Changes (p not yet adjusted) and trends of the rows that share a baseline."""
-    items = {row["record"]: _items(row, store) for row in group}
+    found = {row["record"]: _read_case(row, store) for row in group}
+    items = {record: items for record, (items, _) in found.items()}
     blinds = {row["record"]: _blind(row, items[row["record"]]) for row in group}
-    changes = [_change(row, group, items, blinds, resamples, seed) for row in group]
+    changes = [
+        replace(_change(row, group, items, blinds, resamples, seed), form=found[row["record"]][1]) for row in group
+    ]
     rows = [row | skill_columns(change.skill) for row, change in zip(group, changes, strict=True)]
     trends = []
-    for family, found in families(rows).items():
-        for levels in by_task(found).values():
+    for family, members in families(rows).items():
+        for levels in by_task(members).values():
             pairs = _all_levels([items[row["record"]] for row in levels])
             beside = _all_blind([blinds[row["record"]] for row in levels])
             trends.append(trend(family, levels, pairs, beside, resamples=resamples, seed=seed))
@@ -107,10 +113,11 @@ def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: in
 
 
 def _files(group: Sequence[Row], store: Store) -> Iterator[Path]:
-    """Paths of the rows' records and samples."""
+    """Paths of the rows' records, samples and lm-eval's own samples."""
     for row in group:
         yield store.root / row["record"]
         yield store.samples_of(row["record"])
+        yield from lm_eval_files_of(store, row["record"])
 
 
 def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
@@ -125,6 +132,7 @@ def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
                 | {
                     "comparison": change["comparison"] and Comparison(**change["comparison"]),
                     "skill": change["skill"] and Skill(**change["skill"]),
+                    "form": change["form"] and AnswerForm(**change["form"]),
                 }
             )
             for change in known["changes"]
@@ -134,8 +142,9 @@ def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
         return None
     comparisons = [change.comparison for change in changes if change.comparison]
     skills = [change.skill for change in changes if change.skill]
+    forms = [change.form for change in changes if change.form]
     is_theirs = [change.record for change in changes] == [row["record"] for row in group]
-    if not is_theirs or not all(map(has_its_types, (*changes, *comparisons, *skills, *trends))):
+    if not is_theirs or not all(map(has_its_types, (*changes, *comparisons, *skills, *forms, *trends))):
         return None
     return Degradation(tuple(changes), tuple(trends))
 
@@ -148,16 +157,19 @@ def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:
     yield from groups.values()
 
 
-def _items(row: Row, store: Store) -> Items | str:
-    """The items of a row's record, or the reason why they cannot be read."""
+def _read_case(row: Row, store: Store) -> tuple[Items | str, AnswerForm | None]:
+    """The items of a row's record, or the reason why they cannot be read; and the form of its generated answers."""
+    form = None
     try:
         record = read_record(store.root / row["record"])
-        return read_items(record, store.read_samples(record))
+        samples = store.read_samples(record)
+        form = answer_form(record, samples, store, row["record"])
+        return read_items(record, samples), form
     except RecordError as error:
-        return str(error)
+        return str(error), form
     except MALFORMED as error:
         what = f"lack {error}" if isinstance(error, KeyError) else f"are malformed ({error})"
-        return f"{row['case']}: record or samples {what}; run the case again with this version"
+        return f"{row['case']}: record or samples {what}; run the case again with this version", form
 
 
 def _blind(row: Row, items: Items | str) -> Blind | None:
@@ -223,6 +235,11 @@ def skill_columns(skill: Skill | None) -> dict[str, Any]:
         "p_blind": skill.p,
         "is_blind": skill.is_blind,
     }
+
+
+def form_columns(form: AnswerForm | None) -> dict[str, float | None]:
+    """The columns of the tidy table that the form of answers fills; empty without generated answers."""
+    return asdict(form) if form else {}
 
 
 def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> Items | str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from glu_lib.analysis.answer_texts import defects
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.table import without_controls
@@ -95,6 +96,8 @@ class HeadlineTable:
             counts = {key: row.get(column) for key, row in self.cells.items()}
             if found := [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]:
                 notes.append(f"{text}: {', '.join(found)}")
+        if odd := list(self._odd_answers()):
+            notes.append(f"generated answers mostly repetition, empty or cut by the token limit: {', '.join(odd)}")
         if unlike := list(self._unlike_baselines()):
             notes.append(f"measured differently from p0, so no change is given: {', '.join(unlike)}")
         if shared := [
@@ -114,6 +117,12 @@ class HeadlineTable:
             text = "levels that did not take turns in one run, so drift may look like an effect of pruning"
             notes.append(f"{text}: {', '.join(apart)}")
         return notes
+
+    def _odd_answers(self) -> Iterator[str]:
+        """Cells whose generated answers are mostly repetition, empty or cut: `ifeval p40 (cut 91 %)`."""
+        for (task, percent), row in self.cells.items():
+            if found := defects(row):
+                yield f"{task} p{percent} ({', '.join(f'{word} {share:.0%}' for word, share in found.items())})"
 
     def _is_beside_others(self, row: Mapping[str, Any]) -> bool:
         """Whether other processes ran while a cell's energy or time was measured; scores do not depend on it."""

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from glu_lib.analysis.flips import flips
 from glu_lib.errors import ReportError
 from glu_lib.report.contents import ReportData
+from glu_lib.report.explorer import render_items
 from glu_lib.report.figures import Figure, figures_of
 from glu_lib.report.figures.theme import PAPER, theme
 from glu_lib.report.page import render_page
+from glu_lib.results.store import Store
 from glu_lib.results.writing import write_atomically
 
 REPORT_FOLDER = "report"
@@ -19,9 +22,11 @@ _SCALE = 2.0  # PNG files: pixels per unit
 
 
 def write_report(results_dir: Path, data: ReportData, *, with_files: bool = True) -> list[Path]:
-    """Write `report/index.html` and `report/figures/<id>.svg`, `.png` below `results_dir`; returns the paths.
+    """Write `report/index.html`, `items.html` and `figures/<id>.svg`, `.png` below `results_dir`; returns the paths.
 
-    Figure files of an earlier report are removed, because the new page may not show them.
+    The page is the first path. `items.html`, the item explorer, is written if the folder's samples hold items that can
+    flip. Its earlier version and the figure files of an earlier report are removed, because the new page may not show
+    them.
 
     Args:
         results_dir: the results folder.
@@ -35,14 +40,24 @@ def write_report(results_dir: Path, data: ReportData, *, with_files: bool = True
     figures = figures_of(data)
     try:
         page = folder / "index.html"
-        write_atomically(page, render_page(data, figures).encode())
+        items = _write_items(folder / "items.html", results_dir, data)
+        write_atomically(page, render_page(data, figures, has_items=bool(items)).encode())
         for path in (folder / "figures").glob("*.[sp][vn]g"):
             path.unlink()
-        return [page, *(_write_figures(folder / "figures", figures) if with_files else ())]
+        return [page, *items, *(_write_figures(folder / "figures", figures) if with_files else ())]
     except OSError as error:
         raise ReportError(
             f"{folder}: the report cannot be written ({error.strerror}); free space or fix the permissions"
         ) from error
+
+
+def _write_items(path: Path, results_dir: Path, data: ReportData) -> list[Path]:
+    found = list(flips(data.rows, Store(results_dir)))
+    if not any(task.items for task in found):
+        path.unlink(missing_ok=True)
+        return []
+    write_atomically(path, render_items(found, title=data.title).encode())
+    return [path]
 
 
 def static_spec(figure: Figure) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from glu_lib.analysis.alignment import FIGURES, AlignedPair
@@ -12,10 +12,13 @@ from glu_lib.analysis.efficiency import CorrectAnswers
 from glu_lib.analysis.published.blind import BLIND_TABLE, BesideBlind
 from glu_lib.analysis.published.comparison import Beside
 from glu_lib.analysis.published.restated import Defect, RestatedEnergy
+from glu_lib.analysis.table import Row
 from glu_lib.report import number
 from glu_lib.report.blind_answers import blind_answers, blind_levels
 from glu_lib.report.figures.figure import Cell
 from glu_lib.study.architecture import format_ratio
+
+_FORM = ("answer_length", "repetition", "empty_share", "cut_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,21 @@ def _above_blind(answers: Sequence[CorrectAnswers]) -> Listing:
     )  # fmt: skip
 
 
+def form_listing(rows: Iterable[Row]) -> Listing:
+    """Length, repetition, emptiness and cuts of generated answers, per task and level."""
+    found = [row for row in rows if row["is_headline"] and any(row.get(name) is not None for name in _FORM)]
+    found.sort(key=lambda row: (row["model"], row["subject"], row["method"] or "", row["percent"]))
+    return Listing(
+        "Generated answers: mean length, and how much of them is repetition, empty or cut",
+        ("model", "task", "level", "expansion ratio", "characters", "repetition", "empty", "cut", "score"),
+        tuple(
+            (row["model"], row["subject"], _level(row), format_ratio(row["expansion_ratio"]),
+             *(row.get(name) for name in _FORM), row["value"])
+            for row in found
+        ),
+    )  # fmt: skip
+
+
 def alignment_listing(pairs: Sequence[AlignedPair]) -> Listing:
     """Plain compared with rounded widths; alignment gains where a ratio is below the ratio of the parameters."""
     return Listing(
@@ -136,6 +154,14 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
             for (model, percent, workload), items in groups.items()
         ),
     )  # fmt: skip
+
+
+def _level(row: Row) -> str:
+    """The level of a row, with what differs from PPM, plain widths and all samples: `p30 random, limit 40`."""
+    parts = [f"p{row['percent']}"]
+    parts += [str(row["method"])] if row["method"] not in (None, "PPM") else []
+    parts += [f"divisor {row['divisor']}"] if row["divisor"] else []
+    return " ".join(parts) + (f", limit {row['limit']}" if row["limit"] else "")
 
 
 def _defects(items: Sequence[RestatedEnergy]) -> str:

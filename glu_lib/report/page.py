@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glu_lib.analysis import headline_tables, workload_tables
 from glu_lib.analysis.headline import main_tables
@@ -22,15 +22,19 @@ from glu_lib.report.listings import (
     beside_listing,
     blind_listing,
     correlation_listing,
+    form_listing,
     restated_listing,
 )
 from glu_lib.report.wide import wide_table
 from glu_lib.results.collapse import LIMIT_TEXT
 
+if TYPE_CHECKING:
+    import jinja2
+
 _TEMPLATES = "templates"
 
 
-def render_page(data: ReportData, figures: Sequence[Figure] | None = None) -> str:
+def render_page(data: ReportData, figures: Sequence[Figure] | None = None, *, has_items: bool = False) -> str:
     """The HTML of the page; it embeds Vega, which draws the figures.
 
     Names and messages cannot inject markup: the template escapes them, and the figures' data cannot close their
@@ -39,10 +43,17 @@ def render_page(data: ReportData, figures: Sequence[Figure] | None = None) -> st
     Args:
         data: the data to show.
         figures: the figures of `data` if they exist already; None builds them.
+        has_items: whether the item explorer stands beside the page, which then links to it.
     """
+    drawn = figures_of(data) if figures is None else figures
+    contents = _contents(data, drawn) | _parts(drawn) | {"has_items": has_items}
+    return page_environment().get_template("report.html.j2").render(**contents)
+
+
+def page_environment() -> jinja2.Environment:
+    """The environment of the templates: it escapes every text, and refuses names without a value and NaN in JSON."""
     import jinja2
 
-    drawn = figures_of(data) if figures is None else figures
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
         autoescape=True,
@@ -52,7 +63,17 @@ def render_page(data: ReportData, figures: Sequence[Figure] | None = None) -> st
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters |= {"plain": number.plain}
-    return environment.get_template("report.html.j2").render(**_contents(data, drawn), **_parts(drawn))
+    return environment
+
+
+def page_style(*names: str) -> str:
+    """Style sheets of the templates as one."""
+    return "".join(map(_template, names))
+
+
+def page_script(*names: str) -> str:
+    """Scripts of the templates as one, which cannot close its own element."""
+    return _inline("".join(map(_template, names)))
 
 
 def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
@@ -72,6 +93,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "blind": blind_listing(data.beside_blind),
         "alignment": alignment_listing(data.aligned_pairs),
         "answers": answers_listing(data.correct_answers),
+        "forms": form_listing(data.rows),
         "restated": restated_listing(data.restated),
         "tests": sorted({row["test"] for row in data.rows if row.get("test")}),
         "qualities": sorted({row["energy_quality"] for row in data.rows if row.get("energy_quality")}),
@@ -86,8 +108,8 @@ def _parts(figures: Sequence[Figure]) -> dict[str, Any]:
     from markupsafe import Markup
 
     return {
-        "style": Markup(_template("report.css")),
-        "script": Markup(_inline(_template("report.js"))),
+        "style": Markup(page_style("report.css")),
+        "script": Markup(page_script("theme.js", "report.js")),
         "bundle": Markup(_bundle() if figures else ""),
         "payload": {
             "figures": {figure.id: {**figure.spec, "description": figure.alt} for figure in figures},

@@ -44,6 +44,10 @@ class Store(ResultsFolder):
         """Path of the samples that belong to `record`, a record's path relative to the results folder."""
         return self.root / SAMPLES / Path(record).relative_to(RECORDS).with_suffix(".jsonl.gz")
 
+    def lm_eval_of(self, record: str) -> Path:
+        """Folder of lm-eval's files that belong to `record`, a record's path relative to the results folder."""
+        return self.root / LM_EVAL / Path(record).relative_to(RECORDS).with_suffix("")
+
     def lm_eval_folder(self, case: Case, limit: int | None) -> Path:
         """Folder of a case's result files in lm-eval's own format."""
         return self.root / LM_EVAL / case.model.key / case.pruning.key / _stem(case, limit)

@@ -5,6 +5,8 @@ import shutil
 import pytest
 from full_report import HOSTILE, full_report
 
+from glu_lib.analysis.flips import Item, TaskFlips
+from glu_lib.report.explorer import render_items
 from glu_lib.report.page import render_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -205,3 +207,88 @@ def test_without_javascript_the_tables_are_there(visit):
     assert page.locator("table.wide").first.is_visible()
     assert page.get_by_text("JavaScript draws this figure; its numbers").first.is_visible()
     assert not page.locator("#theme").is_visible()
+
+
+def flipped(number, right, *, options=(), answers, prompt):
+    return Item(f"{HOSTILE} {number}", HOSTILE, prompt, 0, options, answers, right)
+
+
+@pytest.fixture(scope="module")
+def explorer(browser, tmp_path_factory):
+    """The item explorer at a width; errors and requests stand in the page's `seen`."""
+    levels = ((0, 4.0), (20, 3.2), (40, 2.4))
+    options = [
+        flipped(
+            number,
+            (True, True, False) if number % 2 else (False, True, True),
+            options=(f" {HOSTILE}", " west"),
+            answers=((-0.1, -2.0), (-0.2, -1.5), (-3.0, "-inf")),
+            prompt=f"where is number {number} ? {HOSTILE}",
+        )
+        for number in range(90)
+    ]
+    texts = [flipped(0, (True, None, False), answers=(HOSTILE, None, ""), prompt=None)]
+    name = f"choices {HOSTILE}"
+    found = [
+        TaskFlips("nano", None, name, "acc", levels, (0, 45, 45), (0, 0, 45), tuple(options)),
+        TaskFlips("nano", None, "texts", "exact_match", levels, (0, 0, 0), (0, 0, 1), tuple(texts), HOSTILE),
+    ]
+    path = tmp_path_factory.mktemp("items") / "items.html"
+    path.write_text(render_items(found, title=HOSTILE), encoding="utf-8")
+    pages = []
+
+    def open_page(width):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        pages.append(page)
+        page.seen = []
+        page.on("console", lambda message: page.seen.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: page.seen.append(f"error: {error}"))
+        page.on("request", lambda request: page.seen.append(request.url) if request.url != path.as_uri() else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_item_explorer_shows_hostile_texts_as_texts(explorer, width):
+    page = explorer(width)
+    page.get_by_role("button", name="Show more (51 left)").click()
+    page.get_by_role("button", name="Show more (11 left)").click()
+    assert page.locator(".item").count() == 91
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img").count() == 0
+    assert page.locator(".item .prompt").first.inner_text() == f"where is number 0 ? {HOSTILE}"
+    assert page.locator(".texts td").all_inner_texts() == [HOSTILE, "–", "(empty)"]
+    assert overflow(page) == 0
+    assert page.seen == []
+
+
+def test_items_are_filtered_by_task_level_change_and_words(explorer):
+    page = explorer(1280)
+    said = page.locator("#found")
+    assert said.inner_text() == "91 items found."
+    page.select_option("#task", "0")
+    assert said.inner_text() == "90 items found."
+    page.select_option("#level", "p20")
+    assert said.inner_text() == "45 items found."
+    page.select_option("#change", "lost")
+    assert said.inner_text() == "0 items found."
+    page.select_option("#level", "p40")
+    page.fill("#search", "NUMBER 7")
+    assert said.inner_text() == "13 items found."  # the odd numbers with a 7
+    assert page.locator(".item .flips").first.inner_text() == "lost at p40"
+    page.get_by_role("button", name="p20: 45 gained, 0 lost").click()
+    assert said.inner_text() == "45 items found."
+    assert page.input_value("#search") == ""
+
+
+def test_the_likeliest_option_is_bold_and_answers_say_right_or_wrong(explorer):
+    page = explorer(1280)
+    item = page.locator(".item").first
+    assert item.locator(".best").all_inner_texts() == ["−0.10", "−0.20", "−3.00"]
+    assert item.locator("td").last.inner_text() == "−∞"
+    marks = item.locator("thead [role=img]")
+    assert [marks.nth(place).get_attribute("aria-label") for place in range(3)] == ["wrong", "right", "right"]

@@ -73,7 +73,8 @@ def report(options: argparse.Namespace) -> int:
     study = load_study(options.study, STUDY).study if options.study else STUDY
     title = "The published study of GLU width pruning" if options.published else "GLU width pruning"
     paths = write_report(options.results_dir, report_data(found, study, title=title))
-    print(f"{paths[0]}\n{len(paths) - 1} figure files: {options.results_dir / 'report' / 'figures'}")
+    figures = [path for path in paths if path.suffix != ".html"]
+    print(f"{paths[0]}\n{len(figures)} figure files: {options.results_dir / 'report' / 'figures'}")
     return print_problems(found.problems)
 
 

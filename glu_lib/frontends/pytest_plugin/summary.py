@@ -105,7 +105,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     found = conclude(root, remember=True)
     try:
         paths = write_tables(root, found.rows)
-        (page,) = write_report(root, report_data(found, experiment.study), with_files=False)
+        page, *_ = write_report(root, report_data(found, experiment.study), with_files=False)
     except (RecordError, ReportError) as error:
         terminalreporter.write_line(str(error), yellow=True)
         return
