@@ -70,7 +70,7 @@ class ResultsFolder:
             yield
         except OSError as error:
             raise RecordError(
-                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); free space or rights, or "
+                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); check free space and permissions, or "
                 "choose another folder"
             ) from error
 

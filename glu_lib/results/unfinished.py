@@ -152,7 +152,7 @@ class Answers:
             write_at(self.path, self._written_bytes, data)
         except OSError as error:
             raise RecordError(
-                f"{self.path}: the journal of answers cannot be written ({error.strerror}); free space or rights, then "
+                f"{self.path}: the journal of answers cannot be written ({error.strerror}); check free space and permissions, then "
                 "pytest --lf resumes from the answers written before"
             ) from error
         self._written_bytes += len(data)
