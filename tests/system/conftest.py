@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warm import Forked, Server, restore_signals, take_terminal
+from warm import Forked, Server, read_at_import, restore_signals, take_terminal
 
 from glu_lib.study import STUDY
 from glu_lib.study.cases import build_cases
@@ -42,8 +42,10 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Serv
     for name in ("pytest.ini", "conftest.py"):
         shutil.copy(ROOT / name, pytester.path / name)
     shutil.copytree(ROOT / "benchmarks", pytester.path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("HF_ENDPOINT", "HF_HOME"):
-        monkeypatch.setenv(name, warm.environment[name])
+    for name in read_at_import(os.environ).keys() - warm.environment.keys():  # left by code that ran in this process
+        monkeypatch.delenv(name)
+    for name, value in warm.environment.items():
+        monkeypatch.setenv(name, value)
     for name in ("GLU_RESULTS_DIR", "CI", "BUILD_NUMBER"):  # on CI pytest repeats whole messages in its summary
         monkeypatch.delenv(name, raising=False)
     path = [str(ROOT), str(ROOT / "tests/plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]
