@@ -173,6 +173,8 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    # pytest would rewrite the assertions of each package that has a plugin, and says where it cannot.
+    os.environ["PYTEST_ADDOPTS"] = f"{environment.get('PYTEST_ADDOPTS', '')} -W 'ignore:Module already imported'"
     extra = environment.get("PYTHONPATH", "").split(os.pathsep)
     own = [path for path in sys.path if path.startswith((sys.prefix, sys.base_prefix))]
     sys.path[:] = [folder, *filter(None, extra), *own]
