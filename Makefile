@@ -2,19 +2,26 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test clean
+.PHONY: bench lint test test-fast clean
 
 # The main job: prune the embedded model at p0 … p60, score every embedded task, record energy, report.
 bench: .venv/ready
 	$(BIN)/pytest $(ARGS)
 
-# Lint, types, tests. On tiny models a second thread only waits, and beside another worker for very long.
-test: .venv/ready
+# Lint, types, all three tiers of tests. On tiny models a second thread only waits, and beside another worker for very
+# long.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n auto --dist worksteal
+
+# Under a minute on two cores: lint, types, and the tests that need no model, no process and no network.
+test-fast: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -n auto --dist worksteal
+
+lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n auto --dist worksteal
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -14,17 +14,20 @@ from warm import Forked, Server, read_at_import, restore_signals, take_terminal
 
 from glu_lib.study import STUDY
 from glu_lib.study.cases import build_cases
+from glu_lib.study.settings import Scorer
 
 ROOT = Path(__file__).resolve().parents[2]
 # Plugins that happen to be installed: a second of imports in each run.
 NOT_NEEDED = "-p no:hypothesispytest -p no:anyio -p no:platformdirs -p no:cov"
-_OF_THE_SUITE_ITSELF = 14  # benchmarks of speed and scoring beside the study's cases
 
 
 @pytest.fixture(scope="session")
 def all_items() -> int:
     """How many items pytest collects in benchmarks/."""
-    return len(build_cases(STUDY)) + _OF_THE_SUITE_ITSELF
+    from glu_lib.measure.scoring.made_up_requests import SHAPES
+
+    of_the_suite_itself = len(SHAPES) * len(Scorer) + 2  # scoring; consolidation and conclusions
+    return len(build_cases(STUDY)) + of_the_suite_itself
 
 
 @pytest.fixture(scope="session")
