@@ -10,6 +10,7 @@ import pytest
 from glu_lib.analysis import conclude
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS, alignment_tables
 from glu_lib.results.record_fields import SECTIONS
+from glu_lib.study import STUDY, load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("[!_]*.md"), *(ROOT / "docs").glob("[!_]*/*.md")])
@@ -162,3 +163,11 @@ def test_the_soak_that_is_told_is_the_committed_one():
     assert soak["records"] == soak["equal"] == soak["cases"] == 1000
     said = " ".join((ROOT / "docs/interruptions.md").read_text(encoding="utf-8").split())
     assert f"after {sum(soak['signals'].values())} signals, a thousand records, all equal" in said
+
+
+@pytest.mark.parametrize(
+    "text", re.findall(r"```toml\n(.*?)```", (ROOT / "docs/guides/own-study.md").read_text(), re.S)
+)
+def test_the_examples_of_study_files_are_study_files(text, tmp_path):
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    assert load_study(tmp_path / "study.toml", STUDY).study != STUDY
