@@ -1,31 +1,45 @@
 # Wraps what README.md also gives as plain commands; all targets make their own environment first.
 PYTHON ?= python3
 BIN := .venv/bin
-SITE := -q -W --keep-going -b html docs docs/_build/html
+# On tiny models a second thread only waits, and beside another worker for very long.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
-.PHONY: bench test coverage docs linkcheck clean
+.PHONY: bench test test-fast test-slow coverage lint site docs linkcheck clean
 
 # The main job: prune the embedded model at p0 … p60, score every embedded task, record energy, report.
 bench: .venv/ready
 	$(BIN)/pytest $(ARGS)
 
-# Lint, types, docs, tests. On tiny models a second thread only waits, and beside another worker for very long.
-test: .venv/ready
+# Lint, types, documentation, all three tiers of tests.
+test: lint site
+	$(PYTEST) tests
+
+# Lint, types, and the tests that need no model, no process and no network.
+test-fast: lint
+	$(PYTEST) tests/unit
+
+# The other two tiers: a small model in this process, and whole runs in processes of their own.
+test-slow: .venv/ready
+	$(PYTEST) tests/component tests/system
+
+# The unit tests, and which lines and branches of glu_lib they run; a sixth more processor time than without.
+coverage: .venv/ready
+	$(PYTEST) tests/unit -q --cov --cov-report=term
+
+lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sphinx-build $(SITE)
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n auto --dist worksteal
-
-# Which lines and branches of glu_lib the unit tests run; a sixth more processor time than without.
-coverage: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -n auto --dist worksteal -q --cov --cov-report=term
 
 # The documentation as a site that opens offline: docs/_build/html/index.html. A warning is an error.
+site: .venv/ready
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+# The same, with the reference pages written anew from the code.
 docs: .venv/ready
 	$(BIN)/python docs/generate.py
-	$(BIN)/sphinx-build $(SITE)
+	$(MAKE) site
 
 # Links to other sites; needs a network.
 linkcheck: .venv/ready

@@ -42,9 +42,8 @@ def test_scoring(
 
     def fresh() -> tuple[tuple[Any], dict[str, Any]]:
         lm = wrap_model(model, tokenizer, batch_size=experiment.settings.batch_size, scorer=scorer)
-        getattr(lm, shape.method)(
-            requests[:1], disable_tqdm=True
-        )  # first call tests the model, as once per level in a sweep
+        # Warm up outside the timing: the first call tests the model, which a sweep does once per level.
+        getattr(lm, shape.method)(requests[:1], disable_tqdm=True)
         return (lm,), {}
 
     def score(lm: Any) -> object:

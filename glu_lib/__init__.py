@@ -5,8 +5,7 @@ from glu_lib.frontends.notebook import consolidate_results, run_carbon_analysis,
 from glu_lib.machine.environment import setup_environment
 from glu_lib.study.plain_tables import BENCHMARKS_BASE, BENCHMARKS_CARBON, BENCHMARKS_INSTRUCT, EXPERIMENT_CONFIG
 from glu_lib.study.settings import Settings
-
-__version__ = "0.1.0"
+from glu_lib.version import __version__
 
 __all__ = [
     "BENCHMARKS_BASE",

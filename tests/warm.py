@@ -36,7 +36,7 @@ class Server:
     def __init__(self) -> None:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([LIBRARIES])
-        self.environment = _read_at_import(os.environ)
+        self.environment = read_at_import(os.environ)
         path = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), path]))
         try:
@@ -47,7 +47,7 @@ class Server:
     def can_fork(self, command: Sequence[str], environment: Mapping[str, str]) -> bool:
         """Whether a command is pytest, may meet torch, and has the server's environment."""
         is_pytest = any(list(command[: len(start)]) == start for start in PYTEST)
-        return is_pytest and "no_torch" not in command and _read_at_import(environment) == self.environment
+        return is_pytest and "no_torch" not in command and read_at_import(environment) == self.environment
 
 
 class Forked:
@@ -173,6 +173,8 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    # pytest would rewrite the assertions of each package that has a plugin, and says where it cannot.
+    os.environ["PYTEST_ADDOPTS"] = f"{environment.get('PYTEST_ADDOPTS', '')} -W 'ignore:Module already imported'"
     extra = environment.get("PYTHONPATH", "").split(os.pathsep)
     own = [path for path in sys.path if path.startswith((sys.prefix, sys.base_prefix))]
     sys.path[:] = [folder, *filter(None, extra), *own]
@@ -197,7 +199,8 @@ def _run(
         os._exit(code)
 
 
-def _read_at_import(environment: Mapping[str, str]) -> dict[str, str]:
+def read_at_import(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that libraries may read when they are imported."""
     return {
         name: value
         for name, value in environment.items()

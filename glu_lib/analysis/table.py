@@ -40,7 +40,7 @@ def write_tables(results_dir: Path, rows: Iterable[dict[str, Any]]) -> tuple[Pat
             write_atomically(results_dir / name, data)
     except OSError as error:
         raise RecordError(
-            f"{results_dir}: tables cannot be written ({error.strerror}); free space or rights"
+            f"{results_dir}: tables cannot be written ({error.strerror}); check free space and permissions"
         ) from error
     return tuple(results_dir / name for name in contents)
 

@@ -51,7 +51,7 @@ def stored_tensors(variant: ModelVariant, identity: ModelIdentity) -> Stored:
     index = name if name != SINGLE else INDEX
     path = model_file(variant, identity, index) if index.endswith(".json") else None
     if path is None:
-        where = "in the local cache, and no hub answers" if identity.is_offline else "beside its config.json"
+        where = "in the local cache, and no hub answers" if identity.is_offline else "next to its config.json"
         raise AccessError(f"{_refused(variant)}there is no {name} {where}; safetensors weights are needed")
     tensors: dict[str, StoredTensor] = {}
     for shard in sorted(set(json_file(variant, path)["weight_map"].values())):

@@ -47,7 +47,7 @@ def write_report(results_dir: Path, data: ReportData, *, with_files: bool = True
         return [page, *items, *(_write_figures(folder / "figures", figures) if with_files else ())]
     except OSError as error:
         raise ReportError(
-            f"{folder}: the report cannot be written ({error.strerror}); free space or fix the permissions"
+            f"{folder}: the report cannot be written ({error.strerror}); check free space and permissions"
         ) from error
 
 

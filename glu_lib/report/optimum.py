@@ -50,7 +50,7 @@ def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[
             write_atomically(path, text)
         except OSError as error:
             raise RecordError(
-                f"{path}: cannot be written ({error.strerror}); free space or fix the permissions"
+                f"{path}: cannot be written ({error.strerror}); check free space and permissions"
             ) from error
         paths.append(path)
     return paths, problems

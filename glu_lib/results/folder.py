@@ -70,8 +70,8 @@ class ResultsFolder:
             yield
         except OSError as error:
             raise RecordError(
-                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); free space or rights, or "
-                "choose another folder"
+                f"--results-dir {str(self.root)!r} cannot be written ({error.strerror}); check free space and "
+                "permissions, or choose another folder"
             ) from error
 
     def is_there(self) -> bool:

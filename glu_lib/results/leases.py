@@ -55,8 +55,8 @@ class Leases:
             return False
         except OSError as error:
             raise RecordError(
-                f"{path.parent}: leases cannot be written ({error.strerror}); free space or rights, or choose another "
-                "--results-dir"
+                f"{path.parent}: leases cannot be written ({error.strerror}); check free space and permissions, or "
+                "choose another --results-dir"
             ) from error
         return True
 

@@ -152,8 +152,8 @@ class Answers:
             write_at(self.path, self._written_bytes, data)
         except OSError as error:
             raise RecordError(
-                f"{self.path}: the journal of answers cannot be written ({error.strerror}); free space or rights, then "
-                "pytest --lf resumes from the answers written before"
+                f"{self.path}: the journal of answers cannot be written ({error.strerror}); check free space "
+                "and permissions, then pytest --lf resumes from the answers written before"
             ) from error
         self._written_bytes += len(data)
         self._waiting, self._is_announced, self._flushed_s = [], True, time.monotonic()

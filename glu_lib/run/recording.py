@@ -78,7 +78,9 @@ class Recording:
         try:
             self.store.make_room(path)
         except OSError as error:
-            raise RecordError(f"{path}: cannot be written ({error.strerror}); free space or rights") from error
+            raise RecordError(
+                f"{path}: cannot be written ({error.strerror}); check free space and permissions"
+            ) from error
 
     def write(
         self,

@@ -10,21 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warm import Forked, Server, restore_signals, take_terminal
+from warm import Forked, Server, read_at_import, restore_signals, take_terminal
 
 from glu_lib.study import STUDY
 from glu_lib.study.cases import build_cases
+from glu_lib.study.settings import Scorer
 
 ROOT = Path(__file__).resolve().parents[2]
 # Plugins that happen to be installed: a second of imports in each run.
 NOT_NEEDED = "-p no:hypothesispytest -p no:anyio -p no:platformdirs -p no:cov"
-_OF_THE_SUITE_ITSELF = 14  # benchmarks of speed and scoring beside the study's cases
 
 
 @pytest.fixture(scope="session")
 def all_items() -> int:
     """How many items pytest collects in benchmarks/."""
-    return len(build_cases(STUDY)) + _OF_THE_SUITE_ITSELF
+    from glu_lib.measure.scoring.made_up_requests import SHAPES
+
+    of_the_suite_itself = len(SHAPES) * len(Scorer) + 2  # scoring; consolidation and conclusions
+    return len(build_cases(STUDY)) + of_the_suite_itself
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +45,10 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Serv
     for name in ("pytest.ini", "conftest.py"):
         shutil.copy(ROOT / name, pytester.path / name)
     shutil.copytree(ROOT / "benchmarks", pytester.path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("HF_ENDPOINT", "HF_HOME"):
-        monkeypatch.setenv(name, warm.environment[name])
+    for name in read_at_import(os.environ).keys() - warm.environment.keys():  # left by code that ran in this process
+        monkeypatch.delenv(name)
+    for name, value in warm.environment.items():
+        monkeypatch.setenv(name, value)
     for name in ("GLU_RESULTS_DIR", "CI", "BUILD_NUMBER"):  # on CI pytest repeats whole messages in its summary
         monkeypatch.delenv(name, raising=False)
     path = [str(ROOT), str(ROOT / "tests/plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -345,13 +345,13 @@ def test_a_folder_where_no_lease_can_be_written_is_said_once(suite):
     (suite.path / "results/leases").write_text("a file in the folder's place")
     code, output, counts = run(suite, "-k", "nano and p0 and (facts or sums)")
     assert (code, counts["error"], counts["skipped"]) == (1, 1, 1)
-    assert re.search("leases: leases cannot be written .*; free space or rights, or choose another", output)
+    assert re.search("leases: leases cannot be written .*; check free space and permissions, or choose another", output)
     (suite.path / "results/leases").unlink()
     (suite.path / "results/individual_files").rmdir()
     (suite.path / "results/individual_files").write_text("a file in the folder's place")
     code, output, _ = run(suite, "-k", "nano and p0 and facts")
     assert code == pytest.ExitCode.USAGE_ERROR
-    assert "cannot be written (Not a directory); free space or rights, or choose another folder" in output
+    assert "cannot be written (Not a directory); check free space and permissions, or choose another folder" in output
 
 
 def test_a_cache_that_cannot_be_written_costs_only_lf(suite):

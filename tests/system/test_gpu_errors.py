@@ -26,7 +26,7 @@ def test_a_gpu_that_fails_for_good_is_one_line_and_the_rest_stays_pending(suite,
     assert outcomes.get("failed", 0) + outcomes.get("errors", 0) == 1
     assert outcomes["skipped"] == 9 - passed - 1
     text = result.stdout.str() + result.stderr.str()
-    assert text.count(f"{CAUSE}cases are kept, run the others in a new process: pytest --lf (in a notebook,  ") == 1
+    assert text.count(f"{CAUSE}cases are kept, run the others in a new process: pytest --lf (in a notebook, ") == 1
     assert "Traceback" not in text
     assert "INTERNALERROR" not in text
     result.stdout.fnmatch_lines(

@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from glu_lib.measure.scoring.made_up_requests import SHAPES
 from glu_lib.nano import MODEL_DIR
 from glu_lib.results.record import sealed
+from glu_lib.study import STUDY, Workload
+from glu_lib.study.cases import build_cases
+from glu_lib.study.settings import Scorer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +43,15 @@ prompt_format = "chat"
 own = ["facts", "first_chat", "second_chat"]
 """
 TWO_LEVELS = ("-k", "nano and (p0 or p40)")
+CASES = build_cases(STUDY)
+# What runs without -m: neither workloads nor the benchmarks of speed and scoring.
+WITHOUT_ENERGY = [case for case in CASES if not isinstance(case.subject, Workload)]
+NANO_CASES = [case for case in WITHOUT_ENERGY if case.model.key == "nano"]
+OF_TWO_LEVELS = sum(case.pruning.key in ("p0", "p40") for case in NANO_CASES)
+
+
+def marked(name, cases=CASES):
+    return sum(name in case.marks for case in cases)
 
 
 def records(suite):
@@ -47,7 +60,7 @@ def records(suite):
 
 def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
     first = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    first.assert_outcomes(passed=16, deselected=all_items - 16)
+    first.assert_outcomes(passed=OF_TWO_LEVELS, deselected=all_items - OF_TWO_LEVELS)
     first.stdout.fnmatch_lines(
         [
             "glu width pruning: 16 cases of nano in 2 (model, level) groups, 0 done",
@@ -64,11 +77,11 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
             "tables:  *results.csv, results.json, results.parquet",
         ]
     )
-    assert len(records(suite)) == 16
-    assert len(json.loads((suite.path / "results/results.json").read_text())) >= 16
+    assert len(records(suite)) == OF_TWO_LEVELS
+    assert len(json.loads((suite.path / "results/results.json").read_text())) >= OF_TWO_LEVELS
 
     second = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-rs", "-p", "no_torch")
-    second.assert_outcomes(skipped=16, deselected=all_items - 16)
+    second.assert_outcomes(skipped=OF_TWO_LEVELS, deselected=all_items - OF_TWO_LEVELS)
     second.stdout.fnmatch_lines(["glu width pruning: 16 cases*16 done", "SKIPPED*done: *nano-p0-architecture.json"])
 
     path = suite.path / "results/individual_files/nano/p40/nano-p40-sums-limit4.json"
@@ -76,14 +89,14 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
     record["done_key"]["few-shot"] = 3
     path.write_text(json.dumps(sealed(record)))
     third = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
-    third.assert_outcomes(passed=1, skipped=15, deselected=all_items - 16)
+    third.assert_outcomes(passed=1, skipped=OF_TWO_LEVELS - 1, deselected=all_items - OF_TWO_LEVELS)
     third.stdout.fnmatch_lines(["stale, will run again: nano-p40-sums: few-shot 3 -> 0"])
 
 
 def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
     result = suite.runpytest_subprocess("--collect-only", "-q", "-p", "no_torch")
     cases = [line for line in result.outlines if "::" in line]
-    assert len(cases) == 56
+    assert len(cases) == len(NANO_CASES)
     assert all("[nano-" in line for line in cases)
     result = suite.runpytest_subprocess(*QUICK, "--setup-plan", "-p", "no_torch")
     result.stdout.fnmatch_lines(["nothing was selected, so the embedded model runs; select with *"])
@@ -92,16 +105,19 @@ def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [
-        (["-k", "llama1b and p40"], 24),
-        (["-m", "paper"], 182 + 14),
-        (["-m", "carbon"], 210),
-        (["-m", "chat"], 2 * (14 + 7)),  # two tasks and the architecture, of two instruct variants
-        (["-m", "alignment"], 104),
-        (["-m", "scoring"], 12),
-        (["-m", "star and not carbon and not alignment"], 8 + 24 + 24 + 24 + 24),
-        (["benchmarks/test_architecture.py"], 35),
+        (["-k", "llama1b and p40"], sum(case.group == "llama1b-p40" for case in WITHOUT_ENERGY)),
+        (["-m", "paper"], marked("paper")),
+        (["-m", "carbon"], marked("carbon")),
+        (["-m", "chat"], marked("chat")),
+        (["-m", "alignment"], marked("alignment")),
+        (["-m", "scoring"], len(SHAPES) * len(Scorer)),
+        (["-m", "star and not carbon and not alignment"], marked("star", WITHOUT_ENERGY)),
+        (["benchmarks/test_architecture.py"], sum(case.subject == "architecture" for case in CASES)),
         (["benchmarks/test_accuracy.py::test_accuracy[llama1b-p40-boolq]"], 1),
-        (["--method", "random", "--method", "MAW", "--divisor", "64", "-k", "nano and sums"], 13),
+        (
+            ["--method", "random", "--method", "MAW", "--divisor", "64", "-k", "nano and sums"],
+            1 + 2 * len(STUDY.models["nano"].levels[1:]),  # p0 once, whatever the method
+        ),
     ],
 )
 def test_exactly_what_is_selected_is_collected_without_torch(suite, arguments, count):
@@ -137,15 +153,16 @@ def test_a_killed_run_is_resumed_by_lf_with_exactly_what_was_left(suite, all_ite
     running.wait()
     finished = set(records(suite))
     pending = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
-    assert 12 <= len(finished) < 56
+    assert 12 <= len(finished) < len(NANO_CASES)
     # The kill may fall between a record and its line in the cache: that one is skipped as done.
-    assert 56 - len(finished) <= len(pending) <= 56 - len(finished) + 1
+    left = len(NANO_CASES) - len(finished)
+    assert left <= len(pending) <= left + 1
 
     resumed = suite.runpytest_subprocess("--lf", *QUICK)
     outcomes = resumed.parseoutcomes()
-    assert outcomes["passed"] == 56 - len(finished)
+    assert outcomes["passed"] == left
     assert outcomes.get("skipped", 0) == len(pending) - outcomes["passed"]
-    assert len(records(suite)) == 56
+    assert len(records(suite)) == len(NANO_CASES)
     assert json.loads((suite.path / ".pytest_cache/v/glu/done").read_text())
     assert not (suite.path / ".pytest_cache/v/cache/lastfailed").read_text().count("nano")
     again = suite.runpytest_subprocess("--lf", *QUICK, "-p", "no_torch")
@@ -475,17 +492,12 @@ def test_one_command_compares_aligned_with_plain_widths(suite):
 def test_two_runs_on_one_folder_share_the_cases_out(suite):
     """Started together on the same selection: each case is measured by one of them, none by both."""
     command = [sys.executable, "-m", "pytest", *QUICK, "-k", "nano and (p0 or p40)", "-rs"]
-    runs = [
-        subprocess.Popen(
-            [*command, "-o", f"cache_dir=cache{number}"], cwd=suite.path, stdout=subprocess.PIPE, text=True
-        )
-        for number in range(2)
-    ]
+    runs = [suite.popen([*command, "-o", f"cache_dir=cache{number}"]) for number in range(2)]
     outputs = [run.communicate(timeout=300)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
     measured = [int(found[1]) if (found := re.search(r"(\d+) passed", output)) else 0 for output in outputs]
-    assert sum(measured) == 16
-    assert len(list(suite.path.glob("results/individual_files/**/*.json"))) == 16
+    assert sum(measured) == OF_TWO_LEVELS
+    assert len(list(suite.path.glob("results/individual_files/**/*.json"))) == OF_TWO_LEVELS
     assert not list(suite.path.glob("results/leases/*"))
 
 

@@ -14,6 +14,7 @@ from glu_lib.analysis.published.comparison import published_rows
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS, alignment_tables
 from glu_lib.report.blind_answers import blind_answers
 from glu_lib.results.record_fields import SECTIONS
+from glu_lib.study import STUDY, load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("[!_]*.md"), *(ROOT / "docs").glob("[!_]*/*.md")])
@@ -268,3 +269,11 @@ def test_the_powers_that_are_told_are_so():
     page = (ROOT / "docs/methods/skill.md").read_text(encoding="utf-8")
     assert f"seen with 80 %: {smallest_change(541, 0.3):.3g}\n" in page
     assert f"the items needed: {items_needed(0.03, 0.3):,}\n" in page
+
+
+@pytest.mark.parametrize(
+    "text", re.findall(r"```toml\n(.*?)```", (ROOT / "docs/guides/own-study.md").read_text(), re.S)
+)
+def test_the_examples_of_study_files_are_study_files(text, tmp_path):
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    assert load_study(tmp_path / "study.toml", STUDY).study != STUDY

@@ -6,13 +6,13 @@ import argparse
 import os
 from pathlib import Path
 
-from glu_lib import __version__
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
 from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, export, report, table
 from glu_lib.frontends.cli.study_commands import list_cases, push, validate_models
 from glu_lib.study.settings import given_folder
+from glu_lib.version import __version__
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from glu_lib.study.selection import ON_REQUEST
 
 DEFAULT_MARKEXPR = " and ".join(f"not {mark}" for mark in (*ON_REQUEST, "speed"))  # as in pytest.ini
 CASES = pytest.StashKey[list[Case]]()
-IS_SELECTED = pytest.StashKey[bool]()  # -k and -m have been applied: no error or Ctrl-C during collection
+IS_SELECTED = pytest.StashKey[bool]()  # set once -k and -m are applied: not after an error or Ctrl-C before that
 DEFAULT_SELECTION_INPUT = "glu_default_selection"  # sent by the controller: a worker sees only resolved paths
 _NOTHING_LEFT_OPTIONS = ("--lfnf", "--last-failed-no-failures")
 _CASES_BY_ID = pytest.StashKey[dict[str, Case]]()

@@ -57,7 +57,7 @@ def _explain(error: Exception, variant: ModelVariant, pruning: Pruning) -> tuple
     """Describe why a model could not be prepared.
 
     Returns:
-        What its cases wait for, the error in one line, and a traceback if the error is not a GluError.
+        The cause that blocks its cases, the error in one line, and a traceback if the error is not a GluError.
     """
     level = f"{variant.key}-{pruning.key}"
     if isinstance(error, DeviceError):
@@ -71,7 +71,7 @@ def _explain(error: Exception, variant: ModelVariant, pruning: Pruning) -> tuple
 
 
 def _cause_for_all(error: GluError) -> str:
-    """What all cases wait for after this error; empty if the error concerns only one case."""
+    """The cause that blocks all cases after this error; empty if the error concerns only one case."""
     return {DeviceError: GPU, RecordError: RESULTS_FOLDER}.get(type(error), "")
 
 

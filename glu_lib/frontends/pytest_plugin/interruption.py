@@ -24,7 +24,8 @@ from glu_lib.frontends.pytest_plugin.progress import TERMINAL
 from glu_lib.frontends.pytest_plugin.resume import MIRROR, PLAN
 from glu_lib.report.number import counted
 
-# Ctrl-C; sent by batch systems, containers and notebook servers before SIGKILL; sent by a closed terminal.
+# SIGINT is Ctrl-C. Batch systems, containers and notebook servers send SIGTERM before SIGKILL. A closed terminal sends
+# SIGHUP.
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SELECTING = ("-k", "-m")  # options with a value that --lf replaces
 _NOTED = "stopping: writing the tables; press Ctrl-C again to skip them"

@@ -20,7 +20,7 @@ from glu_lib.study.cases import Case
 
 TERMINAL = pytest.StashKey[TextIO]()
 LINE_PROPERTY = "glu_line"  # the result, as shown in the progress line of a case
-# The time of a case's own work: while the first energy case runs, those of other levels are measured too.
+# Seconds of a case's own work. The test duration can be longer: during the first energy case other levels are measured.
 SECONDS_PROPERTY = "glu_seconds"
 
 

@@ -110,5 +110,5 @@ def test_a_folder_that_is_gone_or_cannot_be_written_is_one_line_and_giving_back_
     (tmp_path / "leases").rename(tmp_path / "moved")
     mine.give_back(CASE)
     (tmp_path / "leases").write_text("in the way")
-    with pytest.raises(RecordError, match="leases cannot be written .*; free space or rights, or choose another"):
+    with pytest.raises(RecordError, match="leases cannot be written .*; check free space and permissions, or"):
         Leases(tmp_path).take(CASE)

@@ -31,12 +31,21 @@ def full(_descriptor):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("there", "cannot be written (No space left on device); free space or rights, or choose another folder"),
-        ("new", "cannot be written (No space left on device); free space or rights, or choose another folder"),
+        (
+            "there",
+            "cannot be written (No space left on device); check free space and permissions, or choose another folder",
+        ),
+        (
+            "new",
+            "cannot be written (No space left on device); check free space and permissions, or choose another folder",
+        ),
         ("link", "is a broken link; mount or create the folder it points to"),
         ("drive/results", "mount the drive, or create it (mkdir -p)"),
         ("leads out", "is a link out of the results folder; replace it by a folder"),
-        ("records are a file", "cannot be written (Not a directory); free space or rights, or choose another folder"),
+        (
+            "records are a file",
+            "cannot be written (Not a directory); check free space and permissions, or choose another folder",
+        ),
     ],
 )
 def test_validate_refuses_the_folder_that_a_run_refuses(tmp_path, monkeypatch, name, message):

@@ -209,7 +209,7 @@ def test_only_the_page_and_its_figures_are_written(tmp_path, report_data):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "report").write_text("a file")
     with pytest.raises(
-        ReportError, match=r"report: the report cannot be written \(.+\); free space or fix the permissions"
+        ReportError, match=r"report: the report cannot be written \(.+\); check free space and permissions"
     ):
         write_report(tmp_path, ReportData())
 

@@ -338,7 +338,7 @@ def test_a_results_folder_that_is_gone_is_not_made_anew(store):
 
 def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RecordError, match="--results-dir .* cannot be written .*; free space or rights, or choose an"):
+    with pytest.raises(RecordError, match="--results-dir .* cannot be written .*; check free space and permissions"):
         Store(tmp_path / "file").check_writable()
     with pytest.raises(RecordError, match="there is no folder .*drive; mount the drive, or create it .mkdir -p."):
         Store(tmp_path / "drive" / "results").check_writable()

@@ -212,7 +212,7 @@ def test_a_full_disk_is_one_line_and_what_waits_is_written_later(reopen, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("glu_lib.results.unfinished.write_at", full)
         with pytest.raises(
-            RecordError, match="cannot be written .No space left on device.; free space or rights, then"
+            RecordError, match="cannot be written .No space left on device.; check free space and permissions, then"
         ):
             answers.put({"b": [2.0, True]})
     assert reopen().get("a") == [1.0, True]
