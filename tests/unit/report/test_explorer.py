@@ -1,10 +1,19 @@
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
-from glu_lib.analysis.flips import Item, TaskFlips
+from glu_lib.analysis import conclude
+from glu_lib.analysis.flips import Item, TaskFlips, flips
+from glu_lib.report import report_data, write_report
 from glu_lib.report.explorer import render_items
+from glu_lib.results.store import Store
+from glu_lib.study import STUDY
+
+NANO = Path(__file__).parents[3] / "results/measured/nano"
+MOST_BYTES = 5_000_000  # of the whole page
 
 HOSTILE = "</script><script>window.hacked=true</script><img src=x onerror=window.hacked=true>"
 
@@ -93,3 +102,29 @@ def test_reasons_are_given_once_with_their_tasks():
     page = render_items([task(many(1), name, problem="no prompts") for name in ("a", "b")])
     assert page.count("no prompts") == 1
     assert "m: a, m: b: no prompts." in page
+
+
+def test_all_flips_of_the_embedded_model_fit():
+    found = list(flips(conclude(NANO).rows, Store(NANO)))
+    page = render_items(found)
+    assert len(page.encode()) < MOST_BYTES
+    shown = data(page)
+    assert len(shown) == 7
+    assert {len(task["levels"]) for task in shown} == {7}
+    assert sum(task["left"] for task in shown) == 0
+    assert sum(len(task["items"]) for task in shown) > 1500
+
+
+def test_the_explorer_stands_beside_the_report_as_long_as_there_are_items(tmp_path):
+    for level in ("p0", "p60"):
+        for kind, ending in (("individual_files", "json"), ("samples", "jsonl.gz")):
+            target = tmp_path / kind / "nano" / level
+            target.mkdir(parents=True)
+            shutil.copy(NANO / kind / "nano" / level / f"nano-{level}-facts.{ending}", target)
+    page, items = write_report(tmp_path, report_data(conclude(tmp_path), STUDY), with_files=False)
+    assert items == tmp_path / "report/items.html"
+    assert 'href="items.html"' in page.read_text()
+    shutil.rmtree(tmp_path / "samples")
+    (page,) = write_report(tmp_path, report_data(conclude(tmp_path), STUDY), with_files=False)
+    assert 'href="items.html"' not in page.read_text()
+    assert not items.exists()
