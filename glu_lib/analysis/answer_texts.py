@@ -14,6 +14,7 @@ from glu_lib.results.record import MALFORMED
 from glu_lib.results.store import Store
 
 _WORDS = 4  # words of an n-gram
+_LONG = 40  # characters of a text that is more than a few words
 _MOSTLY = 0.5
 _INFINITE = "-inf"  # in samples: the log-likelihood of a text with a token of probability 0
 UNFILTERED = "none"  # lm-eval's filter that leaves answers as they were generated
@@ -34,12 +35,15 @@ class AnswerForm:
 
 
 def repetition_of(text: str) -> float:
-    """Share of a text's word 4-grams that repeat an earlier one: 1 − distinct / total; 0 for fewer than four words.
+    """Share of a text's 4-grams that repeat an earlier one: 1 − distinct / total; 0 for fewer than four units.
 
     seq-rep-4 of Welleck et al., Neural Text Generation With Unlikelihood Training, ICLR 2020, section 6. There n-grams
-    are of tokens; here of words, separated by white space, so that models with different tokenizers can be compared.
+    are of tokens; here of words, separated by white space, so that models with different tokenizers can be compared. A
+    long text of fewer than four words ("SGENLNLNLN…") counts by characters.
     """
-    words = text.split()
+    words: Sequence[str] = text.split()
+    if len(words) < _WORDS and len(text) >= _LONG:
+        words = text
     grams = [tuple(words[start : start + _WORDS]) for start in range(len(words) - _WORDS + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glu_lib.analysis.pairing import Aggregation, Items, Pairs
-from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED, percentile_interval, resampled_scores
+from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, resampled_scores
 from glu_lib.analysis.significance import ALPHA, compare_samples
 from glu_lib.results.collapse import LIMIT
 
@@ -105,7 +105,7 @@ def with_skill(
     """`found` with the skill and its interval: all four scores on the same resampled items.
 
     The interval is the percentile interval of `skill_of` over the resamples (Efron and Tibshirani, 1993, chapter 13).
-    There is none if the unpruned model falls to blind in a resample: the ratio's denominator is then no unit.
+    Resamples in which the unpruned model falls to blind have no skill: `conservative_interval`.
     """
     pairs = _pairs(items, baseline_blind.terms, baseline.terms, blind.terms, items.terms)
     on_log_scale = is_logarithmic(items)
@@ -115,21 +115,33 @@ def with_skill(
         return found
     scores = resampled_scores(pairs, resamples=resamples, seed=seed)
     skills = skills_of(scores[:, 3], scores[:, 2], scores[:, 1], scores[:, 0], on_log_scale=on_log_scale)
-    low, high = percentile_interval(skills) if skills is not None else (None, None)
+    low, high = conservative_interval(skills) or (None, None)
     return replace(found, value=point, low=low, high=high)
 
 
 def skills_of(
     values: np.ndarray, blinds: np.ndarray, unpruned: np.ndarray, unpruned_blind: np.ndarray, *, on_log_scale: bool
-) -> np.ndarray | None:
-    """`skill_of` for arrays of resampled scores; None if the unpruned model is not above blind in each resample."""
-    if on_log_scale:
-        whole = np.log(unpruned_blind / unpruned)
-        part = np.where(values < LIMIT, np.maximum(0.0, np.log(blinds / values)), 0.0)
-    else:
-        whole, part = unpruned - unpruned_blind, values - blinds
-    skills: np.ndarray | None = part / whole if (whole > 0).all() else None
+) -> np.ndarray:
+    """`skill_of` for arrays of resampled scores; NaN where the unpruned model is not above blind."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if on_log_scale:
+            whole = np.log(unpruned_blind / unpruned)
+            part = np.where(values < LIMIT, np.maximum(0.0, np.log(blinds / values)), 0.0)
+        else:
+            whole, part = unpruned - unpruned_blind, values - blinds
+        skills: np.ndarray = np.where(whole > 0, part / whole, np.nan)
     return skills
+
+
+def conservative_interval(values: np.ndarray) -> tuple[float, float] | None:
+    """The 95 % percentile interval, each undefined value (NaN) counted against both of its ends.
+
+    None if so many are undefined that an end is one: the unpruned lead over blind is too small to be a unit.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    low = np.sort(np.where(np.isnan(values), -np.inf, values))[math.ceil(tail * len(values)) - 1]
+    high = np.sort(np.where(np.isnan(values), np.inf, values))[math.ceil((1 - tail) * len(values)) - 1]
+    return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _pairs(items: Items, *terms: np.ndarray) -> Pairs:

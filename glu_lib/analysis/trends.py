@@ -10,7 +10,7 @@ import numpy as np
 
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, percentile_interval, resampled_scores
-from glu_lib.analysis.skill import Blind, is_logarithmic, skills_of
+from glu_lib.analysis.skill import Blind, conservative_interval, is_logarithmic, skills_of
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
@@ -231,11 +231,13 @@ def _item_interval(
         scores = resampled_scores(pairs, resamples=resamples, seed=seed)
     except RecordError:
         return None
-    kept = _resampled_skills(scores, pairs) if is_skill else _relative(scores, baseline)
+    if is_skill:
+        return conservative_interval(_slopes(removed, _resampled_skills(scores, pairs)))
+    kept = _relative(scores, baseline)
     return None if kept is None else percentile_interval(_slopes(removed, kept))
 
 
-def _resampled_skills(scores: np.ndarray, pairs: Pairs) -> np.ndarray | None:
+def _resampled_skills(scores: np.ndarray, pairs: Pairs) -> np.ndarray:
     """Skills (resamples, levels) of scores (resamples, 2 · levels): those of the levels, then their blind ones."""
     values, blinds = np.split(scores, 2, axis=1)
     return skills_of(values, blinds, values[:, :1], blinds[:, :1], on_log_scale=is_logarithmic(pairs))

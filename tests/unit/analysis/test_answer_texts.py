@@ -114,3 +114,8 @@ def test_a_note_names_the_levels_whose_answers_are_mostly_empty_repetition_or_cu
     assert table.notes == [
         "generated answers mostly repetition, empty or cut by the token limit: ifeval p40 (repetition 62%, cut 91%)"
     ]
+
+
+def test_a_long_text_without_blanks_counts_by_characters():
+    assert repetition_of("SGE" + "NL" * 100) > 0.95
+    assert repetition_of("yes") == repetition_of("a short answer") == 0
