@@ -172,7 +172,7 @@ def _level(row: Row, store: Store) -> _Level:
     found, metric = row["filter"], row["metric"]
     mine = [sample for sample in store.read_samples(record) if sample["filter"] == found and metric in sample]
     samples = {(sample["task"], sample["doc_id"], found): sample for sample in mine}
-    return _Level(row, found, samples, are_generated([sample["answers"] for sample in mine]))
+    return _Level(row, found, samples, are_generated([sample.get("answers") for sample in mine]))
 
 
 def _right_at(level: _Level, key: tuple[Any, ...], baseline: _Level, metric: str) -> bool | None:

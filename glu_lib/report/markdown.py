@@ -12,7 +12,7 @@ from glu_lib.report.alignment_table import alignment_tables
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
-    has_controls,
+    knows_blind,
     notes_of,
     skill_interval,
     skill_levels,
@@ -41,7 +41,7 @@ def markdown_table(table: HeadlineTable) -> str:
             for row in rows
         ]
         lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
-    if has_controls(table):
+    if knows_blind(table):
         lines.append(_line(["blind", "–", *(blind_at_p0(table, task) for task in table.tasks)]))
     lines += [_line([name, format_ratio(ratio), *map(number.score, rows)]) for name, ratio, rows in table.control_lines]
     return _with_notes(lines, (*table.legend, *map(markdown_name, notes_of(table)))) + _skills(table)

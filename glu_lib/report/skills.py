@@ -48,7 +48,7 @@ def kept_of(rows: Iterable[dict[str, Any]]) -> dict[str, Kept]:
 SKILL_TITLE = "skill: what is left above blind, 1 unpruned and 0 blind, with its 95 % interval"
 
 
-def has_controls(table: HeadlineTable) -> bool:
+def knows_blind(table: HeadlineTable) -> bool:
     """Whether the blind score of at least one cell is known."""
     return any(_blind(row) is not None for row in table.cells.values())
 

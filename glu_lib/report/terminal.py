@@ -18,7 +18,7 @@ from glu_lib.report.alignment_table import alignment_tables
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
-    has_controls,
+    knows_blind,
     notes_of,
     skill_interval,
     skill_levels,
@@ -77,7 +77,7 @@ def record_line(record: dict[str, Any]) -> str:
 
 
 def _scores(table: HeadlineTable) -> Table:
-    is_with_blind = has_controls(table)
+    is_with_blind = knows_blind(table)
     drawn = _empty(table.levels, below_p0="(blind)" if is_with_blind else "")
     for task in table.tasks:
         rows = [table.cells.get((task, percent)) for percent, _ in table.levels]

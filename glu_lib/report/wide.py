@@ -14,7 +14,7 @@ from glu_lib.report.figures.change import score_change
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
-    has_controls,
+    knows_blind,
     notes_of,
     skill_interval,
     skill_levels,
@@ -122,7 +122,7 @@ def _heading(found: HeadlineTable, task: str) -> Heading:
 
 def _blind_row(found: HeadlineTable) -> list[WideRow]:
     """The blind scores at p0, with the blind answer as detail; empty without controls."""
-    if not has_controls(found):
+    if not knows_blind(found):
         return []
     controls = [(found.cells.get((task, 0)) or {}).get("blind_control") for task in found.tasks]
     cells = tuple(

@@ -311,7 +311,8 @@ def test_records_without_controls_look_as_before(report_data):
     assert shown.rows[-1].level == "p60"
     assert "blind" not in markdown_table(table)
     assert not any("blind" in line or "skill" in line for line in terminal_lines(table, 80))
-    figures = figures_of(report_data)
+    # The published models, which stand in the same data, have blind scores.
+    figures = [figure for figure in figures_of(report_data) if "nano" in figure.id]
     assert not any(figure.id.startswith("skill") for figure in figures)
     assert not any("blind" in figure.caption or "kill" in figure.caption for figure in figures)
     assert "joules per answer above blind" not in answers_listing(report_data.correct_answers).columns
