@@ -106,8 +106,8 @@ def _usage(name: str, how: dict[str, Any]) -> str:
 def _commands() -> Iterator[str]:
     yield "# Commands"
     yield ""
-    yield "`glu` is installed with the package; `python -m glu_lib` does the same. Every command takes the results"
-    yield "folder as DIR, as `--results-dir`, or from `GLU_RESULTS_DIR`."
+    yield "`glu` is installed with the package; `python -m glu_lib` does the same. Every command except `lm_eval`"
+    yield "takes the results folder as DIR, as `--results-dir`, or from `GLU_RESULTS_DIR`."
     yield ""
     yield "`list`, `table` and `compare` write nothing into the results folder."
     yield ""

@@ -66,7 +66,7 @@ def compare_samples(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RES
         RecordError: if there are too few items for a bootstrap, or a resample has an undefined score.
     """
     baseline, value = map(float, pairs.scores)
-    delta, count = _tellable(value - baseline), pairs.terms.shape[1]
+    delta, count = _finite_or_none(value - baseline), pairs.terms.shape[1]
     if pairs.is_binary and not pairs.is_group:
         gained, lost = _discordant(pairs)
         low, high = paired_share_interval(gained, lost, count)
@@ -75,7 +75,7 @@ def compare_samples(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RES
     deltas = _deltas(scores)
     low, high = percentile_interval(deltas)
     test = Procedure.CLUSTER if by_clusters(pairs) else Procedure.PAIRED
-    return Comparison(delta, _tellable(low), _tellable(high), two_sided_p(deltas), test, count)
+    return Comparison(delta, _finite_or_none(low), _finite_or_none(high), two_sided_p(deltas), test, count)
 
 
 def _deltas(scores: np.ndarray) -> np.ndarray:
@@ -85,8 +85,8 @@ def _deltas(scores: np.ndarray) -> np.ndarray:
     return np.where((after >= LIMIT) & (before >= LIMIT), 0.0, deltas)
 
 
-def _tellable(delta: float) -> float | None:
-    """The change, or None if it is too large for tables, as a change to or from a collapsed value is."""
+def _finite_or_none(delta: float) -> float | None:
+    """The change, or None from `LIMIT` on: a value before or after it has collapsed."""
     return delta if abs(delta) < LIMIT else None
 
 
@@ -142,11 +142,11 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def at_chance(
     pairs: Pairs, chance: float | None, *, resamples: int = RESAMPLES, seed: int = RESAMPLING_SEED
 ) -> bool | None:
-    """Whether the score of the last model of `pairs` cannot be told from guessing at 5 %; None without chance level.
+    """Whether a score cannot be told from guessing (at 5 %): that of the last model in `pairs`. None without `chance`.
 
-    For the share of right answers of one task: exact two-sided binomial test against `chance`. For groups and other
-    metrics: whether the bootstrap interval contains `chance`. A score significantly below chance is not at chance. If
-    the number of options varies between items, the task's single chance level is an approximation.
+    For the share of right answers of one task, an exact two-sided binomial test compares it with `chance`. For groups
+    and other metrics, the score is at chance if the bootstrap's 95 % interval contains `chance`. A score significantly
+    below chance is not at chance. If the number of options varies between items, one chance level is an approximation.
 
     Raises:
         RecordError: as `compare_samples`.

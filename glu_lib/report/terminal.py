@@ -21,11 +21,12 @@ from glu_lib.study.architecture import format_ratio
 def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     """Scores with their change against p0, then joules and time of each case; at most `width` columns wide."""
     qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
+    shown = qualities if len(qualities) == 1 else [f"some {quality}" for quality in qualities]
     return [
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
         *(line for note in (*table.legend, *table.notes) for line in textwrap.wrap(note, width)),
-        f"{table.title}: energy per case in joules, and time ({', '.join(qualities)})",
+        f"{table.title}: energy per case in joules, and time ({', '.join(shown)})",
         *_render(_energy(table), width),
         *(line for note in _without_joules(table) for line in textwrap.wrap(note, width)),
     ]

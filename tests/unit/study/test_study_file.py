@@ -115,7 +115,10 @@ def test_an_empty_file_is_the_built_in_study(load):
             '[models.x]\nsource="a/b"\nkind="base"\nlevels=[5, 50]',
             "levels 5 and 50 of model 'x': -k p5 would select both",
         ),
-        ('[models.llama1]\nsource="a/b"\nkind="base"\nlevels=[0]', "model key 'llama1' is part of 'llama1b'"),
+        (
+            '[models.llama1]\nsource="a/b"\nkind="base"\nlevels=[0]',
+            "model key 'llama1' is part of the model key 'llama1b'",
+        ),
         (
             '[models."../x"]\nsource="a/b"\nkind="base"\nlevels=[0]',
             "must consist of at most 60 lower-case letters, digits and _",
