@@ -63,7 +63,7 @@ def answer_form(
         name: the record's path relative to the results folder.
     """
     found = record["score"]["headline"]["filter"]
-    answers = [sample.get("answers") for sample in samples if sample["filter"] == found]
+    answers: list[Any] = [sample.get("answers") for sample in samples if sample["filter"] == found]
     if not are_generated(answers):
         return None
     texts = [answer[0] for answer in answers] if found == UNFILTERED else _unfiltered(found, len(answers), store, name)

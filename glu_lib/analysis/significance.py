@@ -66,7 +66,7 @@ def compare_samples(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RES
         RecordError: if there are too few items for a bootstrap, or a resample has an undefined score.
     """
     baseline, value = map(float, pairs.scores)
-    delta, count = _tellable(value - baseline), pairs.terms.shape[1]
+    delta, count = _finite_or_none(value - baseline), pairs.terms.shape[1]
     if pairs.is_binary and not pairs.is_group:
         gained, lost = _discordant(pairs)
         low, high = paired_share_interval(gained, lost, count)
@@ -75,7 +75,7 @@ def compare_samples(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RES
     deltas = _deltas(scores)
     low, high = percentile_interval(deltas)
     test = Procedure.CLUSTER if by_clusters(pairs) else Procedure.PAIRED
-    return Comparison(delta, _tellable(low), _tellable(high), two_sided_p(deltas), test, count)
+    return Comparison(delta, _finite_or_none(low), _finite_or_none(high), two_sided_p(deltas), test, count)
 
 
 def _deltas(scores: np.ndarray) -> np.ndarray:
@@ -85,8 +85,8 @@ def _deltas(scores: np.ndarray) -> np.ndarray:
     return np.where((after >= LIMIT) & (before >= LIMIT), 0.0, deltas)
 
 
-def _tellable(delta: float) -> float | None:
-    """The change, or None if it is too large for tables, as a change to or from a collapsed value is."""
+def _finite_or_none(delta: float) -> float | None:
+    """The change, or None from `LIMIT` on: a value before or after it has collapsed."""
     return delta if abs(delta) < LIMIT else None
 
 

@@ -132,9 +132,9 @@ def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
         first, found = layers[0].mlp.gate_proj, layer.mlp.gate_proj
         if (found.out_features, found.in_features) != (first.out_features, first.in_features):
             raise AccessError(
-                f"{type(model).__name__}: layer {index} (counting from 0) has {found.out_features} neurons of "
-                f"{found.in_features} inputs, layer 0 has {first.out_features} of {first.in_features}; all layers must "
-                "have the same width, choose another model"
+                f"{type(model).__name__}: layer {index} (counting from 0) has {found.out_features} neurons with "
+                f"{found.in_features} inputs each, layer 0 has {first.out_features} with {first.in_features}; all "
+                "layers must have the same width, choose another model"
             )
     return layers
 
@@ -183,8 +183,8 @@ def _prune_layer(
     home = mlp.gate_proj.weight.device
     given = None
     if pruning.method in (Method.RANDOM, Method.HYBRID):
-        # OptiPFair prunes the neurons with the highest given values (in [0, 1]), so they are inverted. Ranks are passed
-        # instead of scores, because rounding to float32 could change the order of scores.
+        # OptiPFair removes the neurons with the highest given values (in [0, 1]), so 1 − rank is passed. A rank instead
+        # of a score, because rounding to float32 could change the order of scores.
         ranks = scores.argsort().argsort().double() / len(scores)
         given = {index: 1.0 - ranks}
     device = torch.device("meta" if home.type == "meta" else "cpu")

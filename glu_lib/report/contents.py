@@ -47,12 +47,12 @@ class ReportData:
         curves: mean relative score of each kind of task over the levels (`analysis.claims.GroupCurve`).
         correlations: between pairs of tasks over the levels (`analysis.claims.Correlation`).
         trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
-        beside: own scores compared with the published ones (`analysis.comparison.Beside`).
+        beside: own scores compared with the published ones (`analysis.published.comparison.Beside`).
         unlike: one line per task whose prompts differ from the published ones, and per collapsed level.
         efficiencies: joules, throughput and times per level and workload (`analysis.efficiency.Efficiency`).
         correct_answers: joules per correct answer (`analysis.efficiency.CorrectAnswers`).
         aligned_pairs: plain compared with rounded widths (`analysis.alignment.AlignedPair`).
-        restated: the published energies converted to joules (`analysis.restated.RestatedEnergy`).
+        restated: the published energies converted to joules (`analysis.published.restated.RestatedEnergy`).
         beside_blind: the published scores beside blind answers (`analysis.published.blind.BesideBlind`).
         problems: one line per record or samples file that could not be used.
         untested: one line per change that was not tested.

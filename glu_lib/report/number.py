@@ -50,9 +50,9 @@ def change(row: dict[str, Any] | None) -> str:
 
 
 def percent(value: float) -> str:
-    """A signed change in per cent without decimals: `+3 %`, `−12 %`; from a million on `+6.7e+13 %`."""
+    """A signed change in per cent without decimals: `+3 %`, `−12 %`, `0 %`; from a million on `+6.7e+13 %`."""
     text = f"{value:+.0f}" if abs(value) < _MANY_DIGITS else f"{value:+.2g}"
-    return f"{text} %".replace("-", "−")
+    return "0 %" if text in ("+0", "-0") else f"{text} %".replace("-", "−")
 
 
 def plain(value: str | float | bool | None) -> str:

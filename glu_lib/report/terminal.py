@@ -35,12 +35,13 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     The blind score stands below the score of p0, in brackets.
     """
     qualities = sorted({row["energy_quality"] or "not available" for row in table.cells.values()})
+    shown = qualities if len(qualities) == 1 else [f"some {quality}" for quality in qualities]
     return [
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
         *(line for note in (*_controls(table), *table.legend, *notes_of(table)) for line in textwrap.wrap(note, width)),
         *_skill_lines(table, width),
-        f"{table.title}: energy per case in joules, and time ({', '.join(qualities)})",
+        f"{table.title}: energy per case in joules, and time ({', '.join(shown)})",
         *_render(_energy(table), width),
         *(line for note in _without_joules(table) for line in textwrap.wrap(note, width)),
     ]

@@ -38,7 +38,7 @@ DONE_KEY = {
     "task": "lm-eval's name of the task",
     "task data": "hash of an embedded task's files; null for lm-eval's tasks",
     "lm-eval": "version of lm-evaluation-harness",
-    "few-shot": "few-shot examples requested",
+    "few-shot": "few-shot examples requested; the number used is `score.num_fewshot`",
     "bootstrap iterations": "of lm-eval's standard errors",
     "chat template": "hash of the template, if the task's format is `chat`",
     "chat date": "the date passed to the chat template",

@@ -1,4 +1,4 @@
-"""Why a record is stale: its done key differs from the current one, or a part of it is missing or wrong."""
+"""Why a record is stale: its done key differs, or a part is missing or wrong (changed files: `record.py`)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def differences(recorded: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 
 def missing_parts(case: Case, record: Mapping[str, Any]) -> Iterator[str]:
-    """Parts of a record of `case` that are missing or wrong, one line each; the store checks the samples."""
+    """Parts of a record of `case` that are missing or wrong, one line each; `Store.state` checks its samples."""
     types = dict.fromkeys(("case", "pruning", "timing", "environment"), dict) | {SEAL: str} | _PARTS[case.kind]
     for name, expected in types.items():
         if not record.get(name) or not isinstance(record[name], expected):

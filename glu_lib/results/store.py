@@ -22,7 +22,7 @@ SAMPLES = "samples"
 LM_EVAL = "lm_eval"
 UNFINISHED = "unfinished"  # journals of cases that have no record yet
 EMISSIONS = "codecarbon"  # CodeCarbon's own rows, as it writes them
-# A small gzip file from an unknown source may unpack to any size; the samples of all of MMLU need a hundredth of this.
+# A small gzip file from an unknown source may unpack to any size; the samples of all of MMLU need about 10 MB.
 _MOST_SAMPLES_BYTES = 1 << 30
 _LONGEST_NAME = 500  # characters of a path relative to the results folder
 
@@ -74,7 +74,8 @@ class Store(ResultsFolder):
         try:
             record = read_record(path)
         except RecordError as error:
-            return CaseState(Status.STALE, path, one_line(str(error)))
+            reason = str(error).removeprefix(f"{path}: ")
+            return CaseState(Status.STALE, path, one_line(f"{reason} ({path})"))
         reasons = (
             differences(record["done_key"], key)
             or [*missing_parts(case, record), *self._missing_samples(record)]

@@ -125,8 +125,9 @@ class Experiment:
         """Load `variant` and prune it; its memory is freed when the block ends.
 
         Raises:
-            AccessError: if the weights cannot be loaded; as CalibrationError, if the calibration text cannot.
-            VerificationError: if the pruned model is wrong, or kept other neurons than in an earlier record.
+            AccessError: if the weights cannot be loaded.
+            CalibrationError: if the calibration text cannot be loaded.
+            VerificationError: if the pruned model is wrong, or has kept other neurons than an earlier record says.
             DeviceError: if the GPU has failed for good.
         """
         with self.guard.using():
@@ -223,9 +224,9 @@ class Experiment:
             return False
         return True
 
-    def passes(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
-        """One warmed-up pass over an energy case's tokenized prompts per seed, for use with another timer."""
-        return self._profile(case, prepared).passes()
+    def pass_functions(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
+        """One function per seed that runs one pass over an energy case's prompts, for use with another timer."""
+        return self._profile(case, prepared).pass_functions()
 
     def _run_workload(self, case: Case, prepared: PreparedModel, started_at: datetime) -> dict[str, Any]:
         for measured, (model, parts) in self.levels.measure(case, prepared).items():

@@ -42,8 +42,8 @@ class Interleaving:
 
     Drift over hours (temperature, clocks, other processes) then affects all levels alike. This is a randomized complete
     block design with the repeats as blocks (Fisher, The design of experiments, 1935). When the case of the first level
-    runs, the models of the other levels are loaded too. They stay in `residents`, by the group of their cases, until
-    their own cases run.
+    runs, the models of the other levels are loaded too. They stay in `residents`, keyed by (model, level) as in
+    `Case.group`, until their own cases run.
     """
 
     prepare: Callable[[ModelVariant, Pruning], PreparedModel]
@@ -91,7 +91,7 @@ class Interleaving:
                 return measured
             reason = OUT_OF_MEMORY
             self.release()
-        self._reasons[place] = reason  # also the reason for the last level, when no other level is left
+        self._reasons[place] = reason  # kept for the last level, which finds no other level left
         return self._measure_alone(case, prepared, reason)
 
     def _measure_alone(

@@ -9,6 +9,7 @@ ARCHITECTURE = "architecture"  # in case ids, the place of the task for cases wi
 OPERATORS = ("and", "or", "not")  # of -k expressions
 # -k matches the names of the folder and files of the cases too.
 _NAMES = ("benchmarks", "test_accuracy.py", "test_architecture.py", "test_carbon.py")
+_YOURS = ("model key", "task or workload key", "suite or marker")  # kinds of names that a study file can add
 
 
 def clashes(
@@ -30,30 +31,41 @@ def clashes(
     subjects, methods = list(subjects), [method.lower() for method in methods]
     controls = [str(control) for control in controls]
     levels = [*dict.fromkeys(f"p{percent}" for percents in models.values() for percent in percents), *controls]
+    fixed = [*(("level", level) for level in levels), *(("pruning method", method) for method in methods)]
+    others = [
+        *(("task or workload key", key) for key in subjects),
+        *fixed,
+        ("word of case ids", ARCHITECTURE),
+        *(("file or folder", name) for name in _NAMES),
+        *(("suite or marker", mark) for mark in marks),
+    ]
     for key, other in permutations(models, 2):
         if key in other:
-            yield f"model key {key!r} is part of {other!r}: -k {key} would select both; rename one"
+            yield _part("model", key, "model key", other)
     for key in models:
-        for other in (*subjects, *levels, *methods, ARCHITECTURE, *_NAMES, *marks):
-            if key in other:
-                yield f"model key {key!r} is part of {other!r}: -k {key} would select both; rename it"
+        yield from (_part("model", key, kind, other) for kind, other in others if key in other)
     for key in subjects:
         if key in OPERATORS:
             yield f"key {key!r} is a word of -k expressions; rename it"
         if subjects.count(key) > 1 or key == ARCHITECTURE:
             yield f"key {key!r} is used for a task or workload and for something else: ids must be unique; rename it"
         # A model key may contain a task key, because some task keys are as short as `rte`.
-        for other in (*levels, *methods):
-            if key in other:
-                yield f"task or workload key {key!r} is part of {other!r}: -k {key} would select both; rename it"
-    for key in (*models, *subjects, *marks):
-        for level in levels:
-            if level in key:
-                yield f"key {key!r} contains the level {level}: -k {level} would select both; rename it"
+        yield from (_part("task or workload", key, kind, other) for kind, other in fixed if key in other)
+    for kind, keys in (("model key", models), ("task or workload key", subjects), ("suite", marks)):
+        for key in keys:
+            for level in levels:
+                if level in key:
+                    yield f"{kind} {key!r} contains the level {level}: -k {level} would select both; rename the key"
     for mark in marks:
         for control in controls:
             if mark in control:
-                yield f"key {mark!r} is part of the level {control}: -k {mark} would select both; rename it"
+                yield f"suite {mark!r} is part of the level {control!r}: -k {mark} would select both; rename the suite"
+
+
+def _part(kind: str, key: str, other_kind: str, other: str) -> str:
+    """One line on a model, task or workload whose key is part of another name."""
+    rename = "the one that you added" if other_kind in _YOURS else f"the {kind}"
+    return f"{kind} key {key!r} is part of the {other_kind} {other!r}: -k {key} would select both; rename {rename}"
 
 
 ON_REQUEST = ("carbon", "alignment")  # suites that run only when they are asked for with -m

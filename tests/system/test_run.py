@@ -541,8 +541,10 @@ def test_only_the_calibrated_method_waits_for_its_text(suite, monkeypatch):
     result.assert_outcomes(passed=2, errors=1, skipped=1, deselected=result.parseoutcomes()["deselected"])
     result.stdout.fnmatch_lines(
         [
+            "level 0 is not in the study of mine: no changes will be shown",
             "calibration of model mine for method hybrid: task wikitext: its data cannot be loaded *",
             "blocked: 2 cases wait for the calibration text of mine; see the error above, then: pytest --lf",
+            "2 changes were not tested: p0 of the same measurement is missing; run it",
         ]
     )
     left = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())

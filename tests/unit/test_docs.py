@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pkgutil
 import re
 from pathlib import Path
 
@@ -64,6 +65,24 @@ def test_reference_pages_are_current():
     pages = _generate().pages()
     found = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md")}
     assert found == pages, "run: python docs/generate.py"
+
+
+def test_modules_and_names_in_docstrings_and_comments_exist():
+    rooms = "|".join(path.parent.name for path in (ROOT / "glu_lib").glob("*/__init__.py"))
+    name = re.compile(rf"`((?:glu_lib\.)?(?:{rooms})(?:\.\w+)+)`")
+    found = {dotted for path in (ROOT / "glu_lib").rglob("*.py") for dotted in name.findall(path.read_text("utf-8"))}
+    found = {dotted for dotted in found if not dotted.endswith((".csv", ".json", ".parquet"))}
+    assert "analysis.trends.Trend" in found
+    assert [dotted for dotted in sorted(found) if not _exists(f"glu_lib.{dotted.removeprefix('glu_lib.')}")] == []
+
+
+def _exists(dotted):
+    """Whether a dotted name leads to a module, or to something in one."""
+    try:
+        pkgutil.resolve_name(dotted)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def _fields(value, path=""):

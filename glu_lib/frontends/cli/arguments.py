@@ -32,7 +32,11 @@ def parser() -> argparse.ArgumentParser:
         "--divisor", action="append", type=int, metavar="N", help="list cases with this divisor; may be repeated"
     )
     command.add_argument("--controls", action="store_true", help="list the controls nomlp and untrained too")
-    command.add_argument("--stale", action="store_true", help="list only stale cases, with the reason")
+    command.add_argument(
+        "--stale",
+        action="store_true",
+        help="list only stale cases, with the reason; the exit code is 0 either way",
+    )
     command.set_defaults(command=list_cases)
 
     command = commands.add_parser("validate", help="check access, download, disk, memory and tasks before a long run")

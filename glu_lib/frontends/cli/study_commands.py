@@ -37,9 +37,9 @@ def list_cases(options: argparse.Namespace) -> int:
     cases = build_cases(replace(experiment.study, has_controls=has_controls), methods, divisors)
     states = {case: case_state(experiment, case) for case in cases}
     if options.stale:
-        for case, found in states.items():
-            if found.status is Status.STALE:
-                print(one_line(f"{case.id}: {found.reason}"))
+        stale = [f"{case.id}: {found.reason}" for case, found in states.items() if found.status is Status.STALE]
+        for line in stale or ["no stale case"]:
+            print(one_line(line))
         return 0
     print_table(listing.MATRIX_COLUMNS, listing.matrix_rows(states))
     print(listing.MATRIX_NOTE)

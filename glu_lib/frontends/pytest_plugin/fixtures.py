@@ -122,9 +122,9 @@ def time_passes(request: pytest.FixtureRequest, benchmark: Any, experiment: Expe
         message = ""
         try:
             with experiment.guard.using():
-                passes = experiment.passes(case, model)
+                functions = experiment.pass_functions(case, model)
                 benchmark.pedantic(
-                    lambda run_pass: run_pass(), setup=lambda: ((next(passes),), {}), rounds=len(record["repeats"])
+                    lambda run_pass: run_pass(), setup=lambda: ((next(functions),), {}), rounds=len(record["repeats"])
                 )
         except DeviceError as error:
             message = str(error)

@@ -99,7 +99,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=DEFAULT_MIN_WINDOW_S,
         metavar="S",
-        help=f"minimum energy window of a workload in seconds; the workload is repeated to fill it (default "
+        help=f"minimum energy window of a workload in seconds; the prompts are repeated until it is full (default "
         f"{DEFAULT_MIN_WINDOW_S:g})",
     )
     group.addoption(

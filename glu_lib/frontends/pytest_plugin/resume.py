@@ -122,7 +122,7 @@ def is_done(config: pytest.Config, case: Case) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """With --lf and no unfinished case, exit with 0 instead of 5, provided the cache knows an earlier run."""
+    """Exit with 0, not 5, if --lf finds no unfinished case and pytest's cache lists done cases of an earlier run."""
     config = session.config
     cache = getattr(config, "cache", None)  # absent with -p no:cacheprovider
     is_known = cache is not None and cache.get("glu/done", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -75,6 +75,9 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
     if environment.outside:
         outside = (f"{name}={value}" for name, value in environment.outside.items())
         yield f"environment variables that change the speed (recorded): {', '.join(outside)}"
+    scored = dict.fromkeys(case.model for case in cases if case.kind is not CaseKind.ARCHITECTURE)
+    if lacking := [model.key for model in scored if 0 not in model.levels]:
+        yield f"level 0 is not in the study of {', '.join(lacking)}: no changes will be shown"
     if experiment.settings.limit:
         yield f"limited run: at most {counted(experiment.settings.limit, 'sample')} per task"
     begun = [case.id for case in cases if case.id in plan.states and experiment.is_begun(case)]
@@ -125,11 +128,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
     if found.untested:
-        verb = "was" if len(found.untested) == 1 else "were"
-        terminalreporter.write_line(f"{counted(len(found.untested), 'change')} {verb} not tested; the report says why")
+        terminalreporter.write_line(_untested_line(found.untested))
     terminalreporter.write_line(f"records: {root / 'individual_files'}")
     terminalreporter.write_line(f"report:  {page} (to save its figures as files: glu report {shlex.quote(str(root))})")
     terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
+
+
+def _untested_line(untested: Sequence[str]) -> str:
+    """How many changes were not tested, with the reason if it is the same for all; each text is `case: reason`."""
+    verb = "was" if len(untested) == 1 else "were"
+    reasons = {text.partition(": ")[2] for text in untested}
+    why = f": {reasons.pop()}" if len(reasons) == 1 else "; the report gives the reasons"
+    return f"{counted(len(untested), 'change')} {verb} not tested{why}"
 
 
 def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[str]:

@@ -87,7 +87,8 @@ def _no_energy(windows: WorkWindows, settings: Settings, *, is_resumed: bool, sh
         return _OUT_OF_MEMORY
     shared_with = windows.conditions()["shared_with"]
     if shared_with and not settings.allow_shared:
-        return f"beside {' and '.join(shared_with)}; let them end and use --rerun, or take it with --allow-shared"
+        others = " and ".join(shared_with)
+        return f"beside {others}; let them end and use --rerun, or accept the figures with --allow-shared"
     return None
 
 

@@ -110,8 +110,8 @@ class WorkloadProfile:
             "generation_memory": memory.without(other_models_bytes).as_dict(),
         }
 
-    def passes(self) -> Iterator[Callable[[], None]]:
-        """For each seed, tokenize and warm up, then yield a function that runs one pass at fixed length."""
+    def pass_functions(self) -> Iterator[Callable[[], None]]:
+        """One function per seed that runs one pass at fixed length; tokenizing and warm-up are done before it."""
         for seed in self.workload.seeds:
             batches = self._batches(seed)
             generate_fixed(self.loaded, batches[0], self.workload.new_tokens)
@@ -127,7 +127,7 @@ class WorkloadProfile:
         rows = sum(batch["input_ids"].shape[0] for batch in batches)
         passes = 0
         with self.meter.window(self.loaded.model.device, self.log) as window:
-            start_s = time.perf_counter()  # inside: opening the first window of a run may take a second
+            start_s = time.perf_counter()  # not earlier: opening a run's first window may take a second
             while passes == 0 or time.perf_counter() - start_s < self.settings.min_window_s:
                 for batch in batches:
                     generate_fixed(self.loaded, batch, self.workload.new_tokens)
@@ -143,7 +143,7 @@ class WorkloadProfile:
         """
         passes = 0
         with self.meter.window(self.loaded.model.device, self.log) as window:
-            start_s = time.perf_counter()  # inside: opening the first window of a run may take a second
+            start_s = time.perf_counter()  # not earlier: opening a run's first window may take a second
             while passes == 0 or time.perf_counter() - start_s < self.settings.min_window_s:
                 row_tokens: list[int] = []
                 for batch in batches:
@@ -228,7 +228,7 @@ def _check(workload: Workload, repeat: dict[str, Any]) -> None:
 
 
 def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> list[WindowClaim]:
-    """The claims of a repeat to check: fixed-length window, the GPU's part of it, and natural-length window."""
+    """The figures to check in a repeat: of the fixed-length window, of its GPU alone, of the natural-length window."""
     energy, natural = repeat["energy"], repeat["natural"]
     name = f"{name}, seed {repeat['seed']}"
     before = repeat["conditions"]["gpu_before"] or {}

@@ -1,8 +1,8 @@
 """Pack requests into trees of shared prefixes, and trees into rows of a batch. Needs no torch.
 
-A request is a token sequence, the input of a forward pass. Requests are sorted, and each one branches off its
-predecessor after their longest common prefix. A *tree* holds each distinct prefix token once. A row can hold several
-trees, because a token attends only to its ancestors.
+A request is a sequence of tokens to forward through the model. Requests are sorted, and each one adds to a *tree* only
+the tokens after the prefix that it shares with the one before it, so a tree holds each distinct prefix once. A row can
+hold several trees, because a token attends only to the tokens before it in its own request.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MIN_SHARED = 16  # a shorter common prefix is not worth a separate cache
 _GOOD_ENOUGH = 1.05  # a plan of at most this × the distinct tokens is accepted without a further search
 _DEPTH = 32  # of nested splits
 _CALL_TOKENS = 64  # cost of the extra forward pass for a prefix, in tokens
-_BRANCHES = 0.25  # a tree may exceed its longest request by this share, as a cache for the prefix would cost more
+_BRANCHES = 0.25  # share by which a tree may exceed its longest request; a cache for the prefix would cost more
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ def common_length(a: Tokens, b: Tokens) -> int:
     length = min(len(a), len(b))
     if a[:length] == b[:length]:
         return length
-    low, high = 0, length  # invariant: equal below low, different at or before high
+    low, high = 0, length  # invariant: low <= common length <= high
     while low < high:
         middle = (low + high + 1) // 2
         if a[:middle] == b[:middle]:
@@ -75,7 +75,7 @@ def common_length(a: Tokens, b: Tokens) -> int:
 def plan(scored: Mapping[Tokens, int], row_tokens: int) -> list[Group]:
     """Split requests into groups of trees that fit into rows of `row_tokens` tokens.
 
-    A tree is larger only if it holds a single long request with short branches.
+    A tree may be longer than a row, but then at most by the share `_BRANCHES` longer than the longest request.
     Requests whose tree fits into a row, or is little longer than its longest request, form a group without a prefix.
     Otherwise their common prefix becomes the group's prefix, unless several groups with longer prefixes need fewer
     tokens in total. Each token appears at least once; where a tree is split, the tokens of a shared path are repeated.
@@ -137,7 +137,7 @@ class _Planner:
 
 
 def pack_rows(trees: Sequence[Tree], row_tokens: int) -> list[list[Tree]]:
-    """Pack trees into rows of at most `row_tokens` tokens: best fit, in order of decreasing size."""
+    """Pack trees into rows of at most `row_tokens` tokens: best fit, largest first. A larger tree gets its own row."""
     packed: list[list[Tree]] = []
     by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # rows by the number of tokens that still fit
     for tree in sorted(trees, key=lambda tree: -len(tree.tokens)):

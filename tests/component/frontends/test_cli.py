@@ -43,6 +43,14 @@ def test_list_prints_the_matrix(results, capsys):
 def test_list_names_what_is_stale_and_why(results, capsys):
     assert main(["list", "--results-dir", str(results), "--stale"]) == 0
     assert capsys.readouterr().out.startswith("llama1b-p40-architecture: optipfair 0.0.1 -> ")
+    path = results / "individual_files/llama1b/p40/llama1b-p40-architecture.json"
+    path.write_text("{}")
+    assert main(["list", "--results-dir", str(results), "--stale"]) == 0
+    said = "not a record of this suite (no done_key); delete it or move it elsewhere"
+    assert capsys.readouterr().out == f"llama1b-p40-architecture: {said} ({path})\n"
+    path.unlink()
+    assert main(["list", "--results-dir", str(results), "--stale"]) == 0
+    assert capsys.readouterr().out == "no stale case\n"
 
 
 def test_consolidate_writes_the_tables_and_its_exit_code_tells_of_broken_records(results, capsys):

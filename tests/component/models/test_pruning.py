@@ -205,7 +205,7 @@ def test_a_layer_of_another_width_is_named(tiny_llama):
     with pytest.raises(AccessError) as caught:
         prune(tiny_llama, Pruning(40), seed=0)
     assert str(caught.value) == (
-        "LlamaForCausalLM: layer 1 (counting from 0) has 48 neurons of 16 inputs, layer 0 has 40 of 16; "
+        "LlamaForCausalLM: layer 1 (counting from 0) has 48 neurons with 16 inputs each, layer 0 has 40 with 16; "
         "all layers must have the same width, choose another model"
     )
 

@@ -31,7 +31,8 @@ def states(capsys):
         rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("nano")]
         done = {level: int(count) for _, level, _, count, *_ in rows if level in ("p0", "p40", "p60")}
         assert main(["list", "--stale", "--results-dir", str(results)]) == 0
-        reasons = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+        lines = capsys.readouterr().out.splitlines()
+        reasons = {} if lines == ["no stale case"] else dict(line.split(": ", 1) for line in lines)
         return done, reasons
 
     return read

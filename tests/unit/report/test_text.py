@@ -57,7 +57,7 @@ def test_the_terminal_shows_scores_changes_and_joules_within_its_width():
         "0.490",
         "−50 %",
         "4.0x",
-        "energy per case in joules, and time (estimated, not available)",
+        "energy per case in joules, and time (some estimated, some not available)",
         "12.5",
         "1 min 15 s",
         "–",
@@ -79,6 +79,13 @@ def test_scores_have_a_fixed_number_of_digits(value, text):
 )
 def test_durations_read_as_a_person_says_them(seconds, text):
     assert number.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("change", "text"), [(0.4, "0 %"), (-0.4, "0 %"), (0.6, "+1 %"), (-12.3, "−12 %"), (6.7e13, "+6.7e+13 %")]
+)
+def test_changes_are_signed_unless_they_round_to_zero(change, text):
+    assert number.percent(change) == text
 
 
 @pytest.mark.parametrize(("joules", "text"), [(None, "–"), (0.01234, "0.0123"), (12.34, "12.3"), (12345.6, "12,346")])

@@ -85,7 +85,8 @@ def test_a_torn_or_foreign_record_is_stale_never_done(store, text):
     path.write_text(text)
     state = store.state(CASE, KEY)
     assert state.status is Status.STALE
-    assert str(path) in state.reason
+    assert state.reason.endswith(f" ({path})")
+    assert state.reason.count(str(path)) == 1
 
 
 @given(st.binary(max_size=200))

@@ -13,22 +13,47 @@ def lines(models, subjects=(), marks=("paper",), controls=()):
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (lines(["mine", "mine2"]), "model key 'mine' is part of 'mine2': -k mine would select both; rename one"),
-        (lines(["qa"], ["piqa"]), "model key 'qa' is part of 'piqa': -k qa would select both; rename it"),
-        (lines(["arch"]), "model key 'arch' is part of 'architecture': -k arch would select both; rename it"),
-        (lines(["vow"]), "model key 'vow' is part of 'vow': -k vow would select both; rename it"),
-        (lines(["mark"]), "model key 'mark' is part of 'benchmarks': -k mark would select both; rename it"),
-        (lines(["pap"]), "model key 'pap' is part of 'paper': -k pap would select both; rename it"),
-        (lines(["mine"], ["vo"]), "task or workload key 'vo' is part of 'vow': -k vo would select both; rename it"),
-        (lines(["mine"], ["4"]), "task or workload key '4' is part of 'p40': -k 4 would select both; rename it"),
+        (
+            lines(["mine", "mine2"]),
+            "model key 'mine' is part of the model key 'mine2': -k mine would select both; rename the one that you",
+        ),
+        (
+            lines(["qa"], ["piqa"]),
+            "model key 'qa' is part of the task or workload key 'piqa': -k qa would select both; rename the one that",
+        ),
+        (
+            lines(["pap"]),
+            "model key 'pap' is part of the suite or marker 'paper': -k pap would select both; rename the one",
+        ),
+        (
+            lines(["arch"]),
+            "model key 'arch' is part of the word of case ids 'architecture': -k arch would select both; rename the",
+        ),
+        (
+            lines(["vow"]),
+            "model key 'vow' is part of the pruning method 'vow': -k vow would select both; rename the mod",
+        ),
+        (lines(["p1"]), "model key 'p1' is part of the level 'p10': -k p1 would select both; rename the model"),
+        (
+            lines(["mark"]),
+            "model key 'mark' is part of the file or folder 'benchmarks': -k mark would select both; rename the model",
+        ),
+        (
+            lines(["mine"], ["vo"]),
+            "task or workload key 'vo' is part of the pruning method 'vow': -k vo would select both; rename the",
+        ),
+        (
+            lines(["mine"], ["4"]),
+            "task or workload key '4' is part of the level 'p40': -k 4 would select both; rename the task or workload",
+        ),
         (lines(["mine"], ["not"]), "key 'not' is a word of -k expressions; rename it"),
         (
             lines(["mine"], ["piqa", "piqa"]),
             "key 'piqa' is used for a task or workload and for something else: ids must",
         ),
         (lines(["mine"], ["architecture"]), "key 'architecture' is used for a task or workload and for something else"),
-        (lines(["mine"], ["gp10x"]), "key 'gp10x' contains the level p10: -k p10 would select both; rename it"),
-        (lines(["mine"], [], ["grp40"]), "key 'grp40' contains the level p40: -k p40 would select both; rename it"),
+        (lines(["mine"], ["gp10x"]), "task or workload key 'gp10x' contains the level p10: -k p10 would select both;"),
+        (lines(["mine"], [], ["grp40"]), "suite 'grp40' contains the level p40: -k p40 would select both; rename the"),
     ],
 )
 def test_a_key_that_k_would_mistake_is_named(found, message):
@@ -44,12 +69,32 @@ def test_the_built_in_study_has_no_clash():
 @pytest.mark.parametrize(
     ("models", "subjects", "marks", "message"),
     [
-        (["mlp"], [], [], "model key 'mlp' is part of 'nomlp': -k mlp would select both; rename it"),
-        (["untrained1b"], [], [], "key 'untrained1b' contains the level untrained: -k untrained would select both"),
-        (["mine"], ["train"], [], "task or workload key 'train' is part of 'untrained': -k train would select both"),
-        (["mine"], ["nomlp_qa"], [], "key 'nomlp_qa' contains the level nomlp: -k nomlp would select both; rename it"),
-        (["mine"], [], ["nomlps"], "key 'nomlps' contains the level nomlp: -k nomlp would select both; rename it"),
-        (["mine"], [], ["trained"], "key 'trained' is part of the level untrained: -k trained would select both"),
+        (["mlp"], [], [], "model key 'mlp' is part of the level 'nomlp': -k mlp would select both; rename the model"),
+        (
+            ["untrained1b"],
+            [],
+            [],
+            "model key 'untrained1b' contains the level untrained: -k untrained would select both",
+        ),
+        (
+            ["mine"],
+            ["train"],
+            [],
+            "task or workload key 'train' is part of the level 'untrained': -k train would select both",
+        ),
+        (
+            ["mine"],
+            ["nomlp_qa"],
+            [],
+            "task or workload key 'nomlp_qa' contains the level nomlp: -k nomlp would select both",
+        ),
+        (
+            ["mine"],
+            [],
+            ["nomlps"],
+            "suite 'nomlps' contains the level nomlp: -k nomlp would select both; rename the key",
+        ),
+        (["mine"], [], ["trained"], "suite 'trained' is part of the level 'untrained': -k trained would select both"),
     ],
 )
 def test_a_key_that_k_would_mistake_for_a_control_is_named_only_where_there_are_controls(

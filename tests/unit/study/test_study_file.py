@@ -108,7 +108,9 @@ def test_a_file_asks_for_controls_and_no_key_of_it_may_then_be_part_of_theirs(lo
     assert {"mine-nomlp-piqa", "mine-untrained-piqa"} <= set(ids)
     key = MINE.replace("mine", "mlp")
     assert "mlp" in load(key).study.models
-    with pytest.raises(StudyError, match="model key 'mlp' is part of 'nomlp': -k mlp would select both; rename it"):
+    with pytest.raises(
+        StudyError, match="model key 'mlp' is part of the level 'nomlp': -k mlp would select both; rename the model"
+    ):
         load(f"controls = true\n{key}")
 
 
@@ -126,7 +128,10 @@ def test_a_file_asks_for_controls_and_no_key_of_it_may_then_be_part_of_theirs(lo
             '[models.x]\nsource="a/b"\nkind="base"\nlevels=[5, 50]',
             "levels 5 and 50 of model 'x': -k p5 would select both",
         ),
-        ('[models.llama1]\nsource="a/b"\nkind="base"\nlevels=[0]', "model key 'llama1' is part of 'llama1b'"),
+        (
+            '[models.llama1]\nsource="a/b"\nkind="base"\nlevels=[0]',
+            "model key 'llama1' is part of the model key 'llama1b'",
+        ),
         (
             '[models."../x"]\nsource="a/b"\nkind="base"\nlevels=[0]',
             "must consist of at most 60 lower-case letters, digits and _",

@@ -156,8 +156,8 @@ def test_beside_others_the_joules_are_null_with_the_reason_and_the_case_is_done(
     records, _, experiment = measure([40], ["facts"])
     record = records[40, "facts"]
     reason = (
-        "beside other processes that kept more than 0.25 cores busy; let them end and use --rerun, or take it with "
-        "--allow-shared"
+        "beside other processes that kept more than 0.25 cores busy; let them end and use --rerun, or accept the "
+        "figures with --allow-shared"
     )
     assert (record["energy"]["total_j"], record["energy"]["total_reason"]) == (None, reason)
     assert record["energy"]["cpu"]["reason"] == reason

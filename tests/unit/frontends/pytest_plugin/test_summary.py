@@ -1,0 +1,18 @@
+import pytest
+
+from glu_lib.frontends.pytest_plugin.summary import _untested_line
+
+
+@pytest.mark.parametrize(
+    ("untested", "line"),
+    [
+        (["nano-p40-facts: run p0"], "1 change was not tested: run p0"),
+        (["nano-p40-facts: run p0", "nano-p60-facts: run p0"], "2 changes were not tested: run p0"),
+        (
+            ["nano-p40-facts: run p0", "nano-p40-sums: 4 items; raise --limit"],
+            "2 changes were not tested; the report gives the reasons",
+        ),
+    ],
+)
+def test_a_reason_shared_by_all_untested_changes_is_in_the_line(untested, line):
+    assert _untested_line(untested) == line
