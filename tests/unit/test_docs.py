@@ -36,7 +36,6 @@ _TABLES = ("environment.versions", "environment.outside", "score.task_versions",
 # Described although no committed record holds them.
 _SELDOM = {
     "done_key.chat date",  # chat tasks
-    *("case.control", "done_key.control"),  # --controls
     "score.metrics[]",  # described as a block
     "generation_memory",
     "repeats[].energy, repeats[].conditions",

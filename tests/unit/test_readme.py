@@ -21,7 +21,6 @@ def test_the_table_is_made_from_the_committed_records():
     lines = markdown_table(table).strip().splitlines()
     levels = [line for line in lines if line.startswith("| p")]
     left_out = [line for line in levels if line.split(" | ")[0].removeprefix("| ") not in SHOWN_LEVELS]
-    assert len(levels) - len(left_out) == len(SHOWN_LEVELS)
     assert shown.strip().splitlines() == [line for line in lines if line not in left_out]
 
 
