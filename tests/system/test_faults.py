@@ -322,7 +322,7 @@ def test_a_small_disk_fills_up_and_grows_again(suite, small_disk):
     code, output, counts = run(suite, *SELECTION, "--rerun")
     assert code == pytest.ExitCode.USAGE_ERROR
     assert re.search(
-        "ERROR: --results-dir '.*results' cannot be written .Read-only file system.; free space or", output
+        "ERROR: --results-dir '.*results' cannot be written .Read-only file system.; check free", output
     )
 
 

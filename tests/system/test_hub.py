@@ -197,7 +197,7 @@ def test_a_gated_model_fails_once_and_its_cases_stay_pending(hub_suite, serve):
     result.stdout.fnmatch_lines(
         [
             "model stories (karpathy/stories260K) is gated: accept its licence at *, then set HF_TOKEN or *",
-            "blocked: 3 cases wait for stories *",
+            "blocked: 3 cases wait for stories; *",
         ]
     )
     pending = json.loads((hub_suite.path / ".pytest_cache/v/cache/lastfailed").read_text())

@@ -78,6 +78,7 @@ def test_the_public_names_are_these():
         "EXPERIMENT_CONFIG",
         "GluError",
         "Settings",
+        "__version__",
         "consolidate_results",
         "run_carbon_analysis",
         "run_evaluation",
