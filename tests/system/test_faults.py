@@ -321,9 +321,7 @@ def test_a_small_disk_fills_up_and_grows_again(suite, small_disk):
     assert (code, counts["skipped"]) == (0, CASES)  # all is done: nothing has to be written
     code, output, counts = run(suite, *SELECTION, "--rerun")
     assert code == pytest.ExitCode.USAGE_ERROR
-    assert re.search(
-        "ERROR: --results-dir '.*results' cannot be written .Read-only file system.; check free", output
-    )
+    assert re.search("ERROR: --results-dir '.*results' cannot be written .Read-only file system.; check free", output)
 
 
 def test_a_results_folder_that_vanishes_is_not_made_anew(suite):
