@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.table import without_controls
 from glu_lib.errors import one_line
 from glu_lib.report import number
 
@@ -36,7 +37,7 @@ class Kept(StrEnum):
 def kept_of(rows: Iterable[dict[str, Any]]) -> dict[str, Kept]:
     """What each model's claims are computed from, by its headline scores."""
     known: dict[str, set[bool]] = {}
-    for row in rows:
+    for row in without_controls(rows):
         if row["kind"] == "accuracy" and row["is_headline"]:
             known.setdefault(row["model"], set()).add(row.get("blind") is not None)
     return {

@@ -89,13 +89,13 @@ def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
         )
         for percent, ratio in found.levels
     )
-    rows += tuple(
+    controls = [
         WideRow(name, format_ratio(ratio), tuple(map(_cell, mine))) for name, ratio, mine in found.control_lines
-    )
+    ]
     return WideTable(
         title=found.title,
         headings=tuple(_heading(found, task) for task in found.tasks),
-        rows=(*rows, *_blind_row(found)),
+        rows=(*rows, *_blind_row(found), *controls),
         notes=tuple(notes_of(found)),
         is_main=is_main,
         skills=_skills(found) if skill_tasks(found) else None,

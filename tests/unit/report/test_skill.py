@@ -17,6 +17,7 @@ from glu_lib.report.findings import findings
 from glu_lib.report.listings import answers_listing
 from glu_lib.report.page import render_page
 from glu_lib.report.skill_findings import rises
+from glu_lib.report.skills import Kept, kept_of
 from glu_lib.report.wide import wide_table
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
@@ -383,3 +384,10 @@ def test_skills_have_two_decimals(value, text):
 @pytest.mark.parametrize(("value", "text"), [(0.746, "75 %"), (-0.04, "−4 %"), (-0.001, "0 %")])
 def test_shares_are_whole_per_cents(value, text):
     assert number.share(value) == text
+
+
+def test_controls_of_the_model_do_not_change_what_claims_are_made_of(tmp_path):
+    write(tmp_path, "facts", {0: drawn(0.9, 1), 20: drawn(0.8, 2), 40: drawn(0.6, 3)}, OPTIONS)
+    rows = [dict(row) for row in conclude(tmp_path).rows]
+    untrained = [row | {"control": "untrained", "percent": None, "blind": None, "skill": None} for row in rows[:1]]
+    assert kept_of([*rows, *untrained]) == kept_of(rows) == {"nano": Kept.SKILL}
