@@ -69,8 +69,8 @@ def found(collapsed):
 def test_tables_say_it_in_the_cell_and_explain_it_below(found):
     (table,) = headline_tables(found.rows)
     text = markdown_table(table)
-    assert "| > 1e60 (collapsed*) |\n" in text
-    assert "| ∞ (collapsed*) |\n" in text
+    assert "| > 1e60 (collapsed*°) |\n" in text
+    assert "| ∞ (collapsed*°) |\n" in text
     assert "\nCollapsed: above 1e60, or infinite (∞); worse than every finite score.\n" in text
     lines = terminal_lines(table, 80)
     assert all(len(line) <= 80 for line in lines)
@@ -86,7 +86,7 @@ def test_findings_name_it_and_count_nothing_as_left(found):
     texts = [finding.text for finding in findings(data, headline_tables(found.rows))]
     assert "Collapsed, with a perplexity above 1e60 or infinite: narrative (p40, p60)." in texts
     (scores,) = [text for text in texts if text.startswith("At 2.4x")]
-    assert "4 tasks keep 51 % of their unpruned score on average: from narrative (−100 %) to facts (−6 %)" in scores
+    assert "4 tasks keep 50 % of their skill on average: from narrative (0 %) to facts (92 %)" in scores
 
 
 def row(**changes):
@@ -185,4 +185,4 @@ def test_the_page_explains_it(found):
 
 
 def test_the_card_of_a_results_folder_shows_it(found):
-    assert "> 1e60 (collapsed*)" in hub.results_card(found.rows)
+    assert "> 1e60 (collapsed*°)" in hub.results_card(found.rows)

@@ -15,7 +15,7 @@ from glu_lib.report.page import render_page
 from glu_lib.report.wide import wide_table
 
 HOSTILE = "</script><script>window.hacked=true</script><img src=x onerror=window.hacked=true>"
-MAX_BYTES = 2_000_000  # of three models with all analyses; half of it is Vega
+MAX_BYTES = 2_500_000  # of three models with all analyses; half of it is Vega
 
 
 class Outline(HTMLParser):
@@ -132,18 +132,23 @@ def test_marks_stand_at_significant_and_guessed_scores(report_data):
 def test_a_perplexity_thirty_times_as_high_is_no_deeper_than_all_lost(report_data):
     nano = wide_table(headline_tables(report_data.rows)[0])
     place = [heading.task for heading in nano.headings].index("narrative")
-    assert nano.rows[-1].cells[place].change == "+2919 %"
-    assert nano.rows[-1].cells[place].tint == pytest.approx(-0.967, abs=1e-3)  # baseline / value - 1
+    (last,) = [row for row in nano.rows if row.level == "p60"]
+    assert last.cells[place].change == "+2919 %"
+    assert last.cells[place].tint == pytest.approx(-0.967, abs=1e-3)  # baseline / value - 1
     assert nano.headings[place].better == "lower is better"
 
 
 def test_findings_are_computed_from_the_data(report_data):
     found = findings(report_data, headline_tables(report_data.rows))
     nano = [finding.text for finding in found if finding.about == "nano"]
-    # Mean of the seven relative scores at p40, perplexity as baseline / value; 741,504 of 1,054,848 parameters.
+    # Means at p40: of the seven skills, and of the relative scores; 741,504 of 1,054,848 parameters.
     assert nano[0] == (
-        "At 2.4x (p40, −30 % parameters) 7 tasks keep 75 % of their unpruned score on average: from sums (−72 %) "
-        "to facts (−6 %), perplexity as baseline / value. 7 of 7 changes are significant after Holm's correction."
+        "At 2.4x (p40, −30 % parameters) 7 tasks keep 75 % of their skill on average: from sums (27 %) to facts (92 %); "
+        "0 % is blind."
+    )
+    assert nano[1] == (
+        "Scores, which hold what blind answers get: 7 tasks keep 75 % of their unpruned score on average: from sums "
+        "(−72 %) to facts (−6 %), perplexity as baseline / value. 7 of 7 changes are significant after Holm's correction."
     )
     texts = [finding.text for finding in found if finding.about == "llama1b"]
     assert any(text.startswith("Not better than blind: mmlu (p10") for text in texts)
@@ -174,7 +179,7 @@ def test_a_correlation_that_is_unknown_common_or_unsure_is_no_finding(report_dat
 
 def test_runs_are_grouped_by_their_conditions(report_data):
     (run,) = report_data.runs
-    assert (run.model, run.records, run.dtype, run.limit) == ("nano", 91, "float32", None)
+    assert (run.model, run.records, run.dtype, run.limit) == ("nano", 105, "float32", None)
     assert run.versions["lm_eval"] == "0.4.13"
     assert run.first_at < run.last_at
 
@@ -231,9 +236,8 @@ def test_one_task_is_told_in_the_singular(report_data):
     rows = [row for row in report_data.rows if row["model"] == "nano" and row["subject"] == "facts"]
     rows = [row for row in rows if row["method"] in (None, "PPM")]
     (first, *_) = findings(ReportData(rows=rows), headline_tables(rows))
-    assert (
-        first.text
-        == "At 2.4x (p40, −30 % parameters) facts changes by −6 %. It is significant after Holm's correction."
+    assert first.text == (
+        "At 2.4x (p40, −30 % parameters) facts keeps 92 % of its skill (95 %: 89 % to 94 %); 0 % is blind."
     )
 
 
