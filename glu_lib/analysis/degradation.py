@@ -94,20 +94,28 @@ def degradation(
     return Degradation(tuple(_adjusted(changes, family_by_record)), tuple(trends))
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What is read of one row's case, once for all comparisons; `items` is the reason where they cannot be read."""
+
+    items: Items | str
+    form: AnswerForm | None = None
+    blind: Blind | None = None
+    skill: Skill | None = None
+
+
 def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: int) -> Degradation:
     """Changes (p not yet adjusted) and trends of the rows that share a baseline."""
-    found = {row["record"]: _read_case(row, store) for row in group}
-    items = {record: items for record, (items, _) in found.items()}
-    blinds = {row["record"]: _blind(row, items[row["record"]]) for row in group}
-    changes = [
-        replace(_change(row, group, items, blinds, resamples, seed), form=found[row["record"]][1]) for row in group
-    ]
+    cases = {row["record"]: _read_case(row, store, resamples, seed) for row in group}
+    changes = [_change(row, group, cases, resamples, seed) for row in group]
     rows = [row | skill_columns(change.skill) for row, change in zip(group, changes, strict=True)]
     trends = []
     for family, members in families(rows).items():
         for levels in by_task(members).values():
-            pairs = _all_levels([items[row["record"]] for row in levels])
-            beside = _all_blind([blinds[row["record"]] for row in levels])
+            mine = [cases[row["record"]] for row in levels]
+            blinds = [case.blind for case in mine if case.blind]
+            beside = blinds if len(blinds) == len(mine) else None
+            pairs = _all_levels([case.items for case in mine])
             trends.append(trend(family, levels, pairs, beside, resamples=resamples, seed=seed))
     return Degradation(tuple(changes), tuple(trends))
 
@@ -157,69 +165,59 @@ def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:
     yield from groups.values()
 
 
-def _read_case(row: Row, store: Store) -> tuple[Items | str, AnswerForm | None]:
-    """The items of a row's record, or the reason why they cannot be read; and the form of its generated answers."""
+def _read_case(row: Row, store: Store, resamples: int, seed: int) -> _Case:
+    """Read a row's record and samples, and compare the score with its blind score."""
     form = None
     try:
         record = read_record(store.root / row["record"])
         samples = store.read_samples(record)
         form = answer_form(record, samples, store, row["record"])
-        return read_items(record, samples), form
+        items = read_items(record, samples)
     except RecordError as error:
-        return str(error), form
+        return _Case(str(error), form)
     except MALFORMED as error:
         what = f"lack {error}" if isinstance(error, KeyError) else f"are malformed ({error})"
-        return f"{row['case']}: record or samples {what}; run the case again with this version", form
-
-
-def _blind(row: Row, items: Items | str) -> Blind | None:
-    return None if isinstance(items, str) else best_control(items, higher_is_better=row["higher_is_better"])
-
-
-def _change(
-    row: Row,
-    group: Sequence[Row],
-    items: dict[str, Items | str],
-    blinds: dict[str, Blind | None],
-    resamples: int,
-    seed: int,
-) -> Change:
-    """The comparison of one row or the reason why there is none, and the row's skill."""
-    mine, blind = items[row["record"]], blinds[row["record"]]
-    change = Change(row["case"], row["record"], None)
-    if isinstance(mine, str):
-        return replace(change, reason=mine, is_defect=True)
-    skill = Skill(blind.score, blind.control) if blind else None
+        return _Case(f"{row['case']}: record or samples {what}; run the case again with this version", form)
+    better = row["higher_is_better"]
+    blind = best_control(items, higher_is_better=better)
+    if blind is None:
+        return _Case(items, form)
     try:
-        change = replace(change, skill=skill)
-        if blind:
-            better = row["higher_is_better"]
-            skill = against_blind(mine, blind, higher_is_better=better, resamples=resamples, seed=seed)
-            change = replace(change, skill=skill)
-        if row["percent"] == 0:
-            has_skill = skill is not None and skill.is_blind is False
-            return replace(change, skill=replace(skill, value=1.0) if skill and has_skill else skill, reason=BASELINE)
-        baseline = _baseline(row, group, items)
-        if isinstance(baseline, str):
-            return replace(change, reason=baseline, is_defect=row["baseline"] is not None)
-        try:
-            pairs = pair([baseline, mine])
-        except RecordError as error:
-            return replace(change, reason=str(error), is_defect=True)
-        first = best_control(baseline, higher_is_better=row["higher_is_better"])
-        if skill and blind and first and _has_skill_to_lose(baseline, first, row, resamples, seed):
-            change = replace(
-                change, skill=with_skill(skill, mine, blind, baseline, first, resamples=resamples, seed=seed)
+        skill = against_blind(items, blind, higher_is_better=better, resamples=resamples, seed=seed)
+    except RecordError:  # too few items for a test
+        skill = Skill(blind.score, blind.control)
+    return _Case(items, form, blind, skill)
+
+
+def _change(row: Row, group: Sequence[Row], cases: dict[str, _Case], resamples: int, seed: int) -> Change:
+    """The comparison of one row or the reason why there is none, and the row's skill."""
+    mine = cases[row["record"]]
+    change = Change(row["case"], row["record"], None, skill=mine.skill, form=mine.form)
+    if isinstance(mine.items, str):
+        return replace(change, reason=mine.items, is_defect=True)
+    if row["percent"] == 0:
+        has_skill = mine.skill is not None and mine.skill.is_blind is False
+        return replace(
+            change, skill=replace(mine.skill, value=1.0) if mine.skill and has_skill else mine.skill, reason=BASELINE
+        )
+    baseline = _baseline(row, group, cases)
+    if isinstance(baseline, str):
+        return replace(change, reason=baseline, is_defect=row["baseline"] is not None)
+    if isinstance(baseline.items, str):
+        return replace(change, reason=baseline.items, is_defect=True)
+    try:
+        pairs = pair([baseline.items, mine.items])
+    except RecordError as error:
+        return replace(change, reason=str(error), is_defect=True)
+    try:
+        if mine.skill and mine.blind and baseline.blind and baseline.skill and baseline.skill.is_blind is False:
+            skill = with_skill(
+                mine.skill, mine.items, mine.blind, baseline.items, baseline.blind, resamples=resamples, seed=seed
             )
+            change = replace(change, skill=skill)
         return replace(change, comparison=compare_samples(pairs, resamples=resamples, seed=seed))
     except RecordError as error:
         return replace(change, reason=str(error))
-
-
-def _has_skill_to_lose(baseline: Items, blind: Blind, row: Row, resamples: int, seed: int) -> bool:
-    """Whether the unpruned model is better than its blind score."""
-    better = row["higher_is_better"]
-    return against_blind(baseline, blind, higher_is_better=better, resamples=resamples, seed=seed).is_blind is False
 
 
 def skill_columns(skill: Skill | None) -> dict[str, Any]:
@@ -242,8 +240,8 @@ def form_columns(form: AnswerForm | None) -> dict[str, float | None]:
     return asdict(form) if form else {}
 
 
-def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> Items | str:
-    """The items of a row's baseline, or the reason why there is none.
+def _baseline(row: Row, group: Sequence[Row], cases: dict[str, _Case]) -> _Case | str:
+    """The case of a row's baseline, or the reason why there is none.
 
     The baseline is p0 of the same (model, task, limit), provided that consolidation found it comparable.
     """
@@ -251,7 +249,7 @@ def _baseline(row: Row, group: Sequence[Row], items: dict[str, Items | str]) -> 
     if row["baseline"] is not None:
         for other in unpruned:
             if other["value"] == row["baseline"]:
-                return items[other["record"]]
+                return cases[other["record"]]
     if any(other.get("is_collapsed") for other in unpruned):
         return f"{row['case']}: {COLLAPSED_BASELINE}"
     if differing := [name for other in unpruned for name in unlike_fields(row, other)]:
@@ -267,11 +265,6 @@ def _all_levels(items: Sequence[Items | str]) -> Pairs | None:
         return pair(known) if len(known) == len(items) else None
     except RecordError:
         return None
-
-
-def _all_blind(blinds: Sequence[Blind | None]) -> list[Blind] | None:
-    known = [blind for blind in blinds if blind]
-    return known if len(known) == len(blinds) else None
 
 
 def _adjusted(changes: Sequence[Change], family_by_record: dict[str, LevelSeries]) -> Iterator[Change]:

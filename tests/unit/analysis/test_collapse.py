@@ -15,7 +15,7 @@ from glu_lib.analysis.degradation import COLLAPSED_BASELINE
 from glu_lib.analysis.pairing import Aggregation, Pairs, pair, read_items
 from glu_lib.analysis.resampling import FEWEST_CLUSTERS, percentile_interval, resampled_scores
 from glu_lib.analysis.significance import Procedure, compare_samples
-from glu_lib.analysis.trends import LevelSeries, Sensitivity, relative_score, trend
+from glu_lib.analysis.trends import LevelSeries, Sensitivity, retained, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
 from glu_lib.results.record import read_record
@@ -75,15 +75,15 @@ def test_a_collapsed_baseline_is_none(collapsed):
 
 
 @VALUES
-def test_it_has_a_relative_score_of_0_in_trends_curves_and_trade_offs(collapsed, log_value):
+def test_nothing_is_left_of_it_in_trends_curves_and_trade_offs(collapsed, log_value):
     found = conclude(collapsed(p0="measured", p20="measured", p40=log_value))
     (course,) = [trend for trend in found.trends if trend.task == "narrative"]
     assert (course.kind, course.levels, course.source) == (Sensitivity.FRAGILE, 3, "items")
-    assert relative_score(narrative(found.rows, "p40")) == 0
+    assert retained(narrative(found.rows, "p40")) == 0
     (fragile,) = [curve for curve in found.curves if curve.kind is Sensitivity.FRAGILE]
     assert fragile.points[-1].low == 0
     assert [level.percent for level in found.trade_offs] == [0, 20, 40]
-    others = [relative_score(row) for row in found.rows if row["is_headline"] and row["percent"] == 40]
+    others = [retained(row) for row in found.rows if row["is_headline"] and row["percent"] == 40]
     assert found.trade_offs[-1].score == pytest.approx(sum(others) / 4)
     assert sorted(others)[0] == 0
     assert all(np.isfinite(pair.r) for pair in found.correlations)

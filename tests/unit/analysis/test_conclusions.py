@@ -29,7 +29,7 @@ def row(found, case):
 def test_each_headline_change_has_its_interval_test_and_p(found):
     facts = row(found, "nano-p40-facts")
     assert facts["delta_low"] < facts["delta"] < facts["delta_high"] < 0
-    assert (facts["test"], facts["pairs"], facts["is_blind"]) == ("exact McNemar", 500, None)
+    assert (facts["test"], facts["pairs"], facts["is_blind"]) == ("exact McNemar", 500, False)
     assert 0 < facts["p"] <= facts["p_holm"] < 0.05
     assert row(found, "nano-p40-narrative")["test"] == "paired bootstrap"
     assert row(found, "nano-p10-facts")["p_holm"] == 1.0  # 0.998 against 0.996

@@ -95,12 +95,12 @@ def test_a_tables_levels_are_the_same_and_the_controls_stand_below(alone, beside
     assert (found.levels, found.cells, found.tasks) == (without.levels, without.cells, without.tasks)
     plain, lines = markdown_table(without).splitlines(), markdown_table(found).splitlines()
     assert lines[: 2 + len(LEVELS)] == plain[: 2 + len(LEVELS)]
-    assert [line.split(" | ")[:2] for line in lines[2 + len(LEVELS) : 4 + len(LEVELS)]] == [
+    assert [line.split(" | ")[:2] for line in lines[3 + len(LEVELS) : 5 + len(LEVELS)]] == [
         ["| no MLP", "0.0x"],
         ["| untrained", "4.0x"],
     ]
     scores = [f"{found.cells[task, 60]['value']:.3f}" for task in ("facts", "sums")]
-    assert lines[2 + len(LEVELS)].split(" | ")[2:4] == scores
+    assert lines[3 + len(LEVELS)].split(" | ")[2:4] == scores
     note = (
         "controls, not levels of pruning: no MLP (all neurons off, attention and embeddings stay), "
         "untrained (random weights of the same shape)"

@@ -143,12 +143,13 @@ def test_findings_are_computed_from_the_data(report_data):
     nano = [finding.text for finding in found if finding.about == "nano"]
     # Means at p40: of the seven skills, and of the relative scores; 741,504 of 1,054,848 parameters.
     assert nano[0] == (
-        "At 2.4x (p40, −30 % parameters) 7 tasks keep 75 % of their skill on average: from sums (27 %) to facts (92 %); "
-        "0 % is blind."
+        "At 2.4x (p40, −30 % parameters) 7 tasks keep 75 % of their skill on average: from sums (27 %) to facts "
+        "(92 %); 0 % is blind."
     )
     assert nano[1] == (
         "Scores, which hold what blind answers get: 7 tasks keep 75 % of their unpruned score on average: from sums "
-        "(−72 %) to facts (−6 %), perplexity as baseline / value. 7 of 7 changes are significant after Holm's correction."
+        "(−72 %) to facts (−6 %), perplexity as baseline / value. 7 of 7 changes are significant after Holm's "
+        "correction."
     )
     texts = [finding.text for finding in found if finding.about == "llama1b"]
     assert any(text.startswith("Not better than blind: mmlu (p10") for text in texts)
