@@ -1,7 +1,6 @@
 import gzip
 import json
 import shutil
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -44,12 +43,11 @@ def samples_file(root, level, task):
 @pytest.fixture(scope="module")
 def committed():
     rows = consolidate(NANO).rows
-    start = time.perf_counter()
-    return degradation(rows, Store(NANO)), rows, time.perf_counter() - start
+    return degradation(rows, Store(NANO)), rows
 
 
 def test_every_headline_row_has_its_comparison(committed):
-    found, rows, _ = committed
+    found, rows = committed
     headline = [row for row in without_controls(rows) if row["kind"] == "accuracy" and row["is_headline"]]
     assert sorted(change.record for change in found.changes) == sorted(row["record"] for row in headline)
     reasons = Counter(change.reason for change in found.changes)
