@@ -23,7 +23,7 @@ from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
-_STATISTICS = 5  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
+_STATISTICS = 6  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 NO_BASELINE = "p0 of the same measurement is missing; run it"
 COLLAPSED_BASELINE = "p0 itself has collapsed, so nothing can be compared with it"
 
@@ -185,7 +185,7 @@ def _read_case(row: Row, store: Store, resamples: int, seed: int) -> _Case:
     try:
         skill = against_blind(items, blind, higher_is_better=better, resamples=resamples, seed=seed)
     except RecordError:  # too few items for a test
-        skill = Skill(blind.score, blind.control)
+        skill = Skill(blind.score, blind.control, p95=blind.p95)
     return _Case(items, form, blind, skill)
 
 
@@ -227,6 +227,7 @@ def skill_columns(skill: Skill | None) -> dict[str, Any]:
     return {
         "blind": skill.blind,
         "blind_control": skill.control,
+        "blind_p95": skill.p95,
         "skill": skill.value,
         "skill_low": skill.low,
         "skill_high": skill.high,

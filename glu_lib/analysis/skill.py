@@ -33,7 +33,7 @@ class Skill:
 
     `blind` and `control` are score and name of the best control. `value` is the skill, 1 unpruned and 0 blind, with its
     95 % interval; None if the unpruned model has no skill to lose, and without a baseline. `p` is that of 'equal to
-    blind' (None: not tested), `is_blind` whether the score is not better than blind.
+    blind' (None: not tested), `is_blind` whether the score is not better than blind. `p95` is that of `Blind`.
     """
 
     blind: float
@@ -43,6 +43,7 @@ class Skill:
     high: float | None = None
     p: float | None = None
     is_blind: bool | None = None
+    p95: float | None = None
 
 
 def best_control(items: Items, *, higher_is_better: bool) -> Blind | None:
@@ -89,7 +90,7 @@ def against_blind(
     found = compare_samples(pairs, resamples=resamples, seed=seed)
     before, after = pairs.scores
     is_above = after > before if higher_is_better else after < before
-    return Skill(blind.score, blind.control, p=found.p, is_blind=not (is_above and found.p < ALPHA))
+    return Skill(blind.score, blind.control, p=found.p, is_blind=not (is_above and found.p < ALPHA), p95=blind.p95)
 
 
 def with_skill(
