@@ -79,11 +79,15 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
         problems=(
             *found.problems,
             *dict.fromkeys(one_line(change.reason) for change in pruned.changes if change.is_defect),
+            *dict.fromkeys(one_line(change.wrong_control) for change in pruned.changes if change.wrong_control),
         ),
-        untested=tuple(
-            one_line(change.reason)
-            for change in pruned.changes
-            if change.comparison is None and not change.is_defect and change.reason != BASELINE
+        untested=(
+            *(
+                one_line(change.reason)
+                for change in pruned.changes
+                if change.comparison is None and not change.is_defect and change.reason != BASELINE
+            ),
+            *(change.lacks_controls for change in pruned.changes if change.lacks_controls),
         ),
         headers=found.headers,
         changes=pruned.changes,

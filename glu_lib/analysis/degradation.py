@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
-_STATISTICS = 6  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
+_STATISTICS = 7  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 NO_BASELINE = "p0 of the same measurement is missing; run it"
 COLLAPSED_BASELINE = "p0 itself has collapsed, so nothing can be compared with it"
 
@@ -35,6 +35,8 @@ class Change:
     `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of the
     family. `skill` and `form` are set for p0 too; None without controls, items or generated answers. `is_defect`: the
     reason is a missing or unreadable file, or items that differ, and not just a missing level or too few items.
+    `wrong_control` names a malformed control, `lacks_controls` says that other levels have controls and this has none;
+    in both cases no level of the task has a blind score.
     """
 
     case: str
@@ -45,6 +47,8 @@ class Change:
     skill: Skill | None = None
     form: AnswerForm | None = None
     is_defect: bool = False
+    wrong_control: str = ""
+    lacks_controls: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,15 @@ class _Case:
 
 def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: int) -> Degradation:
     """Changes (p not yet adjusted) and trends of the rows that share a baseline."""
-    cases = {row["record"]: _read_case(row, store, resamples, seed) for row in group}
+    cases = {row["record"]: _read_case(row, store) for row in group}
+    # Only controls that all levels have: another one at p0 would be another zero.
+    known = [set(case.items.controls) for case in cases.values() if isinstance(case.items, Items)]
+    names = set.intersection(*known) if known else set()
+    cases = {row["record"]: _with_blind(row, cases[row["record"]], names, resamples, seed) for row in group}
+    lacking = [record for record, case in cases.items() if isinstance(case.items, Items) and not case.items.controls]
     changes = [_change(row, group, cases, resamples, seed) for row in group]
+    if any(known):
+        changes = [_without_controls(change) if change.record in lacking else change for change in changes]
     rows = [row | skill_columns(change.skill) for row, change in zip(group, changes, strict=True)]
     trends = []
     for family, members in families(rows).items():
@@ -165,8 +176,8 @@ def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:
     yield from groups.values()
 
 
-def _read_case(row: Row, store: Store, resamples: int, seed: int) -> _Case:
-    """Read a row's record and samples, and compare the score with its blind score."""
+def _read_case(row: Row, store: Store) -> _Case:
+    """Read a row's record and samples."""
     form = None
     try:
         record = read_record(store.root / row["record"])
@@ -178,21 +189,36 @@ def _read_case(row: Row, store: Store, resamples: int, seed: int) -> _Case:
     except MALFORMED as error:
         what = f"lack {error}" if isinstance(error, KeyError) else f"are malformed ({error})"
         return _Case(f"{row['case']}: record or samples {what}; run the case again with this version", form)
-    better = row["higher_is_better"]
-    blind = best_control(items, higher_is_better=better)
+    return _Case(items, form)
+
+
+def _with_blind(row: Row, case: _Case, names: Collection[str], resamples: int, seed: int) -> _Case:
+    """The case with its blind score, the best of the controls called `names`, and the test against it."""
+    if isinstance(case.items, str):
+        return case
+    items, better = case.items, row["higher_is_better"]
+    blind = best_control(items, names, higher_is_better=better)
     if blind is None:
-        return _Case(items, form)
+        return case
     try:
         skill = against_blind(items, blind, higher_is_better=better, resamples=resamples, seed=seed)
     except RecordError:  # too few items for a test
         skill = Skill(blind.score, blind.control, p95=blind.p95)
-    return _Case(items, form, blind, skill)
+    return replace(case, blind=blind, skill=skill)
+
+
+def _without_controls(change: Change) -> Change:
+    if change.wrong_control:
+        return change
+    text = f"{change.case}: its samples hold no blind answers (an earlier version), those of other levels do; no level "
+    return replace(change, lacks_controls=f"{text}of this task has a skill until it is run again: --rerun")
 
 
 def _change(row: Row, group: Sequence[Row], cases: dict[str, _Case], resamples: int, seed: int) -> Change:
     """The comparison of one row or the reason why there is none, and the row's skill."""
     mine = cases[row["record"]]
-    change = Change(row["case"], row["record"], None, skill=mine.skill, form=mine.form)
+    wrong = "" if isinstance(mine.items, str) else mine.items.wrong_control
+    change = Change(row["case"], row["record"], None, skill=mine.skill, form=mine.form, wrong_control=wrong)
     if isinstance(mine.items, str):
         return replace(change, reason=mine.items, is_defect=True)
     if row["percent"] == 0:
@@ -209,12 +235,19 @@ def _change(row: Row, group: Sequence[Row], cases: dict[str, _Case], resamples: 
         pairs = pair([baseline.items, mine.items])
     except RecordError as error:
         return replace(change, reason=str(error), is_defect=True)
+    if mine.skill and mine.blind and baseline.blind and baseline.skill and baseline.skill.is_blind is False:
+        skill = with_skill(
+            mine.skill,
+            mine.items,
+            mine.blind,
+            baseline.items,
+            baseline.blind,
+            higher_is_better=row["higher_is_better"],
+            resamples=resamples,
+            seed=seed,
+        )
+        change = replace(change, skill=skill)
     try:
-        if mine.skill and mine.blind and baseline.blind and baseline.skill and baseline.skill.is_blind is False:
-            skill = with_skill(
-                mine.skill, mine.items, mine.blind, baseline.items, baseline.blind, resamples=resamples, seed=seed
-            )
-            change = replace(change, skill=skill)
         return replace(change, comparison=compare_samples(pairs, resamples=resamples, seed=seed))
     except RecordError as error:
         return replace(change, reason=str(error))

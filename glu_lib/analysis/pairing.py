@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from glu_lib.errors import RecordError
+from glu_lib.errors import RecordError, one_line
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
 from glu_lib.study.label_metrics import f1_scores, matthews_correlations
 
 _TOLERANCE = 1e-6  # relative; a wrong aggregation differs by more, another order of summation by less
 _MINUS_INFINITY = "-inf"  # in samples: the log-likelihood of a text with a token of probability 0
+_LARGEST = 1e15  # of a control's values: log-likelihoods and shares are far below
 _SHOWN = 60  # characters of an unexpected value in a message
 
 
@@ -52,7 +53,7 @@ class Items:
     `aggregation`, `subtasks` (items,) the index of each item's sub-task, `weights` (sub-tasks,) the weights of the
     sub-tasks in the score of a group.
     `controls` are the terms (versions, items, terms) of blind answers by name: several versions of the shuffle, one of
-    each other control.
+    each other control. `wrong_control` says which control is malformed; then there are none.
     """
 
     case: str
@@ -64,6 +65,7 @@ class Items:
     subtasks: np.ndarray
     weights: np.ndarray
     controls: Mapping[str, np.ndarray] = field(default_factory=dict)
+    wrong_control: str = ""
 
     def score_of(self, terms: np.ndarray) -> float:
         """The score of other terms (items, terms) of the same items."""
@@ -126,6 +128,7 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
         raise RecordError(f"{case}: a sample occurs twice; run the case again")
     aggregation, terms = _terms(case, metric, [sample[metric] for sample in mine])
     _, subtasks = np.unique([sample["task"] for sample in mine], return_inverse=True)
+    controls, wrong = _controls(case, metric, aggregation, [sample.get("controls") for sample in mine])
     return Items(
         case=case,
         metric=headline["label"],
@@ -135,7 +138,8 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
         terms=terms,
         subtasks=subtasks,
         weights=_weights(case, aggregation, terms, subtasks, headline),
-        controls=_controls(case, metric, aggregation, [sample.get("controls") for sample in mine]),
+        controls=controls,
+        wrong_control=wrong,
     )
 
 
@@ -157,7 +161,7 @@ def items_of_controls(case: str, metric: str, samples: Sequence[dict[str, Any]])
         terms=terms,
         subtasks=subtasks,
         weights=np.bincount(subtasks).astype(float),
-        controls=_controls(case, metric, aggregation, found),
+        controls=_controls(case, metric, aggregation, found)[0],
     )
 
 
@@ -204,29 +208,45 @@ def _terms(case: str, metric: str, values: list[Any]) -> tuple[Aggregation, np.n
 
 def _controls(
     case: str, metric: str, aggregation: Aggregation, found: Sequence[dict[str, Any] | None]
-) -> dict[str, np.ndarray]:
-    """The terms of each control that all items have; none for samples of versions without controls.
+) -> tuple[dict[str, np.ndarray], str]:
+    """The terms of each control that all items have, or none and the reason why.
 
-    Raises:
-        RecordError: if a control's values are of another form than the metric's.
+    Samples of versions without controls have none. They may come from anywhere: a name is one line, a value of the
+    metric's form and not absurd.
     """
-    if not all(isinstance(controls, dict) for controls in found):
-        return {}
+    if not found or not all(isinstance(controls, dict) and controls for controls in found):
+        return {}, ""
     named = [controls for controls in found if controls]
     controls: dict[str, np.ndarray] = {}
-    for name in named[0] if len(named) == len(found) else ():
+    for name in named[0]:
         if not all(name in item for item in named):
             continue
         values = [item[name] for item in named]
-        versions = zip(*values, strict=True) if name == "shuffle" else [values]
-        terms = []
-        for version in versions:
-            kind, found_terms = _terms(case, metric, list(version))
-            if kind is not aggregation:
-                raise RecordError(f"{case}: its control {name[:_SHOWN]!r} is no {metric}; run the case again")
-            terms.append(found_terms)
-        controls[name] = np.stack(terms)
-    return controls
+        terms = _versions(case, metric, aggregation, name, values) if _is_name(name) else None
+        if terms is None:
+            shown = one_line(str(name))[:_SHOWN]
+            return {}, f"{case}: its control {shown!r} is no {metric}; blind score left out: run the case again"
+        controls[name] = terms
+    return controls, ""
+
+
+def _is_name(name: str) -> bool:
+    return len(name) <= _SHOWN and name.isprintable()
+
+
+def _versions(case: str, metric: str, aggregation: Aggregation, name: str, values: list[Any]) -> np.ndarray | None:
+    """Terms (versions, items, terms) of one control: several versions of the shuffle, one of each other.
+
+    None if they are not of the metric's form.
+    """
+    try:
+        versions = list(zip(*values, strict=True)) if name == "shuffle" else [values]
+        found = [_terms(case, metric, list(version)) for version in versions]
+        terms = np.stack([terms for _, terms in found])
+    except (RecordError, ValueError, TypeError, OverflowError):
+        return None
+    is_fit = all(kind is aggregation for kind, _ in found) and bool((np.abs(terms) <= _LARGEST).all())
+    return terms if is_fit else None
 
 
 def _is_number(value: Any) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from glu_lib.analysis.pairing import Aggregation, Items, Pairs
-from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, resampled_scores
+from glu_lib.analysis.resampling import CONFIDENCE, FEWEST_ITEMS, RESAMPLES, RESAMPLING_SEED, resampled_scores
 from glu_lib.analysis.significance import ALPHA, compare_samples
+from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
 
 
@@ -46,11 +47,15 @@ class Skill:
     p95: float | None = None
 
 
-def best_control(items: Items, *, higher_is_better: bool) -> Blind | None:
-    """The control with the best score; None if the samples hold none."""
+def best_control(items: Items, names: Collection[str], *, higher_is_better: bool) -> Blind | None:
+    """The control with the best score of those called `names`; None if the samples hold none of them.
+
+    A perplexity beyond what tables can hold counts as `collapse.LIMIT`.
+    """
     found = [
-        Blind(name, items.score_of(terms.mean(axis=0)), terms.mean(axis=0), _percentile(items, terms))
+        Blind(name, min(items.score_of(terms.mean(axis=0)), LIMIT), terms.mean(axis=0), _percentile(items, terms))
         for name, terms in items.controls.items()
+        if name in names
     ]
     if not found:
         return None
@@ -62,18 +67,23 @@ def is_logarithmic(items: Items | Pairs) -> bool:
     return items.aggregation is Aggregation.PERPLEXITY
 
 
-def skill_of(value: float, blind: float, unpruned: float, unpruned_blind: float, *, on_log_scale: bool) -> float | None:
+def skill_of(
+    value: float,
+    blind: float,
+    unpruned: float,
+    unpruned_blind: float,
+    *,
+    on_log_scale: bool,
+    higher_is_better: bool = True,
+) -> float | None:
     """(value − blind) / (unpruned − its blind); for perplexities log(blind / value) / log(its blind / unpruned).
 
-    None if the unpruned model is not above blind. A perplexity above blind has 0: it holds less than the blind answer,
-    by how much does not matter.
+    None if the unpruned model is not better than blind. A perplexity above blind has 0: it holds less than the blind
+    answer, and by how much has no bound.
     """
-    if on_log_scale:
-        whole = math.log(unpruned_blind / unpruned)
-        part = max(0.0, math.log(blind / value)) if value < LIMIT else 0.0
-    else:
-        whole, part = unpruned - unpruned_blind, value - blind
-    return part / whole if whole > 0 else None
+    values = (np.array([number], dtype=float) for number in (value, blind, unpruned, unpruned_blind))
+    (skill,) = skills_of(*values, on_log_scale=on_log_scale, higher_is_better=higher_is_better)
+    return None if math.isnan(skill) else float(skill)
 
 
 def against_blind(
@@ -84,8 +94,10 @@ def against_blind(
     The paired test of `compare_samples`, at 5 % and two-sided: a score that is worse than blind is not better.
 
     Raises:
-        RecordError: as `compare_samples`.
+        RecordError: if there are too few items.
     """
+    if len(items.keys) < FEWEST_ITEMS:
+        raise RecordError(f"{items.case}: {len(items.keys)} items; a comparison with blind needs {FEWEST_ITEMS}")
     pairs = _pairs(items, blind.terms, items.terms)
     found = compare_samples(pairs, resamples=resamples, seed=seed)
     before, after = pairs.scores
@@ -100,6 +112,7 @@ def with_skill(
     baseline: Items,
     baseline_blind: Blind,
     *,
+    higher_is_better: bool,
     resamples: int = RESAMPLES,
     seed: int = RESAMPLING_SEED,
 ) -> Skill:
@@ -109,27 +122,39 @@ def with_skill(
     Resamples in which the unpruned model falls to blind have no skill: `conservative_interval`.
     """
     pairs = _pairs(items, baseline_blind.terms, baseline.terms, blind.terms, items.terms)
-    on_log_scale = is_logarithmic(items)
     unpruned_blind, unpruned, own_blind, value = map(float, pairs.scores)
-    point = skill_of(value, own_blind, unpruned, unpruned_blind, on_log_scale=on_log_scale)
+    how = {"on_log_scale": is_logarithmic(items), "higher_is_better": higher_is_better}
+    point = skill_of(value, own_blind, unpruned, unpruned_blind, **how)
     if point is None:
         return found
+    if point == 0 and how["on_log_scale"]:  # cut off at 0, as its resamples would be
+        return replace(found, value=point)
     scores = resampled_scores(pairs, resamples=resamples, seed=seed)
-    skills = skills_of(scores[:, 3], scores[:, 2], scores[:, 1], scores[:, 0], on_log_scale=on_log_scale)
+    skills = skills_of(scores[:, 3], scores[:, 2], scores[:, 1], scores[:, 0], **how)
     low, high = conservative_interval(skills) or (None, None)
     return replace(found, value=point, low=low, high=high)
 
 
 def skills_of(
-    values: np.ndarray, blinds: np.ndarray, unpruned: np.ndarray, unpruned_blind: np.ndarray, *, on_log_scale: bool
+    values: np.ndarray,
+    blinds: np.ndarray,
+    unpruned: np.ndarray,
+    unpruned_blind: np.ndarray,
+    *,
+    on_log_scale: bool,
+    higher_is_better: bool,
 ) -> np.ndarray:
-    """`skill_of` for arrays of resampled scores; NaN where the unpruned model is not above blind."""
+    """`skill_of` for arrays of resampled scores; NaN where the unpruned model is not better than blind."""
+    values, blinds, unpruned, unpruned_blind = (
+        np.minimum(scores, LIMIT) for scores in (values, blinds, unpruned, unpruned_blind)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         if on_log_scale:
             whole = np.log(unpruned_blind / unpruned)
-            part = np.where(values < LIMIT, np.maximum(0.0, np.log(blinds / values)), 0.0)
+            part = np.maximum(0.0, np.log(blinds / values))
         else:
-            whole, part = unpruned - unpruned_blind, values - blinds
+            sign = 1 if higher_is_better else -1
+            whole, part = sign * (unpruned - unpruned_blind), sign * (values - blinds)
         skills: np.ndarray = np.where(whole > 0, part / whole, np.nan)
     return skills
 

@@ -96,6 +96,11 @@ def retained(row: Row) -> float | None:
     return row["skill"] if row.get("blind") is not None else relative_score(row)
 
 
+def kept(row: Row) -> float:
+    """What a level keeps, in means over tasks: `retained`, and 0 below it, as a ratio has no lower bound."""
+    return max(0.0, retained(row) or 0.0)
+
+
 def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
     """Headline rows of accuracy cases by family, in the rows' order, without controls.
 
@@ -114,12 +119,19 @@ def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
 
 
 def by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """A family's rows by task, sorted by percentage; rows without a retained share are left out."""
+    """A family's rows by task, sorted by percentage; rows without a retained share are left out.
+
+    Skill and relative score are never mixed in a task: if the controls of one level are not known, all of its rows are
+    taken without theirs.
+    """
     tasks: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["percent"]):
-        if retained(row) is not None:
-            tasks.setdefault(row["subject"], []).append(row)
-    return tasks
+        tasks.setdefault(row["subject"], []).append(row)
+    for task, levels in tasks.items():
+        if any(row.get("blind") is None for row in levels):
+            levels = [row | {"blind": None} for row in levels]
+        tasks[task] = [row for row in levels if retained(row) is not None]
+    return {task: levels for task, levels in tasks.items() if levels}
 
 
 def level_trends(rows: Iterable[Row]) -> list[Trend]:
@@ -232,15 +244,23 @@ def _item_interval(
     except RecordError:
         return None
     if is_skill:
-        return conservative_interval(_slopes(removed, _resampled_skills(scores, pairs)))
+        skills = _resampled_skills(scores, pairs, higher_is_better=baseline["higher_is_better"])
+        return conservative_interval(_slopes(removed, skills))
     kept = _relative(scores, baseline)
     return None if kept is None else percentile_interval(_slopes(removed, kept))
 
 
-def _resampled_skills(scores: np.ndarray, pairs: Pairs) -> np.ndarray:
+def _resampled_skills(scores: np.ndarray, pairs: Pairs, *, higher_is_better: bool) -> np.ndarray:
     """Skills (resamples, levels) of scores (resamples, 2 · levels): those of the levels, then their blind ones."""
     values, blinds = np.split(scores, 2, axis=1)
-    return skills_of(values, blinds, values[:, :1], blinds[:, :1], on_log_scale=is_logarithmic(pairs))
+    return skills_of(
+        values,
+        blinds,
+        values[:, :1],
+        blinds[:, :1],
+        on_log_scale=is_logarithmic(pairs),
+        higher_is_better=higher_is_better,
+    )
 
 
 def _relative(scores: np.ndarray, baseline: Row) -> np.ndarray | None:

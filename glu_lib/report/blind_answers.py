@@ -35,7 +35,7 @@ def surviving(found: Sequence[BesideBlind]) -> list[str]:
     for verdict, heading, told in (
         (Verdict.KEPT, "Above blind at the narrowest level", _kept),
         (Verdict.LOST, "Skill unpruned, not better than blind at the narrowest level", _lost),
-        (Verdict.NO_SKILL, "No skill to lose, as no level is better than blind, not even p0", _beside),
+        (Verdict.NO_SKILL, "No skill shown, as no level is better than blind, not even p0", _beside),
         (Verdict.GAINED, "Better than blind at some pruned levels, not unpruned", _beside),
         (Verdict.UNKNOWN, "No blind score is known", lambda item: item.task),
     ):

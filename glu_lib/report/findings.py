@@ -55,8 +55,20 @@ def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]
 def _scores(table: HeadlineTable) -> Iterator[Finding]:
     percent = levels_of_interest(table, STAR_RATIO)
     rows = [row for row in cells_at(table, percent) if score_change(row) is not None]
-    if not percent or not rows:
-        return
+    if percent and rows:
+        yield from _score_changes(table, percent, rows)
+    if idle := idle_sentence(table):
+        yield Finding(table.model, idle)
+    if blind := _marked(table, "is_blind"):
+        yield Finding(table.model, f"Not better than blind: {blind}.")
+    for rise in rises(table):
+        yield Finding(table.model, rise)
+    if collapsed := _marked(table, "is_collapsed"):
+        yield Finding(table.model, f"Collapsed, with a perplexity above {LIMIT_TEXT} or infinite: {collapsed}.")
+
+
+def _score_changes(table: HeadlineTable, percent: int, rows: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    """Skill and score at the level of interest."""
     changes = sorted((score_change(row) or 0.0, str(row["subject"])) for row in rows)
     mean = statistics.fmean(change for change, _ in changes)
     (worst, worst_task), (best, best_task) = changes[0], changes[-1]
@@ -82,14 +94,6 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
         text += f" {one if len(tested) == 1 else many} significant after Holm's correction."
         text += missed(tested)
     yield Finding(table.model, text)
-    if idle := idle_sentence(table):
-        yield Finding(table.model, idle)
-    if blind := _marked(table, "is_blind"):
-        yield Finding(table.model, f"Not better than blind: {blind}.")
-    for rise in rises(table):
-        yield Finding(table.model, rise)
-    if collapsed := _marked(table, "is_collapsed"):
-        yield Finding(table.model, f"Collapsed, with a perplexity above {LIMIT_TEXT} or infinite: {collapsed}.")
 
 
 def _marked(table: HeadlineTable, flag: str) -> str:

@@ -14,12 +14,14 @@ from glu_lib.report.skills import control_of, is_blind, unskilled
 from glu_lib.report.wide import cells_at
 
 NEXT_TO_NOTHING = 0.1  # a mean skill below it is said to be next to nothing
+_MUCH = 0.5  # a task that keeps so much has kept something
 
 
 def skill_sentence(table: HeadlineTable, percent: int, place: str) -> str:
     """How much of their skill the tasks keep at a level, as a mean over the tasks with skill to lose.
 
-    Empty without skills, unless no task has skill to lose.
+    A skill below 0 counts as 0 in the mean: a score worse than blind holds as little as a blind one, and a ratio has no
+    lower bound. Empty without skills, unless no task has skill to lose.
     """
     known = [row for row in cells_at(table, percent) if row.get("blind") is not None]
     kept = sorted((row["skill"], str(row["subject"]), row) for row in known if row["skill"] is not None)
@@ -28,16 +30,16 @@ def skill_sentence(table: HeadlineTable, percent: int, place: str) -> str:
         if not known or len(idle) < len(known):
             return ""
         which = f"{known[0]['subject']} is not" if len(known) == 1 else f"none of {len(known)} tasks is"
-        return f"{place} there is no skill to lose: unpruned, {which} better than blind."
-    mean = statistics.fmean(skill for skill, _, _ in kept)
+        return f"{place} no skill is shown: unpruned, {which} better than blind."
+    mean = statistics.fmean(max(0.0, skill) for skill, _, _ in kept)
     (worst, worst_task, row), (best, best_task, _) = kept[0], kept[-1]
     if len(kept) == 1:
-        left = f"{number.share(mean)} of its skill{_interval(row)}"
+        left = f"{number.share(worst)} of its skill{_interval(row)}"
         if mean < NEXT_TO_NOTHING:
             return f"{place} next to nothing is left of {worst_task}: it keeps {left}; 0 % is blind."
         return f"{place} {worst_task} keeps {left}; 0 % is blind."
     ends = f"from {worst_task} ({number.share(worst)}) to {best_task} ({number.share(best)}); 0 % is blind."
-    if mean < NEXT_TO_NOTHING:
+    if mean < NEXT_TO_NOTHING and best < _MUCH:
         share = number.share(mean)
         return f"{place} next to nothing is left of the skill of {len(kept)} tasks: {share} on average, {ends}"
     return f"{place} {len(kept)} tasks keep {number.share(mean)} of their skill on average: {ends}"
@@ -51,7 +53,7 @@ def _interval(row: dict[str, Any]) -> str:
 def idle_sentence(table: HeadlineTable) -> str:
     """The tasks without skill to lose; empty if there are none."""
     idle = [task for task in table.tasks if unskilled(table, task)]
-    return f"No skill to lose, because p0 is not better than blind: {number.listed(idle)}." if idle else ""
+    return f"No skill shown, because p0 is not better than blind: {number.listed(idle)}." if idle else ""
 
 
 def rises(table: HeadlineTable) -> Iterator[str]:

@@ -122,7 +122,7 @@ def skill_notes(table: HeadlineTable) -> list[str]:
             f"{task} p{row['percent']}" for row in known if row.get("skill") is not None and not skill_interval(row)
         ]
     parts = (
-        (f"no skill to lose, since p0 is not better than blind: {', '.join(nothing_to_lose)}", nothing_to_lose),
+        (f"no skill shown, since p0 is not better than blind: {', '.join(nothing_to_lose)}", nothing_to_lose),
         (f"no skill without a comparable p0 with controls: {', '.join(no_baseline)}", no_baseline),
         (
             "no interval, because p0 falls to blind in a resample of the items or the items are not known: "

@@ -27,7 +27,7 @@ _INCOMPLETE = frozenset({"leaderboard_musr"})
 class Verdict(StrEnum):
     """What a published curve shows beside the blind score of its task."""
 
-    NO_SKILL = "no skill to lose"
+    NO_SKILL = "no skill shown"
     GAINED = "above blind at some pruned levels only"
     LOST = "ends no better than blind"
     KEPT = "ends above blind"

@@ -13,6 +13,7 @@ from glu_lib.measure.controls.scored import Scored
 
 _REJECTED = -1e9  # log-likelihood of an option that is not chosen: exp gives 0, also divided by a length
 _JITTER = 1e-9  # breaks ties of equal log-likelihoods
+_FEWEST = 20  # items with the same options, before these count as labels
 _LONGEST_LABEL = 40  # characters; longer options are texts
 
 
@@ -90,5 +91,7 @@ def _options(lm_eval_task: Any, doc: Any, requests: Sequence[tuple[str, str]]) -
 
 
 def _are_labels(options: Sequence[Sequence[str]]) -> bool:
-    """Whether all items have the same options, each short enough to be a label."""
-    return all(list(found) == list(options[0]) for found in options) and max(map(len, options[0])) <= _LONGEST_LABEL
+    """Whether all items have the same options, each another short text; of a few items that may be chance."""
+    first = list(options[0])
+    is_same = len(options) >= _FEWEST and all(list(found) == first for found in options)
+    return is_same and len(set(first)) == len(first) and all(0 < len(option) <= _LONGEST_LABEL for option in first)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+from glu_lib.errors import one_line
 from glu_lib.measure.controls.choices import choice_controls
 from glu_lib.measure.controls.generated import generated_controls
 from glu_lib.measure.controls.scored import Scored
@@ -47,6 +49,14 @@ def controls(
         kind = lm_eval_task.get_config("output_type")
         if not mine or kind not in _BY_TYPE:
             continue
-        values = _BY_TYPE[kind](Scored(lm_eval_task, task.metric, mine, tokens, size))
+        try:
+            values = list(_BY_TYPE[kind](Scored(lm_eval_task, task.metric, mine, tokens, size)))
+        except Exception as error:  # a task's own code, which meets answers here that no model gives
+            warnings.warn(
+                f"task {task.key}: blind answers cannot be scored ({type(error).__name__}: {one_line(str(error))}); "
+                "its cases have no blind score",
+                stacklevel=2,
+            )
+            return {}
         found |= {(name, sample["doc_id"]): value for sample, value in zip(mine, values, strict=True)}
     return found

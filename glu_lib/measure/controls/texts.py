@@ -13,19 +13,20 @@ from glu_lib.measure.controls.scored import Scored
 def continuation_controls(scored: Scored) -> Iterator[dict[str, Any]]:
     """`frequent`, `flat` and `unigram` of each item's continuation.
 
-    `frequent`: always the most frequent continuation, whose log-likelihood is that of its share of the items; where it
+    `frequent`: the most frequent continuation of the other items, whose log-likelihood is that of its share; where it
     is wrong, that of `flat`. `flat` and `unigram`: as of whole texts.
     """
     continuations = [sample["arguments"][0][1] for sample in scored.samples]
-    ((frequent, count),) = Counter(continuations).most_common(1)
-    share = math.log(count / len(scored.samples))
-    texts = [scored.tokens(continuation) for continuation in continuations]
-    for sample, continuation, (flat, unigram) in zip(
-        scored.samples, continuations, _likelihoods(texts, scored.size), strict=True
-    ):
-        is_right = continuation == frequent
-        answers = {"frequent": (share if is_right else flat, is_right), "flat": (flat, False)}
-        answers["unigram"] = (unigram, False)
+    counts = Counter(continuations)
+    others = max(1, len(continuations) - 1)
+    likelihoods = _likelihoods([scored.tokens(continuation) for continuation in continuations], scored.size)
+    for sample, continuation, (flat, unigram) in zip(scored.samples, continuations, likelihoods, strict=True):
+        counts[continuation] -= 1
+        frequent, count = max(counts.items(), key=lambda found: found[1])
+        counts[continuation] += 1
+        is_right = continuation == frequent and count > 0
+        share = math.log(count / others) if is_right else flat
+        answers = {"frequent": (share, is_right), "flat": (flat, False), "unigram": (unigram, False)}
         yield {name: scored.value(sample["doc"], [answer]) for name, answer in answers.items()}
 
 

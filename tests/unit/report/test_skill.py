@@ -92,15 +92,13 @@ def test_one_that_takes_the_longest_option_rises_towards_blind(tmp_path):
     write(tmp_path, "facts", {0: drawn(0.25, 1), 20: drawn(0.3, 2), 40: LONGEST}, OPTIONS)
     texts, table = told(tmp_path)
     before, after = table.cells["facts", 0]["value"], table.cells["facts", 40]["value"]
-    assert texts[0] == (
-        "At 2.4x (p40, −30 % parameters) there is no skill to lose: unpruned, facts is not better than blind."
-    )
+    assert texts[0] == ("At 2.4x (p40, −30 % parameters) no skill is shown: unpruned, facts is not better than blind.")
     rise = (
         f"facts rises from {before:.3f} to {after:.3f} (p40): a rise towards blind, no improvement; blind answers get "
         f"{LONGEST.mean():.3f} (longest)."
     )
     assert rise in texts
-    assert "No skill to lose, because p0 is not better than blind: facts." in texts
+    assert "No skill shown, because p0 is not better than blind: facts." in texts
     assert "Not better than blind: facts (all levels)." in texts
     assert not any(text.startswith(("Improving", "Robust", "Fragile", "Best")) for text in texts)
 
@@ -212,7 +210,7 @@ def test_markdown_has_a_blind_row_and_a_table_of_skills(table):
     row = table.cells["facts", 40]
     shown = f"{row['skill']:.2f} ({row['skill_low']:.2f} … {row['skill_high']:.2f})"
     assert re.search(rf"^\| p40 \| 2\.4x \| {re.escape(shown)} \| 0\.\d\d \(0\.\d\d … 0\.\d\d\) \| – \|$", text, re.M)
-    assert "\nNo skill to lose, since p0 is not better than blind: truth.\n" in text
+    assert "\nNo skill shown, since p0 is not better than blind: truth.\n" in text
 
 
 def test_blind_scores_that_depend_on_the_level_are_named_with_their_range(table):
