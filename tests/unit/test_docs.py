@@ -54,7 +54,11 @@ def _alignment_pairs():
 
 
 def _generate():
-    specification = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    return _load("docs/generate.py")
+
+
+def _load(path):
+    specification = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -230,7 +234,9 @@ def test_the_story_quotes_the_blind_answers(told):
     ifeval, mc2 = (told["llama1b", task].controls for task in ("ifeval", "truthfulqa_mc2"))
     assert f'the answer "." to every prompt, gets {ifeval["full stop"]:.3f} on IFEval' in said
     assert f"The prompt's own text gets {ifeval['prompt']:.3f}. An empty answer gets {ifeval['nothing']:.0f}" in said
-    assert f"get {mc2['uniform']:.3f} on TruthfulQA mc2, equal probabilities for all tokens {mc2['flat']:.3f}" in said
+    assert (
+        f"get {mc2['uniform']:.3f} on TruthfulQA mc2. Equal probabilities for all tokens get {mc2['flat']:.3f}" in said
+    )
     assert f"**always yes** gets {told['llama1b', 'boolq'].controls['always yes']:.3f} on BoolQ" in said
     assert f'"The longest option" gets {told["llama1b", "truthfulqa_mc1"].controls["longest"]:.3f} on mc1' in said
     assert f"levels of the three models reaches the {mc2['flat']:.3f}".replace("levels", "level") in said
@@ -244,10 +250,17 @@ def test_what_the_story_says_of_ifeval_is_so(scored):
     apart = [row for row in pruned if _p(row, "full stop") < 0.05]
     assert (len(pruned), [row["case"] for row in apart]) == (12, ["llama1b-p30-ifeval"])
     assert "Of their 12 pruned levels, 11 cannot be told from the full stop; one (llama1b at p30, 0.1811)" in said
-    assert f"with p = {_p(apart[0], 'full stop'):.2g}, and none is above the prompt's own text" in said
-    assert max(row["value"] for row in pruned) < published_controls()["ifeval"].scores["prompt"]
+    assert f"with p = {_p(apart[0], 'full stop'):.2g}. The best blind answer is the prompt's own text, 0.250" in said
+    assert published_controls()["ifeval"].best[0] == "prompt"
+    base = [*pruned, *(scored[model, 0, "ifeval"] for model in _BASE)]
+    assert max(row["value"] for row in base) < published_controls()["ifeval"].scores["prompt"]
+    assert (len(base), max(_p(row, "prompt") for row in base) < 0.001) == (14, True)
+    assert "All 14 scores of the base models are worse than that (each p < 0.001)" in said
     instruct = {percent: scored["instruct1b", percent, "ifeval"] for percent in (0, 10, 40)}
-    assert f"{instruct[0]['value']:.4f} unpruned, and has {instruct[10]['value']:.4f} at p10" in said
+    prompt = [_p(instruct[percent], "prompt") for percent in (0, 10)]
+    assert f"it has {instruct[0]['value']:.4f}, better than the prompt's own text (p = {prompt[0]:.2g})" in said
+    assert f"At p10 it has {instruct[10]['value']:.4f}, above the full stop, but not better than the" in said
+    assert f"but not better than the prompt's own text (p = {prompt[1]:.2g})" in said
     assert f"At p40 it has {instruct[40]['value']:.4f}" in said
     assert _p(instruct[10], "full stop") < 0.05 < _p(instruct[40], "full stop")
 
@@ -255,11 +268,24 @@ def test_what_the_story_says_of_ifeval_is_so(scored):
 def test_what_the_story_says_of_the_other_tasks_is_so(told, scored):
     said = " ".join(STORY.split())
     assert all(told[model, "truthfulqa_mc2"].verdict is Verdict.NO_SKILL for model in (*_BASE, "instruct1b"))
+    mc2 = [told[model, "truthfulqa_mc2"] for model in _BASE]
+    assert f"at 60 %, with {mc2[0].last:.4f} and {mc2[1].last:.4f}" in said
+    items = published_controls()["truthfulqa_mc2"].items
+    error = 0.43 / items**0.5
+    excess = max(item.last - item.controls["uniform"] for item in mc2) / error
+    assert f"{error:.3f}, {excess:.1f}" == "0.015, 1.2"
+    assert f"at most {max((item.last * (1 - item.last) / items) ** 0.5 for item in mc2):.4f}" in said
+    assert min(item.last - item.unpruned for item in mc2) / error > 3
+    rise = told["instruct1b", "truthfulqa_mc2"]
+    assert f"from {rise.unpruned:.4f} to {rise.last:.4f}, is less than half of one" in said
+    assert (rise.last - rise.unpruned) / error < 0.5
     boolq = scored["llama1b", 0, "boolq"]
     assert f"{boolq['value']:.4f} cannot be told from always yes (p = {_p(boolq, 'always yes'):.2g})" in said
     large = told["llama3b", "boolq"]
     assert large.blind_percents == (10, 20, 30, 40, 50, 60)
-    assert max(scored["llama3b", percent, "boolq"]["value"] for percent in large.blind_percents) < 0.622
+    found = [scored["llama3b", percent, "boolq"]["value"] for percent in large.blind_percents]
+    assert f"worse from p10 on ({min(found):.3f} to {max(found):.3f})" in said
+    assert max(found) < large.controls["always yes"]
     for model in _BASE:
         for task in ("mmlu", "arc_challenge", "gsm8k", "winogrande"):
             assert told[model, task].verdict is Verdict.LOST, (model, task)
@@ -268,6 +294,17 @@ def test_what_the_story_says_of_the_other_tasks_is_so(told, scored):
     left = [f"{100 * told[model, task].skill:.0f} %" for task in ("hellaswag", "piqa") for model in _BASE]
     assert left[0] == left[1]
     assert f"{left[0]} of HellaSwag's skill is left in both base models, and {left[2]} and {left[3]} of PIQA's" in said
+    for model, left in zip(_BASE, ("10 %", "9 %"), strict=True):
+        item = told[model, "hellaswag"]
+        shortest = item.controls["shortest"]
+        assert f"{100 * (item.last - shortest) / (item.unpruned - shortest):.0f} %" == left
+    assert f"(shortest, {shortest:.3f}) it keeps 10 % and 9 %" in said
+    arc = [told[model, "arc_challenge"] for model in _BASE]
+    assert f"ARC has {arc[0].last:.3f} and {arc[1].last:.3f} beside {max(arc[0].controls.values()):.3f}" in said
+    mmlu = told["llama1b", "mmlu"]
+    assert f"MMLU of 1B {mmlu.last:.3f} beside {max(mmlu.controls.values()):.3f}" in said
+    gsm8k = [told[model, "gsm8k"] for model in _BASE]
+    assert {f"{score:.2f}" for item in gsm8k for score in (item.last, max(item.controls.values()))} == {"0.02"}
     random = _p(scored["instruct1b", 0, "truthfulqa_mc1"], "uniform")
     assert f"better than a random option (p = {random:.2g})" in said
     musr = told["llama1b", "leaderboard_musr"]
@@ -287,6 +324,20 @@ def test_the_powers_that_are_told_are_so():
     page = (ROOT / "docs/methods/skill.md").read_text(encoding="utf-8")
     assert f"seen with 80 %: {smallest_change(541, 0.3):.3g}\n" in page
     assert f"the items needed: {items_needed(0.03, 0.3):,}\n" in page
+
+
+def test_the_simulation_that_is_told_is_the_programs():
+    page = " ".join((ROOT / "docs/methods/skill.md").read_text(encoding="utf-8").split())
+    lines = list(_load("benchmarks/skill_simulation.py").lines())
+    skills = [re.findall(r"estimated as ([\d.]+)", line)[0] for line in lines[:4]]
+    assert (
+        "is {} on 300 items and {} on 50, with p0 at 0.75; with p0 at 0.5 it is {} and {}.".format(
+            *(skills[index] for index in (0, 2, 1, 3))
+        )
+        in page
+    )
+    several, one = re.findall(r"([\d.]+ %)", lines[4])
+    assert f"is found better than blind in {several} of the runs, in {one} with one control" in page
 
 
 @pytest.mark.parametrize(
