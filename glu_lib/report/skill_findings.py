@@ -86,7 +86,7 @@ def _rise(task: str, unpruned: dict[str, Any], row: dict[str, Any], sign: int) -
     if not is_blind(row):
         p = row.get("p_blind")
         tested = "not tested" if p is None else f"p = {p:.2g}, not corrected"
-        return f"{text}: above blind ({tested}), {answers}."
+        return f"{text}: better than blind ({tested}), {answers}."
     if sign * (row["value"] - row["blind"]) > 0:
         return f"{text}: no improvement, because it is not significantly better than blind; {answers}."
     return f"{text}: a {'rise' if sign > 0 else 'fall'} towards blind, no improvement; {answers}."

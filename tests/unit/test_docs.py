@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from glu_lib.analysis import conclude
+from glu_lib.analysis import conclude, headline_tables
 from glu_lib.analysis.power import items_needed, smallest_change
 from glu_lib.analysis.published.blind import Verdict, against_blind_score, beside_blind, published_controls
 from glu_lib.analysis.published.comparison import published_rows
+from glu_lib.report import markdown_table
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS, alignment_tables
 from glu_lib.report.blind_answers import blind_answers
 from glu_lib.results.record_fields import SECTIONS
@@ -346,3 +347,24 @@ def test_the_simulation_that_is_told_is_the_programs():
 def test_the_examples_of_study_files_are_study_files(text, tmp_path):
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     assert load_study(tmp_path / "study.toml", STUDY).study != STUDY
+
+
+def test_the_tables_of_the_real_model_are_made_from_the_committed_records():
+    shown = STORY.split("<!-- smollm2 tables: from the records -->\n")[1].split("<!-- end of tables -->")[0]
+    tables = headline_tables(conclude(ROOT / "results/measured/smollm2").rows)
+    made = "\n".join(f"**{table.title}**\n\n{markdown_table(table)}" for table in tables)
+    assert shown.strip() == made.strip()
+
+
+def test_what_the_story_says_of_the_real_model_is_so():
+    found = [row for row in conclude(ROOT / "results/measured/smollm2").rows if row["is_headline"]]
+    rows = {(row["subject"], row["percent"]): row for row in found}
+    pruned = [rows[task, 40] for task in ("boolq", "hellaswag", "ifeval", "piqa", "truthfulqa_mc1", "truthfulqa_mc2")]
+    assert all(row["is_blind"] for row in pruned)
+    assert {task for (task, percent), row in rows.items() if percent == 0 and row["is_blind"] is False} == {
+        "hellaswag",
+        "piqa",
+    }
+    risen = [row["subject"] for row in pruned if row["value"] > row["baseline"]]
+    assert sorted(risen) == ["ifeval", "truthfulqa_mc1", "truthfulqa_mc2"]
+    assert rows["ifeval", 40]["cut_share"] == 1

@@ -28,9 +28,9 @@ class Verdict(StrEnum):
     """What a published curve shows beside the blind score of its task."""
 
     NO_SKILL = "no skill shown"
-    GAINED = "above blind at some pruned levels only"
+    GAINED = "better than blind at some pruned levels only"
     LOST = "ends no better than blind"
-    KEPT = "ends above blind"
+    KEPT = "ends better than blind"
     UNKNOWN = "no blind score is known"
 
 

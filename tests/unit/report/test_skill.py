@@ -126,7 +126,7 @@ def test_one_that_is_truly_better_has_risen_above_blind(tmp_path):
     texts, _ = told(tmp_path)
     (rise,) = [text for text in texts if "rises" in text]
     assert re.search(
-        r"\(p40\): above blind \(p = [0-9e.-]+, not corrected\), blind answers get 0\.\d+ \(longest\)\.$", rise
+        r"\(p40\): better than blind \(p = [0-9e.-]+, not corrected\), blind answers get 0\.\d+ \(longest\)\.$", rise
     )
     assert "towards" not in rise
 
@@ -354,7 +354,7 @@ def untested(percent, value, blind=0.483, **changes):
         ),
         (
             untested(60, 0.501),
-            "truthfulqa_mc2 rises from 0.377 to 0.501 (p60): above blind (not tested), blind answers get 0.483 (flat).",
+            "truthfulqa_mc2 rises from 0.377 to 0.501 (p60): better than blind (not tested), blind answers get 0.483 (flat).",
         ),
         (
             untested(60, 0.466, p_holm=0.3, is_blind=True),
