@@ -9,7 +9,7 @@ from typing import Any
 
 from glu_lib.analysis.answer_texts import AnswerForm, answer_form
 from glu_lib.analysis.consolidation import unlike_fields
-from glu_lib.analysis.pairing import Items, Pairs, pair, read_items
+from glu_lib.analysis.pairing import Items, Pairs, pair, read_items, weighed_alike
 from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
 from glu_lib.analysis.significance import Comparison, compare_samples, holm
@@ -23,7 +23,7 @@ from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
-_STATISTICS = 7  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
+_STATISTICS = 8  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 NO_BASELINE = "p0 of the same measurement is missing; run it"
 COLLAPSED_BASELINE = "p0 itself has collapsed, so nothing can be compared with it"
 
@@ -111,8 +111,11 @@ class _Case:
 def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: int) -> Degradation:
     """Changes (p not yet adjusted) and trends of the rows that share a baseline."""
     cases = {row["record"]: _read_case(row, store) for row in group}
+    known_items = {record: case.items for record, case in cases.items() if isinstance(case.items, Items)}
+    for record, items in zip(known_items, weighed_alike(list(known_items.values())), strict=True):
+        cases[record] = replace(cases[record], items=items)
     # Only controls that all levels have: another one at p0 would be another zero.
-    known = [set(case.items.controls) for case in cases.values() if isinstance(case.items, Items)]
+    known = [set(items.controls) for items in known_items.values()]
     names = set.intersection(*known) if known else set()
     cases = {row["record"]: _with_blind(row, cases[row["record"]], names, resamples, seed) for row in group}
     lacking = [record for record, case in cases.items() if isinstance(case.items, Items) and not case.items.controls]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +52,7 @@ class Items:
     `keys` are (task, doc_id, filter), `hashes` the documents' hashes. `terms` (items, terms) are the summands of
     `aggregation`, `subtasks` (items,) the index of each item's sub-task, `weights` (sub-tasks,) the weights of the
     sub-tasks in the score of a group.
+    `is_weighing_certain` is False if other weights give the recorded value as well: all sub-tasks have equal scores.
     `controls` are the terms (versions, items, terms) of blind answers by name: several versions of the shuffle, one of
     each other control. `wrong_control` says which control is malformed; then there are none.
     """
@@ -64,6 +65,7 @@ class Items:
     terms: np.ndarray
     subtasks: np.ndarray
     weights: np.ndarray
+    is_weighing_certain: bool = True
     controls: Mapping[str, np.ndarray] = field(default_factory=dict)
     wrong_control: str = ""
 
@@ -128,6 +130,7 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
         raise RecordError(f"{case}: a sample occurs twice; run the case again")
     aggregation, terms = _terms(case, metric, [sample[metric] for sample in mine])
     _, subtasks = np.unique([sample["task"] for sample in mine], return_inverse=True)
+    weights, is_certain = _weights(case, aggregation, terms, subtasks, headline)
     controls, wrong = _controls(case, metric, aggregation, [sample.get("controls") for sample in mine])
     return Items(
         case=case,
@@ -137,7 +140,8 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
         hashes=tuple(sample["doc_hash"] for sample in mine),
         terms=terms,
         subtasks=subtasks,
-        weights=_weights(case, aggregation, terms, subtasks, headline),
+        weights=weights,
+        is_weighing_certain=is_certain,
         controls=controls,
         wrong_control=wrong,
     )
@@ -163,6 +167,17 @@ def items_of_controls(case: str, metric: str, samples: Sequence[dict[str, Any]])
         weights=np.bincount(subtasks).astype(float),
         controls=_controls(case, metric, aggregation, found)[0],
     )
+
+
+def weighed_alike(items: Sequence[Items]) -> list[Items]:
+    """The same task's items at several levels, those of uncertain weights with the weights of a level that tells."""
+    certain = next((found.weights for found in items if found.is_weighing_certain), None)
+    return [
+        found
+        if found.is_weighing_certain or certain is None or len(certain) != len(found.weights)
+        else replace(found, weights=certain)
+        for found in items
+    ]
 
 
 def pair(items: Sequence[Items]) -> Pairs:
@@ -300,13 +315,16 @@ _SHAPES: tuple[tuple[Callable[[str, Any], bool], Aggregation, Callable[[Any], Se
 
 def _weights(
     case: str, aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, headline: Mapping[str, Any]
-) -> np.ndarray:
-    """The weights (sub-tasks,) for which the items give the recorded value."""
+) -> tuple[np.ndarray, bool]:
+    """The weights (sub-tasks,) for which the items give the recorded value, and whether no others do."""
     sizes = np.bincount(subtasks).astype(float)
-    for weights in (sizes, np.ones_like(sizes)):
-        value = _score(aggregation, terms, subtasks, weights)
-        if _is_recorded(value, headline):
-            return weights
+    fitting = [
+        weights
+        for weights in (sizes, np.ones_like(sizes))
+        if _is_recorded(_score(aggregation, terms, subtasks, weights), headline)
+    ]
+    if fitting:
+        return fitting[0], len(fitting) == 1 or len(set(sizes)) == 1
     said = "a collapse" if headline["value"] is None else f"{headline['value']:.6g}"
     raise RecordError(
         f"{case}: its items give {_score(aggregation, terms, subtasks, sizes):.6g}, the record says {said}; "

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glu_lib.analysis.pairing import Aggregation, pair, read_items
+from glu_lib.analysis.pairing import Aggregation, pair, read_items, weighed_alike
 from glu_lib.errors import RecordError
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
@@ -92,6 +92,14 @@ def test_a_group_is_weighted_by_size_as_lm_eval_does():
     unweighted = aggregate_subtask_metrics([1.0, 0.5], [1, 4], weight_by_size=False)
     assert unweighted != expected
     assert score(values, value=unweighted, tasks=tasks)[1] == pytest.approx(unweighted)
+
+
+def test_a_level_whose_parts_are_equal_takes_the_weights_of_one_that_tells():
+    tasks = ["a", "b", "b", "b", "b"]
+    perfect = read_items(*made([1.0] * 5, value=1.0, tasks=tasks))
+    pruned = read_items(*made([0.0, 1.0, 1.0, 1.0, 1.0], value=0.5, tasks=tasks))  # the mean of its parts
+    assert (perfect.is_weighing_certain, pruned.is_weighing_certain) == (False, True)
+    assert pair(weighed_alike([perfect, pruned])).scores.tolist() == [1.0, 0.5]
 
 
 def test_a_groups_perplexity_is_the_mean_of_its_parts():
