@@ -2,8 +2,8 @@
 
     python benchmarks/blind_scores.py --tokenizer HuggingFaceTB/SmolLM2-135M-Instruct --output FILE.csv
 
-No model is run. One row per task and control; the shuffle of a model's own answers is left out. The tokenizer matters
-for `flat`, `unigram` and `longest in tokens` only.
+No model is run. One row per task and control, and for each sub-task of a group; the shuffle of a model's own answers is
+left out. The tokenizer matters for `flat`, `unigram` and `longest in tokens` only.
 """
 
 from __future__ import annotations
@@ -67,10 +67,18 @@ def _rows(task: Task, tokenizer: Any, library: TaskLibrary) -> Iterator[dict[str
 
     blind = json_value(list(controls(task, loaded, raw, tokens, len(tokenizer)).items()))
     samples = [{"task": key[0], "doc_id": key[1], "controls": value} for key, value in blind]
+    yield from _table(task, task.lm_eval_name, samples)
+    parts = list(dict.fromkeys(sample["task"] for sample in samples))
+    for part in parts if len(parts) > 1 else ():
+        yield from _table(task, part, [sample for sample in samples if sample["task"] == part])
+
+
+def _table(task: Task, name: str, samples: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of a task, or of one of its sub-tasks."""
     for control, score in control_scores(items_of_controls(task.key, task.metric.name, samples)).items():
         yield {
             "task": task.key,
-            "lm_eval_task": task.lm_eval_name,
+            "lm_eval_task": name,
             "metric": task.metric.label,
             "control": control,
             "score": f"{score:.6g}",

@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from glu_lib.analysis import conclude
+from committed import concluded
+
 from glu_lib.analysis.claims import correlations, group_curves, trade_offs
 from glu_lib.analysis.conclusions import main_families
 from glu_lib.analysis.efficiency import Efficiency
@@ -88,7 +89,7 @@ def efficiencies() -> list[Efficiency]:
 
 def full_report() -> ReportData:
     """Everything a report can show."""
-    found = conclude(NANO)
+    found = concluded("nano")
     llamas = own_llamas()
     families = main_families(llamas)
     trends = level_trends(llamas)

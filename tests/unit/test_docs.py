@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from committed import concluded
 
-from glu_lib.analysis import conclude, headline_tables
+from glu_lib.analysis import headline_tables
 from glu_lib.analysis.power import items_needed, smallest_change
 from glu_lib.analysis.published.blind import Verdict, against_blind_score, beside_blind, published_controls
 from glu_lib.analysis.published.comparison import published_rows
@@ -51,7 +52,7 @@ _ALIGNMENT_SHOWN = (
 
 
 def _alignment_pairs():
-    return conclude(ROOT / "results/measured/cpu_alignment").aligned_pairs
+    return concluded("cpu_alignment").aligned_pairs
 
 
 def _generate():
@@ -351,13 +352,13 @@ def test_the_examples_of_study_files_are_study_files(text, tmp_path):
 
 def test_the_tables_of_the_real_model_are_made_from_the_committed_records():
     shown = STORY.split("<!-- smollm2 tables: from the records -->\n")[1].split("<!-- end of tables -->")[0]
-    tables = headline_tables(conclude(ROOT / "results/measured/smollm2").rows)
+    tables = headline_tables(concluded("smollm2").rows)
     made = "\n".join(f"**{table.title}**\n\n{markdown_table(table)}" for table in tables)
     assert shown.strip() == made.strip()
 
 
 def test_what_the_story_says_of_the_real_model_is_so():
-    found = [row for row in conclude(ROOT / "results/measured/smollm2").rows if row["is_headline"]]
+    found = [row for row in concluded("smollm2").rows if row["is_headline"]]
     rows = {(row["subject"], row["percent"]): row for row in found}
     pruned = [rows[task, 40] for task in ("boolq", "hellaswag", "ifeval", "piqa", "truthfulqa_mc1", "truthfulqa_mc2")]
     assert all(row["is_blind"] for row in pruned)

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from glu_lib.analysis import conclude, headline_tables
+from committed import concluded
+
+from glu_lib.analysis import headline_tables
 from glu_lib.report import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +18,7 @@ def test_it_can_be_read_in_five_minutes():
 
 def test_the_table_is_made_from_the_committed_records():
     shown = README.split("results/measured/nano -->\n")[1].split("<!-- end of table -->")[0]
-    tables = headline_tables(conclude(ROOT / "results/measured/nano").rows)
+    tables = headline_tables(concluded("nano").rows)
     (table,) = [table for table in tables if table.method == "PPM"]
     lines = markdown_table(table).strip().splitlines()
     levels = [line for line in lines if line.startswith("| p")]
@@ -27,6 +29,6 @@ def test_the_table_is_made_from_the_committed_records():
 def test_the_model_cards_tables_are_made_from_the_committed_records():
     card = (ROOT / "glu_lib/nano/model/README.md").read_text(encoding="utf-8")
     shown = card.split("results/measured/nano -->\n")[1].split("<!-- end of tables -->")[0]
-    tables = headline_tables(conclude(ROOT / "results/measured/nano").rows)
+    tables = headline_tables(concluded("nano").rows)
     assert len(tables) == 6
     assert shown.strip() == "\n".join(f"**{table.title}**\n\n{markdown_table(table)}" for table in tables).strip()

@@ -81,7 +81,9 @@ def published_controls() -> Mapping[str, TaskControls]:
         rows = [row for row in csv.DictReader(file) if row["task"] not in _INCOMPLETE]
     found = {}
     for task in dict.fromkeys(row["task"] for row in rows):
-        mine = [row for row in rows if row["task"] == task and row["metric"] == STUDY.tasks[task].metric.label]
+        known = STUDY.tasks[task]
+        wanted = (task, known.lm_eval_name, known.metric.label)  # not its sub-tasks
+        mine = [row for row in rows if (row["task"], row["lm_eval_task"], row["metric"]) == wanted]
         scores = {row["control"]: float(row["score"]) for row in mine}
         order = sorted(scores, key=lambda name: scores[name], reverse=STUDY.tasks[task].metric.higher_is_better)
         found[task] = TaskControls({name: scores[name] for name in order}, int(mine[0]["items"]))

@@ -253,7 +253,7 @@ def test_compare_prints_the_published_scores_beside_blind_answers(results, capsy
     assert main(["compare", str(results)]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert (
-        "llama1b truthfulqa_mc2 acc flat 0.483, uniform 0.448 0.377 0.466 (p60) 0.466 (p60) – all no skill to lose"
+        "llama1b truthfulqa_mc2 acc flat 0.483, uniform 0.448 0.377 0.466 (p60) 0.466 (p60) – all no skill shown"
         in lines
     )
     assert any(line.startswith("llama3b: ifeval rises from 0.094 to 0.133 (p60), towards blind") for line in lines)

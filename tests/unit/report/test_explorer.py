@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from committed import concluded
 
 from glu_lib.analysis import conclude
 from glu_lib.analysis.flips import Item, TaskFlips, flips
@@ -105,7 +106,7 @@ def test_reasons_are_given_once_with_their_tasks():
 
 
 def test_all_flips_of_the_embedded_model_fit():
-    found = list(flips(conclude(NANO).rows, Store(NANO)))
+    found = list(flips(concluded("nano").rows, Store(NANO)))
     page = render_items(found)
     assert len(page.encode()) < MOST_BYTES
     shown = data(page)
