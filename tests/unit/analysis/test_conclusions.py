@@ -89,8 +89,22 @@ def test_what_was_computed_before_is_taken_over_until_a_record_changes(folder, f
     assert computed == ["sums"]
 
 
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory):
+    """The facts of two levels, and what they say."""
+    target = tmp_path_factory.mktemp("facts")
+    for part in ("individual_files", "samples"):
+        for level in ("p0", "p40"):
+            (target / part / "nano" / level).mkdir(parents=True)
+            for path in (NANO / part / "nano" / level).glob("nano-*-facts.*"):
+                shutil.copy(path, target / part / "nano" / level)
+    return target, conclude(target, remember=True)
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"x": 1}', "\0"])
-def test_a_torn_memory_is_forgotten(folder, found, text):
+def test_a_torn_memory_is_forgotten(facts, text):
+    folder, found = facts
+    assert found.rows[-1]["skill"] is not None
     (folder / FILE).write_text(text)
     assert conclude(folder) == found
 
