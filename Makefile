@@ -14,8 +14,8 @@ bench: .venv/ready
 test: lint site
 	$(PYTEST) tests
 
-# Lint, types, and the tests that need no model, no process and no network.
-test-fast: lint
+# The tests that need no model, no process and no network.
+test-fast: .venv/ready
 	$(PYTEST) tests/unit
 
 # The other two tiers: a small model in this process, and whole runs in processes of their own.
