@@ -19,7 +19,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from glu_lib.analysis.pairing import items_of_controls
+from glu_lib.analysis.items import items_of_controls
 from glu_lib.analysis.skill import control_scores
 from glu_lib.errors import GluError
 from glu_lib.measure.accuracy.results import json_value

@@ -10,7 +10,7 @@ import numpy as np
 
 from glu_lib.analysis.resampling import CONFIDENCE
 from glu_lib.analysis.table import Row
-from glu_lib.analysis.trends import Sensitivity, Trend, by_task, kept, retained
+from glu_lib.analysis.trends import Sensitivity, Trend, by_task, retained
 
 _FEWEST_FOR_R = 3  # with two points |r| is always 1
 _FEWEST_FOR_INTERVAL = 4  # the standard error of Fisher's z is 1/√(n - 3)
@@ -167,7 +167,7 @@ def trade_offs(rows: Iterable[Row], workload_rows: Iterable[Row] = ()) -> list[T
             model=found[0]["model"],
             expansion_ratio=found[0]["expansion_ratio"],
             percent=found[0]["percent"],
-            score=float(np.mean([kept(row) for row in found])),
+            score=float(_kept(found).mean()),
             parameters=found[0]["parameters"],
             energy_per_token_j=energies.get(found[0]["percent"]),
             tokens_per_s=speeds.get(found[0]["percent"]),
@@ -188,8 +188,14 @@ def _complete(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return {task: levels for task, levels in tasks.items() if len(levels) == len(percents)}
 
 
+def _kept(rows: Sequence[Row]) -> np.ndarray:
+    """What each row keeps, for a mean over tasks: a skill below 0 counts as 0, as a ratio has no lower bound."""
+    kept: np.ndarray = np.maximum(0.0, np.array([retained(row) for row in rows], dtype=float))
+    return kept
+
+
 def _point(rows: Sequence[Row]) -> GroupPoint:
-    scores = np.array([kept(row) for row in rows], dtype=float)
+    scores = _kept(rows)
     several = len(scores) > 1
     return GroupPoint(
         expansion_ratio=rows[0]["expansion_ratio"],

@@ -9,7 +9,8 @@ from typing import Any
 
 from glu_lib.analysis.answer_texts import AnswerForm, answer_form
 from glu_lib.analysis.consolidation import unlike_fields
-from glu_lib.analysis.pairing import Items, Pairs, pair, read_items, weighed_alike
+from glu_lib.analysis.items import Items, read_items, weighed_alike
+from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
 from glu_lib.analysis.significance import Comparison, compare_samples, holm
@@ -213,8 +214,13 @@ def _with_blind(row: Row, case: _Case, names: Collection[str], resamples: int, s
 def _without_controls(change: Change) -> Change:
     if change.wrong_control:
         return change
-    text = f"{change.case}: its samples hold no blind answers (an earlier version), those of other levels do; no level "
-    return replace(change, lacks_controls=f"{text}of this task has a skill until it is run again: --rerun")
+    return replace(
+        change,
+        lacks_controls=(
+            f"{change.case}: its samples hold no blind answers (of an earlier version, or a warning of its run says "
+            "why), those of other levels do; no level of this task has a skill until it is run again: --rerun"
+        ),
+    )
 
 
 def _change(row: Row, group: Sequence[Row], cases: dict[str, _Case], resamples: int, seed: int) -> Change:

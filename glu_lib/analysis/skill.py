@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from glu_lib.analysis.pairing import Aggregation, Items, Pairs
+from glu_lib.analysis.items import Aggregation, Items
+from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, FEWEST_ITEMS, RESAMPLES, RESAMPLING_SEED, resampled_scores
 from glu_lib.analysis.significance import ALPHA, compare_samples
 from glu_lib.errors import RecordError

@@ -96,11 +96,6 @@ def retained(row: Row) -> float | None:
     return row["skill"] if row.get("blind") is not None else relative_score(row)
 
 
-def kept(row: Row) -> float:
-    """What a level keeps, in means over tasks: `retained`, and 0 below it, as a ratio has no lower bound."""
-    return max(0.0, retained(row) or 0.0)
-
-
 def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
     """Headline rows of accuracy cases by family, in the rows' order, without controls.
 

@@ -19,28 +19,6 @@ from glu_lib.study.settings import Settings
 ENVIRONMENT = detect_environment(Settings(device="cpu"))
 
 
-@pytest.fixture(params=["look", "load"])
-def read(request):
-    """Look at the model of a folder, or load it, as `validate` and a run do."""
-
-    def read_folder(folder):
-        variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
-        identity = resolve_identity(variant)
-        if request.param == "look":
-            return inspect_model(variant, identity).model
-        return load_model(variant, identity, ENVIRONMENT).model
-
-    return read_folder
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A copy of the embedded model, to be made hostile."""
-    found = tmp_path / "checkpoint"
-    shutil.copytree(MODEL_DIR, found)
-    return found
-
-
 @pytest.fixture
 def marker(tmp_path):
     """A file that hostile code would write."""

@@ -1,7 +1,6 @@
 """Weights that are not the model's are refused: what is missing would be random, what is left over is another's."""
 
 import json
-import shutil
 
 import pytest
 import torch
@@ -13,34 +12,11 @@ from glu_lib.models.identity import ModelIdentity, resolve_identity
 from glu_lib.models.inspection import inspect_model
 from glu_lib.models.loading import load_model
 from glu_lib.models.weights import stored_tensors
-from glu_lib.nano import MODEL_DIR
 from glu_lib.study import ModelVariant, VariantKind
 from glu_lib.study.settings import Settings
 
 ENVIRONMENT = detect_environment(Settings(device="cpu"))
 UP = "model.layers.1.mlp.up_proj.weight"
-
-
-@pytest.fixture(params=["look", "load"])
-def read(request):
-    """Look at a folder's model by its headers, or load it, as `validate` and a run do."""
-
-    def read_folder(folder):
-        variant = ModelVariant("mine", str(folder), VariantKind.BASE, (0,))
-        identity = resolve_identity(variant)
-        if request.param == "look":
-            return inspect_model(variant, identity).model
-        return load_model(variant, identity, ENVIRONMENT).model
-
-    return read_folder
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A copy of the embedded model, whose embeddings are tied, to be changed."""
-    found = tmp_path / "checkpoint"
-    shutil.copytree(MODEL_DIR, found)
-    return found
 
 
 def change_config(folder, **fields):

@@ -67,8 +67,8 @@ def test_skill_and_score_are_not_mixed_where_a_level_has_no_controls(tmp_path):
     assert [rows[percent]["blind"] for percent in (0, 20, 40)] == [None] * 3
     assert [point.score for point in told.trade_offs] == pytest.approx([1, 0.8, 0.5])
     assert told.untested == (
-        "nano-p20-facts: its samples hold no blind answers (an earlier version), those of other levels do; no level of "
-        "this task has a skill until it is run again: --rerun",
+        "nano-p20-facts: its samples hold no blind answers (of an earlier version, or a warning of its run says why), "
+        "those of other levels do; no level of this task has a skill until it is run again: --rerun",
     )
 
 

@@ -12,7 +12,8 @@ import pytest
 from glu_lib.analysis import conclude, consolidate, headline_tables, write_tables
 from glu_lib.analysis.claims import correlations, group_curves, trade_offs
 from glu_lib.analysis.degradation import COLLAPSED_BASELINE
-from glu_lib.analysis.pairing import Aggregation, Pairs, pair, read_items
+from glu_lib.analysis.items import Aggregation, read_items
+from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.resampling import FEWEST_CLUSTERS, percentile_interval, resampled_scores
 from glu_lib.analysis.significance import Procedure, compare_samples
 from glu_lib.analysis.trends import LevelSeries, Sensitivity, retained, trend

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glu_lib.analysis.pairing import Aggregation, pair, read_items, weighed_alike
+from glu_lib.analysis.items import Aggregation, read_items, weighed_alike
+from glu_lib.analysis.pairing import pair
 from glu_lib.errors import RecordError
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from glu_lib.analysis.pairing import Aggregation, Pairs
+from glu_lib.analysis.items import Aggregation
+from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.trends import (
     LevelSeries,
     Sensitivity,
