@@ -5,6 +5,7 @@ from pathlib import Path
 from committed import concluded
 
 from glu_lib.analysis import headline_tables
+from glu_lib.analysis.published.blind import published_controls
 from glu_lib.report import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,3 +33,8 @@ def test_the_model_cards_tables_are_made_from_the_committed_records():
     tables = headline_tables(concluded("nano").rows)
     assert len(tables) == 6
     assert shown.strip() == "\n".join(f"**{table.title}**\n\n{markdown_table(table)}" for table in tables).strip()
+
+
+def test_the_full_stops_score_is_the_committed_one():
+    score = published_controls()["ifeval"].scores["full stop"]
+    assert f'the answer "." to every prompt scores {score:.3f}' in " ".join(README.split())
