@@ -27,7 +27,7 @@ from typing import Any
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY, ModelVariant, Task, VariantKind
-from glu_lib.study.cases import Pruning
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.schema import Metric
 from glu_lib.study.settings import Settings
 

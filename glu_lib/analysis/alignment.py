@@ -89,7 +89,7 @@ def aligned_pairs(records: Iterable[Mapping[str, Any]]) -> list[AlignedPair]:
 def _place(record: Mapping[str, Any]) -> tuple[tuple[str, ...], int, int | None]:
     """The fields that compared records must share, the level, and the divisor."""
     key = record["done_key"]
-    pruning = ("percent", "method", "divisor", "optipfair")
+    pruning = ("percent", "method", "divisor", "layers", "percent of", "optipfair")
     family = tuple(f"{name}={value}" for name, value in sorted(key.items()) if name not in pruning)
     family = (*family, f"threads={record['runtime']['threads']}", f"schedule={turns(record)}")
     return (record["case"]["model"], *family), record["case"]["percent"], record["case"]["divisor"]

@@ -28,14 +28,17 @@ _TEXT, _FLAG, _COUNT, _NUMBER = ColumnType
 
 TABLE = (
     Column("case", _TEXT, "id of the case, as in `pytest -k`"),
-    Column("kind", _TEXT, "`accuracy`, `energy` or `architecture`"),
+    Column("kind", _TEXT, "`accuracy`, `energy`, `architecture` or `layers`"),
     Column("model", _TEXT, "key of the model variant"),
     Column("control", _TEXT, "`no MLP`, or `untrained` for random weights; null for a level"),
     Column("percent", _COUNT, "pruning percentage; 0 is the unpruned baseline; null for controls"),
-    Column("method", _TEXT, "how neurons were chosen; null at p0"),
+    Column("method", _TEXT, "how neurons were chosen, `random` with its seed; null at p0"),
     Column("divisor", _COUNT, "widths are rounded down to a multiple of it; null: not rounded"),
-    Column("width", _COUNT, "neurons per MLP"),
-    Column("expansion_ratio", _NUMBER, "width / hidden size"),
+    Column(
+        "layers", _TEXT, "the pruned layers, from 0, and `of the model` if the level is a share of all layers' neurons"
+    ),
+    Column("width", _COUNT, "neurons per MLP of the pruned layers"),
+    Column("expansion_ratio", _NUMBER, "width / hidden size, the mean over all layers"),
     Column("parameters", _COUNT, "parameters of the whole model"),
     Column("suites", _TEXT, "suites that hold the case, separated by blanks"),
     Column("subject", _TEXT, "key of the task or workload"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answ
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.table import Row, without_controls
-from glu_lib.analysis.trends import LevelSeries, Trend, families, level_trends
+from glu_lib.analysis.trends import LevelSeries, Trend, families, family_of, level_trends
 from glu_lib.errors import one_line
 from glu_lib.results.store import Store
-from glu_lib.study import Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Conclusions:
     `untested` the changes that were not tested for other reasons. `unlike` names the scores that cannot be compared
     with the published ones: another model, other prompts, or a collapse. `headers` holds case, done key, environment
     and timing of each record. Claims over several tasks (`curves`, `correlations`, `trade_offs`) cover, for each model,
-    the levels pruned by PPM without a divisor; complete runs are preferred to limited runs.
+    the levels pruned by PPM on all layers without a divisor; complete runs are preferred to limited runs.
     """
 
     rows: tuple[Row, ...]
@@ -112,11 +111,11 @@ def with_significance(rows: Iterable[Row], changes: Iterable[Change]) -> list[Ro
 
 
 def main_families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
-    """The family for claims, one per model: PPM without divisor, with the most samples per task."""
+    """The family for claims, one per model: PPM on all layers without divisor, with the most samples per task."""
     scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
     chosen: dict[str, tuple[LevelSeries, list[Row]]] = {}
     for family, mine in families(scores).items():
-        if family.method not in (None, Method.PPM) or family.divisor is not None:
+        if not family.is_main:
             continue
         other = chosen.get(family.model)
         if other is None or _items(family) > _items(other[0]):
@@ -145,7 +144,7 @@ def _columns(change: Change) -> dict[str, Any]:
 
 
 def _is_of(family: LevelSeries, trend: Trend) -> bool:
-    return family == LevelSeries(trend.model, trend.method, trend.divisor, trend.limit)
+    return family == trend.family
 
 
 def _workload_rows(rows: Iterable[Row], family: LevelSeries) -> list[Row]:
@@ -154,7 +153,7 @@ def _workload_rows(rows: Iterable[Row], family: LevelSeries) -> list[Row]:
         row
         for row in rows
         if row["kind"] == "energy" and row["model"] == family.model and row["weights"] == "real"
-        if row["percent"] == 0 or (row["method"], row["divisor"]) == (family.method, family.divisor)
+        if row["percent"] == 0 or replace(family_of(row), limit=family.limit) == family
     ]
     limits = [row["limit"] for row in mine]
     largest = None if None in limits else max(limits, default=None)

@@ -16,10 +16,11 @@ from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.analysis.soundness import check_record, check_rows
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.collapse import read_recorded
-from glu_lib.results.record import MALFORMED, prompt_format, read_record
+from glu_lib.results.record import MALFORMED, prompt_format, pruned_layers, read_record
 from glu_lib.results.recorded_energy import unlike_windows, wrong_energies
 from glu_lib.results.store import Store
 from glu_lib.study import Control
+from glu_lib.study.cases import CaseKind
 from glu_lib.study.settings import Weights
 
 _LONGEST_REASON = 200  # characters
@@ -27,7 +28,11 @@ _HEADER = ("case", "done_key", "environment", "timing")
 _ABSENT = object()  # equal to no value of a done key
 _COUNTED = ("truncated_prompts", "cut_generations", "unknown_requests", "tied_items")
 # A level and its baseline may differ in these done-key fields; all others must be equal.
-_PRUNING_FIELDS = frozenset({"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control"})
+_PRUNING_FIELDS = frozenset(
+    {"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control"}
+) | {
+    *("layers", "percent of", "scores"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,15 @@ class Consolidation:
     """The content of all records of a results folder.
 
     `rows` is the tidy table. `problems` has one line for each unusable record or part of one. `headers` holds `case`,
-    `done_key`, `environment` and `timing` of each used record, `energy_records` the complete records of workloads.
+    `done_key`, `environment` and `timing` of each used record, `energy_records` the complete records of workloads,
+    `scan_records` those of layer scans.
     """
 
     rows: tuple[dict[str, Any], ...]
     problems: tuple[str, ...]
     headers: tuple[dict[str, Any], ...] = ()
     energy_records: tuple[dict[str, Any], ...] = ()
+    scan_records: tuple[dict[str, Any], ...] = ()
 
 
 def consolidate(results_dir: Path) -> Consolidation:
@@ -79,6 +86,7 @@ def consolidate(results_dir: Path) -> Consolidation:
         tuple(map(one_line, (*problems, *mixed))),
         tuple({name: entry.record[name] for name in _HEADER} for entry in entries),
         tuple(entry.record for entry in entries if entry.record["kind"] == "energy"),
+        tuple(entry.record for entry in entries if entry.record["kind"] == CaseKind.LAYERS),
     )
 
 
@@ -152,6 +160,7 @@ def _rows(record: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
         "percent": None if control else case["percent"],
         "method": case["method"],
         "divisor": case["divisor"],
+        "layers": pruned_layers(record),
         "width": pruning["width"],
         "expansion_ratio": pruning["expansion_ratio"],
         "parameters": pruning["parameters"],
@@ -228,6 +237,14 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "is_headline": name == "energy_per_token_j",
             **value,
             **better,
+        }
+    if record["kind"] == CaseKind.LAYERS:
+        yield {
+            "task": record["case"]["subject"],
+            "metric": "log_perplexity",
+            "value": record["scan"]["pruned"],
+            "higher_is_better": False,
+            "is_headline": True,
         }
     if record["kind"] == "architecture":
         yield {

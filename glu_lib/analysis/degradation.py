@@ -24,7 +24,7 @@ from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
-_STATISTICS = 8  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
+_STATISTICS = 9  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 NO_BASELINE = "p0 of the same measurement is missing; run it"
 COLLAPSED_BASELINE = "p0 itself has collapsed, so nothing can be compared with it"
 
@@ -173,7 +173,7 @@ def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
 
 
 def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:
-    """Groups of rows of one (model, task, limit), with all methods and divisors."""
+    """Groups of rows of one (model, task, limit), with all methods, divisors and layer sets."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in scores:
         groups.setdefault((row["model"], row["subject"], row["limit"]), []).append(row)

@@ -8,6 +8,7 @@ from typing import Any
 
 from glu_lib.analysis.table import Row
 from glu_lib.results.energy import PARTS, worst_quality
+from glu_lib.results.record import pruned_layers
 from glu_lib.results.repeats import summarize
 
 # Metrics that are 0 or 1 per item, so that their sum is the number of correct answers.
@@ -26,6 +27,7 @@ class Efficiency:
     model: str
     method: str | None
     divisor: int | None
+    layers: str | None
     percent: int
     width: int
     expansion_ratio: float
@@ -61,6 +63,7 @@ class CorrectAnswers:
     model: str
     method: str | None
     divisor: int | None
+    layers: str | None
     percent: int
     expansion_ratio: float
     limit: int | None
@@ -96,6 +99,7 @@ def _correct_answers(row: Row) -> CorrectAnswers:
         model=row["model"],
         method=row["method"],
         divisor=row["divisor"],
+        layers=row["layers"],
         percent=row["percent"],
         expansion_ratio=row["expansion_ratio"],
         limit=row["limit"],
@@ -116,6 +120,7 @@ def _efficiency(record: Mapping[str, Any]) -> Efficiency:
         model=case["model"],
         method=case["method"],
         divisor=case["divisor"],
+        layers=pruned_layers(record),
         percent=case["percent"],
         width=pruning["width"],
         expansion_ratio=pruning["expansion_ratio"],

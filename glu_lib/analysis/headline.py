@@ -11,6 +11,7 @@ from glu_lib.analysis.answer_texts import defects
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.table import without_controls
+from glu_lib.analysis.trends import LevelSeries, family_of
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY, Control
 
@@ -54,6 +55,7 @@ class HeadlineTable:
     model: str
     method: str | None
     divisor: int | None
+    layers: str | None
     limit: int | None
     levels: tuple[tuple[int, float], ...]
     tasks: tuple[str, ...]
@@ -70,11 +72,14 @@ class HeadlineTable:
             yield name, ratio, [found.get(task) for task in self.tasks]
 
     @property
+    def family(self) -> LevelSeries:
+        """The family of its levels."""
+        return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit)
+
+    @property
     def title(self) -> str:
-        """Title of the table, as `nano` or `nano, random, divisor 64, only 8 samples per task`."""
-        parts = [self.model]
-        parts += [self.method] if self.method not in (None, "PPM") else []
-        parts += [f"divisor {self.divisor}"] if self.divisor else []
+        """Title of the table, as `nano` or `nano, random1, divisor 64, only 8 samples per task`."""
+        parts = [self.model, *self.family.words]
         parts += [self.figure] if self.figure else []
         parts += [f"only {self.limit} {'prompts' if self.figure else 'samples per task'}"] if self.limit else []
         return ", ".join(parts)
@@ -149,16 +154,16 @@ def _listed(settings: Mapping[str, Any]) -> str:
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
-    """One table per (model, method, divisor, limit) from tidy rows, in the order of the rows.
+    """One table per (model, method, divisor, layer set, limit) from tidy rows, in the order of the rows.
 
-    The baseline and the controls appear in the tables of all methods and divisors of their model and limit. There is no
-    table of controls alone.
+    The baseline and the controls appear in the tables of all methods, divisors and layer sets of their model and
+    limit. There is no table of controls alone.
     """
     return _tables([row for row in rows if row["kind"] == "accuracy" and row["is_headline"]])
 
 
 def workload_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
-    """One table per workload figure and (model, method, divisor, limit): energy, throughput and latency."""
+    """One table per workload figure and (model, method, divisor, layer set, limit): energy, throughput and latency."""
     found = list(rows)
     tables = []
     for metric, (figure, unit) in WORKLOAD_FIGURES.items():
@@ -171,10 +176,10 @@ def workload_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
 
 
 def main_tables(tables: Iterable[HeadlineTable]) -> list[HeadlineTable]:
-    """The main table of each model: PPM without divisor, from full runs or else with the largest sample limit."""
+    """The main table of each model: PPM on all layers without divisor, from full runs or with the largest limit."""
     chosen: dict[str, HeadlineTable] = {}
     for table in tables:
-        if table.method in (None, "PPM") and not table.divisor:
+        if table.family.is_main:
             other = chosen.get(table.model)
             if other is None or (other.limit and (table.limit or math.inf) > other.limit):
                 chosen[table.model] = table
@@ -183,10 +188,10 @@ def main_tables(tables: Iterable[HeadlineTable]) -> list[HeadlineTable]:
 
 def _tables(scores: list[dict[str, Any]]) -> list[HeadlineTable]:
     levels = without_controls(scores)
-    pruned = [_variant(row) for row in levels if row["percent"] != 0]
+    pruned = [family_of(row) for row in levels if row["percent"] != 0]
     keys = list(dict.fromkeys(pruned))
-    covered = {(model, limit) for model, _, _, limit in keys}
-    keys += [key for key in dict.fromkeys(map(_variant, levels)) if (key[0], key[3]) not in covered]
+    covered = {(key.model, key.limit) for key in keys}
+    keys += [key for key in dict.fromkeys(map(family_of, levels)) if (key.model, key.limit) not in covered]
     controls = [row for row in scores if row.get("control")]
     return [_with_controls(_table(key, levels), controls) for key in keys]
 
@@ -209,26 +214,22 @@ def _with_controls(table: HeadlineTable, scores: list[dict[str, Any]]) -> Headli
     return replace(table, controls=found, left_out=(*table.left_out, *others))
 
 
-def _variant(row: dict[str, Any]) -> tuple[str, str | None, int | None, int | None]:
-    return (row["model"], row["method"], row["divisor"], row["limit"])
-
-
-def _table(key: tuple[str, str | None, int | None, int | None], scores: list[dict[str, Any]]) -> HeadlineTable:
-    model, method, divisor, limit = key
+def _table(key: LevelSeries, scores: list[dict[str, Any]]) -> HeadlineTable:
     mine = [
         row
         for row in scores
-        if _variant(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (model, limit))
+        if family_of(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (key.model, key.limit))
     ]
     mine.sort(key=lambda row: row["percent"])
     metrics = {row["subject"]: (row["metric"], row["filter"]) for row in reversed(mine)}  # of the lowest level
     kept = [row for row in mine if (row["metric"], row["filter"]) == metrics[row["subject"]]]
     others = [row for row in mine if (row["metric"], row["filter"]) != metrics[row["subject"]]]
     return HeadlineTable(
-        model=model,
-        method=method,
-        divisor=divisor,
-        limit=limit,
+        model=key.model,
+        method=key.method,
+        divisor=key.divisor,
+        layers=key.layers,
+        limit=key.limit,
         levels=tuple(sorted({(row["percent"], row["expansion_ratio"]) for row in kept})),
         tasks=tuple(sorted({row["subject"] for row in kept}, key=_declared_place)),
         cells={(row["subject"], row["percent"]): row for row in kept},

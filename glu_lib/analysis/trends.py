@@ -14,6 +14,7 @@ from glu_lib.analysis.skill import Blind, conservative_interval, is_logarithmic,
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
+from glu_lib.study import Method
 
 # A task is robust if it loses less than this share of its baseline per 1.0x of expansion ratio removed.
 MARGIN = 0.05
@@ -38,12 +39,25 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LevelSeries:
-    """Key of a family of levels: one model, one pruning method, one divisor, one sample limit."""
+    """Key of a family of levels: one model, one pruning method, one divisor, one layer set, one sample limit."""
 
     model: str
     method: str | None
     divisor: int | None
+    layers: str | None
     limit: int | None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether claims and the main table are about it: PPM on all layers, widths not rounded."""
+        return self.method in (None, Method.PPM) and self.divisor is None and self.layers is None
+
+    @property
+    def words(self) -> list[str]:
+        """What differs from PPM on all layers with plain widths: `random1`, `layers 1-29`, `divisor 64`."""
+        parts = [] if self.method in (None, Method.PPM) else [str(self.method)]
+        parts += [f"layers {self.layers}"] if self.layers else []
+        return parts + ([f"divisor {self.divisor}"] if self.divisor else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,7 @@ class Trend:
     model: str
     method: str | None
     divisor: int | None
+    layers: str | None
     limit: int | None
     task: str
     metric: str
@@ -68,6 +83,11 @@ class Trend:
     kind: Sensitivity
     levels: int
     source: str
+
+    @property
+    def family(self) -> LevelSeries:
+        """The family of its levels."""
+        return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit)
 
 
 def relative_score(row: Row) -> float | None:
@@ -180,6 +200,7 @@ def trend(
         model=family.model,
         method=family.method,
         divisor=family.divisor,
+        layers=family.layers,
         limit=family.limit,
         task=levels[0]["subject"],
         metric=levels[0]["metric"],
@@ -207,7 +228,7 @@ def classify(slope_low: float, slope_high: float, margin: float = MARGIN) -> Sen
 
 def family_of(row: Row) -> LevelSeries:
     """The family of a pruned row."""
-    return LevelSeries(row["model"], row["method"], row["divisor"], row["limit"])
+    return LevelSeries(row["model"], row["method"], row["divisor"], row["layers"], row["limit"])
 
 
 def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:

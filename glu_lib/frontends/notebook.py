@@ -139,7 +139,7 @@ def _run_level(
         # is done on disk, but has not been reported yet.
         to_run = [case for case in mine if experiment.has_measured(case) or not experiment.is_done(case)]
         if to_run:
-            with experiment.prepared(to_run[0].model, to_run[0].pruning) as prepared:
+            with experiment.prepared(to_run[0].model, to_run[0].loaded) as prepared:
                 for case in to_run:
                     bar.set_description(case.id)
                     try:

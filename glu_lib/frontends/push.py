@@ -12,7 +12,7 @@ from glu_lib.errors import AccessError, RecordError
 from glu_lib.report import markdown_name, markdown_table, number
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import ModelVariant
-from glu_lib.study.cases import Pruning
+from glu_lib.study.pruning import Pruning
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

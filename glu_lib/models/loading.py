@@ -14,7 +14,7 @@ from glu_lib.machine.memory import free_bytes
 from glu_lib.models.checkpoint import check_files
 from glu_lib.models.hub_access import cannot_be_loaded, with_patience
 from glu_lib.models.identity import ModelIdentity, check_unchanged, model_file
-from glu_lib.models.shapes import llama_config
+from glu_lib.models.shapes import llama_config, set_layer_widths
 from glu_lib.models.vocabulary import check_vocabulary, settle_filler
 from glu_lib.models.weights import check_loading, check_stored, check_tied, quiet_report, stored_tensors
 from glu_lib.nano import MODEL_DIR
@@ -37,7 +37,12 @@ class LoadedModel:
     own_limits: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: str) -> None:
-        """Save the tokenizer and the model, with its original generation limits, to a folder."""
+        """Save the tokenizer and the model, with its original generation limits, to a folder.
+
+        Raises:
+            AccessError: if the layers have unlike widths and transformers cannot build this architecture with them.
+        """
+        set_layer_widths(self.model)
         config: Any = self.model.generation_config
         for name, value in self.own_limits.items():
             setattr(config, name, value)

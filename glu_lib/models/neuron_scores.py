@@ -3,56 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import VerificationError
+from glu_lib.errors import AccessError, VerificationError
+from glu_lib.models.glu import import_optipfair
 from glu_lib.study import Method
-from glu_lib.study.cases import Pruning
+from glu_lib.study.methods import ScoreFile
+from glu_lib.study.pruning import Pruning
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
 Batches = Sequence[Mapping[str, "torch.Tensor"]]
+OPTIPFAIR_METHODS = (Method.PPM, Method.VOW, Method.PON, Method.L2)  # it computes these scores itself while pruning
 
 
 def neuron_scores(
-    mlp: Any, method: Method, *, seed: int, layer: int, activation_norms: torch.Tensor | None = None
+    mlp: Any, pruning: Pruning, *, layer: int, activation_norms: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Importance of each neuron of a GLU MLP, shape (width,), float32; neurons with the highest scores are kept.
 
-    PPM, VOW, PON and L2 are OptiPFair's functions of the rows of gate and up. `hybrid` is OptiPFair's product of two
-    factors: the sum of the PPM of gate, up and down, each divided by its maximum; and `activation_norms`, the L2 norm
-    of each neuron's activations on the calibration text, shape (width,). `random` is uniform in [0, 1), from a
-    generator that depends only on seed and layer.
+    PPM, VOW, PON and L2 are OptiPFair's functions of the rows of gate and up. `PPM_down` adds the PPM of the down
+    projection's columns, the weights with which a neuron's activation enters the output: PPM(gate) + PPM(up) +
+    PPM(down). `hybrid` is OptiPFair's product of two factors: the sum of the PPM of gate, up and down, each divided by
+    its maximum; and `activation_norms`, the L2 norm of each neuron's activations on the calibration text, shape
+    (width,). `random` is uniform in [0, 1), from a generator that depends only on seed and layer. `file` takes the
+    vector that the user's file holds for the layer.
+
+    Raises:
+        AccessError: if the score file does not fit the layer.
     """
     import torch
 
     gate: torch.Tensor = mlp.gate_proj.weight.detach()  # (width, hidden)
     up: torch.Tensor = mlp.up_proj.weight.detach()  # (width, hidden)
-    if method is Method.RANDOM:
-        generator = torch.Generator().manual_seed(seed * 1000 + layer)
+    if pruning.method is Method.RANDOM:
+        assert pruning.seed is not None
+        generator = torch.Generator().manual_seed(pruning.seed * 1000 + layer)
         return torch.rand(gate.shape[0], generator=generator)
-    import optipfair.pruning.mlp_glu as mlp_glu
-
+    if pruning.method is Method.FILE:
+        assert pruning.scores is not None
+        return file_scores(pruning.scores, layer, gate.shape[0])
+    mlp_glu = import_optipfair()
+    down: torch.Tensor = mlp.down_proj.weight.detach()  # (hidden, width)
     scores: torch.Tensor
-    if method is Method.HYBRID:
-        down = mlp.down_proj.weight.detach()  # (hidden, width)
+    if pruning.method is Method.HYBRID:
         scores = mlp_glu.compute_neuron_pair_importance_maw_hybrid(gate, up, down, activation_norms)
+    elif pruning.method is Method.PPM_DOWN:
+        ppm = mlp_glu.IMPORTANCE_FUNCTIONS[str(Method.PPM)]
+        columns = down.float().T  # (width, hidden)
+        scores = ppm(gate.float(), up.float()) + ppm(columns, torch.zeros_like(columns))
     else:
-        scores = mlp_glu.IMPORTANCE_FUNCTIONS[str(method)](gate.float(), up.float())
+        scores = mlp_glu.IMPORTANCE_FUNCTIONS[str(pruning.method)](gate.float(), up.float())
     return scores
 
 
+def file_scores(scores: ScoreFile, layer: int, width: int) -> torch.Tensor:
+    """The scores of one layer from the user's file: the tensor whose name is the layer's number, (width,), float32.
+
+    Raises:
+        AccessError: if the file cannot be read, has changed, or the tensor is missing, of another shape, not finite.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    place = f"score file {scores.path}"
+    try:
+        with safe_open(scores.path, framework="pt") as file:
+            names = list(file.keys())
+            found: torch.Tensor | None = file.get_tensor(str(layer)) if str(layer) in names else None
+    except (OSError, SafetensorError) as error:
+        raise AccessError(f"{place}: cannot be read ({error}); write it with safetensors") from error
+    if found is None:
+        named = ", ".join(names[:3])
+        raise AccessError(
+            f"{place}: has no tensor {str(layer)!r} (it has {named or 'none'}{', …' if len(names) > 3 else ''}); it "
+            "needs one vector per pruned layer, named by the layer's number from 0"
+        )
+    if tuple(found.shape) != (width,):
+        raise AccessError(f"{place}: tensor {layer} has shape {tuple(found.shape)}, the layer has {width} neurons")
+    if not found.is_floating_point() or not bool(torch.isfinite(found).all()):
+        raise AccessError(f"{place}: tensor {layer} must hold finite floating-point numbers")
+    return found.float()
+
+
 def activation_norms_of(
-    optipfair: ModuleType, model: PreTrainedModel, pruning: Pruning, calibration: Callable[[], Batches] | None
+    model: PreTrainedModel, pruning: Pruning, calibration: Callable[[], Batches] | None
 ) -> dict[int, torch.Tensor]:
     """Norms of the MLP activations on the calibration text before pruning, by layer; {} unless method is hybrid."""
     if pruning.method is not Method.HYBRID or not pruning.percent:
         return {}
     if calibration is None:
         raise VerificationError("method hybrid needs calibration text; pass `calibration`")
+    optipfair = import_optipfair()
     handles = optipfair.setup_mlp_hooks_for_importance(model, model.device)
     try:
         optipfair.run_calibration_forward_passes(model, calibration(), model.device, show_progress=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import AccessError
+from glu_lib.models.glu import import_optipfair
 from glu_lib.study import ModelVariant
 from glu_lib.study.architecture import Architecture
 
@@ -80,3 +82,36 @@ def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
             f"model {variant.key}: a Llama of the declared shape has {declared:,} parameters, but the model has "
             f"{found:,} (it may have biases or other norms); remove its architecture from the study"
         )
+
+
+def set_layer_widths(model: PreTrainedModel) -> None:
+    """Write the widths of the layers into the model's configuration, as transformers' per-layer configuration.
+
+    A model whose layers have one width is left as it is.
+
+    Raises:
+        AccessError: if transformers cannot build this architecture with unlike widths.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    widths = [layer.mlp.gate_proj.out_features for layer in import_optipfair().get_model_layers(model)]
+    if len(set(widths)) == 1:
+        return
+    config = copy.deepcopy(model.config)
+    own: dict[int | str, dict[str, Any]] = {
+        str(index): {"intermediate_size": width} for index, width in enumerate(widths)
+    }
+    try:
+        config.per_layer_config = own
+        with torch.device("meta"):
+            built = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        found = [layer.mlp.gate_proj.out_features for layer in import_optipfair().get_model_layers(built)]
+    except (AttributeError, RuntimeError, TypeError, ValueError, KeyError):
+        found = []
+    if found != widths:
+        raise AccessError(
+            f"{type(model).__name__} cannot be saved with layers of unlike widths: this version of transformers builds "
+            "all its layers with one; prune all layers, or share the recipe (model, level, method, layers) instead"
+        )
+    model.config.per_layer_config = own

@@ -143,8 +143,7 @@ def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
 
 
 def _is_of(table: HeadlineTable, trend: Trend) -> bool:
-    is_main = trend.method in (None, "PPM") and not trend.divisor
-    return is_main and (trend.model, trend.limit) == (table.model, table.limit)
+    return trend.family.is_main and (trend.model, trend.limit) == (table.model, table.limit)
 
 
 def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from glu_lib.analysis.published.blind import BLIND_TABLE, BesideBlind
 from glu_lib.analysis.published.comparison import Beside
 from glu_lib.analysis.published.restated import Defect, RestatedEnergy
 from glu_lib.analysis.table import Row
+from glu_lib.analysis.trends import family_of
 from glu_lib.report import number
 from glu_lib.report.blind_answers import blind_answers, blind_levels
 from glu_lib.report.figures.figure import Cell
@@ -158,10 +159,7 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
 
 def _level(row: Row) -> str:
     """The level of a row, with what differs from PPM, plain widths and all samples: `p30 random, limit 40`."""
-    parts = [f"p{row['percent']}"]
-    parts += [str(row["method"])] if row["method"] not in (None, "PPM") else []
-    parts += [f"divisor {row['divisor']}"] if row["divisor"] else []
-    return " ".join(parts) + (f", limit {row['limit']}" if row["limit"] else "")
+    return " ".join([f"p{row['percent']}", *family_of(row).words]) + (f", limit {row['limit']}" if row["limit"] else "")
 
 
 def _defects(items: Sequence[RestatedEnergy]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from glu_lib.errors import RecordError
 from glu_lib.study import PromptFormat, Task
 from glu_lib.study.cases import Case
+from glu_lib.study.layers import PercentOf
 
 SEAL = "sha256"
 # Errors that reading a record with unexpected values can raise; which one depends on the record's content.
@@ -42,8 +43,9 @@ def case_fields(case: Case) -> dict[str, Any]:
         "model": case.model.key,
         "percent": case.pruning.percent,
         "level": case.pruning.key,
-        "method": str(case.pruning.method) if case.pruning.percent and not case.pruning.control else None,
+        "method": case.pruning.selection.key if case.pruning.selects else None,
         "divisor": case.pruning.divisor,
+        **({"layers": case.pruning.layers.text, "percent_of": case.pruning.percent_of} if case.pruning.layers else {}),
         **({"control": str(case.pruning.control)} if case.pruning.control else {}),
         "subject": case.subject_key,
         **({"prompt_format": str(case.subject.prompt_format)} if isinstance(case.subject, Task) else {}),
@@ -66,6 +68,16 @@ def prompt_format(record: Mapping[str, Any]) -> PromptFormat:
             "again, or the task's chat variant"
         )
     return found
+
+
+def pruned_layers(record: Mapping[str, Any]) -> str | None:
+    """The pruned layers of a record as a table shows them: `1-29`, `1-29 of the model`; None for all layers.
+
+    Records of earlier versions pruned all.
+    """
+    pruning = record["pruning"]
+    found: str | None = pruning.get("layers")
+    return f"{found} of the model" if found and pruning.get("percent_of") == PercentOf.MODEL else found
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import AccessError, CalibrationError, MeasurementError
+from glu_lib.errors import AccessError, CalibrationError, MeasurementError, SettingsError
 from glu_lib.measure.tasks.task_library import TaskLibrary
-from glu_lib.models.vocabulary import encoding
+from glu_lib.models.fixed_text import FixedText, encoded, texts_of
+from glu_lib.models.fixed_text import describe as describe_fixed
 from glu_lib.study import ModelVariant, Study
+from glu_lib.study.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -18,55 +21,70 @@ if TYPE_CHECKING:
 ROWS = 32
 ROW_TOKENS = 128
 _BATCH_ROWS = 8
+_FEWEST_ROWS = 8  # of a text of the user's own
 _TASK = "wikitext"
-_EMBEDDED_SEED = 7  # of the embedded model's text generator, which never generates held-out items
 
 
-def describe(variant: ModelVariant) -> str:
-    """Description of the calibration texts, a value of the done key."""
-    source = f"generator, seed {_EMBEDDED_SEED}" if variant.is_embedded else f"{_TASK}, training split"
+def describe(variant: ModelVariant, settings: Settings) -> str:
+    """Description of the calibration texts, a value of the done key.
+
+    Raises:
+        SettingsError: if the user's file cannot be read.
+    """
+    if settings.calibration is not None:
+        return f"own text, sha256 {hashlib.sha256(_own_text(settings.calibration)).hexdigest()}"
+    fixed = describe_fixed(variant, FixedText.CALIBRATION)
+    source = fixed if variant.is_embedded else f"{_TASK}, training split (if that is too short: {fixed})"
     return f"{source}, {ROWS} x {ROW_TOKENS} tokens"
 
 
 def calibration_batches(
-    variant: ModelVariant, tokenizer: PreTrainedTokenizerBase, library: TaskLibrary, study: Study, seed: int
+    variant: ModelVariant, tokenizer: PreTrainedTokenizerBase, library: TaskLibrary, study: Study, settings: Settings
 ) -> list[dict[str, torch.Tensor]]:
-    """Batches of `input_ids` and `attention_mask`, each (8, 128), without padding.
+    """Batches of `input_ids` and `attention_mask`, each (8 or fewer, 128), without padding.
 
-    The embedded model is calibrated on text of its own generator, other models on the training split of wikitext.
+    The user's own text comes first (`--calibration`), up to 32 rows of it. Otherwise the embedded model is calibrated
+    on text of its own generator, other models on the training split of wikitext; where this is shorter than 4096
+    tokens, on the text of the package.
 
     Raises:
-        CalibrationError: if the data set cannot be loaded or is too short.
+        CalibrationError: if the data set cannot be loaded, or the user's text is too short.
     """
     import torch
 
+    own = settings.calibration
     try:
-        texts = _embedded_texts() if variant.is_embedded else _hub_texts(library, study, seed)
-        ids = list(islice(chain.from_iterable(_encoded(tokenizer, texts)), ROWS * ROW_TOKENS))
+        if own is not None:
+            ids = _ids(tokenizer, [_own_text(own).decode("utf-8", errors="strict")])
+        elif variant.is_embedded:
+            ids = _ids(tokenizer, texts_of(variant, FixedText.CALIBRATION))
+        else:
+            ids = _ids(tokenizer, _hub_texts(library, study, settings.seed))
+            if len(ids) < ROWS * ROW_TOKENS:
+                ids = _ids(tokenizer, texts_of(variant, FixedText.CALIBRATION))
     except (AccessError, MeasurementError) as error:
         raise CalibrationError(f"calibration of model {variant.key} for method hybrid: {error}") from error
-    if len(ids) < ROWS * ROW_TOKENS:
+    rows = len(ids) // ROW_TOKENS
+    if rows < (ROWS if own is None else _FEWEST_ROWS):
         raise CalibrationError(
-            f"calibration of model {variant.key}: the training split of {_TASK} gives {len(ids)} tokens, "
-            f"{ROWS * ROW_TOKENS} are needed; use the whole data set"
+            f"calibration of model {variant.key}: {own or 'the text'} gives {len(ids)} tokens, at least "
+            f"{_FEWEST_ROWS * ROW_TOKENS} are needed; give a longer text with --calibration"
         )
-    rows = torch.tensor(ids).view(ROWS, ROW_TOKENS)
-    return [{"input_ids": batch, "attention_mask": torch.ones_like(batch)} for batch in rows.split(_BATCH_ROWS)]
+    table = torch.tensor(ids[: rows * ROW_TOKENS]).view(rows, ROW_TOKENS)
+    return [{"input_ids": batch, "attention_mask": torch.ones_like(batch)} for batch in table.split(_BATCH_ROWS)]
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[list[int]]:
-    for text in texts:
-        with encoding(text):
-            ids: list[int] = tokenizer(text)["input_ids"]
-        yield ids
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: Any) -> list[int]:
+    return list(islice(chain.from_iterable(encoded(tokenizer, texts)), ROWS * ROW_TOKENS))
 
 
-def _embedded_texts() -> Any:
-    from glu_lib.nano.corpus import training_rows
-    from glu_lib.nano.world import build_world
-
-    stream = training_rows(build_world(), _EMBEDDED_SEED, ROW_TOKENS)
-    return (" ".join(row.words) for row in islice(stream, ROWS + 1))
+def _own_text(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        data.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--calibration {path}: not a readable text ({error}); give a UTF-8 text file") from error
+    return data
 
 
 def _hub_texts(library: TaskLibrary, study: Study, seed: int) -> Any:

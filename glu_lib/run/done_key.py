@@ -7,6 +7,7 @@ from typing import Any
 from glu_lib.machine.environment import Environment
 from glu_lib.measure.accuracy.evaluate import BOOTSTRAP_ITERATIONS
 from glu_lib.measure.tasks.task_library import task_data_digest
+from glu_lib.models import fixed_text
 from glu_lib.models.identity import ModelIdentity, applied_template
 from glu_lib.results.staleness import SCHEMA_VERSION
 from glu_lib.run import calibration
@@ -40,7 +41,7 @@ def done_key(
         return key | _task_fields(case, case.subject, identity, environment)
     if isinstance(case.subject, Workload):
         return key | _workload_fields(case.subject, settings, environment)
-    return key
+    return key | {"text": fixed_text.describe(case.model, fixed_text.FixedText.HELD_OUT)}
 
 
 def _pruning_fields(case: Case, settings: Settings, environment: Environment) -> dict[str, Any]:
@@ -49,15 +50,20 @@ def _pruning_fields(case: Case, settings: Settings, environment: Environment) ->
         return {"percent": case.pruning.percent, "control": str(case.pruning.control)}
     if case.pruning.percent == 0:
         return {"percent": 0}
+    pruning = case.pruning
     fields: dict[str, Any] = {
-        "percent": case.pruning.percent,
-        "method": str(case.pruning.method),
-        "divisor": case.pruning.divisor,
+        "percent": pruning.percent,
+        "method": str(pruning.method),
+        "divisor": pruning.divisor,
         "optipfair": environment.versions["optipfair"],
     }
-    if case.pruning.method is Method.HYBRID:
-        fields["calibration"] = calibration.describe(case.model)
-    return fields | ({"selection seed": settings.seed} if case.pruning.method is Method.RANDOM else {})
+    if pruning.layers:
+        fields |= {"layers": pruning.layers.text, "percent of": str(pruning.percent_of)}
+    if pruning.method is Method.HYBRID:
+        fields["calibration"] = calibration.describe(case.model, settings)
+    if pruning.scores:
+        fields["scores"] = pruning.scores.digest
+    return fields | ({"selection seed": pruning.seed} if pruning.method is Method.RANDOM else {})
 
 
 def _task_fields(case: Case, task: Task, identity: ModelIdentity | None, environment: Environment) -> dict[str, Any]:

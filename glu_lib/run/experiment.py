@@ -21,8 +21,11 @@ from glu_lib.measure.energy.idle import IdlePower, measure_idle
 from glu_lib.measure.energy.tracker import country_intensity
 from glu_lib.measure.energy.window import EnergyMeter
 from glu_lib.measure.energy.workload import WorkloadProfile, profile_workload
+from glu_lib.measure.layers.scan import scan_fields, scan_layers
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.models.fixed_text import ROWS, FixedText, held_out_rows
+from glu_lib.models.fixed_text import describe as describe_text
 from glu_lib.models.identity import ModelIdentity
 from glu_lib.models.pruning import PruningResult, prune
 from glu_lib.models.shapes import build_on_meta
@@ -34,8 +37,9 @@ from glu_lib.run.device_guard import DeviceGuard
 from glu_lib.run.interleaving import Interleaving
 from glu_lib.run.preparing import Preparation
 from glu_lib.run.recording import Recording
-from glu_lib.study import STUDY, ModelVariant, Study, Task, Workload
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study import STUDY, LayerScan, ModelVariant, Study, Task, Workload
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import Settings, Weights
 
 RANDOM_ACCURACY = "random weights have no accuracy; with --weights random select workloads only: -m carbon"
@@ -187,6 +191,8 @@ class Experiment:
         started_at, start_s = datetime.now(UTC), time.perf_counter()
         if isinstance(case.subject, Workload):
             return self._run_workload(case, prepared, started_at)
+        if isinstance(case.subject, LayerScan):
+            return self._run_scan(case, prepared, started_at)
         assert isinstance(case.subject, Task)
         if self._is_random:
             raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
@@ -200,6 +206,25 @@ class Experiment:
         parts["memory"] = prepared.memory
         duration_s = time.perf_counter() - start_s + (parts["resumed"]["seconds"] if parts["resumed"] else 0.0)
         record = self.recording.write(case, prepared.pruning, started_at, duration_s, parts, evaluation.samples)
+        answers.remove()
+        return record
+
+    def _run_scan(self, case: Case, prepared: PreparedModel, started_at: datetime) -> dict[str, Any]:
+        tokenizer, limit = prepared.loaded.tokenizer, self.settings.limit
+        texts = self.preparation.texts(case.model, tokenizer)
+        answers = self.recording.journal(case, started_at)
+        rows = held_out_rows(case.model, tokenizer, ROWS if limit is None else min(limit, ROWS))
+        found, pruning = scan_layers(prepared, case.pruning, texts, rows, answers)
+        resumed = answers.resumed()
+        parts = {
+            "scan": scan_fields(found, describe_text(case.model, FixedText.HELD_OUT)),
+            "runtime": {"threads": prepared.threads},
+            "timing": {"load_s": prepared.loaded.load_s},
+            "memory": prepared.memory,
+            "resumed": resumed,
+        }
+        duration_s = found.scan_s + (resumed["seconds"] if resumed else 0.0)
+        record = self.recording.write(case, pruning, started_at, duration_s, parts)
         answers.remove()
         return record
 
@@ -269,10 +294,10 @@ class Experiment:
         """Build and prune the declared shape on the meta device, without weights: exact widths and parameter counts."""
         shape = case.model.architecture
         assert shape is not None
-        result = prune(build_on_meta(shape), case.pruning, seed=self.settings.seed)
-        if result.parameters != shape.parameters(result.width):
+        result = prune(build_on_meta(shape), case.pruning)
+        if result.parameters != shape.parameters(result.widths):
             raise VerificationError(
                 f"{case.id}: the pruned model has {result.parameters} parameters, "
-                f"the declared shape gives {shape.parameters(result.width)}; correct the study"
+                f"the declared shape gives {shape.parameters(result.widths)}; correct the study"
             )
         return result

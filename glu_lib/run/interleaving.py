@@ -13,10 +13,9 @@ from glu_lib.machine.memory import free_bytes
 from glu_lib.measure.energy.workload import WorkloadProfile
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.models.loading import release_memory
-from glu_lib.models.pruning import glu_layers
 from glu_lib.study import ModelVariant, Workload
-from glu_lib.study.architecture import pruned_width
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 # Share of the free memory for weights of further models; the rest is for KV caches and activations.
 _SHARE_FOR_MODELS = 0.7
@@ -187,11 +186,12 @@ def _is_companion(case: Case, other: Case) -> bool:
 def fit_together(prepared: PreparedModel, others: Sequence[Pruning]) -> bool:
     """Whether the models of the levels `others` fit in memory together with the loaded model.
 
-    Parameters of a pruned model: unpruned parameters − 3 × layers × hidden size × removed width (gate, up and down
-    projections).
+    Parameters of a pruned model: unpruned parameters − 3 × hidden size × removed neurons of all layers (gate, up and
+    down projections).
     """
     model, found = prepared.loaded.model, prepared.pruning
-    neuron = 3 * len(glu_layers(model)) * found.hidden_size
-    widths = [pruned_width(found.unpruned_width, other.percent, other.divisor) for other in others]
-    parameters = sum(found.unpruned_parameters - neuron * (found.unpruned_width - width) for width in widths)
+    neuron, layers = 3 * found.hidden_size, len(found.widths)
+    unpruned = layers * found.unpruned_width
+    kept = [sum(other.widths(found.unpruned_width, layers)) for other in others]
+    parameters = sum(found.unpruned_parameters - neuron * (unpruned - neurons) for neurons in kept)
     return parameters * model.dtype.itemsize <= _SHARE_FOR_MODELS * free_bytes(str(model.device))

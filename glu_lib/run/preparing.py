@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import AccessError
 from glu_lib.machine.environment import Environment, count_workers, setup_environment
@@ -14,16 +14,20 @@ from glu_lib.measure.accuracy.evaluate import wrap_model
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.measure.scoring.encoding import Encodings
 from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.models.fixed_text import held_out_rows
 from glu_lib.models.identity import ModelIdentity, random_identity, resolve_identity
 from glu_lib.models.loading import load_model
-from glu_lib.models.pruning import prune
+from glu_lib.models.pruning import Texts, prune
 from glu_lib.models.shapes import check_architecture
 from glu_lib.results.store import Store
 from glu_lib.run.calibration import calibration_batches
 from glu_lib.run.same_neurons import check_same_neurons
 from glu_lib.study import Control, ModelVariant, Study
-from glu_lib.study.cases import Pruning
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import Settings, Weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(slots=True)
@@ -75,14 +79,12 @@ class Preparation:
         check_architecture(variant, loaded.model)
         threads = self.threads.apply(loaded.model, self.environment, variant.key)
         with peak_memory(self.environment.device) as cutting:
-            texts = partial(
-                calibration_batches, variant, loaded.tokenizer, self.library, self.study, self.settings.seed
-            )
-            result = prune(loaded.model, pruning, seed=self.settings.seed, calibration=texts)
+            result = prune(loaded.model, pruning, self.texts(variant, loaded.tokenizer))
         if not self.settings.rerun:
             wanted: dict[str, Any] = {"model version": identity.version, "dtype": str(self.environment.dtype)}
             # Without these fields, a record copied here from another level would be compared.
             wanted |= {"percent": pruning.percent, "method": str(pruning.method), "divisor": pruning.divisor}
+            wanted |= {"scores": pruning.scores.digest} if pruning.scores else {}
             check_same_neurons(self.store, variant, pruning, wanted, result)
         lm = wrap_model(
             loaded.model,
@@ -93,6 +95,11 @@ class Preparation:
         )
         memory = {"loading": loading.as_dict(), "pruning": cutting.as_dict()}
         return PreparedModel(loaded, result, threads, lm, memory)
+
+    def texts(self, variant: ModelVariant, tokenizer: PreTrainedTokenizerBase) -> Texts:
+        """The texts that pruning may need: for calibration, and for the activations of the removed neurons."""
+        calibration = partial(calibration_batches, variant, tokenizer, self.library, self.study, self.settings)
+        return Texts(calibration, lambda: [{"input_ids": held_out_rows(variant, tokenizer, rows=1)}])
 
     def _encodings_of(self, variant: ModelVariant) -> Encodings:
         """Cache of token ids, shared by the levels of one model; the previous model's cache is dropped."""

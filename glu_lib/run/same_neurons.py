@@ -10,7 +10,7 @@ from glu_lib.models.pruning import PruningResult
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
 from glu_lib.study import ModelVariant
-from glu_lib.study.cases import Pruning
+from glu_lib.study.pruning import Pruning
 
 
 def check_same_neurons(

@@ -1,11 +1,12 @@
 """The study: which models, levels, tasks, workloads and suites there are."""
 
 from glu_lib.study.builtin import STUDY
+from glu_lib.study.methods import Method
 from glu_lib.study.schema import (
     CHAT_DATE,
     NO_TEMPLATE,
     Control,
-    Method,
+    LayerScan,
     Metric,
     ModelVariant,
     PromptFormat,
@@ -22,6 +23,7 @@ __all__ = [
     "NO_TEMPLATE",
     "STUDY",
     "Control",
+    "LayerScan",
     "Method",
     "Metric",
     "ModelVariant",

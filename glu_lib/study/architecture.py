@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glu_lib.errors import StudyError
@@ -33,21 +34,23 @@ class Architecture:
         """Intermediate size / hidden size, the study's independent variable."""
         return self.intermediate_size / self.hidden_size
 
-    def parameters(self, width: int | None = None) -> int:
-        """Number of parameters if every MLP is `width` neurons wide (default: the unpruned width).
+    def parameters(self, widths: Sequence[int] | int | None = None) -> int:
+        """Number of parameters if the MLPs have these widths: one per layer, or one for all (default: unpruned).
 
         Per layer: q and o (hidden × heads·dim each), k and v (hidden × kv_heads·dim each), gate, up and
         down (hidden × width each), two RMSNorm weights; plus the embedding, the final norm and, if not tied,
         the LM head.
         """
-        width = self.intermediate_size if width is None else width
+        if widths is None or isinstance(widths, int):
+            widths = (self.intermediate_size if widths is None else widths,) * self.num_layers
         attention = 2 * self.hidden_size * self.head_dim * (self.num_heads + self.num_kv_heads)
-        layer = attention + 3 * self.hidden_size * width + 2 * self.hidden_size
+        neurons = 3 * self.hidden_size * sum(widths)
+        layer = attention + 2 * self.hidden_size
         embeddings = self.vocab_size * self.hidden_size * (1 if self.tied_embeddings else 2)
-        return self.num_layers * layer + embeddings + self.hidden_size
+        return self.num_layers * layer + neurons + embeddings + self.hidden_size
 
 
-def pruned_width(intermediate_size: int, percent: int, divisor: int | None = None) -> int:
+def pruned_width(intermediate_size: int, percent: float, divisor: int | None = None) -> int:
     """Number of neurons kept when `percent` per cent of `intermediate_size` are removed.
 
     The arithmetic is OptiPFair's (`prune_neuron_pairs`): the number of removed neurons is truncated to an
@@ -65,7 +68,7 @@ def pruned_width(intermediate_size: int, percent: int, divisor: int | None = Non
     rounded = width // divisor * divisor
     if rounded == 0:
         raise StudyError(
-            f"divisor {divisor}: only {width} of {intermediate_size} neurons stay at {percent} %, "
+            f"divisor {divisor}: only {width} of {intermediate_size} neurons stay at {percent:g} %, "
             "which rounds down to 0; choose a smaller divisor"
         )
     return rounded

@@ -230,6 +230,12 @@ _SUITES = (
         workloads=tuple(workload.key for workload in _ALIGNMENT_WORKLOADS),
         divisors=(128,),
     ),
+    Suite(
+        "layers",
+        "what pruning each layer costs in perplexity on a fixed text; only run when asked for with -m layers",
+        models=tuple(model.key for model in _MODELS),
+        has_scan=True,
+    ),
 )
 
 STUDY = Study(

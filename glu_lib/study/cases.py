@@ -6,10 +6,15 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 
-from glu_lib.study import Control, Method, ModelVariant, Study, Suite, Task, VariantKind, Workload
-from glu_lib.study.architecture import pruned_width
-from glu_lib.study.selection import ARCHITECTURE
+from glu_lib.errors import StudyError
+from glu_lib.study import Control, LayerScan, Method, ModelVariant, Study, Suite, Task, VariantKind, Workload
+from glu_lib.study.choices import Choices
+from glu_lib.study.layers import Layers, PercentOf
+from glu_lib.study.methods import Selection
+from glu_lib.study.pruning import Pruning
+from glu_lib.study.selection import ARCHITECTURE, same_ids
 
 STAR_RATIO = 2.4
 _STAR_TOLERANCE = 0.05  # 2.4x as printed: 1B at 40 % is 2.4004, 3B at 10 % is 2.4001
@@ -22,33 +27,7 @@ class CaseKind(StrEnum):
     ACCURACY = "accuracy"
     ENERGY = "energy"
     ARCHITECTURE = "architecture"
-
-
-@dataclass(frozen=True, slots=True)
-class Pruning:
-    """A requested pruning: percentage, method, and the divisor that the width is rounded down to.
-
-    With `control` it is that control, see `Pruning.of`.
-    """
-
-    percent: int
-    method: Method = Method.PPM
-    divisor: int | None = None
-    control: Control | None = None
-
-    @classmethod
-    def of(cls, control: Control) -> Pruning:
-        """A control: 100 % of the neurons removed, or nothing removed from untrained weights."""
-        return cls(100 if control is Control.NO_MLP else 0, control=control)
-
-    @property
-    def key(self) -> str:
-        """The level part of a case id: `p40`, `p40d128`, `p40-VOW`, `nomlp`."""
-        if self.control:
-            return str(self.control)
-        divisor = f"d{self.divisor}" if self.divisor else ""
-        method = "" if self.method is Method.PPM else f"-{self.method}"
-        return f"p{self.percent}{divisor}{method}"
+    LAYERS = "layers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +36,7 @@ class Case:
 
     model: ModelVariant
     pruning: Pruning
-    subject: Task | Workload | str
+    subject: Task | Workload | LayerScan | str
     suites: tuple[str, ...] = ()
 
     @property
@@ -65,22 +44,29 @@ class Case:
         """What the case measures."""
         if isinstance(self.subject, Task):
             return CaseKind.ACCURACY
+        if isinstance(self.subject, LayerScan):
+            return CaseKind.LAYERS
         return CaseKind.ENERGY if isinstance(self.subject, Workload) else CaseKind.ARCHITECTURE
 
     @property
     def subject_key(self) -> str:
-        """Key of the task or workload, or `architecture`."""
+        """Key of the task or workload, `architecture` or `layer_scan`."""
         return self.subject if isinstance(self.subject, str) else self.subject.key
+
+    @property
+    def loaded(self) -> Pruning:
+        """The level whose loaded model the case uses: a layer scan prunes the unpruned model's layers itself."""
+        return Pruning(0) if self.kind is CaseKind.LAYERS else self.pruning
 
     @property
     def group(self) -> str:
         """Key of the (model, level) whose loaded model the case uses: `nano-p40`."""
-        return f"{self.model.key}-{self.pruning.key}"
+        return f"{self.model.key}-{self.loaded.key}"
 
     @property
     def id(self) -> str:
         """The pytest id: `nano-p40-sums`."""
-        return f"{self.group}-{self.subject_key}"
+        return f"{self.model.key}-{self.pruning.key}-{self.subject_key}"
 
     def limited(self, limit: int | None) -> int | None:
         """The run's sample limit; None for an architecture case, which has no samples."""
@@ -92,8 +78,7 @@ class Case:
         marks = list(self.suites)
         shape = self.model.architecture
         if shape is not None:
-            width = pruned_width(shape.intermediate_size, self.pruning.percent, self.pruning.divisor)
-            is_star = abs(width / shape.hidden_size - STAR_RATIO) < _STAR_TOLERANCE
+            is_star = abs(self.pruning.mean_ratio(shape) - STAR_RATIO) < _STAR_TOLERANCE
             if is_star and self.pruning.control is None:
                 marks.append("star")
             if shape.parameters() > _GPU_PARAMETERS and self.kind is not CaseKind.ARCHITECTURE:
@@ -105,16 +90,26 @@ class Case:
 
 def build_cases(
     study: Study,
-    methods: Sequence[Method] = (Method.PPM,),
+    methods: Sequence[Selection] = (Selection(),),
     divisors: Sequence[int | None] = (None,),
+    layers: Sequence[Layers | None] = (None,),
+    percent_of: PercentOf = PercentOf.LAYER,
 ) -> list[Case]:
     """Every case of a study, with models in declared order and levels ascending.
 
     Cases of one (model, level) are neighbours, in the order architecture, tasks, workloads, so that each model is
     loaded once. The baseline appears once, because methods and divisors do not change it. A suite that declares
-    divisors uses these instead of `divisors`. The controls, if the study has them, come last and have tasks only.
+    divisors uses these instead of `divisors`. A model that declares layer sets uses these instead of `layers`. Layer
+    scans follow the baseline, one per method, and one per seed of `random` beside them. The controls, if the study has
+    them, come last and have tasks only.
+
+    Raises:
+        StudyError: if a divisor or a layer set does not fit the declared shape of a model.
     """
-    return [case for model in study.models.values() for case in _cases_of_model(study, model, methods, divisors)]
+    for line in same_ids([method.key for method in methods]):
+        raise StudyError(line)
+    choice = Choices(tuple(methods), tuple(divisors), tuple(layers), percent_of)
+    return [case for model in study.models.values() for case in _cases_of_model(study, model, choice)]
 
 
 def run_order(cases: Sequence[Case], seed: int) -> list[Case]:
@@ -136,38 +131,61 @@ def run_order(cases: Sequence[Case], seed: int) -> list[Case]:
     return [case for levels in models.values() for members in levels for case in members]
 
 
-def _cases_of_model(
-    study: Study, model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]
-) -> Iterator[Case]:
+def _cases_of_model(study: Study, model: ModelVariant, choice: Choices) -> Iterator[Case]:
     suites = [suite for suite in study.suites.values() if model.key in suite.models]
-    asked = list(_prunings(model, methods, divisors))
+    asked = list(_prunings(model, choice))
     of_suite = {
-        suite.key: list(_prunings(model, (Method.PPM,), (None, *suite.divisors))) if suite.divisors else asked
+        suite.key: list(_prunings(model, Choices(divisors=(None, *suite.divisors)))) if suite.divisors else asked
         for suite in suites
     }
     every = dict.fromkeys(pruning for prunings in (asked, *of_suite.values()) for pruning in prunings)
+    scans = list(_scans(study, model, suites, choice))
     for pruning in sorted(every, key=lambda pruning: pruning.percent):
+        if pruning.percent:
+            yield from scans
+            scans = []
         mine = [suite for suite in suites if pruning in of_suite[suite.key]]
         if model.architecture is not None and pruning.method is Method.PPM and pruning in asked:
             yield Case(model, pruning, ARCHITECTURE, tuple(suite.key for suite in mine if suite.tasks))
         for subject, names in _subjects(study, model, mine).items():
             yield Case(model, pruning, subject, names)
+    yield from scans
     for control in Control if study.has_controls else ():
         for subject, names in _subjects(study, model, suites).items():
             if isinstance(subject, Task):
                 yield Case(model, Pruning.of(control), subject, names)
 
 
-def _prunings(model: ModelVariant, methods: Sequence[Method], divisors: Sequence[int | None]) -> Iterator[Pruning]:
+def _prunings(model: ModelVariant, choice: Choices) -> Iterator[Pruning]:
+    shape = model.architecture
     for percent in sorted(set(model.levels)):
         if percent == 0:
             yield Pruning(0)
             continue
-        for method in dict.fromkeys(methods):
-            for divisor in dict.fromkeys(divisors):
-                if model.architecture is not None:
-                    pruned_width(model.architecture.intermediate_size, percent, divisor)  # raises if no neuron is left
-                yield Pruning(percent, method, divisor)
+        parts = product(model.layers or choice.layers, choice.methods, choice.divisors)
+        for layers, method, divisor in dict.fromkeys(parts):
+            pruning = Pruning(
+                percent,
+                method.method,
+                divisor,
+                layers=layers,
+                percent_of=choice.percent_of,
+                seed=method.seed,
+                scores=method.scores,
+            )
+            if shape is not None:
+                pruning.widths(shape.intermediate_size, shape.num_layers)  # raises if it does not fit the shape
+            yield pruning
+
+
+def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: Choices) -> Iterator[Case]:
+    """A layer scan for each method, and for the seeds of `random`, against which a layer's harm is judged."""
+    names = tuple(suite.key for suite in suites if suite.has_scan)
+    if not names:
+        return
+    for found in dict.fromkeys((*choice.methods, *Selection.parse(Method.RANDOM))):
+        pruning = Pruning(study.scan.percent, found.method, seed=found.seed, scores=found.scores)
+        yield Case(model, pruning, study.scan, names)
 
 
 def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | Workload, tuple[str, ...]]:

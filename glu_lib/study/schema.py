@@ -11,7 +11,9 @@ from itertools import permutations
 
 from glu_lib.errors import StudyError
 from glu_lib.study.architecture import Architecture
-from glu_lib.study.selection import OPERATORS, clashes
+from glu_lib.study.layers import Layers
+from glu_lib.study.methods import Method
+from glu_lib.study.selection import LAYER_SCAN, OPERATORS, clashes
 
 _LONGEST_KEY = 60  # a file name of two keys, a level and a sample limit then has at most 255 bytes
 _KEY = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -60,30 +62,6 @@ class PromptFormat(StrEnum):
     CHAT = "chat"
 
 
-class Method(StrEnum):
-    """How the kept neurons are selected. PPM is the study's name for the method that OptiPFair's API calls MAW."""
-
-    PPM = "PPM"
-    VOW = "VOW"
-    PON = "PON"
-    L2 = "L2"
-    HYBRID = "hybrid"
-    RANDOM = "random"
-
-    @classmethod
-    def parse(cls, text: str) -> Method:
-        """The method called `text`, in upper or lower case; MAW is accepted for PPM.
-
-        Raises:
-            StudyError: for an unknown name.
-        """
-        wanted = "ppm" if text.lower() == "maw" else text.lower()
-        for method in cls:
-            if method.lower() == wanted:
-                return method
-        raise StudyError(f"method {text!r} is unknown; choose one of {', '.join(cls)} (MAW means PPM)")
-
-
 class Control(StrEnum):
     """A model that is scored beside the levels and is none of them; the value is its key in case ids.
 
@@ -104,7 +82,8 @@ class Control(StrEnum):
 class ModelVariant:
     """A row of the study: a model's key, its source, and its pruning levels.
 
-    `source` is a hub id, a folder, or `embedded` for the model that ships with the package.
+    `source` is a hub id, a folder, or `embedded` for the model that ships with the package. `layers` are the layer sets
+    that are pruned, None for all layers; empty: those of the run.
     """
 
     key: str
@@ -113,6 +92,7 @@ class ModelVariant:
     levels: tuple[int, ...]
     revision: str = "main"
     architecture: Architecture | None = None
+    layers: tuple[Layers | None, ...] = ()
 
     def __post_init__(self) -> None:
         _check_key("model", self.key)
@@ -231,12 +211,28 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerScan:
+    """The layer scan: perplexity on a fixed text with each layer pruned alone, and with all layers but it.
+
+    `percent` is the level of the pruned layers.
+    """
+
+    percent: int = 10
+    key: str = LAYER_SCAN
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.percent <= MAX_PERCENT:
+            raise StudyError(f"scan_level {self.percent} is outside 1–{MAX_PERCENT} per cent; choose one inside")
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
     """A named set of tasks or workloads, and the models that run it. Each suite is a pytest marker.
 
     `instruct_tasks` are added for instruct variants. A workload with the prompts of an embedded task runs only on
     the embedded model, one with the prompts of another task only on other models. With `divisors`, each level runs
     once with its plain width and once rounded down to a multiple of each divisor; the run's own divisors are ignored.
+    With `has_scan` its models get a layer scan.
     """
 
     key: str
@@ -246,6 +242,7 @@ class Suite:
     instruct_tasks: tuple[str, ...] = ()
     workloads: tuple[str, ...] = ()
     divisors: tuple[int, ...] = ()
+    has_scan: bool = False
 
 
 @dataclass(frozen=True)
@@ -263,6 +260,7 @@ class Study:
     workloads: Mapping[str, Workload]
     suites: Mapping[str, Suite]
     has_controls: bool = False
+    scan: LayerScan = LayerScan()
 
     def __post_init__(self) -> None:
         for workload in self.workloads.values():
@@ -284,7 +282,7 @@ class Study:
                         raise StudyError(f"suite {suite.key!r}: {unknown(kind, name, known)}")
         for key, suite in self.suites.items():
             _check_key("suite", key)
-            if not (suite.tasks or suite.instruct_tasks or suite.workloads):
+            if not (suite.tasks or suite.instruct_tasks or suite.workloads or suite.has_scan):
                 raise StudyError(f"suite {key!r} is empty; name at least one task or workload")
             if key in _RESERVED_MARKS or key in self.models:
                 raise StudyError(f"suite key {key!r} is already used as a pytest marker or a model key; rename it")

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import permutations
 
 ARCHITECTURE = "architecture"  # in case ids, the place of the task for cases without one
+LAYER_SCAN = "layer_scan"  # the same for layer scans
 OPERATORS = ("and", "or", "not")  # of -k expressions
 # -k matches the names of the folder and files of the cases too.
-_NAMES = ("benchmarks", "test_accuracy.py", "test_architecture.py", "test_carbon.py")
+_NAMES = ("benchmarks", "test_accuracy.py", "test_architecture.py", "test_carbon.py", "test_layers.py")
+_WORDS = ("layers", "only", "spared", "ofmodel")  # of layer sets
 _YOURS = ("model key", "task or workload key", "suite or marker")  # kinds of names that a study file can add
 
 
@@ -35,7 +37,7 @@ def clashes(
     others = [
         *(("task or workload key", key) for key in subjects),
         *fixed,
-        ("word of case ids", ARCHITECTURE),
+        *(("word of case ids", word) for word in (ARCHITECTURE, LAYER_SCAN, *_WORDS)),
         *(("file or folder", name) for name in _NAMES),
         *(("suite or marker", mark) for mark in marks),
     ]
@@ -47,7 +49,7 @@ def clashes(
     for key in subjects:
         if key in OPERATORS:
             yield f"key {key!r} is a word of -k expressions; rename it"
-        if subjects.count(key) > 1 or key == ARCHITECTURE:
+        if subjects.count(key) > 1 or key in (ARCHITECTURE, LAYER_SCAN):
             yield f"key {key!r} is used for a task or workload and for something else: ids must be unique; rename it"
         # A model key may contain a task key, because some task keys are as short as `rte`.
         yield from (_part("task or workload", key, kind, other) for kind, other in fixed if key in other)
@@ -62,10 +64,17 @@ def clashes(
                 yield f"suite {mark!r} is part of the level {control!r}: -k {mark} would select both; rename the suite"
 
 
+def same_ids(methods: Iterable[str]) -> Iterator[str]:
+    """One line for each method of a run that `-k` would select together with another one: `random1` and `random10`."""
+    for key, other in permutations(dict.fromkeys(methods), 2):
+        if key.lower() in other.lower() and key != "PPM":  # PPM is not written in ids
+            yield f"methods {key} and {other}: -k {key} would select both; leave one out, or rename it"
+
+
 def _part(kind: str, key: str, other_kind: str, other: str) -> str:
     """One line on a model, task or workload whose key is part of another name."""
     rename = "the one that you added" if other_kind in _YOURS else f"the {kind}"
     return f"{kind} key {key!r} is part of the {other_kind} {other!r}: -k {key} would select both; rename {rename}"
 
 
-ON_REQUEST = ("carbon", "alignment")  # suites that run only when they are asked for with -m
+ON_REQUEST = ("carbon", "alignment", "layers")  # suites that run only when they are asked for with -m

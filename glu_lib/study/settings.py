@@ -52,7 +52,8 @@ class Settings:
     `limit` is samples per task (or prompts per workload), None for all. `batch_size` is requests per forward pass.
     `threads` is CPU threads of torch, None to measure the best number; `dtype` and `device` are detected if None.
     `min_window_s` is the shortest energy window of a workload, `idle_s` the time at rest before workloads, both in
-    seconds. `carbon_intensity` is in g CO2e/kWh.
+    seconds. `carbon_intensity` is in g CO2e/kWh. `calibration` is a UTF-8 text file for the method
+    `hybrid`, None for the default text.
 
     Raises:
         SettingsError: one line with value, rule and remedy.
@@ -72,6 +73,7 @@ class Settings:
     allow_shared: bool = False
     carbon_intensity: float | None = None
     country: str | None = None
+    calibration: Path | None = None
     weights: Weights = Weights.REAL
 
     def __post_init__(self) -> None:

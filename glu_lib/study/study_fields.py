@@ -20,6 +20,9 @@ TOP = {
     "suites": Field(dict, "suites, by key: a list of tasks or workloads, or a table"),
     "methods": Field(list, "pruning methods of the run, as with `--method`"),
     "divisors": Field(list, "divisors of the run, as with `--divisor`"),
+    "layers": Field(list, "layer sets of the run, as with `--layers`: a list of texts"),
+    "percent_of": Field(str, "`layer` or `model`, as with `--percent-of`"),
+    "scan_level": Field(int, "pruning percentage of the layer scan (default 10)"),
     "controls": Field(bool, "score the controls too, as with `--controls` (default false)"),
 }
 MODEL = {
@@ -27,8 +30,10 @@ MODEL = {
     "kind": Field(str, "`base` or `instruct`: decides the default suites"),
     "revision": Field(str, "branch, tag or commit on the hub (default `main`)"),
     "levels": Field(list, "pruning percentages, whole numbers from 0 to 95"),
+    "layers": Field(list, "layer sets of this model, in place of those of the run"),
     "suites": Field(
-        list, "suites that it runs (default: paper, core, carbon; instruct kind: instruct, chat, core, carbon)"
+        list,
+        "suites that it runs (default: paper, core, carbon, layers; instruct kind: instruct, chat in place of paper)",
     ),
     "architecture": Field(dict, "its shape: for `--weights random`, and for widths known before loading"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from glu_lib.errors import StudyError
 from glu_lib.study import study_fields
 from glu_lib.study.architecture import Architecture
 from glu_lib.study.checked_fields import check_fields, check_texts, check_values, choice, whole_numbers
+from glu_lib.study.choices import Choices
+from glu_lib.study.layers import Layers, PercentOf
+from glu_lib.study.methods import Selection
 from glu_lib.study.schema import (
-    Method,
+    LayerScan,
     Metric,
     ModelVariant,
     PromptFormat,
@@ -24,12 +27,12 @@ from glu_lib.study.schema import (
     Workload,
     unknown,
 )
-from glu_lib.study.settings import DIVISORS
+from glu_lib.study.settings import DIVISORS, check_divisor
 
 # The default suites of a model from a study file.
 _SUITES_OF = {
-    VariantKind.BASE: ("paper", "core", "carbon"),
-    VariantKind.INSTRUCT: ("instruct", "chat", "core", "carbon"),
+    VariantKind.BASE: ("paper", "core", "carbon", "layers"),
+    VariantKind.INSTRUCT: ("instruct", "chat", "core", "carbon", "layers"),
 }
 
 
@@ -38,8 +41,31 @@ class StudyFile:
     """The study of a file, with the methods and divisors that the file sets (empty: the defaults)."""
 
     study: Study
-    methods: tuple[Method, ...] = ()
+    methods: tuple[Selection, ...] = ()
     divisors: tuple[int, ...] = ()
+    layers: tuple[Layers | None, ...] = ()
+    percent_of: PercentOf | None = None
+
+    def choices(
+        self,
+        *,
+        methods: Sequence[str] | None = None,
+        divisors: Sequence[int] | None = None,
+        layers: Sequence[str] | None = None,
+        percent_of: str | None = None,
+    ) -> Choices:
+        """The arguments of `build_cases` after the study: what the user names, else what the file sets.
+
+        Raises:
+            StudyError: for an unknown method, a wrong layer set, or a score file that cannot be read.
+            SettingsError: for a divisor that OptiPFair does not support.
+        """
+        return Choices(
+            tuple(_selections(methods or ())) or self.methods or (Selection(),),
+            tuple(map(check_divisor, divisors or self.divisors)) or (None,),
+            tuple(map(Layers.parse, layers or ())) or self.layers or (None,),
+            PercentOf(percent_of) if percent_of else self.percent_of or PercentOf.LAYER,
+        )
 
 
 def load_study(path: Path, base: Study) -> StudyFile:
@@ -70,10 +96,30 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
     own = {key: _suite(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
     suites = _join(dict(base.suites) | own, data.get("models", {}), models, base, own)
     has_controls = data.get("controls", base.has_controls)
-    study = Study(models=models, tasks=tasks, workloads=workloads, suites=suites, has_controls=has_controls)
+    scan = LayerScan(data["scan_level"]) if "scan_level" in data else base.scan
+    study = Study(models, tasks, workloads, suites, has_controls=has_controls, scan=scan)
     _check_reachable(study, data)
-    methods = tuple(Method.parse(str(name)) for name in data.get("methods", ()))
-    return StudyFile(study, methods, _divisors("top level", data))
+    return StudyFile(
+        study,
+        tuple(_selections(map(str, data.get("methods", ())))),
+        _divisors("top level", data),
+        _layers("top level", data),
+        choice("top level", "percent_of", data["percent_of"], PercentOf) if "percent_of" in data else None,
+    )
+
+
+def _selections(names: Iterable[str]) -> Iterator[Selection]:
+    for name in names:
+        yield from Selection.parse(name)
+
+
+def _layers(place: str, table: Mapping[str, Any]) -> tuple[Layers | None, ...]:
+    found = table.get("layers", [])
+    check_texts(place, "layers", found)
+    try:
+        return tuple(map(Layers.parse, found))
+    except StudyError as error:
+        raise StudyError(f"{place}: {error}") from error
 
 
 def _divisors(place: str, table: Mapping[str, Any]) -> tuple[int, ...]:
@@ -90,6 +136,8 @@ def _model(key: str, table: Any, base: Study) -> ModelVariant:
     values: dict[str, Any] = {name: table[name] for name in ("source", "revision") if name in table}
     if "levels" in table:
         values["levels"] = tuple(whole_numbers(place, "levels", table["levels"]))
+    if "layers" in table:
+        values["layers"] = _layers(place, table)
     if "kind" in table:
         values["kind"] = choice(place, "kind", table["kind"], VariantKind)
     if "architecture" in table:

@@ -29,7 +29,8 @@ from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
 from glu_lib.run.validation import _doubts
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 MEASURED = Path(__file__).resolve().parents[2] / "results/measured"
 NANO = Path("individual_files/nano")

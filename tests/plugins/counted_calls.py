@@ -10,7 +10,7 @@ from glu_lib.analysis import write_tables
 from glu_lib.report import write_report
 from glu_lib.run.preparing import Preparation
 from glu_lib.study import ModelVariant
-from glu_lib.study.cases import Pruning
+from glu_lib.study.pruning import Pruning
 
 
 def noted(what: Callable[..., str], real: Callable[..., Any]) -> Callable[..., Any]:

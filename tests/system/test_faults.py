@@ -19,7 +19,8 @@ from glu_lib.results.store import Store
 from glu_lib.results.unfinished import FLUSH_S
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import Settings
 
 QUICK = ("--limit", "4", "--threads", "1")

@@ -176,6 +176,7 @@ def _is_comparable(row: Row) -> bool:
         row["kind"] == "accuracy"
         and (row["value"] is not None or bool(row.get("is_collapsed")))
         and row["divisor"] is None
+        and row["layers"] is None
         and row["method"] in (None, Method.PPM)
     )
 

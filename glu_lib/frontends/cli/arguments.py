@@ -11,6 +11,7 @@ from glu_lib.frontends.cli.lm_eval_command import lm_eval
 from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, export, report, table
 from glu_lib.frontends.cli.study_commands import list_cases, push, validate_models
+from glu_lib.study.layers import PercentOf
 from glu_lib.study.settings import given_folder
 from glu_lib.version import __version__
 
@@ -31,6 +32,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--divisor", action="append", type=int, metavar="N", help="list cases with this divisor; may be repeated"
     )
+    command.add_argument(
+        "--layers", action="append", metavar="SET", help="list cases of this layer set; may be repeated"
+    )
+    command.add_argument("--percent-of", choices=list(PercentOf), help="what a level is a percentage of, as for pytest")
     command.add_argument("--controls", action="store_true", help="list the controls nomlp and untrained too")
     command.add_argument(
         "--stale",
@@ -97,6 +102,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--model", metavar="KEY", help="upload this model, pruned, instead of the results")
     command.add_argument("--percent", type=int, metavar="N", help="pruning percentage of the model")
     command.add_argument("--method", default="PPM", metavar="NAME", help="pruning method of the model (default PPM)")
+    command.add_argument("--layers", default="all", metavar="SET", help="prune only these layers (default all)")
+    command.add_argument(
+        "--percent-of", choices=list(PercentOf), default=PercentOf.LAYER, help="what a level is a percentage of"
+    )
     command.set_defaults(command=push)
     return parser
 

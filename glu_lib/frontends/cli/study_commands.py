@@ -14,9 +14,12 @@ from glu_lib.results.staleness import Status
 from glu_lib.run.case_state import case_state
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import validate
-from glu_lib.study import STUDY, Method, StudyFile, load_study
-from glu_lib.study.cases import Pruning, build_cases
-from glu_lib.study.settings import Settings, check_divisor
+from glu_lib.study import STUDY, StudyFile, load_study
+from glu_lib.study.cases import build_cases
+from glu_lib.study.layers import Layers, PercentOf
+from glu_lib.study.methods import Selection
+from glu_lib.study.pruning import Pruning
+from glu_lib.study.settings import Settings
 
 
 def experiment_of(options: argparse.Namespace) -> Experiment:
@@ -29,12 +32,13 @@ def list_cases(options: argparse.Namespace) -> int:
     """Print case counts by status for each level, and the models; with --stale only stale cases and their reasons."""
     experiment = experiment_of(options)
     chosen = load_study(options.study, STUDY) if options.study else StudyFile(STUDY)
-    methods = tuple(map(Method.parse, options.method or ())) or chosen.methods or (Method.PPM,)
-    divisors = tuple(map(check_divisor, options.divisor or chosen.divisors)) or (None,)
+    choices = chosen.choices(
+        methods=options.method, divisors=options.divisor, layers=options.layers, percent_of=options.percent_of
+    )
     if not options.results_dir.is_dir():
         print(f"folder {options.results_dir} does not exist: no case is done", file=sys.stderr)
     has_controls = options.controls or experiment.study.has_controls
-    cases = build_cases(replace(experiment.study, has_controls=has_controls), methods, divisors)
+    cases = build_cases(replace(experiment.study, has_controls=has_controls), *choices)
     states = {case: case_state(experiment, case) for case in cases}
     if options.stale:
         stale = [f"{case.id}: {found.reason}" for case, found in states.items() if found.status is Status.STALE]
@@ -72,6 +76,14 @@ def push(options: argparse.Namespace) -> int:
     if options.percent not in variant.levels:
         levels = ", ".join(map(str, variant.levels))
         raise StudyError(f"--percent {options.percent}: not a level of model {variant.key}; choose one of {levels}")
-    pruning = Pruning(options.percent, Method.parse(options.method))
+    found = Selection.parse_one(options.method)
+    pruning = Pruning(
+        options.percent,
+        found.method,
+        layers=Layers.parse(options.layers),
+        percent_of=PercentOf(options.percent_of),
+        seed=found.seed,
+        scores=found.scores,
+    )
     print(hub.push_model(experiment, variant, pruning, options.repo_id))
     return 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from glu_lib.frontends.pytest_plugin.options import DIVISOR_CHOICES, EXPERIMENT, METHODS
+from glu_lib.frontends.pytest_plugin.options import CHOICES, EXPERIMENT
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.study.selection import ON_REQUEST
 
@@ -40,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", [pytest.param(case, id=case.id, marks=_marks(config, case)) for case in cases])
         return
     parameters = [
-        pytest.param((case.model, case.pruning), case, id=case.id, marks=_marks(config, case)) for case in cases
+        pytest.param((case.model, case.loaded), case, id=case.id, marks=_marks(config, case)) for case in cases
     ]
     metafunc.parametrize(("prepared", "case"), parameters, indirect=["prepared"], scope="session")
 
@@ -49,7 +49,7 @@ def all_cases(config: pytest.Config) -> list[Case]:
     """All cases of the run's study, methods and divisors; built once."""
     if CASES not in config.stash:
         study = config.stash[EXPERIMENT].study
-        config.stash[CASES] = build_cases(study, config.stash[METHODS], config.stash[DIVISOR_CHOICES])
+        config.stash[CASES] = build_cases(study, *config.stash[CHOICES])
     return config.stash[CASES]
 
 

@@ -18,7 +18,8 @@ from glu_lib.measure.prepared import PreparedModel
 from glu_lib.report import record_line
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import ModelVariant
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 RunCase = Callable[..., dict[str, Any]]
 TimePasses = Callable[[Case, PreparedModel, dict[str, Any]], None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,11 @@ import pytest
 
 from glu_lib.errors import GluError
 from glu_lib.run.experiment import Experiment
-from glu_lib.study import STUDY, Method, StudyFile, load_study
+from glu_lib.study import STUDY, StudyFile, load_study
 from glu_lib.study.cases import build_cases
+from glu_lib.study.choices import Choices
+from glu_lib.study.layers import PercentOf
+from glu_lib.study.methods import RANDOM_SEEDS
 from glu_lib.study.settings import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_IDLE_S,
@@ -22,14 +24,12 @@ from glu_lib.study.settings import (
     Scorer,
     Settings,
     Weights,
-    check_divisor,
     given_folder,
     parse_dtype,
 )
 
 EXPERIMENT = pytest.StashKey[Experiment]()
-METHODS = pytest.StashKey[Sequence[Method]]()
-DIVISOR_CHOICES = pytest.StashKey[Sequence[int | None]]()
+CHOICES = pytest.StashKey[Choices]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +60,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--method",
         action="append",
         metavar="NAME",
-        help=f"how neurons are chosen: {', '.join(Method)} (default PPM, which OptiPFair calls MAW); may be repeated",
+        help="how neurons are chosen: PPM (default; OptiPFair calls it MAW), PPM_down, VOW, PON, L2, hybrid, random "
+        f"(seeds {', '.join(map(str, RANDOM_SEEDS))}; random:7 is one seed), or file:NAME.safetensors with scores of "
+        "your own; may be repeated",
+    )
+    group.addoption(
+        "--layers",
+        action="append",
+        metavar="SET",
+        help="prune only these layers, counted from 0: 4,8,12 or 1-29 or 1- (to the last), -3- (the last three), "
+        "-0,-29 (all but 0 and 29; write --layers=-0,-29), all (default); may be repeated",
+    )
+    group.addoption(
+        "--percent-of",
+        choices=[str(whole) for whole in PercentOf],
+        help="with --layers, what a level is a percentage of: layer (default), each pruned layer loses so much; model, "
+        "the pruned layers together lose so much of the neurons of all layers",
+    )
+    group.addoption(
+        "--calibration",
+        metavar="FILE",
+        help="UTF-8 text that the method hybrid is calibrated on (default: wikitext's training split)",
     )
     group.addoption(
         "--divisor",
@@ -147,12 +167,14 @@ def pytest_configure(config: pytest.Config) -> None:
         chosen = study_from(config)
         if config.getoption("controls"):
             chosen = replace(chosen, study=replace(chosen.study, has_controls=True))
-        methods = tuple(map(Method.parse, config.getoption("method") or ()))
-        divisors = tuple(map(check_divisor, config.getoption("divisor") or chosen.divisors))
-        config.stash[METHODS] = methods or chosen.methods or (Method.PPM,)
-        config.stash[DIVISOR_CHOICES] = divisors or (None,)
-        # A divisor that leaves a model without neurons fails here with one line.
-        build_cases(chosen.study, config.stash[METHODS], config.stash[DIVISOR_CHOICES])
+        config.stash[CHOICES] = chosen.choices(
+            methods=config.getoption("method"),
+            divisors=config.getoption("divisor"),
+            layers=config.getoption("layers"),
+            percent_of=config.getoption("percent_of"),
+        )
+        # A divisor or a layer set that does not fit a model fails here with one line.
+        build_cases(chosen.study, *config.stash[CHOICES])
         config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study)
     except GluError as error:
         raise pytest.UsageError(str(error)) from None
@@ -188,6 +210,7 @@ def settings_from(config: pytest.Config) -> Settings:
         carbon_intensity=config.getoption("carbon_intensity"),
         country=config.getoption("country"),
         weights=Weights(config.getoption("weights")),
+        calibration=Path(given).expanduser() if (given := config.getoption("calibration")) else None,
     )
 
 

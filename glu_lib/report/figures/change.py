@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.trends import LevelSeries
 from glu_lib.report import number
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
@@ -86,7 +87,7 @@ def change_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
 
 def model_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
     """All models in one figure, one panel per task that two models share; only full runs of PPM without divisor."""
-    chosen = [found for found in tables if found.divisor is None and found.limit is None and found.method == "PPM"]
+    chosen = [found for found in tables if found.method and found.limit is None and found.family.is_main]
     drawn = [{"model": found.model, **point} for found in chosen for point in points(found)]
     models = {task: {point["model"] for point in drawn if point["task"] == task} for task in distinct(drawn, "task")}
     drawn = [point for point in drawn if len(models[point["task"]]) > 1]
@@ -261,11 +262,12 @@ def _extremes(drawn: list[dict[str, Any]]) -> str:
     )
 
 
-def id_parts(found: HeadlineTable) -> Sequence[str | None]:
+def id_parts(found: HeadlineTable | LevelSeries) -> Sequence[str | None]:
     """Parts of a figure's id, for `figure_id`."""
     return (
         found.model,
         found.method,
+        found.layers and f"layers {found.layers}",
         f"d{found.divisor}" if found.divisor else None,
         f"limit{found.limit}" if found.limit else None,
     )

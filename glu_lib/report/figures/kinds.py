@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from glu_lib.analysis.claims import GroupCurve
-from glu_lib.analysis.trends import Trend
+from glu_lib.analysis.trends import LevelSeries, Trend
 from glu_lib.report.figures import axes
+from glu_lib.report.figures.change import id_parts
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import KIND_COLORS, KIND_DASHES, KIND_SHAPES
 from glu_lib.report.skills import Kept
@@ -45,12 +46,12 @@ def curve_figures(curves: Iterable[GroupCurve], kept: Mapping[str, Kept] = _SCOR
 
 
 def slope_figures(trends: Iterable[Trend], kept: Mapping[str, Kept] = _SCORES) -> list[Figure]:
-    """One forest plot of slopes per model, method, divisor and limit; the steepest loss comes first."""
-    families: dict[tuple[Any, ...], list[Any]] = {}
+    """One forest plot of slopes per family of levels; the steepest loss comes first."""
+    families: dict[LevelSeries, list[Any]] = {}
     for trend in trends:
         if trend.slope is not None and trend.levels >= _FEWEST_LEVELS:
-            families.setdefault((trend.model, trend.method, trend.divisor, trend.limit), []).append(trend)
-    return [_slopes(family, members, kept.get(family[0], Kept.SCORE)) for family, members in families.items()]
+            families.setdefault(trend.family, []).append(trend)
+    return [_slopes(family, members, kept.get(family.model, Kept.SCORE)) for family, members in families.items()]
 
 
 def _curves(model: str, curves: Sequence[GroupCurve], kept: Kept) -> Figure:
@@ -93,10 +94,9 @@ def _curve_point(curve: Any, point: Any) -> dict[str, Any]:
     }
 
 
-def _slopes(family: tuple[Any, ...], trends: Sequence[Any], kept: Kept) -> Figure:
+def _slopes(family: LevelSeries, trends: Sequence[Any], kept: Kept) -> Figure:
     import altair as alt
 
-    model, method, divisor, limit = family
     drawn = sorted((_slope_point(trend) for trend in trends), key=lambda point: float(point["slope"]))
     tasks = [point["task"] for point in drawn]
     kinds = [kind for kind in KIND_COLORS if any(point["kind"] == kind for point in drawn)]
@@ -113,7 +113,7 @@ def _slopes(family: tuple[Any, ...], trends: Sequence[Any], kept: Kept) -> Figur
     zero = alt.Chart(axes.values([{"slope": 0}])).mark_rule(style="zero-rule").encode(x="slope:Q")
     chart = axes.layered(zero, *bars, marks).properties(width="container", height=_ROW_HEIGHT * len(tasks))
     return Figure(
-        id=figure_id("slopes", model, method, divisor and f"d{divisor}", limit and f"limit{limit}"),
+        id=figure_id("slopes", *id_parts(family)),
         title=f"{_named(family)}: slope of each task",
         caption=f"Change of the {kept} per 1.0x of expansion ratio removed, by least squares over the levels. "
         "Bars: 95 % intervals, from resampled items or from the regression (see the table).",
@@ -137,11 +137,9 @@ def _slope_point(trend: Any) -> dict[str, Any]:
     }
 
 
-def _named(family: tuple[Any, ...]) -> str:
-    model, method, divisor, limit = family
-    parts = [model, method if method not in (None, "PPM") else None]
-    parts += [f"divisor {divisor}" if divisor else None, f"only {limit} samples per task" if limit else None]
-    return ", ".join(part for part in parts if part)
+def _named(family: LevelSeries) -> str:
+    limit = [f"only {family.limit} samples per task"] if family.limit else []
+    return ", ".join([family.model, *family.words, *limit])
 
 
 def _color(kinds: list[str]) -> Any:

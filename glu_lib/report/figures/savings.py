@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis.efficiency import Efficiency
+from glu_lib.analysis.trends import LevelSeries
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import BLUE, GREEN, GREY, VERMILION
@@ -33,36 +34,43 @@ _ENERGY = {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Model, method, weights and device; one figure shows one setting."""
+    """Model, method, layer set, weights and device; one figure shows one setting."""
 
     model: str
     method: str | None
+    layers: str | None
     weights: str
     device: str
 
     @property
     def title(self) -> str:
         """The name in titles: `llama1b`, `llama1b, VOW`, `llama1b (random weights)`."""
-        method = "" if self.method in (None, "PPM") else f", {self.method}"
-        return f"{self.model}{method}{' (random weights)' if self.weights == 'random' else ''}"
+        words = LevelSeries(self.model, self.method, None, self.layers, None).words
+        return f"{', '.join([self.model, *words])}{' (random weights)' if self.weights == 'random' else ''}"
 
     @property
     def id_parts(self) -> tuple[str, ...]:
         """Parts of a figure's id, for `figure_id`."""
-        return (self.model, self.method or "", "" if self.weights == "real" else self.weights, self.device)
+        return (
+            self.model,
+            self.method or "",
+            self.layers or "",
+            "" if self.weights == "real" else self.weights,
+            self.device,
+        )
 
 
 def settings_of(efficiencies: Iterable[Efficiency]) -> dict[Setting, list[Efficiency]]:
-    """Group efficiencies by setting; the baseline is part of every method's group."""
+    """Group efficiencies by setting; the baseline is part of every group of its model."""
     found = list(efficiencies)
     pruned = [item for item in found if item.percent] or found
-    keys = dict.fromkeys(Setting(item.model, item.method, item.weights, item.device) for item in pruned)
+    keys = dict.fromkeys(Setting(item.model, item.method, item.layers, item.weights, item.device) for item in pruned)
     return {
         key: [
             item
             for item in found
             if (item.model, item.weights, item.device) == (key.model, key.weights, key.device)
-            and (item.method == key.method or not item.percent)
+            and ((item.method, item.layers) == (key.method, key.layers) or not item.percent)
         ]
         for key in keys
     }

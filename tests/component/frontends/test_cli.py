@@ -8,7 +8,8 @@ import pytest
 from glu_lib.frontends.cli.entry import main
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 NANO = Path(__file__).resolve().parents[3] / "results/measured/nano"
 

@@ -5,7 +5,8 @@ from glu_lib.errors import AccessError, RecordError
 from glu_lib.frontends import push as hub
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 NANO = STUDY.models["nano"]
 

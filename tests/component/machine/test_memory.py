@@ -41,7 +41,7 @@ def test_where_the_system_does_not_tell_it_is_null_with_the_reason(monkeypatch, 
 _PRUNE = """
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
-from glu_lib.study.cases import Pruning
+from glu_lib.study.pruning import Pruning
 from glu_lib.machine.memory import peak_memory
 from glu_lib.models.pruning import prune
 

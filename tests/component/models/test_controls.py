@@ -12,7 +12,7 @@ from glu_lib.models.loading import end_tokens, load_model
 from glu_lib.models.pruning import prune
 from glu_lib.models.shapes import count_parameters
 from glu_lib.study import STUDY, Control
-from glu_lib.study.cases import Pruning
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import DType, Settings
 
 NANO = STUDY.models["nano"]

@@ -10,7 +10,7 @@ from glu_lib.models.pruning import prune
 from glu_lib.models.shapes import build_on_meta, count_parameters
 from glu_lib.study import STUDY, Method
 from glu_lib.study.architecture import pruned_width
-from glu_lib.study.cases import Pruning
+from glu_lib.study.pruning import Pruning
 
 SMALL = {
     "hidden_size": 16,

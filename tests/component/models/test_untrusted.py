@@ -27,7 +27,8 @@ from glu_lib.report.optimum import export_records
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.lm_eval_files import write_lm_eval_files
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 ROOT = Path(__file__).resolve().parents[3]
 NANO = ROOT / "results/measured/nano/individual_files/nano"

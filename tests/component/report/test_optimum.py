@@ -6,7 +6,8 @@ from glu_lib.frontends.cli.entry import main
 from glu_lib.report.optimum import benchmark, export_records
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 NANO = STUDY.models["nano"]
 

@@ -9,7 +9,8 @@ import pytest
 from glu_lib.errors import RecordError
 from glu_lib.results.leases import Leases
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 CASE = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["sums"])
 
@@ -17,7 +18,8 @@ HOLDER = """
 import sys
 from pathlib import Path
 import glu_lib.results.leases
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study import STUDY
 
 glu_lib.results.leases.LEASE_S = float(sys.argv[2])

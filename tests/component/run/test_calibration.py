@@ -8,7 +8,8 @@ from glu_lib.nano import TASKS_DIR
 from glu_lib.run.calibration import calibration_batches, describe
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY, Method
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 
 class Words:

@@ -16,7 +16,8 @@ from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import record_claims
 from glu_lib.study import STUDY, Control, ModelVariant, PromptFormat, VariantKind
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import Scorer, Weights
 
 NANO = STUDY.models["nano"]

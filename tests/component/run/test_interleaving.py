@@ -8,7 +8,8 @@ from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.interleaving import ALONE, DO_NOT_FIT, OUT_OF_MEMORY, fit_together
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 NANO = STUDY.models["nano"]
 WORKLOAD = dataclasses.replace(STUDY.workloads["facts_throughput_b8"], num_prompts=4, new_tokens=3)

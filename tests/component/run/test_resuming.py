@@ -6,7 +6,8 @@ import pytest
 
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import Scorer, Settings
 
 NANO = STUDY.models["nano"]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from glu_lib.errors import GluError, StudyError
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY, Method, ModelVariant, Study, StudyFile, Suite, Task, VariantKind, Workload, load_study
-from glu_lib.study.cases import Case, Pruning, build_cases
+from glu_lib.study.cases import Case, build_cases
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.schema import Metric
 from glu_lib.study.settings import DIVISORS
 

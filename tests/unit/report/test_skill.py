@@ -22,7 +22,8 @@ from glu_lib.report.wide import wide_table
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
 ITEMS = 500

@@ -16,7 +16,8 @@ from glu_lib.results.staleness import Status
 from glu_lib.results.store import Store
 from glu_lib.results.writing import write_at, write_atomically
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 CASE = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["sums"])
 KEY = {"schema": 1, "limit": None, "few-shot": 0}

@@ -10,7 +10,8 @@ from glu_lib.results.record import case_fields
 from glu_lib.results.staleness import differences
 from glu_lib.run.done_key import done_key
 from glu_lib.study import STUDY, Control, Method
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import DType, Settings
 
 ENVIRONMENT = detect_environment(Settings(device="cpu"))

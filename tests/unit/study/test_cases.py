@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 
 from glu_lib.study import STUDY, Control, Method
-from glu_lib.study.cases import Case, CaseKind, Pruning, build_cases, run_order
+from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
+from glu_lib.study.pruning import Pruning
 
 CASES = build_cases(STUDY)
 

@@ -8,7 +8,8 @@ from glu_lib.results.plausibility import implausible
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import record_claims, validate
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import Settings
 
 

@@ -22,7 +22,8 @@ from glu_lib.results.store import Store
 from glu_lib.results.unfinished import Answers
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
-from glu_lib.study.cases import Case, Pruning
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import Scorer, Settings
 
 NAN, INF = math.nan, math.inf

@@ -1,0 +1,1 @@
+"""The layer scan: what pruning each layer costs."""

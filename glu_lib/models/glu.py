@@ -1,0 +1,77 @@
+"""What a GLU model is: its layers, the projections of each MLP, and OptiPFair, which finds and prunes them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from glu_lib.errors import AccessError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
+_GLU_ONLY = "this kind of width pruning does not apply; choose a Llama-style model"
+
+
+def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
+    """The decoder layers of `model`, each with a gate, an up and a down projection of the same width.
+
+    Raises:
+        AccessError: naming the first layer, counted from 0, of another kind or width.
+    """
+    layers: Sequence[Any] = import_optipfair().get_model_layers(model)
+    if not layers:
+        raise AccessError(f"{type(model).__name__} is not a GLU model: it has no decoder layers; {_GLU_ONLY}")
+    for index, layer in enumerate(layers):
+        if fault := _fault(getattr(layer, "mlp", None)):
+            raise AccessError(
+                f"{type(model).__name__} is not a GLU model: layer {index} (counting from 0) {fault}; {_GLU_ONLY}"
+            )
+        first, found = layers[0].mlp.gate_proj, layer.mlp.gate_proj
+        if (found.out_features, found.in_features) != (first.out_features, first.in_features):
+            raise AccessError(
+                f"{type(model).__name__}: layer {index} (counting from 0) has {found.out_features} neurons with "
+                f"{found.in_features} inputs each, layer 0 has {first.out_features} with {first.in_features}; all "
+                "layers must have the same width, choose another model"
+            )
+    return layers
+
+
+def _fault(mlp: Any) -> str:
+    """The reason why OptiPFair cannot prune an MLP; empty if it can."""
+    import torch
+
+    if mlp is None:
+        return "has no MLP"
+    parts = {name: part for name, part in mlp.named_children() if next(part.parameters(), None) is not None}
+    if missing := [name for name in PROJECTIONS if name not in parts]:
+        have = f"; it has {', '.join(parts)}" if parts else ""
+        return f"has no {', '.join(missing)} ({type(mlp).__name__}{have})"
+    for name in PROJECTIONS:
+        if not isinstance(parts[name], torch.nn.Linear):
+            return f"has a {name} that is not a linear layer ({type(parts[name]).__name__})"
+    # Other weights, such as a norm over the neurons, would keep their width.
+    own = [name for name, _ in mlp.named_parameters(recurse=False)]
+    if others := [name for name in (*parts, *own) if name not in PROJECTIONS]:
+        return f"has {', '.join(others)} in addition to its projections ({type(mlp).__name__})"
+    gate, up, down = (parts[name] for name in PROJECTIONS)
+    if not (gate.weight.shape == up.weight.shape == down.weight.T.shape):
+        shapes = ", ".join(f"{name} {'×'.join(map(str, parts[name].weight.shape))}" for name in PROJECTIONS)
+        return f"has projections that do not fit together ({shapes})"
+    return ""
+
+
+def import_optipfair() -> ModuleType:
+    """OptiPFair's pruning module; the changes of its import to the root logger are undone."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    import optipfair
+    import optipfair.pruning.mlp_glu as mlp_glu
+
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger(optipfair.__name__).setLevel(logging.WARNING)
+    return mlp_glu  # type: ignore[no-any-return]

@@ -1,0 +1,17 @@
+"""What a run prunes at each level: methods, divisors and layer sets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from glu_lib.study.layers import Layers, PercentOf
+from glu_lib.study.methods import Selection
+
+
+class Choices(NamedTuple):
+    """What a run prunes at each level; the arguments of `build_cases` after the study."""
+
+    methods: tuple[Selection, ...] = (Selection(),)
+    divisors: tuple[int | None, ...] = (None,)
+    layers: tuple[Layers | None, ...] = (None,)
+    percent_of: PercentOf = PercentOf.LAYER
