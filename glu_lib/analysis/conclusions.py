@@ -14,6 +14,7 @@ from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradat
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
+from glu_lib.analysis.random_floor import AgainstRandom
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.analysis.trends import LevelSeries, Trend, families, family_of, level_trends
 from glu_lib.errors import one_line
@@ -37,6 +38,7 @@ class Conclusions:
     untested: tuple[str, ...]
     changes: tuple[Change, ...]
     trends: tuple[Trend, ...]
+    against_random: tuple[AgainstRandom, ...]
     curves: tuple[GroupCurve, ...]
     correlations: tuple[Correlation, ...]
     trade_offs: tuple[TradeOff, ...]
@@ -91,6 +93,7 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
         headers=found.headers,
         changes=pruned.changes,
         trends=pruned.trends,
+        against_random=pruned.against_random,
         curves=tuple(curve for family, mine in main.items() for curve in group_curves(mine, trends_of[family])),
         correlations=tuple(pair for mine in main.values() for pair in correlations(mine)),
         trade_offs=tuple(

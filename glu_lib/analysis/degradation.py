@@ -11,6 +11,7 @@ from glu_lib.analysis.answer_texts import AnswerForm, answer_form
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.items import Items, read_items, weighed_alike
 from glu_lib.analysis.pairing import Pairs, pair
+from glu_lib.analysis.random_floor import AgainstRandom, adjusted, against_random
 from glu_lib.analysis.remembered import Remembered, state_of
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
 from glu_lib.analysis.significance import Comparison, compare_samples, holm
@@ -54,10 +55,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """The change of every headline row, baselines included, and the trend of every (family, task)."""
+    """The change of every headline row, the trend of every (family, task), and every method beside random selection.
+
+    `changes` include the baselines.
+    """
 
     changes: tuple[Change, ...]
     trends: tuple[Trend, ...]
+    against_random: tuple[AgainstRandom, ...] = ()
 
 
 def degradation(
@@ -84,6 +89,7 @@ def degradation(
     scores = [row for row in without_controls(rows) if row["kind"] == "accuracy" and row["is_headline"]]
     changes: list[Change] = []
     trends: list[Trend] = []
+    beside_random: list[AgainstRandom] = []
     family_by_record = {row["record"]: family_of(row) for row in scores if row["percent"] != 0}
     remembered = Remembered.of(store.root)
     for group in _sharing_a_baseline(scores):
@@ -94,9 +100,10 @@ def degradation(
             remembered.put(key, asdict(found))
         changes += found.changes
         trends += found.trends
+        beside_random += found.against_random
     if remember:
         remembered.save()
-    return Degradation(tuple(_adjusted(changes, family_by_record)), tuple(trends))
+    return Degradation(tuple(_adjusted(changes, family_by_record)), tuple(trends), tuple(adjusted(beside_random)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,9 @@ def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: in
             beside = blinds if len(blinds) == len(mine) else None
             pairs = _all_levels([case.items for case in mine])
             trends.append(trend(family, levels, pairs, beside, resamples=resamples, seed=seed))
-    return Degradation(tuple(changes), tuple(trends))
+    found = {record: case.items for record, case in cases.items()}
+    beside_random = against_random(group, found, resamples=resamples, seed=seed)
+    return Degradation(tuple(changes), tuple(trends), tuple(beside_random))
 
 
 def _files(group: Sequence[Row], store: Store) -> Iterator[Path]:
@@ -161,15 +170,16 @@ def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
             for change in known["changes"]
         ]
         trends = [Trend(**found | {"kind": Sensitivity(found["kind"])}) for found in known["trends"]]
+        beside_random = [AgainstRandom(**found) for found in known["against_random"]]
     except MALFORMED:
         return None
     comparisons = [change.comparison for change in changes if change.comparison]
     skills = [change.skill for change in changes if change.skill]
     forms = [change.form for change in changes if change.form]
     is_theirs = [change.record for change in changes] == [row["record"] for row in group]
-    if not is_theirs or not all(map(has_its_types, (*changes, *comparisons, *skills, *forms, *trends))):
+    if not is_theirs or not all(map(has_its_types, (*changes, *comparisons, *skills, *forms, *trends, *beside_random))):
         return None
-    return Degradation(tuple(changes), tuple(trends))
+    return Degradation(tuple(changes), tuple(trends), tuple(beside_random))
 
 
 def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:

@@ -21,10 +21,10 @@ class Removed:
     """What was removed, one value per pruned layer, in the order of `layers`; shares are from 0 to 1.
 
     `score_share`: of the sum of the neuron scores; None for `random`, and if a score is negative. `down_norm_share`: of
-    the sum of the L2 norms of the down projection's columns. `activation_share`: of the sum of the L2 norms of the
-    neurons' activations (the inputs of the down projection) on the fixed text. `largest_activation`: the largest
-    absolute activation of a removed neuron, `largest_of_all` that of any neuron of the layer. The last three are None
-    without a text.
+    the squared Frobenius norm of the down projection. `activation_share`: of the squared norm of the neurons'
+    activations (the inputs of the down projection) on the fixed text. Squares add up: the shares of removed and kept
+    neurons give 1. `largest_activation`: the largest absolute activation of a removed neuron, `largest_of_all` that of
+    any neuron of the layer. The last three are None without a text.
     """
 
     layers: list[int]
@@ -43,9 +43,9 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """The activations of a layer's neurons on a text, each (width,), float32: L2 norm over the tokens, and maximum."""
+    """The activations of a layer's neurons on a text, each (width,), float32: sum of squares over the tokens, maximum."""
 
-    norms: torch.Tensor
+    squares: torch.Tensor
     largest: torch.Tensor
 
 
@@ -74,7 +74,7 @@ def activations_on(model: PreTrainedModel, batches: Batches) -> dict[int, Activa
     finally:
         for handle in handles:
             handle.remove()
-    return {index: Activations(found.sqrt(), largest[index]) for index, found in squares.items()}
+    return {index: Activations(found, largest[index]) for index, found in squares.items()}
 
 
 def removed_of(
@@ -101,8 +101,8 @@ def removed_of(
     of_text = activations.largest[is_removed] if activations else None
     return {
         "score_share": _share(scores.to(down.device), is_removed) if has_mass else None,
-        "down_norm_share": _share(down.float().norm(dim=0), is_removed),
-        "activation_share": _share(activations.norms, is_removed) if activations else None,
+        "down_norm_share": _share(down.float().square().sum(dim=0), is_removed),
+        "activation_share": _share(activations.squares, is_removed) if activations else None,
         "largest_activation": _finite(of_text.max()) if of_text is not None else None,
         "largest_of_all": _finite(activations.largest.max()) if activations else None,
     }
