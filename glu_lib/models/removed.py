@@ -43,7 +43,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """The activations of a layer's neurons on a text, each (width,), float32: sum of squares over the tokens, maximum."""
+    """The activations of a layer's neurons on a text, each (width,), float32: sum of squares over tokens, maximum."""
 
     squares: torch.Tensor
     largest: torch.Tensor
