@@ -13,6 +13,7 @@ from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency
 from glu_lib.analysis.published.blind import BesideBlind, beside_blind
 from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside, published_rows
 from glu_lib.analysis.published.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
+from glu_lib.analysis.random_floor import AgainstRandom
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import Trend
 from glu_lib.study import Study
@@ -44,6 +45,7 @@ class ReportData:
     Attributes:
         rows: tidy rows (`analysis.COLUMNS`).
         trends: slope and kind of each task (`analysis.trends.Trend`).
+        against_random: methods beside random selection (`analysis.random_floor.AgainstRandom`).
         curves: mean relative score of each kind of task over the levels (`analysis.claims.GroupCurve`).
         correlations: between pairs of tasks over the levels (`analysis.claims.Correlation`).
         trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
@@ -63,6 +65,7 @@ class ReportData:
 
     rows: Sequence[Row] = ()
     trends: Sequence[Trend] = ()
+    against_random: Sequence[AgainstRandom] = ()
     curves: Sequence[GroupCurve] = ()
     correlations: Sequence[Correlation] = ()
     trade_offs: Sequence[TradeOff] = ()
@@ -90,6 +93,7 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
     return ReportData(
         rows=found.rows,
         trends=found.trends,
+        against_random=found.against_random,
         curves=found.curves,
         correlations=found.correlations,
         trade_offs=found.trade_offs,

@@ -25,6 +25,7 @@ from glu_lib.report.listings import (
     form_listing,
     restated_listing,
 )
+from glu_lib.report.random_floor import random_listing, verdict_listing
 from glu_lib.report.wide import wide_table
 from glu_lib.results.collapse import LIMIT_TEXT
 
@@ -89,6 +90,8 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "workloads": [wide_table(table) for table in workload_tables(data.rows)],
         "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},
         "correlations": correlation_listing(data.correlations),
+        "verdicts": verdict_listing(data.against_random),
+        "random": random_listing(data.against_random),
         "beside": beside_listing(data.beside),
         "blind": blind_listing(data.beside_blind),
         "alignment": alignment_listing(data.aligned_pairs),

@@ -267,7 +267,7 @@ def id_parts(found: HeadlineTable | LevelSeries) -> Sequence[str | None]:
     return (
         found.model,
         found.method,
-        found.layers and f"layers {found.layers}",
+        f"layers{found.layers}" if found.layers else None,
         f"d{found.divisor}" if found.divisor else None,
         f"limit{found.limit}" if found.limit else None,
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.trends import LevelSeries
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.change import CHANGE_COLUMNS, TOLD, collapse_note, points
+from glu_lib.report.figures.change import CHANGE_COLUMNS, TOLD, collapse_note, id_parts, points
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
+from glu_lib.study import Method
+from glu_lib.study.methods import is_random
 
 _LEFT_OUT = ("level", "expansion_ratio", "p_holm")
 
@@ -24,19 +28,25 @@ _ROW_HEIGHT = 34
 
 
 def method_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
-    """One figure per model and level with two methods or more; only full runs without a divisor."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    """One figure per model, layer set, sample limit and level with two methods or more; only without a divisor."""
+    groups: dict[tuple[LevelSeries, str], list[dict[str, Any]]] = {}
     for found in tables:
-        if found.method and found.divisor is None and found.limit is None:
+        if found.method and found.divisor is None:
             for point in points(found):
                 if point["level"] != "p0":
-                    groups.setdefault((found.model, point["level"]), []).append({"method": found.method, **point})
+                    key = (replace(found.family, method=None), str(point["level"]))
+                    # The seeds of random selection are points of one method.
+                    method = str(Method.RANDOM) if is_random(found.method) else found.method
+                    groups.setdefault(key, []).append({"method": method, **point})
     several = {key: drawn for key, drawn in groups.items() if len({point["method"] for point in drawn}) > 1}
-    return [_figure(model, level, drawn) for (model, level), drawn in several.items()]
+    return [_figure(family, level, drawn) for (family, level), drawn in several.items()]
 
 
-def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
+def _figure(family: LevelSeries, level: str, drawn: list[dict[str, Any]]) -> Figure:
     import altair as alt
+
+    limit = [f"limit {family.limit}"] if family.limit else []
+    place = ", ".join([level, *family.words, *limit])
 
     methods = list(dict.fromkeys(point["method"] for point in drawn))
     tasks = list(dict.fromkeys(point["task"] for point in drawn))
@@ -58,10 +68,10 @@ def _figure(model: str, level: str, drawn: list[dict[str, Any]]) -> Figure:
     crosses = axes.collapsed_marks(base, drawn, _TOLD, numbers=_NUMBERS, x=across)
     chart = axes.layered(zero, *axes.highlighted(pick, *bars, marks), *crosses)
     return Figure(
-        id=figure_id("methods", model, level),
-        title=f"{model}: pruning methods at {level}",
-        caption=f"Change of each headline score against p0 at {level}, by pruning method. Bars, where known: 95 % "
-        "intervals. Perplexities enter as baseline / value."
+        id=figure_id("methods", *id_parts(family), level),
+        title=f"{family.model}: pruning methods at {place}",
+        caption=f"Change of each headline score against p0 at {place}, by pruning method. Bars, where known: 95 % "
+        "intervals. Perplexities enter as baseline / value. Random selection has a point for each seed."
         f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"Dot plot of {len(tasks)} tasks comparing the methods {', '.join(methods)}.",
         section=Section.PRUNING,
