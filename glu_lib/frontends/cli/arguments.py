@@ -8,6 +8,7 @@ from pathlib import Path
 
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
+from glu_lib.frontends.cli.method_commands import methods
 from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, export, report, table
 from glu_lib.frontends.cli.study_commands import list_cases, push, validate_models
@@ -68,6 +69,12 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_results_dir(command)
     command.set_defaults(command=compare)
+
+    command = commands.add_parser(
+        "methods", help="print each method's scores beside random selection of as many neurons"
+    )
+    _add_results_dir(command)
+    command.set_defaults(command=methods, published=False)
 
     command = commands.add_parser("table", help="print the headline metrics per level as Markdown")
     _add_results_dir(command)

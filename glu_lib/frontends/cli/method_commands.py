@@ -1,0 +1,25 @@
+"""Command on methods: each beside random selection."""
+
+from __future__ import annotations
+
+import argparse
+
+from glu_lib.frontends.cli.printing import print_listing, print_problems
+from glu_lib.frontends.cli.record_commands import concluded
+from glu_lib.report.random_floor import method_sentences, random_listing, verdict_listing
+
+
+def methods(options: argparse.Namespace) -> int:
+    """Print every method's scores beside random selection, the verdicts, and a sentence for each level."""
+    found = concluded(options)
+    if not found.against_random:
+        print(
+            f"{options.results_dir}: no method stands beside random selection; run one with its floor: pytest -k ... "
+            "--method PPM --method random"
+        )
+        return print_problems(found.problems)
+    print_listing(random_listing(found.against_random))
+    print_listing(verdict_listing(found.against_random))
+    for model, text in method_sentences(found.against_random):
+        print(f"{model}: {text}")
+    return print_problems(found.problems)
