@@ -12,7 +12,10 @@ from glu_lib.frontends.bars import bars_as_lines
 from glu_lib.results.leases import PATIENCE_S
 from glu_lib.results.record import read_record
 from glu_lib.run.experiment import Experiment
+from glu_lib.study import Method, StudyFile
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
+from glu_lib.study.choices import Choices
+from glu_lib.study.layers import ALL
 from glu_lib.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +23,13 @@ if TYPE_CHECKING:
 
 
 def run_evaluation(
-    model: str, suite: str, *, levels: Sequence[int] | None = None, settings: Settings | None = None
+    model: str,
+    suite: str,
+    *,
+    levels: Sequence[int] | None = None,
+    methods: Sequence[str] = (Method.PPM,),
+    layers: Sequence[str] = (ALL,),
+    settings: Settings | None = None,
 ) -> list[dict[str, Any]]:
     """Score a model variant on a suite at its pruning levels; finished cases are not run again.
 
@@ -28,6 +37,8 @@ def run_evaluation(
         model: key of a model variant, such as `nano`.
         suite: key of a suite of tasks, such as `embedded` or `paper`.
         levels: pruning percentages; None takes all levels of the variant.
+        methods: pruning methods as for `--method`; `random` stands for several seeds.
+        layers: layer sets as for `--layers`.
         settings: settings of the run; None takes the defaults.
 
     Returns:
@@ -39,7 +50,11 @@ def run_evaluation(
     experiment = Experiment(settings or Settings())
     experiment.study.suite(suite)
     cases = [
-        case for case in _cases(experiment, model, levels) if suite in case.suites and case.kind is CaseKind.ACCURACY
+        case
+        for case in _cases(
+            experiment, model, levels, StudyFile(experiment.study).choices(methods=methods, layers=layers)
+        )
+        if suite in case.suites and case.kind is CaseKind.ACCURACY
     ]
     if not cases:
         raise StudyError(f"suite {suite!r} has no tasks for model {model!r}; `glu list` shows all cases")
@@ -80,7 +95,9 @@ def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame
     return pandas.DataFrame(found.rows, columns=list(COLUMNS))
 
 
-def _cases(experiment: Experiment, model: str, levels: Sequence[int] | None) -> list[Case]:
+def _cases(
+    experiment: Experiment, model: str, levels: Sequence[int] | None, choices: Choices | None = None
+) -> list[Case]:
     variant = experiment.study.model(model)
     if levels is not None and (isinstance(levels, int | str) or not levels):
         raise StudyError(
@@ -93,7 +110,7 @@ def _cases(experiment: Experiment, model: str, levels: Sequence[int] | None) -> 
             )
     return [
         case
-        for case in build_cases(experiment.study)
+        for case in build_cases(experiment.study, *(choices or Choices()))
         if case.model.key == model and (levels is None or case.pruning.percent in levels)
     ]
 

@@ -64,13 +64,13 @@ def method_sentences(found: Sequence[AgainstRandom]) -> Iterator[tuple[str, str]
             f"{number.listed(names)} {'is' if len(names) == 1 else 'are'} {_WORDS[verdict]}"
             for verdict, names in told.items()
         ]
-        yield (
-            first.model,
-            (
-                f"At {level_name(first)} ({format_ratio(first.expansion_ratio)}), over {len(methods[0])} "
-                f"task{'' if len(methods[0]) == 1 else 's'} and {first.seeds} random seeds: {'; '.join(parts)}."
-            ),
-        )
+        tasks, seeds = len(methods[0]), first.seeds
+        place = f"At {level_name(first)} ({format_ratio(first.expansion_ratio)}), over {tasks} task{_s(tasks)}"
+        yield first.model, f"{place} and {seeds} random seed{_s(seeds)}: {'; '.join(parts)}."
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def level_name(item: AgainstRandom) -> str:

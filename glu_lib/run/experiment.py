@@ -210,6 +210,8 @@ class Experiment:
         return record
 
     def _run_scan(self, case: Case, prepared: PreparedModel, started_at: datetime) -> dict[str, Any]:
+        if self._is_random:
+            raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
         tokenizer, limit = prepared.loaded.tokenizer, self.settings.limit
         texts = self.preparation.texts(case.model, tokenizer)
         answers = self.recording.journal(case, started_at)

@@ -78,6 +78,8 @@ def scan_layers(
         AccessError: as `prune`.
         VerificationError: as `prune`.
     """
+    from tqdm.auto import tqdm
+
     start_s = time.perf_counter()
     model = prepared.loaded.model
     unpruned_parameters = count_parameters(model)
@@ -91,16 +93,18 @@ def scan_layers(
     kept = beginnings if _fits(runs, lowest, beginnings) else None
     found = LayerScanResult(rows.shape[0], rows.shape[1], runs.targets, _finite("unpruned", lowest))
     found.reuses_beginnings = kept is not None
-    found.alone = [scan.measured(f"alone {index}", [index], index, kept) for index in range(count)]
-    with scan.pruned(range(count)):
+    everything = range(count)
+    found.alone = [
+        scan.measured(f"alone {index}", [index], index, kept) for index in tqdm(everything, "Layers pruned alone")
+    ]
+    with scan.pruned(everything):
         found.pruned, beginnings = runs.whole()
         _finite("all layers pruned", found.pruned)
         result = cut.result(unpruned_parameters, prune_s)
     kept = beginnings if kept else None
-    everything = range(count)
     found.all_but = [
         scan.measured(f"all but {index}", [other for other in everything if other != index], index, kept)
-        for index in everything
+        for index in tqdm(everything, "All layers pruned but one")
     ]
     _spare(found, lambda pruned, first: scan.measured(f"pruned {as_ranges(pruned)}", pruned, first, kept))
     found.layers_run, found.layers_whole = runs.layers_run, runs.layers_whole
