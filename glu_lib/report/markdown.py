@@ -10,7 +10,7 @@ from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
-from glu_lib.report.scan_table import scan_notes, short_scan_listing, step_listing
+from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
@@ -84,7 +84,7 @@ def markdown_scan(scan: Scan) -> str:
     for found in (short_scan_listing(scan), step_listing(scan)):
         lines += [f"**{markdown_name(found.caption)}**", "", _line(found.columns), _line(["---"] * len(found.columns))]
         lines += [*(_line([markdown_name(number.plain(cell)) for cell in row]) for row in found.rows), ""]
-    return _with_notes(lines[:-1], map(markdown_name, scan_notes(scan)))
+    return _with_notes(lines[:-1], map(markdown_name, (SCAN_LEGEND, *scan_notes(scan))))
 
 
 def _heading(table: HeadlineTable, task: str) -> str:

@@ -25,6 +25,7 @@ from glu_lib.report.listings import (
     form_listing,
     restated_listing,
 )
+from glu_lib.report.scan_table import SCAN_LEGEND, scan_parts
 from glu_lib.report.wide import wide_table
 from glu_lib.results.collapse import LIMIT_TEXT
 
@@ -88,6 +89,8 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "has_skill": any(row.get("skill") is not None for row in data.rows),
         "workloads": [wide_table(table) for table in workload_tables(data.rows)],
         "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},
+        "scans": [scan_parts(scan) for scan in data.scans],
+        "scan_legend": SCAN_LEGEND,
         "correlations": correlation_listing(data.correlations),
         "beside": beside_listing(data.beside),
         "blind": blind_listing(data.beside_blind),

@@ -27,10 +27,11 @@ def scan_sentences(scan: Scan) -> Iterator[str]:
             f"{_times(most.harm)}."
         )
     first = next(step for step in scan.steps if not step.spared)
-    if not first.adds_up:
+    predicted, measured = number.perplexity(first.predicted), number.perplexity(first.measured)
+    if not first.adds_up and predicted != measured:  # both may be collapsed
         yield (
             f"{place}: the harms of single layers do not add up; for all layers pruned they predict a perplexity of "
-            f"{number.perplexity(first.predicted)}, measured is {number.perplexity(first.measured)}."
+            f"{predicted}, measured is {measured}."
         )
 
 
@@ -51,4 +52,4 @@ def _layers(scan: Scan) -> str:
 
 
 def _times(harm: float) -> str:
-    return number.factor(harm).removeprefix("x")
+    return number.factor(harm).removeprefix("x").replace("> ", "more than ")

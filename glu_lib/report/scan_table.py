@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from glu_lib.analysis.scans import RandomHarm, Scan, ScannedLayer
 from glu_lib.report import number
@@ -14,7 +15,28 @@ SCAN_COLUMNS = (
     "spared",
 )
 STEP_COLUMNS = ("spared layers", "which", "perplexity predicted", "measured")
+SCAN_LEGEND = (
+    "alone: factor on the perplexity with only this layer pruned; given back: perplexity with all layers pruned / "
+    "with all but this one; activations are those on the same text, removed: of the removed neurons"
+)
 MOST_LAYERS = 12  # of a table in the terminal; the page folds a longer one
+
+
+@dataclass(frozen=True, slots=True)
+class ScanParts:
+    """A scan on the page: its tables and notes; the page folds a table of many layers."""
+
+    title: str
+    layers: Listing
+    steps: Listing
+    notes: tuple[str, ...]
+    is_long: bool
+
+
+def scan_parts(scan: Scan) -> ScanParts:
+    """The tables and notes of a scan, with all its layers."""
+    is_long = len(scan.layers) > MOST_LAYERS
+    return ScanParts(scan.title, scan_listing(scan), step_listing(scan), tuple(scan_notes(scan)), is_long)
 
 
 def scan_listing(scan: Scan) -> Listing:
@@ -46,12 +68,8 @@ def step_listing(scan: Scan) -> Listing:
 
 
 def scan_notes(scan: Scan) -> Iterator[str]:
-    """What the columns mean, what the scan is compared with, and the recommended layers; without full stops."""
+    """The text, what the scan is compared with, the recommended layers, and the work; without full stops."""
     seeds = number.counted(scan.random_seeds, "seed")
-    yield (
-        "alone: factor on the perplexity with only this layer pruned; given back: perplexity with all layers pruned / "
-        "with all but this one; shares and largest activations are those of the removed neurons"
-    )
     yield f"text: {scan.text}, {scan.targets:,} tokens"
     if scan.random_seeds:
         yield f"random: as many random neurons of the layer, mean (lowest to highest) of {seeds}"

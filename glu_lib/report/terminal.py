@@ -16,7 +16,7 @@ from glu_lib.analysis.scans import Scan
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
-from glu_lib.report.scan_table import scan_notes, short_scan_listing, step_listing
+from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
@@ -75,7 +75,7 @@ def scan_lines(scan: Scan, width: int) -> list[str]:
         for row in found.rows:
             drawn.add_row(*map(number.plain, row))
         lines += [*textwrap.wrap(found.caption, width), *_render(drawn, width)]
-    return [*lines, *(line for note in scan_notes(scan) for line in textwrap.wrap(note, width))]
+    return [*lines, *(line for note in (SCAN_LEGEND, *scan_notes(scan)) for line in textwrap.wrap(note, width))]
 
 
 def record_line(record: dict[str, Any]) -> str:
