@@ -71,8 +71,10 @@ def scan_lines(scan: Scan, width: int) -> list[str]:
     """The most harmful layers of a scan, the perplexity after each spared layer, notes; at most `width` wide."""
     lines = []
     for found in (short_scan_listing(scan), step_listing(scan)):
-        drawn = Table(*found.columns, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        for row in found.rows:
+        drawn, rows = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)), list(found.rows)
+        for place, name in enumerate(found.columns):  # headings wrap, cells do not
+            drawn.add_column(name, min_width=max(len(number.plain(row[place])) for row in rows))
+        for row in rows:
             drawn.add_row(*map(number.plain, row))
         lines += [*textwrap.wrap(found.caption, width), *_render(drawn, width)]
     return [*lines, *(line for note in (SCAN_LEGEND, *scan_notes(scan)) for line in textwrap.wrap(note, width))]
