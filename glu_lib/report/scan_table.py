@@ -11,8 +11,7 @@ from glu_lib.report.listings import Listing
 from glu_lib.study.layers import as_ranges
 
 SCAN_COLUMNS = (
-    *("layer", "alone", "random", "given back", "activation norm removed", "largest activation removed / of all"),
-    "spared",
+    *("layer", "alone", "random", "given back", "activation norm removed", "largest activation removed / all"),
 )
 STEP_COLUMNS = ("spared layers", "which", "perplexity predicted", "measured")
 SCAN_LEGEND = (
@@ -99,13 +98,12 @@ def _unpruned(scan: Scan) -> str:
 def _rows(layers: Sequence[ScannedLayer]) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
-            str(layer.layer),
+            f"{layer.layer} (spared)" if layer.is_spared else str(layer.layer),
             number.factor(layer.harm),
             random_text(layer.random),
             number.factor(layer.given_back),
             "–" if layer.activation_share is None else number.share(layer.activation_share),
             _largest(layer),
-            "spared" if layer.is_spared else "",
         )
         for layer in layers
     )
