@@ -10,13 +10,11 @@ from glu_lib.report import number
 from glu_lib.report.listings import Listing
 from glu_lib.study.layers import as_ranges
 
-SCAN_COLUMNS = (
-    *("layer", "alone", "random", "given back", "activation norm removed", "largest activation removed / all"),
-)
+SCAN_COLUMNS = ("layer", "alone", "random", "given back", "activation norm removed", "largest activation removed")
 STEP_COLUMNS = ("spared layers", "which", "perplexity predicted", "measured")
 SCAN_LEGEND = (
     "alone: factor on the perplexity with only this layer pruned; given back: perplexity with all layers pruned / "
-    "with all but this one; activations are those on the same text, removed: of the removed neurons"
+    "with all but this one; activations: of the removed neurons, on the same text, the largest beside that of all"
 )
 MOST_LAYERS = 12  # of a table in the terminal; the page folds a longer one
 
@@ -118,4 +116,4 @@ def random_text(random: RandomHarm | None) -> str:
 
 
 def _largest(layer: ScannedLayer) -> str:
-    return f"{number.significant(layer.largest_activation)} / {number.significant(layer.largest_of_all)}"
+    return f"{number.significant(layer.largest_activation)} of {number.significant(layer.largest_of_all)}"

@@ -115,4 +115,4 @@ def test_a_model_that_no_study_can_have_reaches_no_file(tmp_path, capsys):
 
 def test_the_tables_hold_the_scans(results, capsys):
     assert main(["table", str(results)]) == 0
-    assert "| 0 (spared) | x6.20 | x1.10 (1.00 to 1.21) | x6.20 | 71 % | 300 / 300 |" in capsys.readouterr().out
+    assert "| 0 (spared) | x6.20 | x1.10 (1.00 to 1.21) | x6.20 | 71 % | 300 of 300 |" in capsys.readouterr().out

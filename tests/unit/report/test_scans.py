@@ -101,8 +101,8 @@ def test_the_terminal_shows_the_most_harmful_layers_within_its_width():
 
 def test_markdown_has_a_row_per_layer_and_per_step():
     text = markdown_scan(found()[0])
-    assert "| 0 (spared) | x6.20 | x1.10 (1.00 to 1.21) | x6.20 | 71 % | 300 / 300 |" in text
-    assert "| 4 | x1.50 | x1.00 (1.00 to 1.00) | x1.50 | 71 % | 300 / 300 |" in text
+    assert "| 0 (spared) | x6.20 | x1.10 (1.00 to 1.21) | x6.20 | 71 % | 300 of 300 |" in text
+    assert "| 4 | x1.50 | x1.00 (1.00 to 1.00) | x1.50 | 71 % | 300 of 300 |" in text
     assert "| 0 | – | 94.31 | 127.31 |" in text
     assert "| 1 | 0 | 15.21 | 15.21 |" in text
     assert "\nRecommended: --layers 1-15 (spares 0).\n" in text
