@@ -109,7 +109,7 @@ def _commands() -> Iterator[str]:
     yield "`glu` is installed with the package; `python -m glu_lib` does the same. Every command on records"
     yield "takes the results folder as DIR, as `--results-dir`, or from `GLU_RESULTS_DIR`."
     yield ""
-    yield "`list`, `table` and `compare` write nothing into the results folder."
+    yield "`list`, `table`, `layers` and `compare` write nothing into the results folder."
     yield ""
     yield "Exit codes: 0 fine, 1 with problems that were named, 2 wrong use."
     whole = parser()

@@ -15,6 +15,7 @@ from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answ
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.random_floor import AgainstRandom
+from glu_lib.analysis.scans import Scan, scans
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.analysis.trends import LevelSeries, Trend, families, family_of, level_trends
 from glu_lib.errors import one_line
@@ -29,7 +30,8 @@ class Conclusions:
     `untested` the changes that were not tested for other reasons. `unlike` names the scores that cannot be compared
     with the published ones: another model, other prompts, or a collapse. `headers` holds case, done key, environment
     and timing of each record. Claims over several tasks (`curves`, `correlations`, `trade_offs`) cover, for each model,
-    the levels pruned by PPM on all layers without a divisor; complete runs are preferred to limited runs.
+    the levels pruned by PPM on all layers without a divisor; complete runs are preferred to limited runs. `scans` are
+    the layer scans, each beside those of random neurons.
     """
 
     rows: tuple[Row, ...]
@@ -47,6 +49,7 @@ class Conclusions:
     aligned_pairs: tuple[AlignedPair, ...]
     beside: tuple[Beside, ...]
     unlike: tuple[str, ...]
+    scans: tuple[Scan, ...]
 
 
 def conclude(results_dir: Path, *, remember: bool = False) -> Conclusions:
@@ -104,6 +107,7 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
         aligned_pairs=tuple(aligned_pairs(found.energy_records)),
         beside=tuple(beside(own)),
         unlike=tuple(unlike(own)),
+        scans=tuple(scans(found.scan_records)),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from glu_lib.analysis.alignment import FIGURES
 from glu_lib.analysis.columns import COUNTS, FLAGS, NUMBERS, TEXTS
 from glu_lib.analysis.efficiency import Efficiency, efficiencies
+from glu_lib.analysis.scans import EXPLANATIONS, recommended_text
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.collapse import LIMIT
 from glu_lib.results.staleness import SCHEMA_VERSION
@@ -24,7 +25,7 @@ _REQUIRED = ("case", "kind", "model", "percent", "width", "expansion_ratio", "pa
 
 
 def check_record(record: Mapping[str, Any]) -> None:
-    """Check a record's schema, kind, versions and, for workloads, repeats.
+    """Check a record's schema, kind, versions, and the values of workloads and layer scans.
 
     Raises:
         RecordError: naming the defect, without the record's path.
@@ -43,6 +44,8 @@ def check_record(record: Mapping[str, Any]) -> None:
         _check_text("version", value)
     if record["kind"] == CaseKind.ENERGY:
         _check_energy(record)
+    if record["kind"] == CaseKind.LAYERS:
+        _check_scan(record)
 
 
 def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -123,6 +126,77 @@ def _check_energy(record: Mapping[str, Any]) -> None:
             _check_texts(found, [name])
         else:
             _check_number(name, found[name])
+
+
+def _check_scan(record: Mapping[str, Any]) -> None:
+    """Check that a layer scan has a finite number for each layer, and that its steps and its advice fit together."""
+    scan, count = record["scan"], len(record["pruning"]["widths"])
+    for name, value in (("model", record["done_key"]["model"]), ("method", record["case"]["method"])):
+        _check_text(name, value)
+    for name in ("text", "recommended"):
+        _check_text(name, scan[name])
+    for name in ("rows", "row_tokens", "targets", "layers_run", "layers_whole"):
+        _check_count(name, scan[name])
+    for name in ("alone", "all_but"):
+        _check_list(name, scan[name], count)
+    values = [*scan["alone"], *scan["all_but"], scan["pruned"]]
+    values += [step[name] for step in scan["steps"] for name in ("predicted", "measured")]
+    for value in (*values, scan["scan_s"]):
+        _check_needed("a number of the layer scan", value)
+    _check_needed("unpruned", scan["unpruned"])
+    if not count or min(values) < 0 or not 0 <= scan["unpruned"] <= math.log(LIMIT):
+        raise RecordError("the layer scan has no layer, or an impossible log-perplexity; run the case again")
+    _check_spared(scan, count)
+    _check_removed(record["pruning"].get("removed"), count)
+
+
+def _check_spared(scan: Mapping[str, Any], count: int) -> None:
+    """Check that spared layers exist, were measured in a step, and are those that the recommended layers leave out."""
+    for spared in (scan["spared"], *(step["spared"] for step in scan["steps"])):
+        _check_layers("spared", spared, count)
+    steps = [step["spared"] for step in scan["steps"]]
+    if [] not in steps or scan["spared"] not in steps:
+        raise RecordError(f"spared is {_shown(scan['spared'])}, which no step measured; run the case again")
+    if scan["recommended"] != recommended_text(scan["spared"], count):
+        raise RecordError(
+            f"recommended is {_shown(scan['recommended'])}, not the layers beside spared {_shown(scan['spared'])}; "
+            "run the case again"
+        )
+
+
+def _check_removed(removed: Mapping[str, Any] | None, count: int) -> None:
+    """Check what was removed from each layer: known layers, and for each a number or None; shares from 0 to 1."""
+    if removed is None:
+        return
+    _check_layers("removed layers", removed["layers"], count)
+    for name in EXPLANATIONS:
+        _check_list(name, removed[name], len(removed["layers"]))
+        for value in removed[name]:
+            _check_number(name, value)
+            if value is not None and not 0 <= value <= (1 if name.endswith("_share") else LIMIT):
+                raise RecordError(f"{name} is {_shown(value)}, outside its range; run the case again")
+
+
+def _check_layers(name: str, layers: Any, count: int) -> None:
+    known = isinstance(layers, list) and all(type(layer) is int and 0 <= layer < count for layer in layers)
+    if not known or layers != sorted(set(layers)):
+        raise RecordError(f"{name} is {_shown(layers)}, not layers from 0 to {count - 1}; run the case again")
+
+
+def _check_list(name: str, values: Any, count: int) -> None:
+    if not isinstance(values, list) or len(values) != count:
+        raise RecordError(f"{name} is {_shown(values)}, not a list of {count} values; run the case again")
+
+
+def _check_count(name: str, value: Any) -> None:
+    if not (type(value) is int and 0 <= value <= _LARGEST_COUNT):
+        raise RecordError(f"{name} is {_shown(value)}, not a count; run the case again")
+
+
+def _check_needed(name: str, value: Any) -> None:
+    if value is None:
+        raise RecordError(f"{name} is missing; run the case again")
+    _check_number(name, value)
 
 
 def _check_texts(values: Mapping[str, Any], names: Iterable[str]) -> None:

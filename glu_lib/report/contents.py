@@ -14,6 +14,7 @@ from glu_lib.analysis.published.blind import BesideBlind, beside_blind
 from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside, published_rows
 from glu_lib.analysis.published.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
 from glu_lib.analysis.random_floor import AgainstRandom
+from glu_lib.analysis.scans import Scan
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import Trend
 from glu_lib.study import Study
@@ -56,6 +57,7 @@ class ReportData:
         aligned_pairs: plain compared with rounded widths (`analysis.alignment.AlignedPair`).
         restated: the published energies converted to joules (`analysis.published.restated.RestatedEnergy`).
         beside_blind: the published scores beside blind answers (`analysis.published.blind.BesideBlind`).
+        scans: layer scans beside those of random neurons (`analysis.scans.Scan`).
         problems: one line per record or samples file that could not be used.
         untested: one line per change that was not tested.
         missing: ids of declared cases without a complete record, by model.
@@ -76,6 +78,7 @@ class ReportData:
     aligned_pairs: Sequence[AlignedPair] = ()
     restated: Sequence[RestatedEnergy] = ()
     beside_blind: Sequence[BesideBlind] = ()
+    scans: Sequence[Scan] = ()
     problems: Sequence[str] = ()
     untested: Sequence[str] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -104,6 +107,7 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         aligned_pairs=found.aligned_pairs,
         restated=[row for table in ENERGY_TABLES for row in energy_restated(table)] if is_published else (),
         beside_blind=beside_blind(published_rows()) if is_published else (),
+        scans=found.scans,
         problems=found.problems,
         untested=found.untested,
         missing=missing_cases(study, found.rows) if found.headers else {},  # published tables have no headers

@@ -22,6 +22,7 @@ from glu_lib.report.figures.change import score_change
 from glu_lib.report.figures.savings import FIGURES, settings_of
 from glu_lib.report.figures.theme import KIND_COLORS
 from glu_lib.report.random_floor import method_sentences
+from glu_lib.report.scan_findings import scan_sentences
 from glu_lib.report.skill_findings import idle_sentence, missed, rises, skill_sentence
 from glu_lib.report.skills import Kept, kept_of
 from glu_lib.report.wide import cells_at, levels_of_interest
@@ -42,7 +43,7 @@ class Finding:
 
 
 def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]:
-    """All findings, model by model in the order of the tables; empty without data."""
+    """All findings, model by model in the order of the tables, then of the layer scans; empty without data."""
     main = main_tables(tables)
     found = [finding for table in main for finding in _scores(table)]
     found += [finding for table in main for finding in _kinds(table, data.trends)]
@@ -51,6 +52,7 @@ def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]
     found += [*_efficiency(data.efficiencies), *_beside(data.beside)]
     if any(row["record"] == ACCURACY_TABLE for row in data.rows):
         found += _beside_blind(data.beside_blind)
+    found += [Finding(scan.model, sentence) for scan in data.scans for sentence in scan_sentences(scan)]
     return found
 
 

@@ -1,14 +1,16 @@
-"""Headline tables as Markdown, for a README or a paper."""
+"""Headline tables and layer scans as Markdown, for a README or a paper."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
+from glu_lib.analysis.scans import Scan
 from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
+from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
@@ -74,6 +76,15 @@ def markdown_alignment(pairs: Sequence[AlignedPair]) -> str:
         lines += [f"**{markdown_name(title)}**", "", _line(ALIGNMENT_COLUMNS), _line(["---"] * len(ALIGNMENT_COLUMNS))]
         lines += [*map(_line, rows), ""]
     return "\n".join(lines)
+
+
+def markdown_scan(scan: Scan) -> str:
+    """The most harmful layers of a scan and the perplexity after each spared layer, with titles and notes."""
+    lines = []
+    for found in (short_scan_listing(scan), step_listing(scan)):
+        lines += [f"**{markdown_name(found.caption)}**", "", _line(found.columns), _line(["---"] * len(found.columns))]
+        lines += [*(_line([markdown_name(number.plain(cell)) for cell in row]) for row in found.rows), ""]
+    return _with_notes(lines[:-1], map(markdown_name, (SCAN_LEGEND, *scan_notes(scan))))
 
 
 def _heading(table: HeadlineTable, task: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glu_lib.analysis.significance import is_significant
-from glu_lib.results.collapse import LIMIT_TEXT
+from glu_lib.results.collapse import LIMIT, LIMIT_TEXT, exp
 
 COLLAPSED = "collapsed"  # shown instead of a change
 BEYOND = f"> {LIMIT_TEXT}"
@@ -29,6 +29,23 @@ def score(row: Mapping[str, Any] | None) -> str:
 def plain_score(value: float) -> str:
     """A score as `score` shows it, from its value alone."""
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def perplexity(log_value: float) -> str:
+    """The perplexity of a log-perplexity in nats per token: `2.26`, `5.432e+04`, `> 1e60`."""
+    return _power(exp(log_value))
+
+
+def factor(harm: float) -> str:
+    """The factor on the perplexity of a change of its logarithm: `x1.00`, `x6.20`, `x1.2e+04`, `> 1e60`."""
+    text = _power(exp(harm))
+    return text if text == BEYOND else f"x{text}"
+
+
+def _power(value: float) -> str:
+    if value > LIMIT:
+        return BEYOND
+    return f"{value:.2f}" if 0.01 <= value < 1000 else f"{value:.4g}"
 
 
 def _spread(row: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from glu_lib.report.listings import (
     restated_listing,
 )
 from glu_lib.report.random_floor import random_listing, verdict_listing
+from glu_lib.report.scan_table import SCAN_LEGEND, scan_parts
 from glu_lib.report.wide import wide_table
 from glu_lib.results.collapse import LIMIT_TEXT
 
@@ -89,6 +90,8 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "has_skill": any(row.get("skill") is not None for row in data.rows),
         "workloads": [wide_table(table) for table in workload_tables(data.rows)],
         "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},
+        "scans": [scan_parts(scan) for scan in data.scans],
+        "scan_legend": SCAN_LEGEND,
         "correlations": correlation_listing(data.correlations),
         "verdicts": verdict_listing(data.against_random),
         "random": random_listing(data.against_random),

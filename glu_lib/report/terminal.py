@@ -1,4 +1,4 @@
-"""Headline tables and energy as plain lines for a terminal."""
+"""Headline tables, energy and layer scans as plain lines for a terminal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
+from glu_lib.analysis.scans import Scan
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
+from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
@@ -65,16 +67,41 @@ def alignment_lines(pairs: Sequence[AlignedPair], width: int) -> list[str]:
     return lines
 
 
+def scan_lines(scan: Scan, width: int) -> list[str]:
+    """The most harmful layers of a scan, the perplexity after each spared layer, notes; at most `width` wide."""
+    lines = []
+    for found in (short_scan_listing(scan), step_listing(scan)):
+        drawn, rows = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)), list(found.rows)
+        for place, name in enumerate(found.columns):  # headings wrap, cells do not
+            drawn.add_column(name, min_width=max(len(number.plain(row[place])) for row in rows))
+        for row in rows:
+            drawn.add_row(*map(number.plain, row))
+        lines += [*textwrap.wrap(found.caption, width), *_render(drawn, width)]
+    return [*lines, *(line for note in (SCAN_LEGEND, *scan_notes(scan)) for line in textwrap.wrap(note, width))]
+
+
 def record_line(record: dict[str, Any]) -> str:
-    """The result of a record in a few words: headline metric, throughput, or expansion ratio and parameters."""
+    """The result of a record in a few words: headline metric, throughput, layer scan, or ratio and parameters."""
     if score := record.get("score"):
         headline = score["headline"]
         collapsed = f" ({number.COLLAPSED})" if headline.get("is_collapsed") else ""
         return f"{headline['label']} {number.score(headline)}{collapsed}"
     if profile := record.get("profile"):
         return f"{profile['tokens_per_s']['mean']:.1f} tokens/s"
+    if scan := record.get("scan"):
+        return _scan_line(scan)
     pruning = record["pruning"]
     return f"{format_ratio(pruning['expansion_ratio'])}, {pruning['parameters']:,} parameters"
+
+
+def _scan_line(scan: dict[str, Any]) -> str:
+    """`perplexity 2.26 → 2.27, most harmful layer 0 (x1.00), prune all`."""
+    harms = [value - scan["unpruned"] for value in scan["alone"]]
+    layer = harms.index(max(harms))
+    return (
+        f"perplexity {number.perplexity(scan['unpruned'])} → {number.perplexity(scan['pruned'])}, most harmful layer "
+        f"{layer} ({number.factor(harms[layer])}), prune {scan['recommended']}"
+    )
 
 
 def _scores(table: HeadlineTable) -> Table:

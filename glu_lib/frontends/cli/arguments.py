@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from glu_lib.errors import SettingsError
+from glu_lib.frontends.cli.layers_command import layers
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
 from glu_lib.frontends.cli.method_commands import methods
 from glu_lib.frontends.cli.power_command import power
@@ -80,6 +81,15 @@ def parser() -> argparse.ArgumentParser:
     _add_results_dir(command)
     _add_published(command)
     command.set_defaults(command=table)
+
+    command = commands.add_parser("layers", help="print the layer scans and the layers that they recommend to prune")
+    _add_results_dir(command)
+    command.add_argument("--model", metavar="KEY", help="print the scans of this model only")
+    command.add_argument("--method", metavar="NAME", help="print the scans of this pruning method only")
+    command.add_argument(
+        "--write", type=Path, metavar="FILE", help="write a study file (TOML) with all layers and the recommended ones"
+    )
+    command.set_defaults(command=layers)
 
     command = commands.add_parser("export", help="write energy records in the layout of optimum-benchmark")
     _add_results_dir(command)

@@ -22,7 +22,7 @@ from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPER
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
 from glu_lib.frontends.pytest_plugin.resume import MIRROR, PLAN
 from glu_lib.machine.outside import ignored_settings
-from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
+from glu_lib.report import alignment_lines, report_data, scan_lines, terminal_lines, workload_lines, write_report
 from glu_lib.report.number import counted
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
@@ -125,6 +125,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         pairs = [pair for pair in found.aligned_pairs if pair.model in models]
         for line in alignment_lines(pairs, terminalreporter._tw.fullwidth):
             terminalreporter.write_line(line)
+    for scan in found.scans:
+        if scan.case in touched and scan.limit == experiment.settings.limit:
+            for line in scan_lines(scan, terminalreporter._tw.fullwidth):
+                terminalreporter.write_line(line)
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
     if found.untested:

@@ -20,6 +20,7 @@ class Section(StrEnum):
     """The section of the report that shows a figure."""
 
     PRUNING = "pruning"
+    LAYERS = "layers"
     PUBLISHED = "published"
     ENERGY = "energy"
 

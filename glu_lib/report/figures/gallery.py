@@ -12,6 +12,7 @@ from glu_lib.report.figures.figure import Figure, with_distinct_ids
 from glu_lib.report.figures.kinds import curve_figures, slope_figures
 from glu_lib.report.figures.methods import method_figures
 from glu_lib.report.figures.savings import efficiency_figures
+from glu_lib.report.figures.scans import scan_figures
 from glu_lib.report.figures.skill import skill_figures
 from glu_lib.report.figures.trade_off import trade_off_figures
 from glu_lib.report.skills import kept_of
@@ -29,6 +30,7 @@ def figures_of(data: ReportData) -> list[Figure]:
             *curve_figures(data.curves, kept),
             *slope_figures(data.trends, kept),
             *trade_off_figures(data.trade_offs, kept),
+            *scan_figures(data.scans),
             *blind_figures(data.beside_blind),
             *beside_figures(data.beside),
             *efficiency_figures(data.efficiencies),
