@@ -11,7 +11,8 @@ from glu_lib.analysis.columns import TABLE
 from glu_lib.frontends.cli.arguments import parser
 from glu_lib.frontends.pytest_plugin.options import pytest_addoption
 from glu_lib.results.record_fields import SECTIONS
-from glu_lib.study import STUDY, Method
+from glu_lib.study import STUDY, Method, Suite
+from glu_lib.study.methods import RANDOM_SEEDS
 from glu_lib.study.study_fields import TABLES
 
 FOLDER = Path(__file__).resolve().parent / "reference"
@@ -80,8 +81,9 @@ def _options() -> Iterator[str]:
     yield ""
     yield "## Case ids"
     yield ""
-    yield "`<model>-p<percent>[d<divisor>][-<method>]-<task>`; the method appears only if it is not PPM. `-k` selects"
-    yield 'by parts of ids: `pytest -k "llama1b and p40 and not mmlu"`.'
+    yield "`<model>-p<percent>[ofmodel][d<divisor>][-<layers>][-<method>]-<task>`; layers appear only if they are not"
+    yield "all, the method only if it is not PPM: `llama1b-p40-layers1uponly-random2-piqa`. `-k` selects by parts of"
+    yield 'ids: `pytest -k "llama1b and p40 and not mmlu"`.'
     yield ""
     yield "## Exit codes"
     yield ""
@@ -154,22 +156,29 @@ def _study() -> Iterator[str]:
     yield ""
     yield "## Methods"
     yield ""
+    seeds = ", ".join(map(str, RANDOM_SEEDS))
     meanings = {
         Method.PPM: "max + |min| of the gate row, plus that of the up row (default; OptiPFair calls it MAW)",
+        Method.PPM_DOWN: "PPM, plus max + |min| of the down column",
         Method.VOW: "variance of the gate row, plus that of the up row",
         Method.PON: "product of the two rows' L1 norms",
         Method.L2: "sum of the two rows' L2 norms",
         Method.HYBRID: "normalized PPM of gate, up and down, times activations on calibration text",
-        Method.RANDOM: "a seeded random choice: the control",
+        Method.RANDOM: f"a seeded random choice: the control (seeds {seeds}; `random:7` is one seed)",
+        Method.FILE: "a vector per layer in your own file, its tensors named `0`, `1`, … after the layers",
     }
-    yield from _table(("`--method`", "neurons are scored by"), ((f"`{method}`", meanings[method]) for method in Method))
+    names = {Method.FILE: "file:NAME.safetensors"}
+    yield from _table(
+        ("`--method`", "neurons are scored by"),
+        ((f"`{names.get(method, method)}`", meanings[method]) for method in Method),
+    )
     yield ""
     yield "## Suites"
     yield ""
     yield from _table(
         ("mark", "models", "tasks or workloads"),
         (
-            (f"`{suite.key}`", ", ".join(suite.models), ", ".join((*suite.tasks, *suite.workloads)) + _also(suite))
+            (f"`{suite.key}`", ", ".join(suite.models), ", ".join(_content(suite)) + _also(suite))
             for suite in STUDY.suites.values()
         ),
     )
@@ -208,7 +217,13 @@ def _study() -> Iterator[str]:
     )
 
 
-def _also(suite: Any) -> str:
+def _content(suite: Suite) -> Iterator[str]:
+    yield from (*suite.tasks, *suite.workloads)
+    if suite.has_scan:
+        yield "the layer scan, by each method and by `random`"
+
+
+def _also(suite: Suite) -> str:
     return f"; instruct models also {', '.join(suite.instruct_tasks)}" if suite.instruct_tasks else ""
 
 
@@ -246,7 +261,8 @@ def _columns() -> Iterator[str]:
     yield "Empty (null) means: does not apply, or is not known."
     yield ""
     yield "For scores take `kind = accuracy` and `is_headline`. Rows of kind `architecture` hold parameter counts, rows"
-    yield "of kind `energy` the figures of workloads."
+    yield "of kind `energy` the figures of workloads, rows of kind `layers` the log-perplexity of a layer scan with all"
+    yield "layers pruned."
     yield ""
     yield from _table(("column", "type", "meaning"), ((f"`{c.name}`", str(c.type), c.meaning) for c in TABLE))
 

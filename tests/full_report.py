@@ -62,6 +62,7 @@ def efficiencies() -> list[Efficiency]:
                         model="llama1b",
                         method="PPM" if percent else None,
                         divisor=divisor,
+                        layers=None,
                         percent=percent,
                         width=width,
                         expansion_ratio=width / 2048,

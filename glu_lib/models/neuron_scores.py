@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -66,19 +67,22 @@ def file_scores(scores: ScoreFile, layer: int, width: int) -> torch.Tensor:
         AccessError: if the file cannot be read, has changed, or the tensor is missing, of another shape, not finite.
     """
     import torch
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     place = f"score file {scores.path}"
     try:
-        with safe_open(scores.path, framework="pt") as file:
-            names = list(file.keys())
-            found: torch.Tensor | None = file.get_tensor(str(layer)) if str(layer) in names else None
+        data = scores.path.read_bytes()
+        tensors: dict[str, torch.Tensor] = load(data)
     except (OSError, SafetensorError) as error:
         raise AccessError(f"{place}: cannot be read ({error}); write it with safetensors") from error
+    if hashlib.sha256(data).hexdigest() != scores.digest:
+        raise AccessError(f"{place}: has changed since the run began; start the run again")
+    found = tensors.get(str(layer))
     if found is None:
-        named = ", ".join(names[:3])
+        named = ", ".join(sorted(tensors)[:3])
         raise AccessError(
-            f"{place}: has no tensor {str(layer)!r} (it has {named or 'none'}{', …' if len(names) > 3 else ''}); it "
+            f"{place}: has no tensor {str(layer)!r} (it has {named or 'none'}{', …' if len(tensors) > 3 else ''}); it "
             "needs one vector per pruned layer, named by the layer's number from 0"
         )
     if tuple(found.shape) != (width,):

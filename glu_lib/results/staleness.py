@@ -21,6 +21,7 @@ _PARTS: dict[CaseKind, dict[str, type]] = {
     CaseKind.ACCURACY: dict.fromkeys(("score", "energy", "samples"), dict),
     CaseKind.ENERGY: {"repeats": list, "profile": dict},
     CaseKind.ARCHITECTURE: {},
+    CaseKind.LAYERS: {"scan": dict},
 }
 
 Doubts = Callable[[dict[str, Any]], Iterable[str]]

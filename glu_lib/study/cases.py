@@ -79,7 +79,7 @@ class Case:
         shape = self.model.architecture
         if shape is not None:
             is_star = abs(self.pruning.mean_ratio(shape) - STAR_RATIO) < _STAR_TOLERANCE
-            if is_star and self.pruning.control is None:
+            if is_star and self.pruning.control is None and self.kind is not CaseKind.LAYERS:
                 marks.append("star")
             if shape.parameters() > _GPU_PARAMETERS and self.kind is not CaseKind.ARCHITECTURE:
                 marks.append("gpu")

@@ -49,7 +49,7 @@ class Layers:
         are_left_out = [bool(_LEFT_OUT.fullmatch(part)) for part in parts]
         if not all(are_left_out) and not all(_is_listed(part) for part in parts):
             raise StudyError(f"layers {text!r}: {_FORMS}")
-        return cls(",".join(parts))
+        return cls(re.sub(r"\d+", lambda number: str(int(number[0])), ",".join(parts)))
 
     @property
     def key(self) -> str:
@@ -115,6 +115,6 @@ def _is_listed(part: str) -> bool:
 def _word(part: str) -> str:
     match = _RANGE.fullmatch(part)
     if match is None:
-        return str(int(part))
+        return part
     start, stop = (end and (f"last{end[1:]}" if end.startswith("-") else end) for end in (match[1], match[2]))
     return f"{start}to{stop}" if stop else f"{start}up"

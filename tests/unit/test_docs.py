@@ -16,7 +16,7 @@ from glu_lib.analysis.published.comparison import published_rows
 from glu_lib.report import markdown_table
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS, alignment_tables
 from glu_lib.report.blind_answers import blind_answers
-from glu_lib.results.record_fields import SECTIONS
+from glu_lib.results.record_fields import PRUNING, SCAN, SECTIONS
 from glu_lib.study import STUDY, load_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +42,11 @@ _SELDOM = {
     "generation_memory",
     "repeats[].energy, repeats[].conditions",
     "repeats[].natural",
+    # Of layer sets, own scores and layer scans. tests/component/measure/layers compares them with a new record.
+    *("case.layers", "case.percent_of", "done_key.layers", "done_key.percent of", "done_key.scores", "done_key.text"),
+    *(name for name in PRUNING if name.startswith(("pruning.layers", "pruning.percent_of", "pruning.widths"))),
+    *(name for name in PRUNING if name.startswith("pruning.removed")),
+    *SCAN,
 }
 
 

@@ -24,7 +24,7 @@ def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
         cases = list(members)
         plain = [case for case in cases if not set(ON_REQUEST) & set(case.marks)]
         counts = Counter(states[case].status for case in plain)
-        model, pruning = cases[0].model, cases[0].pruning
+        model, pruning = cases[0].model, cases[0].loaded
         on_request = (_done_of([states[case] for case in cases if mark in case.marks]) for mark in ON_REQUEST)
         yield (model.key, pruning.key, str(len(plain)), *(str(counts[status]) for status in Status), *on_request)
 

@@ -30,12 +30,13 @@ def results(settings):
 def test_list_prints_the_matrix(results, capsys):
     assert main(["list", "--results-dir", str(results)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["model", "level", "cases", "done", "stale", "pending", "-m", "carbon", "-m", "alignment"]
+    on_request = ["-m", "carbon", "-m", "alignment", "-m", "layers"]
+    assert lines[0] == ["model", "level", "cases", "done", "stale", "pending", *on_request]
     # pytest -k "llama1b and p0" runs 24 cases; energy is measured on request only.
-    assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4"] in lines
+    assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4", "0/4"] in lines
     assert ["llama1b", "p40", "24", "0", "1", "23", "0/6", "0/4"] in lines
     assert " ".join(lines[48]) == (
-        "-m carbon, -m alignment: done/all cases that run only with this option; no other column counts them"
+        "-m carbon, -m alignment, -m layers: done/all cases that run only with this option; no other column counts them"
     )
     assert lines[49] == ["model", "weights", "download"]
     assert lines[50][:2] == ["nano", "embedded"]
@@ -72,7 +73,7 @@ def test_the_results_folder_may_come_from_the_environment(results, capsys, monke
     monkeypatch.setenv("GLU_RESULTS_DIR", str(results))
     assert main(["list"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4"] in lines
+    assert ["llama1b", "p0", "24", "1", "0", "23", "0/6", "0/4", "0/4"] in lines
 
 
 @pytest.mark.parametrize("command", ["list", "consolidate", "report", "compare", "table", "export"])
@@ -111,8 +112,27 @@ def test_list_says_that_a_folder_is_not_there(tmp_path, capsys):
 def test_list_shows_the_cases_of_other_methods_and_divisors(results, capsys):
     assert main(["list", "--results-dir", str(results), "--method", "random", "--divisor", "64"]) == 0
     levels = {line.split()[1] for line in capsys.readouterr().out.splitlines() if line.split()}
-    assert "p40d64-random" in levels
+    assert {"p40d64-random1", "p40d64-random2", "p40d64-random3"} <= levels
     assert main(["list", "--results-dir", str(results), "--divisor", "7"]) == 2
+
+
+def test_list_shows_the_cases_of_layer_sets(results, capsys):
+    command = ["list", "--results-dir", str(results), "--layers", "1-", "--layers=-0", "--percent-of", "model"]
+    assert main(command) == 0
+    levels = {line.split()[1] for line in capsys.readouterr().out.splitlines() if line.split()}
+    assert {"p40ofmodel-layers1uponly", "p40ofmodel-layers0spared"} <= levels
+    assert main(["list", "--results-dir", str(results), "--layers", "30-"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("layers '30-': the model has 4 layers, 0 to 3; write layers as ")
+    assert line.count("\n") == 1
+
+
+def test_list_counts_layer_scans_with_the_unpruned_model_which_they_load(tmp_path, capsys):
+    study = tmp_path / "study.toml"
+    study.write_text('[models.mine]\nsource = "a/b"\nkind = "base"\nlevels = [20]\nsuites = ["layers"]\n')
+    assert main(["list", "--results-dir", str(tmp_path), "--study", str(study)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line[:1] == ["mine"]][:1] == [["mine", "p0", "0", "0", "0", "0", "0/4"]]
 
 
 def test_a_percentage_without_a_model_is_refused_before_anything_is_sent(capsys):

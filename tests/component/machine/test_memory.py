@@ -49,9 +49,9 @@ torch.manual_seed(0)
 config = LlamaConfig(hidden_size=256, intermediate_size=8192, num_hidden_layers=8, num_attention_heads=2, vocab_size=32)
 model = LlamaForCausalLM(config)
 with peak_memory("cpu") as warm:
-    prune(LlamaForCausalLM(LlamaConfig(**{**config.to_dict(), "num_hidden_layers": 1})), Pruning(10), seed=0)
+    prune(LlamaForCausalLM(LlamaConfig(**{**config.to_dict(), "num_hidden_layers": 1})), Pruning(10))
 with peak_memory("cpu") as found:
-    prune(model, Pruning(10), seed=0)
+    prune(model, Pruning(10))
 print((found.peak_bytes - found.before_bytes) / (3 * 256 * 8192 * 4))
 """
 

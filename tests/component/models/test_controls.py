@@ -42,14 +42,14 @@ def test_without_mlp_the_logits_are_those_of_mlps_that_return_zero(dtype):
     environment = dataclasses.replace(ENVIRONMENT, dtype=dtype)
     model, whole = nano(environment), nano(environment)
     unpruned = logits(whole)
-    prune(model, Pruning.of(Control.NO_MLP), seed=0)
+    prune(model, Pruning.of(Control.NO_MLP))
     assert torch.equal(logits(model), logits(with_silent_mlps(whole)))
     assert not torch.allclose(logits(model), unpruned, atol=0.1)
 
 
 def test_without_mlp_all_parameters_but_the_mlps_stay():
     model, whole = nano(), nano()
-    result = prune(model, Pruning.of(Control.NO_MLP), seed=0)
+    result = prune(model, Pruning.of(Control.NO_MLP))
     of_mlps = sum(count_parameters(layer.mlp) for layer in whole.model.layers)
     assert result.parameters == count_parameters(model) == count_parameters(whole) - of_mlps
     assert result.parameters == NANO.architecture.parameters(0)
@@ -68,7 +68,7 @@ def test_without_mlp_no_bias_is_left():
     for layer in model.model.layers:
         layer.mlp.down_proj.bias.data.fill_(1.0)
     whole = copy.deepcopy(model)
-    prune(model, Pruning.of(Control.NO_MLP), seed=0)
+    prune(model, Pruning.of(Control.NO_MLP))
     assert torch.equal(logits(model), logits(with_silent_mlps(whole)))
 
 
@@ -77,7 +77,7 @@ def test_an_untrained_model_has_the_shape_and_the_settings_of_its_own_and_other_
     shapes, theirs = ({name: tensor.shape for name, tensor in found.named_parameters()} for found in (model, trained))
     assert shapes == theirs
     assert (model.dtype, model.training, end_tokens(model)) == (trained.dtype, False, end_tokens(trained))
-    result = prune(model, Pruning.of(Control.UNTRAINED), seed=0)
+    result = prune(model, Pruning.of(Control.UNTRAINED))
     assert (result.percent, result.width, result.parameters) == (0, 512, count_parameters(trained))
     for name, tensor in trained.named_parameters():
         assert not torch.equal(tensor, dict(model.named_parameters())[name]), name

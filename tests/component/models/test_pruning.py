@@ -6,7 +6,7 @@ import torch
 
 from glu_lib.errors import AccessError, VerificationError
 from glu_lib.models.neuron_scores import neuron_scores
-from glu_lib.models.pruning import prune
+from glu_lib.models.pruning import Texts, prune
 from glu_lib.models.shapes import build_on_meta, count_parameters
 from glu_lib.study import STUDY, Method
 from glu_lib.study.architecture import pruned_width
@@ -46,17 +46,18 @@ def activation_norms(model):
     return found
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", [method for method in Method if method is not Method.FILE])
 @pytest.mark.parametrize("percent", [10, 40, 60])
 def test_each_method_keeps_its_highest_scores_in_their_order(tiny_llama, method, percent):
     before = copy.deepcopy(tiny_llama)
     norms = activation_norms(before)
-    result = prune(tiny_llama, Pruning(percent, method), seed=1, calibration=batches)
+    pruning = Pruning(percent, method)
+    result = prune(tiny_llama, pruning, Texts(calibration=batches))
     width = pruned_width(40, percent)
     assert (result.width, result.asked_width, result.unpruned_width) == (width, width, 40)
     for index, layer in enumerate(tiny_llama.model.layers):
         original = before.model.layers[index].mlp
-        scores = neuron_scores(original, method, seed=1, layer=index, activation_norms=norms[index])
+        scores = neuron_scores(original, pruning, layer=index, activation_norms=norms[index])
         kept = scores.argsort(descending=True)[:width].sort().values
         assert torch.equal(layer.mlp.gate_proj.weight, original.gate_proj.weight[kept])
         assert torch.equal(layer.mlp.up_proj.weight, original.up_proj.weight[kept])
@@ -67,40 +68,47 @@ def test_ppm_is_max_plus_abs_min_of_gate_and_up_rows(tiny_llama):
     mlp = tiny_llama.model.layers[0].mlp
     gate, up = mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach()
     expected = gate.amax(1) + gate.amin(1).abs() + up.amax(1) + up.amin(1).abs()
-    torch.testing.assert_close(neuron_scores(mlp, Method.PPM, seed=0, layer=0), expected)
+    torch.testing.assert_close(neuron_scores(mlp, Pruning(40), layer=0), expected)
+
+
+def test_ppm_down_adds_max_plus_abs_min_of_the_down_columns(tiny_llama):
+    mlp = tiny_llama.model.layers[0].mlp
+    down = mlp.down_proj.weight.detach()
+    expected = neuron_scores(mlp, Pruning(40), layer=0) + down.amax(0) + down.amin(0).abs()
+    torch.testing.assert_close(neuron_scores(mlp, Pruning(40, Method.PPM_DOWN), layer=0), expected)
 
 
 def test_the_baseline_is_left_as_it_is(tiny_llama):
     before = copy.deepcopy(tiny_llama.state_dict())
-    result = prune(tiny_llama, Pruning(0), seed=0)
+    result = prune(tiny_llama, Pruning(0))
     assert (result.width, result.method, result.kept_neurons) == (40, None, None)
     assert all(torch.equal(value, before[name]) for name, value in tiny_llama.state_dict().items())
 
 
 def test_a_pruned_model_still_answers_and_its_config_says_its_width(tiny_llama):
-    prune(tiny_llama, Pruning(30), seed=0)
+    prune(tiny_llama, Pruning(30))
     assert tiny_llama.config.intermediate_size == 28
     assert tiny_llama(torch.tensor([[1, 2, 3]])).logits.shape == (1, 3, 32)
 
 
 def test_counts_and_alignment_are_recorded(tiny_llama):
-    result = prune(tiny_llama, Pruning(30), seed=0)
+    result = prune(tiny_llama, Pruning(30))
     assert result.unpruned_parameters - result.parameters == 2 * 3 * 16 * 12
     assert result.parameters == count_parameters(tiny_llama)
     assert (result.width_mod_8, result.width_mod_64, result.width_mod_128) == (28 % 8, 28, 28)
 
 
 def test_a_divisor_rounds_the_width_down(tiny_llama):
-    result = prune(tiny_llama, Pruning(10, divisor=32), seed=0)
+    result = prune(tiny_llama, Pruning(10, divisor=32))
     assert (result.width, result.asked_width) == (32, 32)
 
 
 def test_the_random_selection_follows_its_seed_alone(tiny_llama):
     twin, other = copy.deepcopy(tiny_llama), copy.deepcopy(tiny_llama)
-    first = prune(tiny_llama, Pruning(40, Method.RANDOM), seed=5).kept_neurons
+    first = prune(tiny_llama, Pruning(40, Method.RANDOM, seed=5)).kept_neurons
     torch.manual_seed(99)
-    assert prune(twin, Pruning(40, Method.RANDOM), seed=5).kept_neurons == first
-    assert prune(other, Pruning(40, Method.RANDOM), seed=6).kept_neurons != first
+    assert prune(twin, Pruning(40, Method.RANDOM, seed=5)).kept_neurons == first
+    assert prune(other, Pruning(40, Method.RANDOM, seed=6)).kept_neurons != first
 
 
 def test_pruning_leaves_torchs_random_state_and_the_root_logger_alone(tiny_llama):
@@ -109,7 +117,7 @@ def test_pruning_leaves_torchs_random_state_and_the_root_logger_alone(tiny_llama
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    prune(tiny_llama, Pruning(40), seed=0)
+    prune(tiny_llama, Pruning(40))
     assert torch.equal(torch.rand(4), expected)
     assert (root.handlers, root.level) == (handlers, level)
 
@@ -131,7 +139,7 @@ def test_keeping_other_neurons_than_the_scores_say_is_caught(tiny_llama, monkeyp
     with pytest.raises(
         VerificationError, match="layer 0: the kept part of gate_proj.weight does not belong to the 24 neurons"
     ):
-        prune(tiny_llama, Pruning(40), seed=0)
+        prune(tiny_llama, Pruning(40))
 
 
 @pytest.mark.parametrize("name", ["up_proj", "down_proj"])
@@ -150,7 +158,7 @@ def test_a_projection_that_does_not_belong_to_the_neurons_that_stayed_is_caught(
     with pytest.raises(
         VerificationError, match=f"layer 1: the kept part of {name}.weight does not belong to the 24 neurons"
     ):
-        prune(tiny_llama, Pruning(40), seed=0)
+        prune(tiny_llama, Pruning(40))
 
 
 def test_biases_go_with_their_neurons():
@@ -161,9 +169,9 @@ def test_biases_go_with_their_neurons():
         for projection in (layer.mlp.gate_proj, layer.mlp.up_proj, layer.mlp.down_proj):
             projection.bias.data.normal_()
     before = copy.deepcopy(model)
-    prune(model, Pruning(40), seed=0)
+    prune(model, Pruning(40))
     for layer, old in zip(model.model.layers, before.model.layers, strict=True):
-        kept = neuron_scores(old.mlp, Method.PPM, seed=0, layer=0).argsort(descending=True)[:24].sort().values
+        kept = neuron_scores(old.mlp, Pruning(40), layer=0).argsort(descending=True)[:24].sort().values
         assert torch.equal(layer.mlp.gate_proj.bias, old.mlp.gate_proj.bias[kept])
         assert torch.equal(layer.mlp.up_proj.bias, old.mlp.up_proj.bias[kept])
         assert torch.equal(layer.mlp.down_proj.bias, old.mlp.down_proj.bias)
@@ -190,7 +198,7 @@ def test_experts_behind_a_dense_layer_are_named(family, percent):
         rf"{family}ForCausalLM is not a GLU model: layer 1 \(counting from 0\) has no gate_proj, up_proj, down_proj "
     )
     with pytest.raises(AccessError, match=message + r"\(.*; it has .*experts.*\); .* choose a Llama-style model"):
-        prune(model, Pruning(percent), seed=0)
+        prune(model, Pruning(percent))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
@@ -203,7 +211,7 @@ def widen(layer, width):
 def test_a_layer_of_another_width_is_named(tiny_llama):
     widen(tiny_llama.model.layers[1], 48)
     with pytest.raises(AccessError) as caught:
-        prune(tiny_llama, Pruning(40), seed=0)
+        prune(tiny_llama, Pruning(40))
     assert str(caught.value) == (
         "LlamaForCausalLM: layer 1 (counting from 0) has 48 neurons with 16 inputs each, layer 0 has 40 with 16; "
         "all layers must have the same width, choose another model"
@@ -235,7 +243,7 @@ def test_what_is_wrong_with_a_layer_is_said(tiny_llama, change, message):
     with pytest.raises(
         AccessError, match=rf"layer 1 \(counting from 0\) {message}; this kind of width pruning does not"
     ):
-        prune(tiny_llama, Pruning(40), seed=0)
+        prune(tiny_llama, Pruning(40))
 
 
 def test_a_model_without_a_gated_mlp_is_refused():
@@ -243,7 +251,7 @@ def test_a_model_without_a_gated_mlp_is_refused():
 
     model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=16, n_positions=16))
     with pytest.raises(AccessError, match=r"GPT2LMHeadModel is not a GLU model: layer 0 .*; .* choose a Llama-style"):
-        prune(model, Pruning(40), seed=0)
+        prune(model, Pruning(40))
 
 
 @pytest.mark.parametrize("family", ["Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2", "Phi3"])
@@ -254,15 +262,15 @@ def test_other_glu_families_are_pruned_or_refused_in_one_line(family):
     model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     if family == "Phi3":  # gate and up are one matrix there, which OptiPFair does not prune
         with pytest.raises(AccessError, match="Phi3ForCausalLM is not a GLU model"):
-            prune(model, Pruning(40), seed=0)
+            prune(model, Pruning(40))
         return
-    assert prune(model, Pruning(40), seed=0).width == 24
+    assert prune(model, Pruning(40)).width == 24
     assert model(torch.tensor([[1, 2, 3]])).logits.shape == (1, 3, 32)
 
 
 @pytest.mark.parametrize("percent", [0, 10, 60])
 def test_the_meta_device_gives_exact_counts_without_weights(percent):
     shape = STUDY.models["llama3b"].architecture
-    result = prune(build_on_meta(shape), Pruning(percent), seed=0)
+    result = prune(build_on_meta(shape), Pruning(percent))
     assert result.parameters == shape.parameters(pruned_width(8192, percent))
     assert result.kept_neurons is None

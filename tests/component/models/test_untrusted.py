@@ -193,7 +193,7 @@ def test_a_table_of_hostile_notes_is_one_line_each():
         "energy_j": None,
         "window_s": None,
     }
-    table = HeadlineTable("m", None, None, None, ((0, 4.0),), ("a|b",), {("a|b", 0): row})
+    table = HeadlineTable("m", None, None, None, None, ((0, 4.0),), ("a|b",), {("a|b", 0): row})
     assert "a&#124;b (acc ↑)" in markdown_table(table)
     assert "a&#124;b p0 3" in markdown_table(table)
     assert (

@@ -219,7 +219,7 @@ def test_a_sign_that_a_tokenizer_refuses_itself_is_one_line():
 
 def test_calibration_text_that_cannot_be_encoded_concerns_its_method_alone():
     with pytest.raises(CalibrationError, match="model nano for method hybrid: the tokenizer cannot"):
-        calibration_batches(STUDY.models["nano"], words(), LIBRARY, STUDY, 1)
+        calibration_batches(STUDY.models["nano"], words(), LIBRARY, STUDY, Settings())
 
 
 def test_a_tokenizer_with_unk_needs_no_look_at_each_text():

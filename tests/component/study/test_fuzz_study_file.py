@@ -12,6 +12,8 @@ from glu_lib.errors import GluError, StudyError
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY, Method, ModelVariant, Study, StudyFile, Suite, Task, VariantKind, Workload, load_study
 from glu_lib.study.cases import Case, build_cases
+from glu_lib.study.choices import Choices
+from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
 from glu_lib.study.schema import Metric
 from glu_lib.study.settings import DIVISORS
@@ -92,6 +94,8 @@ def table(*required, **fields):
     return st.one_of(*[usual] * 8, odd, lacking)
 
 
+NAMED = [str(method) for method in Method if method is not Method.FILE]
+SETS = st.lists(often(["all", "0", "1-", "0-0", "-1-", "-0", "0,1"], ["9", "2-1", "", "x", "-0-", "1\n"]), max_size=3)
 LISTS = st.lists(NAMES, max_size=3)
 LEVELS = st.lists(often([0, 10, 20, 40, 95], [1, 4, 5, 96, -1, 2**40]), min_size=1, max_size=3) | st.just([])
 SIZES = {"hidden_size": 64, "intermediate_size": 256, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
@@ -104,6 +108,7 @@ MODELS = table(
     source=often(["org/name", "embedded", "/no/such"], ["", " ", "a\nb"]),
     kind=often(["base", "instruct"], ["chat"]),
     levels=LEVELS,
+    layers=SETS,
     revision=often(["main"], ["", "\x1b[2J"]),
     suites=st.lists(often(["paper", "core", "carbon", "alignment", "embedded"], ["none"]), max_size=3),
     architecture=SHAPES,
@@ -147,8 +152,11 @@ FILES = table(
     tasks=st.dictionaries(NAMES, TASKS, max_size=2),
     workloads=st.dictionaries(NAMES, WORKLOADS, max_size=2),
     suites=st.dictionaries(NAMES, SUITES, max_size=3),
-    methods=st.lists(often([*Method, "maw"], ["magic"]), max_size=3),
+    methods=st.lists(often([*NAMED, "maw", "random:10"], ["magic", "random:", "file:no.safetensors"]), max_size=3),
     divisors=st.lists(often(DIVISORS, [7, 0, -32]), max_size=2),
+    layers=SETS,
+    percent_of=often(["layer", "model"], ["neuron"]),
+    scan_level=often([1, 10, 95], [0, 96]),
 ).map(reachable)
 
 
@@ -169,10 +177,10 @@ def loaded(path: Path) -> StudyFile | None:
     return None
 
 
-def assert_safe(study: Study, methods=(Method.PPM,), divisors=(None,)):
+def assert_safe(study: Study, choices: Choices):
     """Ids are unique, lie inside the results folder, and belong to one model whatever -k says."""
     try:
-        cases = build_cases(study, methods or (Method.PPM,), divisors or (None,))
+        cases = build_cases(study, *choices)
         marks = {case: case.marks for case in cases}
     except GluError as error:
         message = str(error)
@@ -203,7 +211,7 @@ def test_a_file_of_pieces_is_a_study_or_one_line(path, data):
         errors="surrogatepass",
     )
     if found := loaded(path):
-        assert_safe(found.study, found.methods, found.divisors)
+        assert_safe(found.study, found.choices())
 
 
 @given(
@@ -216,10 +224,11 @@ def test_bytes_are_a_study_or_one_line(path, content):
     loaded(path)
 
 
+SELECTIONS = [selection for name in NAMED for selection in Selection.parse(name)]
 KEYS = st.from_regex(r"[a-z0-9_./\\-]{1,8}", fullmatch=True) | NAMES
 
 
-@given(KEYS, KEYS, KEYS, st.sampled_from(Method), st.sampled_from([None, *DIVISORS]), LEVELS)
+@given(KEYS, KEYS, KEYS, st.sampled_from(SELECTIONS), st.sampled_from([None, *DIVISORS]), LEVELS)
 @FUZZ
 def test_no_accepted_key_leaves_the_results_folder(model, task, workload, method, divisor, levels):
     try:
@@ -233,7 +242,7 @@ def test_no_accepted_key_leaves_the_results_folder(model, task, workload, method
         message = str(error)
         assert len(message.splitlines()) == 1
         return
-    assert_safe(study, (method,), (divisor,))
+    assert_safe(study, Choices((method,), (divisor,)))
 
 
 @given(
@@ -253,7 +262,7 @@ def test_an_id_with_a_models_or_levels_key_belongs_to_it(keys, levels):
         )
     except StudyError:
         return
-    cases = build_cases(study, tuple(Method))
+    cases = build_cases(study, SELECTIONS)
     for key in study.models:
         assert {case.model.key for case in cases if key in case.id.lower()} == {key}
     for percent in levels:

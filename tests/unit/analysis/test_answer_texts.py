@@ -110,7 +110,7 @@ def test_a_note_names_the_levels_whose_answers_are_mostly_empty_repetition_or_cu
     odd = row | {"repetition": 0.62, "empty_share": 0.1, "cut_share": 0.91}
     assert defects(fine) == {}
     cells = {("ifeval", 0): fine, ("ifeval", 40): odd}
-    table = HeadlineTable("m", None, None, None, ((0, 4.0), (40, 2.4)), ("ifeval",), cells)
+    table = HeadlineTable("m", None, None, None, None, ((0, 4.0), (40, 2.4)), ("ifeval",), cells)
     assert table.notes == [
         "generated answers mostly repetition, empty or cut by the token limit: ifeval p40 (repetition 62%, cut 91%)"
     ]

@@ -9,7 +9,7 @@ from glu_lib.analysis.published.comparison import published_rows
 from glu_lib.analysis.trends import LevelSeries, Sensitivity, families, trend
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
-FAMILY = LevelSeries("m", "PPM", None, None)
+FAMILY = LevelSeries("m", "PPM", None, None, None)
 
 
 def course(task, *values, better=True, percents=None):
@@ -22,6 +22,7 @@ def course(task, *values, better=True, percents=None):
             "percent": percent,
             "method": "PPM" if percent else None,
             "divisor": None,
+            "layers": None,
             "limit": None,
             "subject": task,
             "metric": "acc",
@@ -78,7 +79,7 @@ def test_the_published_correlation_of_mmlu_and_truthfulqa(published):
     # arXiv:2512.22671, abstract: r = -0.864, p = 0.012 in Llama-3.2-3B
     found = next(
         c
-        for c in correlations(published[LevelSeries("llama3b", "PPM", None, None)])
+        for c in correlations(published[LevelSeries("llama3b", "PPM", None, None, None)])
         if (c.task_a, c.task_b) == ("mmlu", "truthfulqa_mc2")
     )
     assert (found.n, round(found.r, 3), round(found.p, 3)) == (7, -0.864, 0.012)
@@ -88,13 +89,13 @@ def test_the_published_correlation_of_mmlu_and_truthfulqa(published):
 
 def test_by_skill_the_published_correlation_of_mmlu_and_truthfulqa_does_not_exist():
     # No level's TruthfulQA mc2 is better than blind: there is no skill to correlate.
-    found = correlations(families(published_rows())[LevelSeries("llama3b", "PPM", None, None)])
+    found = correlations(families(published_rows())[LevelSeries("llama3b", "PPM", None, None, None)])
     assert found
     assert not any("truthfulqa_mc2" in (item.task_a, item.task_b) for item in found)
 
 
 def test_every_pair_of_tasks_is_correlated_once(published):
-    found = correlations(published[LevelSeries("llama1b", "PPM", None, None)])
+    found = correlations(published[LevelSeries("llama1b", "PPM", None, None, None)])
     assert len({frozenset((c.task_a, c.task_b)) for c in found}) == len(found) == 13 * 12 // 2
 
 
@@ -157,12 +158,12 @@ def test_no_scores_no_levels():
 
 
 def test_the_knee_of_the_embedded_model():
-    rows = families(consolidate(NANO).rows)[LevelSeries("nano", "PPM", None, None)]
+    rows = families(consolidate(NANO).rows)[LevelSeries("nano", "PPM", None, None, None)]
     assert [level.percent for level in trade_offs(rows) if level.is_best] == [40]
 
 
 def test_the_published_base_models_have_no_knee(published):
     # The first steps cost most: each level lies below the line from p0 to p60.
     for model in ("llama1b", "llama3b"):
-        found = trade_offs(published[LevelSeries(model, "PPM", None, None)])
+        found = trade_offs(published[LevelSeries(model, "PPM", None, None, None)])
         assert (len(found), sum(level.is_best for level in found)) == (7, 0)

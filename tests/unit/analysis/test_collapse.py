@@ -98,6 +98,7 @@ def tidy(percent, value, *, is_collapsed=False):
         "percent": percent,
         "method": "PPM" if percent else None,
         "divisor": None,
+        "layers": None,
         "limit": None,
         "subject": "t",
         "metric": "word_perplexity",
@@ -114,7 +115,7 @@ COURSE = [tidy(0, 10.0), tidy(10, 20.0), tidy(20, None, is_collapsed=True)]
 
 
 def test_without_items_a_collapse_counts_as_well():
-    found = trend(LevelSeries("m", "PPM", None, None), COURSE)
+    found = trend(LevelSeries("m", "PPM", None, None, None), COURSE)
     assert found.slope == pytest.approx(-1 / 0.8)  # 1, 0.5, 0 over 0.8x removed
     (curve,) = group_curves(COURSE, [found])
     assert [point.relative_score for point in curve.points] == [1.0, 0.5, 0.0]
@@ -173,7 +174,7 @@ def test_resampled_subtasks_that_have_collapsed_are_numbers():
 
 def test_slopes_of_items_are_finite_where_a_level_has_collapsed():
     pairs = terms(GOOD, GOOD * 1.2, np.full(40, LOWEST_LOG_LIKELIHOOD))
-    found = trend(LevelSeries("m", "PPM", None, None), COURSE, pairs, resamples=500)
+    found = trend(LevelSeries("m", "PPM", None, None, None), COURSE, pairs, resamples=500)
     assert found.source == "items"
     assert -1.3 < found.slope_low <= found.slope_high < 0
 
@@ -181,7 +182,7 @@ def test_slopes_of_items_are_finite_where_a_level_has_collapsed():
 def test_a_baseline_of_which_some_resamples_collapse_is_no_unit():
     mixed = GOOD.copy()
     mixed[0] = -1e6
-    found = trend(LevelSeries("m", "PPM", None, None), COURSE, terms(mixed, GOOD, GOOD), resamples=500)
+    found = trend(LevelSeries("m", "PPM", None, None, None), COURSE, terms(mixed, GOOD, GOOD), resamples=500)
     assert found.source == "levels"
 
 

@@ -13,8 +13,8 @@ ENERGY = MEASURED / "cpu_alignment/individual_files/quarter/p40/quarter-p40-deco
 @pytest.mark.parametrize(
     ("template", "place", "value", "message"),
     [
-        (SCORE, ("kind",), "other", "kind 'other', not one of accuracy, energy, architecture; run the case again"),
-        (SCORE, ("kind",), ["x"], "kind ['x'], not one of accuracy, energy, architecture; run the case again"),
+        (SCORE, ("kind",), "other", "kind 'other', not one of accuracy, energy, architecture, layers; run"),
+        (SCORE, ("kind",), ["x"], "kind ['x'], not one of accuracy, energy, architecture, layers; run"),
         (SCORE, ("case", "model"), "a\nb", "model is 'a\\nb', not a text of one line; run the case again"),
         (SCORE, ("case", "model"), None, "model is missing; run the case again"),
         (SCORE, ("case", "percent"), 40.5, "percent is 40.5, not a count; run the case again"),

@@ -16,17 +16,18 @@ from glu_lib.analysis.trends import (
     trend,
 )
 
-FAMILY = LevelSeries("m", "PPM", None, None)
+FAMILY = LevelSeries("m", "PPM", None, None, None)
 
 
-def row(percent, value, *, baseline=None, task="t", model="m", method="PPM", limit=None, better=True, divisor=None):
+def row(percent, value, *, baseline=None, task="t", model="m", method="PPM", limit=None, better=True, **pruned):
     return {
         "kind": "accuracy",
         "is_headline": True,
         "model": model,
         "percent": percent,
         "method": method if percent else None,
-        "divisor": divisor,
+        "divisor": None,
+        "layers": None,
         "limit": limit,
         "subject": task,
         "metric": "acc",
@@ -34,6 +35,7 @@ def row(percent, value, *, baseline=None, task="t", model="m", method="PPM", lim
         "expansion_ratio": 4 - percent / 25,
         "value": value,
         "baseline": baseline,
+        **pruned,
     }
 
 
@@ -168,6 +170,7 @@ def test_families_share_the_baseline_of_their_model_and_limit():
         *course(0.8, 0.7),
         row(30, 0.5, baseline=0.8, method="VOW"),
         row(10, 0.6, baseline=0.8, divisor=64),
+        row(10, 0.75, baseline=0.8, layers="1-29"),
         *course(0.9, 0.3, limit=8),
         row(0, 0.5, baseline=0.5, model="other"),
         row(10, 12.0) | {"kind": "energy"},
@@ -175,10 +178,11 @@ def test_families_share_the_baseline_of_their_model_and_limit():
     ]
     found = {key: [(r["percent"], r["value"]) for r in value] for key, value in families(rows).items()}
     assert found == {
-        LevelSeries("m", "PPM", None, None): [(0, 0.8), (10, 0.7)],
-        LevelSeries("m", "VOW", None, None): [(0, 0.8), (30, 0.5)],
-        LevelSeries("m", "PPM", 64, None): [(0, 0.8), (10, 0.6)],
-        LevelSeries("m", "PPM", None, 8): [(0, 0.9), (10, 0.3)],
+        LevelSeries("m", "PPM", None, None, None): [(0, 0.8), (10, 0.7)],
+        LevelSeries("m", "VOW", None, None, None): [(0, 0.8), (30, 0.5)],
+        LevelSeries("m", "PPM", 64, None, None): [(0, 0.8), (10, 0.6)],
+        LevelSeries("m", "PPM", None, "1-29", None): [(0, 0.8), (10, 0.75)],
+        LevelSeries("m", "PPM", None, None, 8): [(0, 0.9), (10, 0.3)],
     }
 
 

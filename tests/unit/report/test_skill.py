@@ -330,6 +330,7 @@ def untested(percent, value, blind=0.483, **changes):
         "model": "llama1b",
         "method": "PPM" if percent else None,
         "divisor": None,
+        "layers": None,
         "limit": None,
         "percent": percent,
         "expansion_ratio": 4.0 - percent / 25,

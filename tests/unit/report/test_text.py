@@ -23,6 +23,7 @@ TABLE = HeadlineTable(
     model="nano",
     method="PPM",
     divisor=None,
+    layers=None,
     limit=None,
     levels=((0, 4.0), (40, 2.40625)),
     tasks=("facts", "sums"),

@@ -1,9 +1,11 @@
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
+import glu_lib.models
 from glu_lib.machine.environment import detect_environment
 from glu_lib.models.identity import ModelIdentity, resolve_identity
 from glu_lib.results.record import case_fields
@@ -11,6 +13,8 @@ from glu_lib.results.staleness import differences
 from glu_lib.run.done_key import done_key
 from glu_lib.study import STUDY, Control, Method
 from glu_lib.study.cases import Case
+from glu_lib.study.layers import Layers, PercentOf
+from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import DType, Settings
 
@@ -96,3 +100,53 @@ def test_records_without_controls_keep_their_fields(pruning):
     record = json.loads((folder / f"{pruning.key}/{case.id}.json").read_text())
     assert case_fields(case) == record["case"]
     assert list(key(case)) == list(record["done_key"])
+
+
+def selected(pruning, settings=None):
+    return key(Case(NANO, pruning, FACTS.subject), settings=settings)
+
+
+def test_a_layer_set_is_in_the_key_and_no_other_field_changes():
+    layers = Layers.parse("1-")
+    assert differences(selected(Pruning(40)), selected(Pruning(40, layers=layers))) == [
+        "layers absent -> 1-",
+        "percent of absent -> layer",
+    ]
+    of_model = Pruning(40, layers=layers, percent_of=PercentOf.MODEL)
+    assert differences(selected(Pruning(40, layers=layers)), selected(of_model)) == ["percent of layer -> model"]
+
+
+def test_a_random_selections_seed_is_in_the_key():
+    one, two = (selected(Pruning(40, Method.RANDOM, seed=seed)) for seed in (1, 2))
+    assert differences(one, two) == ["selection seed 1 -> 2"]
+
+
+def test_the_digest_of_a_score_file_is_in_the_key(tmp_path):
+    keys = []
+    for content in (b"scores", b"others"):
+        (tmp_path / "ours.safetensors").write_bytes(content)
+        (found,) = Selection.parse(f"file:{tmp_path / 'ours.safetensors'}")
+        keys.append(selected(Pruning(40, found.method, scores=found.scores)))
+    assert keys[0]["scores"] == hashlib.sha256(b"scores").hexdigest()
+    (line,) = differences(*keys)
+    assert line.startswith(f"scores {keys[0]['scores'][:30]}")
+
+
+def test_an_own_calibration_text_is_in_the_key_of_the_calibrated_method_alone(tmp_path):
+    path = tmp_path / "own.txt"
+    path.write_text("a b c")
+    own = Settings(calibration=path)
+    assert selected(Pruning(40), own) == selected(Pruning(40))
+    hybrid = Pruning(40, Method.HYBRID)
+    assert selected(hybrid, own)["calibration"] == f"own text, sha256 {hashlib.sha256(b'a b c').hexdigest()}"
+    (line,) = differences(selected(hybrid), selected(hybrid, own))
+    assert line.startswith("calibration generator, seed 7, 32 x 128 tokens -> own text")
+
+
+def test_the_text_of_a_layer_scan_is_in_its_key():
+    scan = Case(NANO, Pruning(10), STUDY.scan)
+    assert key(scan)["text"] == "generator, seed 8"
+    hub = Case(STUDY.models["llama1b"], Pruning(10), STUDY.scan)
+    found = key(hub, ModelIdentity("x", "commit:y", None))
+    text = (Path(glu_lib.models.__file__).parent / "texts/held_out.txt").read_bytes()
+    assert found["text"] == f"held_out.txt, sha256 {hashlib.sha256(text).hexdigest()[:16]}"

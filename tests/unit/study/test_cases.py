@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from glu_lib.study import STUDY, Control, Method
+from glu_lib.study import STUDY, Control
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
+from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
 
 CASES = build_cases(STUDY)
@@ -23,6 +24,7 @@ def test_the_built_in_study_has_these_cases():
         **{(key, "energy"): 42 for key in ("instruct1b", "instruct3b")},
         **{(key, "energy"): 42 + 4 * 13 for key in ("llama1b", "llama3b")},  # p0 and six levels, plain and aligned
         **{(key, "architecture"): 7 for key in ("llama1b", "llama3b", "instruct1b", "instruct3b")},
+        **{(key, "layers"): 4 for key in STUDY.models},  # PPM and three seeds of random
     }
 
 
@@ -48,9 +50,10 @@ def test_a_levels_key_selects_only_its_own_cases(percent):
 
 
 def test_methods_and_divisors_stand_in_the_id_and_share_one_baseline():
-    cases = build_cases(STUDY, [Method.PPM, Method.RANDOM], [None, 128])
+    methods = [Selection(), *Selection.parse("random")]
+    cases = build_cases(STUDY, methods, [None, 128])
     levels = {case.pruning.key for case in cases if case.model.key == "llama1b"}
-    assert levels >= {"p0", "p40", "p40d128", "p40-random", "p40d128-random"}
+    assert levels >= {"p0", "p40", "p40d128", "p40-random1", "p40-random3", "p40d128-random2"}
     assert [level for level in levels if level.startswith("p0")] == ["p0"]
 
 

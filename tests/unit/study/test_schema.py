@@ -3,23 +3,9 @@ import dataclasses
 import pytest
 
 from glu_lib.errors import StudyError
-from glu_lib.study import STUDY, Method, ModelVariant, Suite, Task, VariantKind, Workload
+from glu_lib.study import STUDY, ModelVariant, Suite, Task, VariantKind, Workload
 from glu_lib.study.plain_tables import BENCHMARKS_BASE, BENCHMARKS_CARBON, BENCHMARKS_INSTRUCT, EXPERIMENT_CONFIG
 from glu_lib.study.schema import Metric
-
-
-@pytest.mark.parametrize("text", ["PPM", "ppm", "MAW", "maw"])
-def test_maw_means_ppm(text):
-    assert Method.parse(text) is Method.PPM
-
-
-def test_an_unknown_method_is_named_with_the_choices():
-    with pytest.raises(StudyError) as caught:
-        Method.parse("magic")
-    assert (
-        str(caught.value)
-        == "method 'magic' is unknown; choose one of PPM, VOW, PON, L2, hybrid, random (MAW means PPM)"
-    )
 
 
 @pytest.mark.parametrize("key", ["Nano", "nano-1", "", "na no", "../x", "_x", "x\n", "x" * 61])
