@@ -43,7 +43,7 @@ def _spared(scan: Scan, layer: ScannedLayer) -> str:
         return f"layer {layer.layer}: pruning it alone {harm}."
     return (
         f"layer {layer.layer}: the {scan.percent} % of neurons that {scan.method} removes hold "
-        f"{number.share(layer.activation_share)} of the activation norm; pruning it alone {harm}."
+        f"{number.share(layer.activation_share)} of the squared activations; pruning it alone {harm}."
     )
 
 

@@ -10,7 +10,7 @@ from glu_lib.report import number
 from glu_lib.report.listings import Listing
 from glu_lib.study.layers import as_ranges
 
-SCAN_COLUMNS = ("layer", "alone", "random", "given back", "activation norm removed", "largest activation removed")
+SCAN_COLUMNS = ("layer", "alone", "random", "given back", "squared activations removed", "largest activation removed")
 STEP_COLUMNS = ("spared layers", "which", "perplexity predicted", "measured")
 SCAN_LEGEND = (
     "alone: factor on the perplexity with only this layer pruned; given back: perplexity with all layers pruned / "

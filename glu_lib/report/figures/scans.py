@@ -22,7 +22,7 @@ _COLUMNS = {
     "low": "lowest seed",
     "high": "highest seed",
     "given_back": "given back when spared, factor",
-    "activation_share": "activation norm removed, %",
+    "activation_share": "squared activations removed, %",
     "is_spared": "spared",
 }
 _TOLD = {name: title for name, title in _COLUMNS.items() if name != "is_collapsed"}

@@ -29,7 +29,7 @@ def text_of(page):
 
 def test_a_spared_layer_is_explained_and_harms_that_do_not_add_up_are_told():
     assert list(scan_sentences(found()[0])) == [
-        "Layer scan at p10, PPM, layer 0: the 10 % of neurons that PPM removes hold 71 % of the activation norm; "
+        "Layer scan at p10, PPM, layer 0: the 10 % of neurons that PPM removes hold 71 % of the squared activations; "
         "pruning it alone multiplies the perplexity by 6.20 (random: 1.10).",
         "Layer scan at p10, PPM: pruning all 16 layers multiplies the perplexity by 12.73, sparing layer 0 by 1.52 "
         "(--layers 1-15).",
