@@ -24,7 +24,7 @@ def _with_method(columns: dict[str, str]) -> dict[str, str]:
 
 _COLUMNS, _TOLD = _with_method(CHANGE_COLUMNS), _with_method(TOLD)
 _NUMBERS = ("change", "low", "high")
-_ROW_HEIGHT = 34
+_ROW_HEIGHT, _METHOD_HEIGHT = 34, 11  # pixels: of a task, at least, and of each method in it
 
 
 def method_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
@@ -75,6 +75,8 @@ def _figure(family: LevelSeries, level: str, drawn: list[dict[str, Any]]) -> Fig
         f"{collapse_note(drawn, 'at −100 %')}",
         alt=f"Dot plot of {len(tasks)} tasks comparing the methods {', '.join(methods)}.",
         section=Section.PRUNING,
-        spec=axes.specification(chart.properties(width="container", height=_ROW_HEIGHT * len(tasks))),
+        spec=axes.specification(
+            chart.properties(width="container", height=max(_ROW_HEIGHT, _METHOD_HEIGHT * len(methods)) * len(tasks))
+        ),
         **figure_table(drawn, _COLUMNS),
     )
