@@ -15,7 +15,7 @@ import pytest
 from glu_lib.measure.scoring.made_up_requests import SHAPES
 from glu_lib.nano import MODEL_DIR
 from glu_lib.results.record import sealed
-from glu_lib.study import STUDY, Workload
+from glu_lib.study import STUDY, LayerScan, Workload
 from glu_lib.study.cases import build_cases
 from glu_lib.study.settings import Scorer
 
@@ -44,8 +44,8 @@ own = ["facts", "first_chat", "second_chat"]
 """
 TWO_LEVELS = ("-k", "nano and (p0 or p40)")
 CASES = build_cases(STUDY)
-# What runs without -m: neither workloads nor the benchmarks of speed and scoring.
-WITHOUT_ENERGY = [case for case in CASES if not isinstance(case.subject, Workload)]
+# What runs without -m: neither workloads nor layer scans, nor the benchmarks of speed and scoring.
+WITHOUT_ENERGY = [case for case in CASES if not isinstance(case.subject, Workload | LayerScan)]
 NANO_CASES = [case for case in WITHOUT_ENERGY if case.model.key == "nano"]
 OF_TWO_LEVELS = sum(case.pruning.key in ("p0", "p40") for case in NANO_CASES)
 
@@ -110,13 +110,18 @@ def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
         (["-m", "carbon"], marked("carbon")),
         (["-m", "chat"], marked("chat")),
         (["-m", "alignment"], marked("alignment")),
+        (["-m", "layers"], marked("layers")),
         (["-m", "scoring"], len(SHAPES) * len(Scorer)),
         (["-m", "star and not carbon and not alignment"], marked("star", WITHOUT_ENERGY)),
         (["benchmarks/test_architecture.py"], sum(case.subject == "architecture" for case in CASES)),
         (["benchmarks/test_accuracy.py::test_accuracy[llama1b-p40-boolq]"], 1),
         (
             ["--method", "random", "--method", "MAW", "--divisor", "64", "-k", "nano and sums"],
-            1 + 2 * len(STUDY.models["nano"].levels[1:]),  # p0 once, whatever the method
+            1 + (3 + 1) * len(STUDY.models["nano"].levels[1:]),  # p0 once, whatever the method; random by three seeds
+        ),
+        (
+            ["--layers", "1-", "--layers=-0,-3", "-k", "nano and sums", "--method=random:7"],
+            1 + 2 * len(STUDY.models["nano"].levels[1:]),
         ),
     ],
 )
@@ -240,7 +245,15 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
         (["--limit", "0"], "ERROR: --limit 0: must be 1 or more; leave it out to score every sample"),
         (
             ["--method", "magic"],
-            "ERROR: method 'magic' is unknown; choose one of PPM, VOW, PON, L2, hybrid, random (MAW means PPM)",
+            "ERROR: method 'magic' is unknown; choose one of PPM, PPM_down, VOW, PON, L2, hybrid, random (MAW means *",
+        ),
+        (["--method", "file:no.safetensors"], "ERROR: method file:no.safetensors: cannot be read (No such file *"),
+        (["--method=random:1", "--method=random:10"], "ERROR: methods random1 and random10: -k random1 would select *"),
+        (["--layers", "x"], "ERROR: layers 'x': write layers as *"),
+        (["--layers", "9-"], "ERROR: layers '9-': the model has 4 layers, 0 to 3; *"),
+        (
+            ["--layers", "0", "--percent-of", "model"],
+            "ERROR: p30ofmodel-layers0only: 30 % of the model from 1 of its 4 layers is 120 % of each, at most 95 % *",
         ),
         (["--divisor", "7"], "ERROR: --divisor 7: widths are rounded to 32, 64, 128, 256; choose one"),
         (["--dtype", "int4"], "ERROR: --dtype 'int4' is unknown; choose one of float32, bfloat16, float16"),
@@ -538,13 +551,14 @@ def test_only_the_calibrated_method_waits_for_its_text(suite, monkeypatch):
         "-k=mine and facts",
     )
     result = suite.runpytest_subprocess(*options)
-    result.assert_outcomes(passed=2, errors=1, skipped=1, deselected=result.parseoutcomes()["deselected"])
+    # Three seeds at two levels.
+    result.assert_outcomes(passed=6, errors=1, skipped=1, deselected=result.parseoutcomes()["deselected"])
     result.stdout.fnmatch_lines(
         [
             "level 0 is not in the study of mine: no changes will be shown",
             "calibration of model mine for method hybrid: task wikitext: its data cannot be loaded *",
             "blocked: 2 cases wait for the calibration text of mine; see the error above, then: pytest --lf",
-            "2 changes were not tested: p0 of the same measurement is missing; run it",
+            "6 changes were not tested: p0 of the same measurement is missing; run it",
         ]
     )
     left = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
