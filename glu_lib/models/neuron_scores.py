@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import AccessError, VerificationError
+from glu_lib.errors import AccessError
 from glu_lib.models.glu import import_optipfair
 from glu_lib.study import Method
 from glu_lib.study.methods import ScoreFile
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Batches = Sequence[Mapping[str, "torch.Tensor"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A calibration text in batches, and what it is: `calibration.txt, 4096 tokens`."""
+
+    batches: Batches
+    source: str
+
+
 OPTIPFAIR_METHODS = (Method.PPM, Method.VOW, Method.PON, Method.L2)  # it computes these scores itself while pruning
 
 
@@ -92,18 +103,12 @@ def file_scores(scores: ScoreFile, layer: int, width: int) -> torch.Tensor:
     return found.float()
 
 
-def activation_norms_of(
-    model: PreTrainedModel, pruning: Pruning, calibration: Callable[[], Batches] | None
-) -> dict[int, torch.Tensor]:
-    """Norms of the MLP activations on the calibration text before pruning, by layer; {} unless method is hybrid."""
-    if pruning.method is not Method.HYBRID or not pruning.percent:
-        return {}
-    if calibration is None:
-        raise VerificationError("method hybrid needs calibration text; pass `calibration`")
+def activation_norms_of(model: PreTrainedModel, batches: Batches) -> dict[int, torch.Tensor]:
+    """Norms of the MLP activations on the calibration text, by layer."""
     optipfair = import_optipfair()
     handles = optipfair.setup_mlp_hooks_for_importance(model, model.device)
     try:
-        optipfair.run_calibration_forward_passes(model, calibration(), model.device, show_progress=False)
+        optipfair.run_calibration_forward_passes(model, batches, model.device, show_progress=False)
         norms: dict[int, torch.Tensor] = optipfair.get_activation_norms()
     finally:
         for handle in handles:

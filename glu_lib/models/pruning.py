@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import VerificationError
 from glu_lib.models.glu import PROJECTIONS, glu_layers, import_optipfair
-from glu_lib.models.neuron_scores import OPTIPFAIR_METHODS, Batches, activation_norms_of, neuron_scores
+from glu_lib.models.neuron_scores import (
+    OPTIPFAIR_METHODS,
+    Batches,
+    Calibration,
+    activation_norms_of,
+    neuron_scores,
+)
 from glu_lib.models.removed import Activations, Removed, activations_on, removed_of
 from glu_lib.models.shapes import count_parameters
-from glu_lib.study import Control
+from glu_lib.study import Control, Method
 from glu_lib.study.layers import as_ranges
 from glu_lib.study.pruning import Pruning, mean_ratio
 
@@ -31,7 +37,8 @@ class PruningResult:
     """The requested pruning and its result; sizes in neurons, `prune_s` in seconds.
 
     `width` is the width of the pruned layers, `widths` that of every layer; `layers` names the pruned layers if they
-    are not all. The expansion ratio is the mean over all layers. `removed` says of each pruned layer what was removed.
+    are not all. The expansion ratio is the mean over all layers. `calibration` is the text that the method
+    `hybrid` was calibrated on. `removed` says of each pruned layer what was removed.
     `kept_neurons` is the SHA-256 of the indices of the kept neurons of the pruned layers; None for the baseline, for
     controls and on the meta device, where no neurons are selected.
     """
@@ -53,6 +60,7 @@ class PruningResult:
     parameters: int
     unpruned_parameters: int
     kept_neurons: str | None
+    calibration: str | None
     removed: Removed | None
     prune_s: float
 
@@ -68,7 +76,7 @@ class Texts:
     `calibration` is for the method `hybrid`, `fixed` for the activations of the removed neurons. None: no text.
     """
 
-    calibration: Callable[[], Batches] | None = None
+    calibration: Callable[[], Calibration] | None = None
     fixed: Callable[[], Batches] | None = None
 
 
@@ -122,6 +130,7 @@ class Cut:
     kept: dict[int, Kept] = field(default_factory=dict)
     widths: tuple[int, ...] = field(init=False)
     _unpruned_width: int = field(init=False)
+    _calibration: Calibration | None = field(init=False)
     _norms: Mapping[int, torch.Tensor] = field(init=False)
     _activations: Mapping[int, Activations] = field(init=False)
 
@@ -131,9 +140,19 @@ class Cut:
         self.widths = self.pruning.widths(self._unpruned_width, len(layers))
         on_meta = self.model.device.type == "meta"
         with _preserved_randomness(self.model.device.type):
-            self._norms = {} if on_meta else activation_norms_of(self.model, self.pruning, self.texts.calibration)
+            self._calibration = self._calibrated() if self.pruning.method is Method.HYBRID and not on_meta else None
+            batches = self._calibration.batches if self._calibration else ()
+            self._norms = activation_norms_of(self.model, batches) if batches else {}
             fixed = None if on_meta or not self.pruning.selects else self.texts.fixed
             self._activations = activations_on(self.model, fixed()) if fixed else {}
+
+    def _calibrated(self) -> Calibration | None:
+        """The calibration text of the method `hybrid`; None at p0."""
+        if not self.pruning.selects:
+            return None
+        if self.texts.calibration is None:
+            raise VerificationError("method hybrid needs calibration text; pass `calibration`")
+        return self.texts.calibration()
 
     def prune_layer(self, index: int) -> None:
         """Prune the MLP of one layer with OptiPFair, in place.
@@ -223,6 +242,7 @@ class Cut:
             parameters=count_parameters(self.model),
             unpruned_parameters=unpruned_parameters,
             kept_neurons=digest.hexdigest() if self.kept else None,
+            calibration=self._calibration.source if self._calibration else None,
             removed=Removed.of({index: kept.removed for index, kept in self.kept.items()}) if self.kept else None,
             prune_s=prune_s,
         )

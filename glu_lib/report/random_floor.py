@@ -36,26 +36,34 @@ def random_listing(found: Sequence[AgainstRandom]) -> Listing:
 
 
 def verdict_listing(found: Sequence[AgainstRandom]) -> Listing:
-    """The verdict on each method at each level, and the tasks behind it."""
+    """Methods in rows, tasks in columns: each score with its mark against random, and the verdict over the tasks.
+
+    The last row of each level is random selection: mean over the seeds, and the lowest and highest seed.
+    """
+    tasks = list(dict.fromkeys(item.task for item in found))
+    rows: list[tuple[str, ...]] = []
+    for methods in _same_width(found):
+        first = methods[0][0]
+        place = (first.model, level_name(first), format_ratio(first.expansion_ratio))
+        for items in methods:
+            cells = {item.task: f"{_score(item.value)}{_MARKS[item.verdict]}" for item in items}
+            rows.append(
+                (*place, items[0].method, *(cells.get(task, "–") for task in tasks), str(verdict_over_tasks(items)))
+            )
+        draws = {item.task: _draws(item) for items in methods for item in items}
+        seeds = f"random ({number.counted(first.seeds, 'seed')})"
+        rows.append((*place, seeds, *(draws.get(task, "–") for task in tasks), ""))
     return Listing(
-        "Verdict on each method at each level: better or worse than random selection in at least one task after Holm's "
-        "correction, and in none the other way",
-        ("model", "level", "expansion ratio", "method", "verdict", "better in", "worse in", "undecided in"),
-        tuple(
-            (items[0].model, level_name(items[0]), format_ratio(items[0].expansion_ratio), items[0].method,
-             str(verdict_over_tasks(items)), *(_tasks(items, verdict) for verdict in _TOLD))
-            for items in _by_level(found)
-        ),
-    )  # fmt: skip
+        "Methods beside random selection of as many neurons: ▲ better, ▼ worse, after Holm's correction over the "
+        "tasks. A method is better at a level if it is in a task and worse in none",
+        ("model", "level", "expansion ratio", "method", *tasks, "verdict"),
+        tuple(rows),
+    )
 
 
 def method_sentences(found: Sequence[AgainstRandom]) -> Iterator[tuple[str, str]]:
     """Per model and level a sentence on all methods, with the model that it is about."""
-    groups: dict[tuple[object, ...], list[list[AgainstRandom]]] = {}
-    for items in _by_level(found):
-        model, _, *level = level_of(items[0])
-        groups.setdefault((model, *level), []).append(items)
-    for methods in groups.values():
+    for methods in _same_width(found):
         first = methods[0][0]
         told: dict[Verdict, list[str]] = {}
         for items in methods:
@@ -79,7 +87,24 @@ def level_name(item: AgainstRandom) -> str:
     return ", ".join([f"p{item.percent}", *words, *([f"limit {item.limit}"] if item.limit else [])])
 
 
-_TOLD = (Verdict.BETTER, Verdict.WORSE, Verdict.UNDECIDED)
+_MARKS = {Verdict.BETTER: " ▲", Verdict.WORSE: " ▼", Verdict.UNDECIDED: ""}
+
+
+def _score(value: float | None) -> str:
+    return "∞" if value is None else number.plain_score(value)
+
+
+def _draws(item: AgainstRandom) -> str:
+    return f"{_score(item.random_mean)} ({_score(item.random_low)} to {_score(item.random_high)})"
+
+
+def _same_width(found: Iterable[AgainstRandom]) -> list[list[list[AgainstRandom]]]:
+    """The comparisons of each method, grouped by model, level, divisor, layers and limit."""
+    groups: dict[tuple[object, ...], list[list[AgainstRandom]]] = {}
+    for items in _by_level(found):
+        model, _, *level = level_of(items[0])
+        groups.setdefault((model, *level), []).append(items)
+    return list(groups.values())
 
 
 def _by_level(found: Iterable[AgainstRandom]) -> list[list[AgainstRandom]]:
@@ -87,7 +112,3 @@ def _by_level(found: Iterable[AgainstRandom]) -> list[list[AgainstRandom]]:
     for item in found:
         groups.setdefault(level_of(item), []).append(item)
     return list(groups.values())
-
-
-def _tasks(items: Sequence[AgainstRandom], verdict: Verdict) -> str:
-    return ", ".join(item.task for item in items if item.verdict is verdict)

@@ -92,6 +92,7 @@ PRUNING = {
     "fixed text; null without it",
     "pruning.removed.largest_activation": "largest absolute activation of a removed neuron on the fixed text",
     "pruning.removed.largest_of_all": "largest absolute activation of any neuron of the layer on the fixed text",
+    "pruning.calibration": "text that the method hybrid was calibrated on; null for other methods",
     "pruning.prune_s": "seconds of pruning",
 }
 SCAN = {

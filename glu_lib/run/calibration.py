@@ -11,11 +11,11 @@ from glu_lib.errors import AccessError, CalibrationError, MeasurementError, Sett
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.models.fixed_text import FixedText, encoded, texts_of
 from glu_lib.models.fixed_text import describe as describe_fixed
+from glu_lib.models.neuron_scores import Calibration
 from glu_lib.study import ModelVariant, Study
 from glu_lib.study.settings import Settings
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedTokenizerBase
 
 ROWS = 32
@@ -40,8 +40,8 @@ def describe(variant: ModelVariant, settings: Settings) -> str:
 
 def calibration_batches(
     variant: ModelVariant, tokenizer: PreTrainedTokenizerBase, library: TaskLibrary, study: Study, settings: Settings
-) -> list[dict[str, torch.Tensor]]:
-    """Batches of `input_ids` and `attention_mask`, each (8 or fewer, 128), without padding.
+) -> Calibration:
+    """Batches of `input_ids` and `attention_mask`, each (8 or fewer, 128), without padding, and their source.
 
     The user's own text comes first (`--calibration`), up to 32 rows of it. Otherwise the embedded model is calibrated
     on text of its own generator, other models on the training split of wikitext; where this is shorter than 4096
@@ -55,12 +55,13 @@ def calibration_batches(
     own = settings.calibration
     try:
         if own is not None:
-            ids = _ids(tokenizer, [_own_text(own).decode("utf-8", errors="strict")])
-        elif variant.is_embedded:
-            ids = _ids(tokenizer, texts_of(variant, FixedText.CALIBRATION))
+            source, ids = own.name, _ids(tokenizer, [_own_text(own).decode()])
         else:
-            ids = _ids(tokenizer, _hub_texts(library, study, settings.seed))
+            source, ids = f"{_TASK}, training split", []
+            if not variant.is_embedded:
+                ids = _ids(tokenizer, _hub_texts(library, study, settings.seed))
             if len(ids) < ROWS * ROW_TOKENS:
+                source = describe_fixed(variant, FixedText.CALIBRATION)
                 ids = _ids(tokenizer, texts_of(variant, FixedText.CALIBRATION))
     except (AccessError, MeasurementError) as error:
         raise CalibrationError(f"calibration of model {variant.key} for method hybrid: {error}") from error
@@ -71,7 +72,8 @@ def calibration_batches(
             f"{_FEWEST_ROWS * ROW_TOKENS} are needed; give a longer text with --calibration"
         )
     table = torch.tensor(ids[: rows * ROW_TOKENS]).view(rows, ROW_TOKENS)
-    return [{"input_ids": batch, "attention_mask": torch.ones_like(batch)} for batch in table.split(_BATCH_ROWS)]
+    batches = [{"input_ids": batch, "attention_mask": torch.ones_like(batch)} for batch in table.split(_BATCH_ROWS)]
+    return Calibration(batches, f"{source}, {table.numel()} tokens")
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: Any) -> list[int]:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glu_lib.models.neuron_scores import neuron_scores
+from glu_lib.models.neuron_scores import Calibration, neuron_scores
 from glu_lib.models.pruning import Texts, prune
 from glu_lib.models.removed import activations_on, removed_of
 from glu_lib.models.shapes import build_on_meta, count_parameters
@@ -40,7 +40,7 @@ def batches():
 
 
 def texts():
-    return Texts(calibration=batches, fixed=batches)
+    return Texts(calibration=lambda: Calibration(batches(), "a text"), fixed=batches)
 
 
 def logits(model):
@@ -169,12 +169,12 @@ def test_the_declared_shape_counts_the_parameters_that_optipfair_leaves(key, tex
 def by_a_plain_loop(mlp, kept, activations):
     """The shares of the removed neurons, one neuron after the other."""
     width, down = mlp.gate_proj.out_features, mlp.down_proj.weight.detach()
-    norms = [sum(float(x) ** 2 for x in down[:, neuron]) ** 0.5 for neuron in range(width)]
-    on_text = [sum(float(x) ** 2 for x in activations[:, neuron]) ** 0.5 for neuron in range(width)]
+    squares = [sum(float(x) ** 2 for x in down[:, neuron]) for neuron in range(width)]
+    on_text = [sum(float(x) ** 2 for x in activations[:, neuron]) for neuron in range(width)]
     gone = [neuron for neuron in range(width) if neuron not in kept]
     largest = [max(abs(float(x)) for x in activations[:, neuron]) for neuron in range(width)]
     return {
-        "down_norm_share": sum(norms[neuron] for neuron in gone) / sum(norms),
+        "down_norm_share": sum(squares[neuron] for neuron in gone) / sum(squares),
         "activation_share": sum(on_text[neuron] for neuron in gone) / sum(on_text),
         "largest_activation": max(largest[neuron] for neuron in gone),
         "largest_of_all": max(largest),

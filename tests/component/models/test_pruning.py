@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from glu_lib.errors import AccessError, VerificationError
-from glu_lib.models.neuron_scores import neuron_scores
+from glu_lib.models.neuron_scores import Calibration, neuron_scores
 from glu_lib.models.pruning import Texts, prune
 from glu_lib.models.shapes import build_on_meta, count_parameters
 from glu_lib.study import STUDY, Method
@@ -52,7 +52,8 @@ def test_each_method_keeps_its_highest_scores_in_their_order(tiny_llama, method,
     before = copy.deepcopy(tiny_llama)
     norms = activation_norms(before)
     pruning = Pruning(percent, method)
-    result = prune(tiny_llama, pruning, Texts(calibration=batches))
+    result = prune(tiny_llama, pruning, Texts(lambda: Calibration(batches(), "a text")))
+    assert result.calibration == ("a text" if method is Method.HYBRID else None)
     width = pruned_width(40, percent)
     assert (result.width, result.asked_width, result.unpruned_width) == (width, width, 40)
     for index, layer in enumerate(tiny_llama.model.layers):

@@ -30,7 +30,9 @@ def wikitext(pages):
 
 
 def test_hub_models_see_the_training_split_of_wikitext():
-    batches = calibration_batches(STUDY.models["llama1b"], Words(), wikitext(["a bc def"] * 2000), STUDY, Settings())
+    batches = calibration_batches(
+        STUDY.models["llama1b"], Words(), wikitext(["a bc def"] * 2000), STUDY, Settings()
+    ).batches
     assert [tuple(batch["input_ids"].shape) for batch in batches] == [(8, 128)] * 4
     assert batches[0]["input_ids"][0, :6].tolist() == [1, 2, 3, 1, 2, 3]
     fixed = r"calibration\.txt, sha256 [0-9a-f]{16}"
@@ -48,8 +50,9 @@ class Letters:
 
 
 def test_where_the_training_split_is_too_short_the_packages_text_takes_its_place():
-    batches = calibration_batches(STUDY.models["llama1b"], Letters(), wikitext(["a bc def"] * 2), STUDY, Settings())
-    ids = torch.cat([batch["input_ids"] for batch in batches])
+    found = calibration_batches(STUDY.models["llama1b"], Letters(), wikitext(["a bc def"] * 2), STUDY, Settings())
+    assert re.fullmatch(r"calibration\.txt, sha256 [0-9a-f]{16}, 4096 tokens", found.source)
+    ids = torch.cat([batch["input_ids"] for batch in found.batches])
     assert ids.shape == (32, 128)
     text = (Path(glu_lib.models.__file__).parent / "texts/calibration.txt").read_text(encoding="utf-8")
     assert ids.flatten().tolist() == [ord(letter) for letter in text[: 32 * 128]]
@@ -65,14 +68,14 @@ def test_the_users_own_text_comes_before_all_others(tmp_path):
     for key in ("llama1b", "nano"):
         batches = calibration_batches(
             STUDY.models[key], Words(), wikitext(["x"]), STUDY, with_text(tmp_path, "a bc def " * 9999)
-        )
+        ).batches
         assert [tuple(batch["input_ids"].shape) for batch in batches] == [(8, 128)] * 4
         assert batches[0]["input_ids"][0, :6].tolist() == [1, 2, 3, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("words", "rows"), [(8 * 128, 8), (9 * 128 + 127, 9), (32 * 128 - 1, 31)])
 def test_of_an_own_text_the_whole_rows_are_taken(tmp_path, words, rows):
-    batches = calibration_batches(STUDY.models["nano"], Words(), None, STUDY, with_text(tmp_path, "a " * words))
+    batches = calibration_batches(STUDY.models["nano"], Words(), None, STUDY, with_text(tmp_path, "a " * words)).batches
     assert sum(len(batch["input_ids"]) for batch in batches) == rows
 
 
@@ -123,7 +126,7 @@ def test_the_embedded_model_sees_generated_text_not_the_items_it_is_scored_on(se
             seen.append(text)
             return super().__call__(text)
 
-    batches = calibration_batches(STUDY.models["nano"], Recorder(), None, STUDY, Settings())
+    batches = calibration_batches(STUDY.models["nano"], Recorder(), None, STUDY, Settings()).batches
     assert torch.cat([batch["input_ids"] for batch in batches]).shape == (32, 128)
     items = (TASKS_DIR / "narrative.jsonl").read_text()
     assert not any(text in items for text in seen)

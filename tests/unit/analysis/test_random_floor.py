@@ -172,8 +172,11 @@ def test_the_verdict_over_tasks(differences, verdict):
 
 def test_tables_and_sentences_tell_each_method_at_each_level():
     found = adjusted([claim("PPM", "a", 0.001, -0.1), claim("PPM", "b", 0.9), claim("PPM_down", "a", 0.9)])
-    assert [listed[4] for listed in verdict_listing(found).rows] == ["worse", "undecided"]
-    assert verdict_listing(found).rows[0][5:] == ("", "a", "b")
+    assert [listed[3:] for listed in verdict_listing(found).rows] == [
+        ("PPM", "0.600 ▼", "0.600", "worse"),
+        ("PPM_down", "0.600", "–", "undecided"),
+        ("random (3 seeds)", "0.500 (0.400 to 0.600)", "0.500 (0.400 to 0.600)", ""),
+    ]
     assert len(random_listing(found).rows) == 3
     assert list(method_sentences(found)) == [
         (
