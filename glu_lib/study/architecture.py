@@ -58,11 +58,13 @@ def pruned_width(intermediate_size: int, percent: float, divisor: int | None = N
     because it is the baseline.
 
     Raises:
-        StudyError: if rounding leaves no neuron.
+        StudyError: if no neuron is removed, or rounding leaves none.
     """
     if percent == 0:
         return intermediate_size
     width = intermediate_size - int(percent / 100 * intermediate_size)
+    if width == intermediate_size:
+        raise StudyError(f"{percent:g} % of {intermediate_size} neurons is less than one; choose a higher level")
     if divisor is None:
         return width
     rounded = width // divisor * divisor

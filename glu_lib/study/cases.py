@@ -14,7 +14,7 @@ from glu_lib.study.choices import Choices
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
-from glu_lib.study.selection import ARCHITECTURE, same_ids
+from glu_lib.study.selection import ARCHITECTURE, hidden_in, same_ids
 
 STAR_RATIO = 2.4
 _STAR_TOLERANCE = 0.05  # 2.4x as printed: 1B at 40 % is 2.4004, 3B at 10 % is 2.4001
@@ -106,7 +106,10 @@ def build_cases(
     Raises:
         StudyError: if a divisor or a layer set does not fit the declared shape of a model.
     """
-    for line in same_ids([method.key for method in methods]):
+    keys = [method.key for method in methods]
+    levels = {f"p{percent}" for model in study.models.values() for percent in model.levels}
+    names = (*study.models, *study.tasks, *study.workloads, *study.suites, *levels)
+    for line in (*same_ids(keys), *hidden_in([method.key for method in methods if method.scores], names)):
         raise StudyError(line)
     choice = Choices(tuple(methods), tuple(divisors), tuple(layers), percent_of)
     return [case for model in study.models.values() for case in _cases_of_model(study, model, choice)]
@@ -179,11 +182,15 @@ def _prunings(model: ModelVariant, choice: Choices) -> Iterator[Pruning]:
 
 
 def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: Choices) -> Iterator[Case]:
-    """A layer scan for each method, and for the seeds of `random`, against which a layer's harm is judged."""
+    """A layer scan for each method, and for the seeds of `random`, against which a layer's harm is judged.
+
+    The seeds are those of the run, or else the default ones.
+    """
     names = tuple(suite.key for suite in suites if suite.has_scan)
     if not names:
         return
-    for found in dict.fromkeys((*choice.methods, *Selection.parse(Method.RANDOM))):
+    draws = [found for found in choice.methods if found.method is Method.RANDOM] or Selection.parse(Method.RANDOM)
+    for found in dict.fromkeys((*choice.methods, *draws)):
         pruning = Pruning(study.scan.percent, found.method, seed=found.seed, scores=found.scores)
         yield Case(model, pruning, study.scan, names)
 

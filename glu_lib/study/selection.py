@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import permutations
+from itertools import permutations, product
 
 ARCHITECTURE = "architecture"  # in case ids, the place of the task for cases without one
 LAYER_SCAN = "layer_scan"  # the same for layer scans
@@ -69,6 +69,13 @@ def same_ids(methods: Iterable[str]) -> Iterator[str]:
     for key, other in permutations(dict.fromkeys(methods), 2):
         if key.lower() in other.lower() and key != "PPM":  # PPM is not written in ids
             yield f"methods {key} and {other}: -k {key} would select both; leave one out, or rename it"
+
+
+def hidden_in(files: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+    """One line for each score file in whose key another name of the study is hidden: `file_p40` would be -k p40 too."""
+    for key, name in product(files, dict.fromkeys(names)):
+        if name in key:
+            yield f"score file {key.removeprefix('file_')!r} contains {name!r}: -k {name} would select both; rename it"
 
 
 def _part(kind: str, key: str, other_kind: str, other: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from glu_lib.errors import StudyError
 from glu_lib.study import STUDY, Method
+from glu_lib.study.architecture import pruned_width
 from glu_lib.study.cases import CaseKind, build_cases
 from glu_lib.study.methods import Selection, is_random
 
@@ -126,3 +127,23 @@ def test_a_layer_scan_comes_for_each_method_and_for_the_seeds_of_random():
 )
 def test_random_selections_are_known_by_their_key(key, expected):
     assert is_random(key) is expected
+
+
+@pytest.mark.parametrize("name", ["p40", "nano_scores", "my_piqa"])
+def test_a_score_file_that_hides_another_name_is_refused(tmp_path, name):
+    path = tmp_path / f"{name}.safetensors"
+    path.write_bytes(b"")
+    with pytest.raises(StudyError, match=f"score file '{name}' contains .*: -k .* would select both; rename it"):
+        build_cases(STUDY, Selection.parse(f"file:{path}"))
+
+
+@pytest.mark.parametrize(("names", "seeds"), [(["PPM"], {1, 2, 3}), (["PPM", "random:10"], {10})])
+def test_a_layer_scan_stands_beside_the_seeds_of_the_run_or_the_default_ones(names, seeds):
+    cases = build_cases(STUDY, [found for name in names for found in Selection.parse(name)])
+    scans = [case.pruning for case in cases if case.model.key == "nano" and case.kind is CaseKind.LAYERS]
+    assert {pruning.seed for pruning in scans if pruning.method is Method.RANDOM} == seeds
+
+
+def test_a_level_that_removes_no_neuron_is_refused_in_one_line():
+    with pytest.raises(StudyError, match="1 % of 40 neurons is less than one; choose a higher level"):
+        pruned_width(40, 1)
