@@ -109,14 +109,12 @@ def test_methods_that_k_can_tell_apart_are_not(names):
     assert len({case.id for case in cases}) == len(cases)
 
 
-def test_a_layer_scan_comes_for_each_method_and_for_the_seeds_of_random():
+def test_a_layer_scan_comes_for_each_method_and_uses_the_unpruned_model():
     chosen = [*Selection.parse("PPM"), *Selection.parse("random:2")]
     scans = [case for case in build_cases(STUDY, chosen) if case.kind is CaseKind.LAYERS and case.model.key == "nano"]
     assert [case.id for case in scans] == [
         "nano-p10-layer_scan",
         "nano-p10-random2-layer_scan",
-        "nano-p10-random1-layer_scan",
-        "nano-p10-random3-layer_scan",
     ]
     assert {case.group for case in scans} == {"nano-p0"}
     assert {case.marks for case in scans} == {("layers",)}
