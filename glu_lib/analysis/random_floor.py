@@ -88,7 +88,7 @@ def against_random(
 
 
 def adjusted(found: Sequence[AgainstRandom]) -> list[AgainstRandom]:
-    """The comparisons with p adjusted over the tasks of each method at each level."""
+    """The comparisons with p adjusted over the tasks of each method at each level, levels ascending in each model."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, item in enumerate(found):
         groups.setdefault(level_of(item), []).append(place)
@@ -96,7 +96,13 @@ def adjusted(found: Sequence[AgainstRandom]) -> list[AgainstRandom]:
     for places in groups.values():
         for place, p in zip(places, holm([found[place].p for place in places]), strict=True):
             result[place] = replace(found[place], p_holm=p)
-    return result
+    models = list(dict.fromkeys(item.model for item in result))
+    return sorted(result, key=lambda item: (models.index(item.model), *_width(item)))
+
+
+def _width(item: AgainstRandom) -> tuple[int, str, int, float]:
+    """Sort key of a level: percentage, layers (all first), divisor (none first), limit (complete runs first)."""
+    return (item.percent, item.layers or "", item.divisor or 0, item.limit or 0)
 
 
 def level_of(item: AgainstRandom) -> tuple[str, str, int, int | None, str | None, int | None]:
