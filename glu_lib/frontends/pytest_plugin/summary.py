@@ -19,8 +19,8 @@ from glu_lib.frontends.pytest_plugin.collection import (
 )
 from glu_lib.frontends.pytest_plugin.hints import keyword_lines, no_match_lines
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY
-from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
-from glu_lib.frontends.pytest_plugin.resume import MIRROR, PLAN
+from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
+from glu_lib.frontends.pytest_plugin.resume import MIRROR
 from glu_lib.machine.outside import ignored_settings
 from glu_lib.report import alignment_lines, report_data, terminal_lines, workload_lines, write_report
 from glu_lib.report.number import counted
@@ -56,7 +56,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
     """Number of cases, device, versions, outside settings, and the cases that will resume or run again."""
     experiment: Experiment = config.stash[EXPERIMENT]
-    plan, environment = config.stash[PLAN], experiment.environment
+    plan, environment = config.stash[SESSION].plan, experiment.environment
     models = ", ".join(dict.fromkeys(case.model.key for case in cases))
     levels = len({case.group for case in cases})  # each group is loaded and pruned once
     done = plan.count(Status.DONE)
@@ -80,7 +80,7 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
         yield f"level 0 is not in the study of {', '.join(lacking)}: no changes will be shown"
     if experiment.settings.limit:
         yield f"limited run: at most {counted(experiment.settings.limit, 'sample')} per task"
-    begun = [case.id for case in cases if case.id in plan.states and experiment.is_begun(case)]
+    begun = [case.id for case in cases if case.id in plan.states and experiment.recorder.has_journal(case)]
     for case_id in begun[:_SHOWN]:
         yield f"interrupted, will resume: {case_id}"
     if len(begun) > _SHOWN:

@@ -14,10 +14,11 @@ from glu_lib.frontends.pytest_plugin.collection import DEFAULT_SELECTION_INPUT, 
 from glu_lib.frontends.pytest_plugin.hints import no_match_lines
 from glu_lib.frontends.pytest_plugin.mirror import PENDING_PROPERTY
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
-from glu_lib.frontends.pytest_plugin.resume import GPU, begin
+from glu_lib.frontends.pytest_plugin.resume import begin
 from glu_lib.frontends.pytest_plugin.summary import header_lines
 from glu_lib.machine.cpus import check_threads
 from glu_lib.machine.gpus import VISIBLE, GpuPool, visible_gpus
+from glu_lib.run.plan import GPU
 
 if TYPE_CHECKING:
     from xdist.scheduler.protocol import Scheduling
