@@ -11,6 +11,7 @@ import pytest
 
 from glu_lib.analysis.efficiency import energy_quality
 from glu_lib.errors import DeviceError, GluError
+from glu_lib.frontends.pytest_plugin.internals import item_of
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
 from glu_lib.frontends.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROPERTY, live_bars
 from glu_lib.frontends.pytest_plugin.resume import announce, fail_once
@@ -49,7 +50,7 @@ def prepared(request: pytest.FixtureRequest) -> Iterator[PreparedModel]:
     if cause:  # outside the handler: pytest prints no exception chain, and no frame keeps the model in memory
         session.experiment.guard.free()
         session.plan.blocked[cause] = GluError(message)
-        announce(request._pyfuncitem, cause, message, details)
+        announce(item_of(request), cause, message, details)
     try:
         yield model
     finally:

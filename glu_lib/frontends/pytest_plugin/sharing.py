@@ -7,6 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from glu_lib.frontends.pytest_plugin.collection import case_of
+from glu_lib.frontends.pytest_plugin.internals import tear_down_to
 from glu_lib.frontends.pytest_plugin.options import SESSION
 
 _PUT_OFF = pytest.StashKey[bool]()
@@ -26,7 +27,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.stash[_PUT_OFF] = True
     item.session.items.append(item)
     if nextitem is not None:
-        item.session._setupstate.teardown_exact(nextitem)
+        tear_down_to(item.session, nextitem)
     return True
 
 

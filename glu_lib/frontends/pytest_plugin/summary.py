@@ -18,6 +18,7 @@ from glu_lib.frontends.pytest_plugin.collection import (
     is_resuming,
 )
 from glu_lib.frontends.pytest_plugin.hints import keyword_lines, no_match_lines
+from glu_lib.frontends.pytest_plugin.internals import cache_folder, terminal_width
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
 from glu_lib.frontends.pytest_plugin.resume import MIRROR
@@ -48,7 +49,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         if not items and is_resuming(config):
             return [_NOT_HERE]
         if not items and config.getoption("lf", default=False):
-            return [_NOTHING_LEFT.format(folder=config.cache._cachedir if config.cache else "pytest's cache")]
+            return [_NOTHING_LEFT.format(folder=cache_folder(config) or "pytest's cache")]
         return no_match_lines(config) if not items else []
     return [*header_lines(config, cases), *keyword_lines(config)]
 
@@ -115,15 +116,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     models = {case_id.split("-")[0] for case_id in touched}
     for table in headline_tables(found.rows):
         if table.model in models and table.limit == experiment.settings.limit:
-            for line in terminal_lines(table, terminalreporter._tw.fullwidth):
+            for line in terminal_lines(table, terminal_width(terminalreporter)):
                 terminalreporter.write_line(line)
     if any(case.kind is CaseKind.ENERGY for case in all_cases(config) if case.id in touched):
         for table in workload_tables(found.rows):
             if table.model in models and table.limit == experiment.settings.limit:
-                for line in workload_lines(table, terminalreporter._tw.fullwidth):
+                for line in workload_lines(table, terminal_width(terminalreporter)):
                     terminalreporter.write_line(line)
         pairs = [pair for pair in found.aligned_pairs if pair.model in models]
-        for line in alignment_lines(pairs, terminalreporter._tw.fullwidth):
+        for line in alignment_lines(pairs, terminal_width(terminalreporter)):
             terminalreporter.write_line(line)
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)
