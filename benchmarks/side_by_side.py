@@ -104,7 +104,7 @@ def _save_checkpoints(options: argparse.Namespace, levels: Sequence[int], folder
     paths = {}
     for level in levels:
         paths[level] = folder / f"p{level}"
-        with experiment.prepared(variant, Pruning(level)) as prepared:
+        with experiment.levels.prepared(variant, Pruning(level)) as prepared:
             prepared.loaded.model.save_pretrained(paths[level])
             prepared.loaded.tokenizer.save_pretrained(paths[level])
     return paths

@@ -26,7 +26,7 @@ def network(experiment: Experiment) -> Network:
     words = [word for word in tokenizer.get_vocab() if not word.startswith("<")]
     model: Any = benchmark_model(tokenizer)
     model.to(experiment.environment.device)
-    experiment.preparation.threads.apply(model, experiment.environment)
+    experiment.preparation.loader.threads.apply(model, experiment.environment)
     return model, tokenizer, words
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import MeasurementError, RecordError, StudyError
 from glu_lib.frontends.bars import bars_as_lines
-from glu_lib.results.leases import PATIENCE_S
 from glu_lib.results.record import read_record
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import Method, StudyFile
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.study.choices import Choices
@@ -118,19 +119,23 @@ def _cases(
 def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
     """Run the unfinished cases, one load per (model, level), with a progress bar; return the record of every case.
 
-    Cases that another run on the same results folder is measuring come last; this run then waits for their leases.
+    Cases that another run on the same results folder is measuring come last; this run then waits for them. A case that
+    fails does not stop the others.
     """
     from tqdm.auto import tqdm
 
-    pending = [case for case in run_order(cases, experiment.settings.seed) if not experiment.is_done(case)]
-    experiment.expect(pending, [case for case in cases if case not in pending])
-    failures: list[MeasurementError] = []
-    with bars_as_lines(), tqdm(total=len(cases), initial=len(cases) - len(pending), unit="case") as bar:
-        for wait_s in (0.0, PATIENCE_S):
-            finished: list[Case] = []
-            for _, members in groupby(pending, key=lambda case: case.group):
-                finished += _run_level(experiment, list(members), bar, wait_s, failures)
-            pending = [case for case in pending if case not in finished]
+    session, failures = Session(experiment), list[MeasurementError]()
+    session.begin(run_order(cases, experiment.settings.seed))
+    for error in session.plan.blocked.values():
+        raise error
+    pending = list(session.plan.pending.values())
+    try:
+        with bars_as_lines(), tqdm(total=len(cases), initial=len(cases) - len(pending), unit="case") as bar:
+            for claim in (session.claim, session.wait_for):
+                levels = [list(members) for _, members in groupby(pending, key=lambda case: case.group)]
+                pending = [case for level in levels for case in _run_level(session, level, claim, bar, failures)]
+    finally:
+        session.end()
     if failures:
         more = f" ({len(failures) - 1} more cases failed; call again to try them)" if len(failures) > 1 else ""
         raise MeasurementError(f"{failures[0]}{more}")
@@ -138,33 +143,31 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
         raise RecordError(
             f"{pending[0].id}: another run on this results folder is measuring it; call again when that run has ended"
         )
-    return [read_record(experiment.state(case).path) for case in cases]
+    return [read_record(session.plan.states[case.id].path) for case in cases]
 
 
 def _run_level(
-    experiment: Experiment, cases: list[Case], bar: Any, wait_s: float, failures: list[MeasurementError]
+    session: Session, cases: list[Case], claim: Callable[[Case], bool], bar: Any, failures: list[MeasurementError]
 ) -> list[Case]:
-    """Run the cases of one (model, level) whose leases are free; return those cases, failed ones included.
+    """Run the cases of one (model, level) that can be claimed; return those that another run is measuring.
 
-    A failing case does not stop the others: its error is appended to `failures`.
+    The error of a case that fails is appended to `failures`.
     """
-    leases = experiment.leases
-    experiment.check_folder()
-    mine = [case for case in cases if leases.take(case, wait_s=wait_s)]
-    try:
-        # Another run may have finished some cases meanwhile. A case that this run measured in turn with another level
-        # is done on disk, but has not been reported yet.
-        to_run = [case for case in mine if experiment.has_measured(case) or not experiment.is_done(case)]
-        if to_run:
-            with experiment.prepared(to_run[0].model, to_run[0].loaded) as prepared:
-                for case in to_run:
-                    bar.set_description(case.id)
-                    try:
-                        experiment.run(case, prepared)
-                    except MeasurementError as error:
-                        failures.append(MeasurementError(f"{case.id}: {error}"))
-        bar.update(len(mine))
-    finally:
-        for case in mine:
-            leases.give_back(case)
-    return mine
+    put_off, model = [], None
+    with ExitStack() as stack:
+        for case in cases:
+            if not claim(case):
+                put_off.append(case)
+                continue
+            if cause := session.cause(case):
+                raise session.plan.blocked[cause]
+            if not session.plan.is_done(case):
+                bar.set_description(case.id)
+                model = model or stack.enter_context(session.prepared(case.model, case.loaded))
+                try:
+                    session.measure(case, model)
+                except MeasurementError as error:
+                    failures.append(MeasurementError(f"{case.id}: {error}"))
+            session.give_back(case)
+            bar.update(1)
+    return put_off

@@ -52,7 +52,7 @@ def push_model(experiment: Experiment, variant: ModelVariant, pruning: Pruning, 
         AccessError: if the weights are not accessible, or the hub refuses the upload.
         VerificationError: if the pruned model differs from the requested one.
     """
-    with experiment.prepared(variant, pruning) as prepared, tempfile.TemporaryDirectory() as folder:
+    with experiment.levels.prepared(variant, pruning) as prepared, tempfile.TemporaryDirectory() as folder:
         prepared.loaded.save(folder)
         rows = _scores(experiment, variant, pruning)
         (Path(folder) / "README.md").write_text(model_card(variant, prepared, rows, repo_id), encoding="utf-8")

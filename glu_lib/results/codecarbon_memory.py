@@ -1,4 +1,8 @@
-"""CodeCarbon's model of memory power, used to check the energies of early records."""
+"""CodeCarbon's model of memory power, used to check the energies of early records.
+
+The model is a private method (CodeCarbon 3.3.2). Reading records must not import what measures, so it stands here and
+not in `measure/energy/tracker.py`.
+"""
 
 from __future__ import annotations
 

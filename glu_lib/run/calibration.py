@@ -1,17 +1,19 @@
-"""Calibration texts for the hybrid pruning method; they never overlap with scored texts."""
+"""Texts that pruning needs; those of the hybrid method's calibration never overlap with scored texts."""
 
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import AccessError, CalibrationError, MeasurementError, SettingsError
 from glu_lib.measure.tasks.task_library import TaskLibrary
-from glu_lib.models.fixed_text import FixedText, encoded, texts_of
+from glu_lib.models.fixed_text import FixedText, encoded, held_out_rows, texts_of
 from glu_lib.models.fixed_text import describe as describe_fixed
 from glu_lib.models.neuron_scores import Calibration
+from glu_lib.models.pruning import Texts
 from glu_lib.study import ModelVariant, Study
 from glu_lib.study.settings import Settings
 
@@ -36,6 +38,14 @@ def describe(variant: ModelVariant, settings: Settings) -> str:
     fixed = describe_fixed(variant, FixedText.CALIBRATION)
     source = fixed if variant.is_embedded else f"{_TASK}, training split (if that is too short: {fixed})"
     return f"{source}, {ROWS} x {ROW_TOKENS} tokens"
+
+
+def pruning_texts(
+    variant: ModelVariant, tokenizer: PreTrainedTokenizerBase, library: TaskLibrary, study: Study, settings: Settings
+) -> Texts:
+    """The texts that pruning may need: for calibration, and for the activations of the removed neurons."""
+    calibration = partial(calibration_batches, variant, tokenizer, library, study, settings)
+    return Texts(calibration, lambda: [{"input_ids": held_out_rows(variant, tokenizer, rows=1)}])
 
 
 def calibration_batches(

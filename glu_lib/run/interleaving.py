@@ -13,7 +13,8 @@ from glu_lib.machine.memory import free_bytes
 from glu_lib.measure.energy.workload import WorkloadProfile
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.models.loading import release_memory
-from glu_lib.study import ModelVariant, Workload
+from glu_lib.run.levels import Levels
+from glu_lib.study import Workload
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
 
@@ -24,6 +25,8 @@ ALONE = "no other level was waiting: not asked for, or measured in another run"
 ALL_FAILED = "none of the other levels could be measured; their own cases say why"
 DO_NOT_FIT = "the models of all levels do not fit in memory together; levels ran one after the other, in random order"
 OUT_OF_MEMORY = "memory ran out beside the models of the other levels; levels ran one after the other, in random order"
+
+Claim = Callable[[Case], bool]
 
 
 @dataclass(slots=True)
@@ -41,37 +44,26 @@ class Interleaving:
 
     Drift over hours (temperature, clocks, other processes) then affects all levels alike. This is a randomized complete
     block design with the repeats as blocks (Fisher, The design of experiments, 1935). When the case of the first level
-    runs, the models of the other levels are loaded too. They stay in `residents`, keyed by (model, level) as in
-    `Case.group`, until their own cases run.
+    runs, the models of the other levels are loaded too, and stay in `levels` until their own cases run.
     """
 
-    prepare: Callable[[ModelVariant, Pruning], PreparedModel]
+    levels: Levels
     profile: Callable[[Case, PreparedModel], WorkloadProfile]
-    may_measure: Callable[[Case], bool]
     order_seed: int
-    expected: list[Case] = field(default_factory=list)
-    residents: dict[str, PreparedModel] = field(default_factory=dict)
     _reasons: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def expect(self, cases: Sequence[Case]) -> None:
-        """Store the energy cases that this run still has to measure."""
-        self.expected = [case for case in cases if isinstance(case.subject, Workload)]
-
-    def take(self, group: str) -> PreparedModel | None:
-        """Remove and return the resident model of a group; if there is none, free all residents and return None."""
-        if group not in self.residents:
-            self.release()
-        return self.residents.pop(group, None)
-
-    def release(self) -> None:
-        """Free all resident models."""
-        while self.residents:
-            self.residents.popitem()[1].release()
-
-    def measure(self, case: Case, prepared: PreparedModel) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
-        """Measure `case` interleaved with the same workload at the other expected levels.
+    def measure(
+        self, case: Case, prepared: PreparedModel, others: Sequence[Case], claim: Claim
+    ) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
+        """Measure `case` interleaved with the same workload at the other levels.
 
         A level that cannot be loaded or measured is left out here; its own case reports the error later.
+
+        Args:
+            case: the case to measure.
+            prepared: its model.
+            others: the pending cases of the same workload and model.
+            claim: takes the lease of another case; False if another run measures it or has finished it.
 
         Returns:
             For each case its model and the measured parts of its record.
@@ -80,16 +72,15 @@ class Interleaving:
             GluError: if `case` itself cannot be measured.
         """
         place = (case.model.key, case.subject_key)
-        others = [other for other in self.expected if _is_companion(case, other)]
-        to_load = [other.pruning for other in others if other.group not in self.residents]
+        to_load = [other.pruning for other in others if other.group not in self.levels.residents]
         if not others or not fit_together(prepared, to_load):
             reason = DO_NOT_FIT if others else self._reasons.get(place, ALONE)
         else:
-            measured = self._measure_together(case, prepared, others)
+            measured = self._measure_together(case, prepared, others, claim)
             if measured is not None:
                 return measured
             reason = OUT_OF_MEMORY
-            self.release()
+            self.levels.release()
         self._reasons[place] = reason  # kept for the last level, which finds no other level left
         return self._measure_alone(case, prepared, reason)
 
@@ -109,14 +100,14 @@ class Interleaving:
         )
 
     def _measure_together(
-        self, case: Case, prepared: PreparedModel, others: Sequence[Case]
+        self, case: Case, prepared: PreparedModel, others: Sequence[Case], claim: Claim
     ) -> dict[Case, tuple[PreparedModel, dict[str, Any]]] | None:
         """Measure the cases interleaved; None if memory ran out.
 
         After None no local variable holds a model any more, so the caller can free the residents.
         """
         try:
-            turns = [self._turn(case, prepared), *self._companions(others)]
+            turns = [self._turn(case, prepared), *self._companions(others, claim)]
             return self._measure(turns, None if len(turns) > 1 else ALONE)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -126,13 +117,11 @@ class Interleaving:
     def _turn(self, case: Case, prepared: PreparedModel) -> Turn:
         return Turn(case, prepared, self.profile(case, prepared))
 
-    def _companions(self, cases: Sequence[Case]) -> list[Turn]:
+    def _companions(self, cases: Sequence[Case], claim: Claim) -> list[Turn]:
         found = []
-        for case in filter(self.may_measure, cases):
+        for case in filter(claim, cases):
             try:
-                if case.group not in self.residents:
-                    self.residents[case.group] = self.prepare(case.model, case.pruning)
-                found.append(self._turn(case, self.residents[case.group]))
+                found.append(self._turn(case, self.levels.resident(case)))
             except Exception as error:
                 if _concerns_all(error):
                     raise
@@ -159,7 +148,6 @@ class Interleaving:
         for turn in turns:
             parts = turn.profile.result(loaded_bytes - turn.prepared.parameter_bytes)
             measured[turn.case] = (turn.prepared, parts | {"schedule": schedule})
-        self.expected = [case for case in self.expected if case not in measured]
         return measured
 
 
@@ -176,11 +164,6 @@ def _take_turn(turn: Turn, seed: int, turns: list[Turn]) -> None:
 def _concerns_all(error: Exception) -> bool:
     """Whether an error at one level affects all levels: memory has run out, or the GPU has failed."""
     return is_out_of_memory(error) or is_device_lost(error)
-
-
-def _is_companion(case: Case, other: Case) -> bool:
-    """Whether `other` measures the same workload of the same model at another level."""
-    return (other.model, other.subject) == (case.model, case.subject) and other.pruning != case.pruning
 
 
 def fit_together(prepared: PreparedModel, others: Sequence[Pruning]) -> bool:

@@ -22,7 +22,7 @@ def check_same_neurons(
         store: holds the earlier records.
         variant: the pruned model.
         pruning: the level.
-        wanted: done-key fields; records with other values are not compared.
+        wanted: done-key fields of the weights; records with other values are not compared.
         result: the result of pruning, with the digest of its kept neurons.
 
     Raises:
@@ -30,6 +30,9 @@ def check_same_neurons(
     """
     if result.kept_neurons is None:
         return
+    # Without these fields, a record copied here from another level would be compared.
+    level: dict[str, Any] = {"percent": pruning.percent, "method": str(pruning.method), "divisor": pruning.divisor}
+    wanted = {**wanted, **level, **({"scores": pruning.scores.digest} if pruning.scores else {})}
     for path in store.record_paths_of(variant.key, pruning.key):
         try:
             record = read_record(path)

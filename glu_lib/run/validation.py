@@ -45,7 +45,7 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
     yield _results_folder(experiment.store)
     for variant in models:
         try:
-            identity = experiment.identity(variant)
+            identity = experiment.identities.of(variant)
         except AccessError as error:
             yield CheckResult(variant.key, False, str(error))
             continue

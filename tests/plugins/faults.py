@@ -11,7 +11,7 @@ import pytest
 
 RESULTS = Path("results")
 PATCH = pytest.MonkeyPatch()  # never undone: the process ends
-PATIENCE_S = "glu_lib.frontends.pytest_plugin.sharing.PATIENCE_S"
+PATIENCE_S = "glu_lib.run.session.PATIENCE_S"
 
 
 def records() -> list[Path]:

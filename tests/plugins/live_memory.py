@@ -64,7 +64,7 @@ def pytest_configure() -> None:
         return found
 
     patch = pytest.MonkeyPatch()  # never undone: the process ends
-    patch.setattr("glu_lib.run.preparing.load_model", watched_load)
+    patch.setattr("glu_lib.run.loader.load_model", watched_load)
     patch.setattr("glu_lib.run.preparing.prune", failing_prune)
     patch.setattr(PreparedModel, "release", watched_release)
     patch.setattr(LlamaModel, "forward", failing_forward)

@@ -18,6 +18,7 @@ from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
 from glu_lib.results.unfinished import FLUSH_S
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -365,10 +366,9 @@ def test_a_cache_that_cannot_be_written_costs_only_lf(suite):
 
 def test_a_case_that_another_run_is_still_at_is_no_good_end(suite):
     """Whoever waits for all cases by the exit code must not be told that they are there."""
-    experiment = Experiment(Settings(results_dir=suite.path / "results", limit=4))
-    experiment.check_folder()
+    other_run = Session(Experiment(Settings(results_dir=suite.path / "results", limit=4)))
     other = Case(STUDY.models["nano"], Pruning(0), STUDY.tasks["facts"])
-    assert experiment.leases.take(other)
+    assert other_run.claim(other)
     code, output, counts = run(suite, "-k", "nano and p0 and (facts or sums)", PATIENCE_S="1")
     assert (code, counts["passed"], counts["failed"] + counts["error"]) == (1, 1, 1), output
     assert (
@@ -376,7 +376,7 @@ def test_a_case_that_another_run_is_still_at_is_no_good_end(suite):
         in output
     )
     assert len(pending(suite)) == 1
-    experiment.leases.give_back(other)
+    other_run.give_back(other)
     code, output, counts = run(suite, "--lf")
     assert (code, counts["passed"]) == (0, 1), output
 

@@ -11,7 +11,6 @@ from glu_lib.frontends import push as hub
 from glu_lib.frontends.cli import listing
 from glu_lib.frontends.cli.printing import EXIT_PROBLEMS, print_table
 from glu_lib.results.staleness import Status
-from glu_lib.run.case_state import case_state
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import validate
 from glu_lib.study import STUDY, StudyFile, load_study
@@ -39,7 +38,7 @@ def list_cases(options: argparse.Namespace) -> int:
         print(f"folder {options.results_dir} does not exist: no case is done", file=sys.stderr)
     has_controls = options.controls or experiment.study.has_controls
     cases = build_cases(replace(experiment.study, has_controls=has_controls), *choices)
-    states = {case: case_state(experiment, case) for case in cases}
+    states = {case: experiment.states.listed(case) for case in cases}
     if options.stale:
         stale = [f"{case.id}: {found.reason}" for case, found in states.items() if found.status is Status.STALE]
         for line in stale or ["no stale case"]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from glu_lib.frontends.pytest_plugin.internals import last_failed
 from glu_lib.frontends.pytest_plugin.options import CHOICES, EXPERIMENT
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.study.selection import ON_REQUEST
@@ -73,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Runs last, because levels are shuffled only if -k and -m have selected energy cases.
     """
-    if is_resuming(config) and not any(item.id in _lastfailed(config) for item in items):
+    if is_resuming(config) and not any(item.id in (last_failed(config) or ()) for item in items):
         # The list comes from a run with another study, method or divisor; pytest would run all items.
         config.hook.pytest_deselected(items=items[:])
         items.clear()
@@ -105,12 +104,7 @@ def is_default_selection(config: pytest.Config) -> bool:
 
 def is_resuming(config: pytest.Config) -> bool:
     """Whether --lf is given and pytest's cache holds cases that have not passed."""
-    return bool(config.getoption("lf", default=False) and _lastfailed(config))
-
-
-def _lastfailed(config: pytest.Config) -> dict[Any, bool]:
-    plugin = config.pluginmanager.get_plugin("lfplugin")
-    return plugin.lastfailed if plugin else {}
+    return bool(config.getoption("lf", default=False) and last_failed(config))
 
 
 def _marks(config: pytest.Config, case: Case) -> list[pytest.MarkDecorator]:

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from glu_lib.analysis.efficiency import energy_quality
-from glu_lib.errors import AccessError, CalibrationError, DeviceError, GluError, RecordError
-from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
+from glu_lib.errors import DeviceError, GluError
+from glu_lib.frontends.pytest_plugin.internals import item_of
+from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
 from glu_lib.frontends.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROPERTY, live_bars
-from glu_lib.frontends.pytest_plugin.resume import GPU, RESULTS_FOLDER, announce, calibration_text, fail_once
+from glu_lib.frontends.pytest_plugin.resume import announce, fail_once
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.report import record_line
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.plan import GPU, cause_for_all, cause_of_level
 from glu_lib.study import ModelVariant
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -32,21 +34,23 @@ def experiment(pytestconfig: pytest.Config) -> Experiment:
 
 
 @pytest.fixture(scope="session")
-def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator[PreparedModel]:
+def prepared(request: pytest.FixtureRequest) -> Iterator[PreparedModel]:
     """The pruned model of a level, shared by all cases of the level; freed before the next model is loaded."""
+    session = request.config.stash[SESSION]
     variant: ModelVariant
     pruning: Pruning
     variant, pruning = request.param
-    loading = experiment.prepared(variant, pruning)
-    failure: tuple[str, ...] = ()
+    loading = session.prepared(variant, pruning)
+    cause, message, details = "", "", ""
     try:
         with live_bars(request.config):
             model = loading.__enter__()
     except Exception as error:
-        failure = _explain(error, variant, pruning)
-    if failure:  # outside the handler: pytest prints no exception chain, and no frame keeps the model in memory
-        experiment.guard.free()
-        announce(request._pyfuncitem, *failure)
+        cause, (message, details) = cause_of_level(error, variant, pruning), _explain(error, variant, pruning)
+    if cause:  # outside the handler: pytest prints no exception chain, and no frame keeps the model in memory
+        session.experiment.guard.free()
+        session.plan.blocked[cause] = GluError(message)
+        announce(item_of(request), cause, message, details)
     try:
         yield model
     finally:
@@ -54,26 +58,13 @@ def prepared(request: pytest.FixtureRequest, experiment: Experiment) -> Iterator
         loading.__exit__(None, None, None)
 
 
-def _explain(error: Exception, variant: ModelVariant, pruning: Pruning) -> tuple[str, ...]:
-    """Describe why a model could not be prepared.
-
-    Returns:
-        The cause that blocks its cases, the error in one line, and a traceback if the error is not a GluError.
-    """
-    level = f"{variant.key}-{pruning.key}"
-    if isinstance(error, DeviceError):
-        return GPU, str(error)
-    if isinstance(error, CalibrationError):
-        return calibration_text(variant), str(error)
+def _explain(error: Exception, variant: ModelVariant, pruning: Pruning) -> tuple[str, str]:
+    """Why a model could not be prepared, in one line; and a traceback if the error is not a GluError."""
     if isinstance(error, GluError):
-        return variant.key if isinstance(error, AccessError) else level, str(error)
+        return str(error), ""
     what = traceback.format_exception_only(error)[-1].strip()
-    return level, f"{level} could not be prepared: {what}", "".join(traceback.format_exception(error))
-
-
-def _cause_for_all(error: GluError) -> str:
-    """The cause that blocks all cases after this error; empty if the error concerns only one case."""
-    return {DeviceError: GPU, RecordError: RESULTS_FOLDER}.get(type(error), "")
+    message = f"{variant.key}-{pruning.key} could not be prepared: {what}"
+    return message, "".join(traceback.format_exception(error))
 
 
 def _forget_last_failure() -> None:
@@ -88,18 +79,20 @@ def _forget_last_failure() -> None:
 
 
 @pytest.fixture
-def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
+def run_case(request: pytest.FixtureRequest) -> RunCase:
     """Measure a case and write its record; an error that the user can fix is one line without a traceback."""
+    session = request.config.stash[SESSION]
 
     def run(case: Case, model: PreparedModel | None = None) -> dict[str, Any]:
-        message, cause = "", ""
+        message, cause = "", None
         try:
             with live_bars(request.config):
-                record = experiment.run(case, model)
+                record = session.measure(case, model)
         except GluError as error:
-            message, cause = str(error), _cause_for_all(error)
+            message, cause = str(error), cause_for_all(error)
         # Outside the handler, so that pytest prints no exception chain.
         if cause:
+            session.plan.blocked[cause] = GluError(message)
             fail_once(request.node, cause, message)
         if message:
             pytest.fail(message, pytrace=False)
@@ -111,8 +104,9 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
 
 
 @pytest.fixture
-def time_passes(request: pytest.FixtureRequest, benchmark: Any, experiment: Experiment) -> TimePasses:
+def time_passes(request: pytest.FixtureRequest, benchmark: Any) -> TimePasses:
     """Let pytest-benchmark time full passes over a workload's prompts, one per seed; `extra_info` holds joules."""
+    session = request.config.stash[SESSION]
 
     def run(case: Case, model: PreparedModel, record: dict[str, Any]) -> None:
         benchmark.group = f"{case.model.key} {case.subject_key}"
@@ -122,14 +116,15 @@ def time_passes(request: pytest.FixtureRequest, benchmark: Any, experiment: Expe
         benchmark.extra_info["energy_quality"] = energy_quality(record["repeats"])
         message = ""
         try:
-            with experiment.guard.using():
-                functions = experiment.pass_functions(case, model)
+            with session.experiment.guard.using():
+                functions = session.measuring.energy.pass_functions(case, model)
                 benchmark.pedantic(
                     lambda run_pass: run_pass(), setup=lambda: ((next(functions),), {}), rounds=len(record["repeats"])
                 )
         except DeviceError as error:
             message = str(error)
         if message:
+            session.plan.blocked[GPU] = DeviceError(message)
             announce(request.node, GPU, message)
 
     return run

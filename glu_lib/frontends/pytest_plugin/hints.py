@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import pytest
-from _pytest.mark.expression import Expression  # not public (seen in pytest 9.2): parses -k and -m
 
 from glu_lib.frontends.pytest_plugin.collection import DEFAULT_MARKEXPR, all_cases
+from glu_lib.frontends.pytest_plugin.internals import expression_matches, expression_words
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
 from glu_lib.study import Control
-from glu_lib.study.cases import Case
 from glu_lib.study.selection import ON_REQUEST
 
 _JOIN = 'join words with and, or, not, as -k "llama1b and p40"'
@@ -37,20 +35,15 @@ def _expressions(config: pytest.Config) -> Iterator[str]:
     """A line per value of -k or -m that is not a valid expression."""
     for option, expression in (("-k", config.getoption("keyword")), ("-m", config.getoption("markexpr"))):
         try:
-            _words(expression)
+            expression_words(expression)
         except SyntaxError as error:
             yield f"{option} {expression!r}: {error.msg} at column {error.offset}; {_JOIN}"
-
-
-def _words(expression: str) -> list[str]:
-    """The sorted words of an expression; raises SyntaxError if it is invalid."""
-    return sorted(Expression.compile(expression).idents()) if expression.strip() else []
 
 
 def _unknown_markers(config: pytest.Config) -> Iterator[str]:
     """A line per unregistered marker in -m; pytest itself reports it only after collection."""
     known = {re.split(r"[:(]", line)[0].strip() for line in config.getini("markers")}
-    for name in _words(config.getoption("markexpr")):
+    for name in expression_words(config.getoption("markexpr")):
         if name not in known:
             marks = dict.fromkeys(mark for case in all_cases(config) for mark in case.marks)
             yield f"-m {name}: there is no such marker{_meant(name, marks)}; markers: {', '.join(marks)}"
@@ -115,7 +108,7 @@ def _meant(word: str, known: Iterable[str]) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Find the words of -k that no name contains: after a `not`, pytest would silently ignore them."""
-    if words := _words(config.getoption("keyword")):
+    if words := expression_words(config.getoption("keyword")):
         names = {name.lower() for item in items for name in item.keywords}
         config.stash[_UNKNOWN_WORDS] = [word for word in words if not any(word.lower() in name for name in names)]
 
@@ -150,13 +143,8 @@ def no_match_lines(config: pytest.Config) -> list[str]:
 
 def _marks_of_what_matches(config: pytest.Config, keyword: str) -> list[str]:
     """The markers that -m needs to run the cases that -k matches."""
-    expression = Expression.compile(keyword)
-    matching = [case for case in all_cases(config) if expression.evaluate(partial(_is_in_a_name, case))]
+    matching = [case for case in all_cases(config) if expression_matches(keyword, (case.id, *case.marks))]
     return [mark for mark in ON_REQUEST if any(mark in case.marks for case in matching)]
-
-
-def _is_in_a_name(case: Case, word: str, /, **_: object) -> bool:
-    return any(word.lower() in name.lower() for name in (case.id, *case.marks))
 
 
 def _levels(config: pytest.Config) -> list[str]:

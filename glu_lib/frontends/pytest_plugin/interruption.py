@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
-from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
+from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
 from glu_lib.frontends.pytest_plugin.progress import TERMINAL
-from glu_lib.frontends.pytest_plugin.resume import MIRROR, PLAN
+from glu_lib.frontends.pytest_plugin.resume import MIRROR
 from glu_lib.report.number import counted
 
 # SIGINT is Ctrl-C. Batch systems, containers and notebook servers send SIGTERM before SIGKILL. A closed terminal sends
@@ -62,7 +62,7 @@ class Ending:
     @property
     def _has_cases(self) -> bool:
         """Whether the run has cases of the suite, and thus tables to write; False until collection is complete."""
-        plan = self.session.config.stash[PLAN]
+        plan = self.session.config.stash[SESSION].plan
         return bool(plan.states or plan.blocked)
 
     def _stop(self, name: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from _pytest.nodeid import NodeId  # pytest's cache is keyed by it
 
+from glu_lib.frontends.pytest_plugin.internals import NodeId, cache_path, last_failed
 from glu_lib.results.writing import write_atomically
 
 CASE_PROPERTY = "glu_case"
@@ -16,17 +17,26 @@ _LASTFAILED = "cache/lastfailed"
 PENDING_PROPERTY = "glu_pending"
 
 
+# More entries than this are not written after every case: that would take a second for each at 210,000 cases.
+_AT_ONCE = 1000
+_SHARE = 0.02  # of a run's time that writing may take then
+
+
 class Mirror:
     """Keeps `cache/lastfailed` (unfinished cases) and `glu/done` (done cases) current from the start of the run.
 
-    pytest itself writes its cache only at the end of a run, and a killed run has no end.
+    pytest itself writes its cache only at the end of a run, and a killed run has no end. A large study is written every
+    now and then, so that a finished case costs the same whatever the number of cases. A killed run may then leave
+    finished cases among the unfinished ones, never the reverse; the next run finds their records and skips them.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self, config: pytest.Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self._config, self._clock = config, clock
         self._done: set[str] = set()
         self._open: set[Any] = set()
         self._own: set[str] = set()
+        self._next_s = 0.0  # time of the next write of a large study
+        self._is_behind = False
         self.trouble = ""
 
     @property
@@ -42,7 +52,7 @@ class Mirror:
             pending: node ids of the cases that are to be measured.
             done: ids of the done cases.
         """
-        pending, lastfailed = list(pending), self._lastfailed()
+        pending, lastfailed = list(pending), last_failed(self._config)
         self._own = set(map(str, selected))
         if lastfailed is not None:
             lastfailed.update(dict.fromkeys(pending, True))
@@ -51,11 +61,11 @@ class Mirror:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep a blocked case pending, and write the files at once; runs after pytest's own bookkeeping."""
+        """Keep a blocked case pending, and write the files if it is time; runs after pytest's own bookkeeping."""
         properties = dict(report.user_properties)
         if CASE_PROPERTY not in properties or report.when == "teardown":
             return
-        lastfailed = self._lastfailed()
+        lastfailed = last_failed(self._config)
         if lastfailed is not None and PENDING_PROPERTY in properties:
             lastfailed[report.id] = True
         if PENDING_PROPERTY not in properties and (report.when == "call" or report.outcome != "passed"):
@@ -63,20 +73,24 @@ class Mirror:
         if report.when == "call" and report.passed:
             self._done.add(str(properties[CASE_PROPERTY]))
         if report.when == "call" or report.outcome != "passed":
-            self._write()
+            self._is_behind = True
+            if len(self._own) <= _AT_ONCE or self._clock() >= self._next_s:
+                self._write()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Keep the entries of other runs: pytest is about to overwrite the file with its own list."""
-        lastfailed = self._lastfailed()
+        """Write what is left to write, and keep the entries of other runs: pytest is about to overwrite the file."""
+        if self._is_behind:
+            self._write()
+        lastfailed = last_failed(self._config)
         if lastfailed is not None and self._own:
             self._take_over(lastfailed)
 
     def _take_over(self, lastfailed: dict[Any, bool]) -> None:
         """Take cases of other runs from the file: a run with the same cache may have changed them meanwhile."""
         try:
-            noted = json.loads(self._config.cache._getvaluepath(_LASTFAILED).read_text(encoding="utf-8"))
-        except (AttributeError, OSError, ValueError):
+            noted = json.loads(cache_path(self._config, _LASTFAILED).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return
         if not isinstance(noted, dict):
             return
@@ -85,16 +99,12 @@ class Mirror:
         known = set(map(str, lastfailed))
         lastfailed.update({NodeId.parse(name): True for name in noted if name not in known and name not in self._own})
 
-    def _lastfailed(self) -> dict[Any, bool] | None:
-        """The dictionary in which pytest keeps cases that have not passed; None with `-p no:cacheprovider`."""
-        plugin = self._config.pluginmanager.get_plugin("lfplugin")
-        return plugin.lastfailed if plugin else None
-
     def _write(self) -> None:
         """Replace both files atomically, so that a kill leaves the old file or the new one."""
-        lastfailed = self._lastfailed()
+        lastfailed = last_failed(self._config)
         if lastfailed is None or self._config.cache is None or hasattr(self._config, "workerinput"):
             return
+        start_s = self._clock()
         self._take_over(lastfailed)
         contents = {
             _LASTFAILED: {str(name): True for name in lastfailed},
@@ -102,10 +112,13 @@ class Mirror:
         }
         try:
             for key, value in contents.items():
-                write_atomically(self._config.cache._getvaluepath(key), json.dumps(value, indent=1).encode())
+                write_atomically(cache_path(self._config, key), json.dumps(value, indent=1).encode())
         except OSError as error:
             # Not an error: the records are complete without the cache.
             self.trouble = (
                 f"pytest's cache cannot be written ({error.strerror}), so --lf will not work; resume with the same "
                 "selection"
             )
+        self._is_behind = False
+        now_s = self._clock()
+        self._next_s = now_s + (now_s - start_s) / _SHARE

@@ -1,4 +1,4 @@
-"""The suite's command-line options, and the experiment they describe."""
+"""The suite's command-line options, and the experiment and session that they describe."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from glu_lib.errors import GluError
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY, StudyFile, load_study
 from glu_lib.study.cases import build_cases
 from glu_lib.study.choices import Choices
@@ -29,6 +30,7 @@ from glu_lib.study.settings import (
 )
 
 EXPERIMENT = pytest.StashKey[Experiment]()
+SESSION = pytest.StashKey[Session]()
 CHOICES = pytest.StashKey[Choices]()
 
 
@@ -176,6 +178,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # A divisor or a layer set that does not fit a model fails here with one line.
         build_cases(chosen.study, *config.stash[CHOICES])
         config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study)
+        config.stash[SESSION] = Session(experiment)
     except GluError as error:
         raise pytest.UsageError(str(error)) from None
     config.addinivalue_line("markers", "cases_of(kind): parametrize `case` over the study's cases of this kind")

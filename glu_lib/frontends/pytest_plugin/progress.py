@@ -6,7 +6,7 @@ import contextlib
 import os
 import statistics
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
@@ -100,7 +100,8 @@ class CaseProgress:
     def _seconds_left(self) -> float:
         """Estimate the time left: per case the mean duration of its subject so far, or of all subjects."""
         overall = statistics.fmean(value for values in self._durations_s.values() for value in values)
-        return sum(statistics.fmean(self._durations_s.get(subject) or [overall]) for subject in self._left.values())
+        means_s = {subject: statistics.fmean(values) for subject, values in self._durations_s.items()}
+        return sum(count * means_s.get(subject, overall) for subject, count in Counter(self._left.values()).items())
 
     def _speaks_for(self, report: pytest.TestReport) -> bool:
         return self._config.get_verbosity() == 0 and any(

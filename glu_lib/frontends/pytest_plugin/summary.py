@@ -18,9 +18,10 @@ from glu_lib.frontends.pytest_plugin.collection import (
     is_resuming,
 )
 from glu_lib.frontends.pytest_plugin.hints import keyword_lines, no_match_lines
+from glu_lib.frontends.pytest_plugin.internals import cache_folder, terminal_width
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY
-from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
-from glu_lib.frontends.pytest_plugin.resume import MIRROR, PLAN
+from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
+from glu_lib.frontends.pytest_plugin.resume import MIRROR
 from glu_lib.machine.outside import ignored_settings
 from glu_lib.report import alignment_lines, report_data, scan_lines, terminal_lines, workload_lines, write_report
 from glu_lib.report.number import counted
@@ -48,7 +49,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         if not items and is_resuming(config):
             return [_NOT_HERE]
         if not items and config.getoption("lf", default=False):
-            return [_NOTHING_LEFT.format(folder=config.cache._cachedir if config.cache else "pytest's cache")]
+            return [_NOTHING_LEFT.format(folder=cache_folder(config) or "pytest's cache")]
         return no_match_lines(config) if not items else []
     return [*header_lines(config, cases), *keyword_lines(config)]
 
@@ -56,7 +57,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
     """Number of cases, device, versions, outside settings, and the cases that will resume or run again."""
     experiment: Experiment = config.stash[EXPERIMENT]
-    plan, environment = config.stash[PLAN], experiment.environment
+    plan, environment = config.stash[SESSION].plan, experiment.environment
     models = ", ".join(dict.fromkeys(case.model.key for case in cases))
     levels = len({case.group for case in cases})  # each group is loaded and pruned once
     done = plan.count(Status.DONE)
@@ -80,7 +81,7 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
         yield f"level 0 is not in the study of {', '.join(lacking)}: no changes will be shown"
     if experiment.settings.limit:
         yield f"limited run: at most {counted(experiment.settings.limit, 'sample')} per task"
-    begun = [case.id for case in cases if case.id in plan.states and experiment.is_begun(case)]
+    begun = [case.id for case in cases if case.id in plan.states and experiment.recorder.has_journal(case)]
     for case_id in begun[:_SHOWN]:
         yield f"interrupted, will resume: {case_id}"
     if len(begun) > _SHOWN:
@@ -115,15 +116,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     models = {case_id.split("-")[0] for case_id in touched}
     for table in headline_tables(found.rows):
         if table.model in models and table.limit == experiment.settings.limit:
-            for line in terminal_lines(table, terminalreporter._tw.fullwidth):
+            for line in terminal_lines(table, terminal_width(terminalreporter)):
                 terminalreporter.write_line(line)
     if any(case.kind is CaseKind.ENERGY for case in all_cases(config) if case.id in touched):
         for table in workload_tables(found.rows):
             if table.model in models and table.limit == experiment.settings.limit:
-                for line in workload_lines(table, terminalreporter._tw.fullwidth):
+                for line in workload_lines(table, terminal_width(terminalreporter)):
                     terminalreporter.write_line(line)
         pairs = [pair for pair in found.aligned_pairs if pair.model in models]
-        for line in alignment_lines(pairs, terminalreporter._tw.fullwidth):
+        for line in alignment_lines(pairs, terminal_width(terminalreporter)):
             terminalreporter.write_line(line)
     for scan in found.scans:
         if scan.case in touched and scan.limit == experiment.settings.limit:

@@ -7,17 +7,18 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.nodeid import NodeId  # keys of pytest's cache; the controller has no items to take them from
 
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.pytest_plugin.collection import DEFAULT_SELECTION_INPUT, case_by_node_id, is_default_selection
 from glu_lib.frontends.pytest_plugin.hints import no_match_lines
+from glu_lib.frontends.pytest_plugin.internals import NodeId, last_failed, set_last_failed
 from glu_lib.frontends.pytest_plugin.mirror import PENDING_PROPERTY
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
-from glu_lib.frontends.pytest_plugin.resume import GPU, begin
+from glu_lib.frontends.pytest_plugin.resume import begin
 from glu_lib.frontends.pytest_plugin.summary import header_lines
 from glu_lib.machine.cpus import check_threads
 from glu_lib.machine.gpus import VISIBLE, GpuPool, visible_gpus
+from glu_lib.run.plan import GPU
 
 if TYPE_CHECKING:
     from xdist.scheduler.protocol import Scheduling
@@ -41,11 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """With --lf, select in a worker the cases that were pending at the start: all workers must collect the same."""
     given = getattr(session.config, "workerinput", {}).get(_LASTFAILED_INPUT)
-    plugin = session.config.pluginmanager.get_plugin("lfplugin")
-    if given is not None and plugin:
-        plugin.lastfailed = {NodeId.parse(name): True for name in given}
-        if session.config.getoption("lf"):
-            plugin._last_failed_paths = plugin.get_last_failed_paths()
+    if given is not None:
+        set_last_failed(session.config, given)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -53,10 +51,10 @@ def pytest_configure_node(node: WorkerController) -> None:
     """Send a worker the selection as of the start of the run, and assign it a GPU."""
     stash = node.config.stash
     if _INPUT not in stash:
-        plugin = node.config.pluginmanager.get_plugin("lfplugin")
+        pending = last_failed(node.config)
         stash[_INPUT] = {
             DEFAULT_SELECTION_INPUT: is_default_selection(node.config),
-            _LASTFAILED_INPUT: [str(name) for name in plugin.lastfailed] if plugin else None,
+            _LASTFAILED_INPUT: None if pending is None else list(map(str, pending)),
         }
         on_gpu = stash[EXPERIMENT].environment.device.startswith("cuda")
         stash[_POOL] = GpuPool(list(visible_gpus()) if on_gpu else [])

@@ -63,10 +63,12 @@ def _values(scored: Scored, docs: Sequence[Any], texts: Sequence[str]) -> list[A
     """
     from lm_eval.api.instance import Instance
 
+    from glu_lib.measure.scoring.lm_eval_internals import filters_of
+
     instances = [
         Instance("generate_until", doc, ("", {}), 0, resps=[text]) for doc, text in zip(docs, texts, strict=True)
     ]
-    for ensemble in scored.task._filters:
+    for ensemble in filters_of(scored.task):
         if ensemble.name == scored.metric.filter:
             ensemble.apply(instances)
     return [

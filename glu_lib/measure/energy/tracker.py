@@ -1,6 +1,7 @@
 """CodeCarbon's tracker, set up without reading its configuration files and environment variables.
 
-CodeCarbon's private names, as of version 3.3.2, are used only in this module.
+CodeCarbon's private names, as of version 3.3.2, stand only in this module: whether the tracker is set up as asked, and
+the source of each figure, show nowhere else. (The check of old records has one more: `results/codecarbon_memory.py`.)
 """
 
 from __future__ import annotations

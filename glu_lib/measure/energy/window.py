@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.environment import synchronize
 from glu_lib.measure.energy.reading import read_components
-from glu_lib.measure.energy.tracker import append_emissions, make_tracker, sources
+from glu_lib.measure.energy.tracker import append_emissions, country_intensity, make_tracker, sources
 from glu_lib.results.energy import EnergyReading
+from glu_lib.study.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -80,3 +81,13 @@ class EnergyMeter:
             )
             if log is not None:
                 append_emissions(log, data)
+
+
+def meter_of(settings: Settings) -> EnergyMeter:
+    """The meter of a run, with the carbon intensity of its country or the one given.
+
+    Raises:
+        SettingsError: if the country is not known.
+    """
+    country = settings.country
+    return EnergyMeter(country_intensity(country) if country else settings.carbon_intensity)

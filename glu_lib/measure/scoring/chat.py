@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from jinja2.exceptions import TemplateError
-from lm_eval.models.huggingface import HFLM
 
 from glu_lib.errors import MeasurementError, one_line
+from glu_lib.measure.scoring.lm_eval_internals import OpenHFLM
 from glu_lib.study import CHAT_DATE
 
 _TODAY = "strftime_now"  # the function by which transformers' chat templates ask for today's date
 _DIRECTIVES = "aAbBdmyYjHIMSpxX"  # of strftime
 
 
-class ChatHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no type information
+class ChatHFLM(OpenHFLM):
     """Scores as `HFLM`. Chat templates that ask for today's date get CHAT_DATE."""
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:

@@ -62,7 +62,7 @@ class CheckedHFLM(ChatHFLM):
             self._text_check.check_ids(encoded[0].flatten().tolist())
         return encoded
 
-    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
+    def score_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
         """Score requests (strings, context tokens, continuation tokens).
 
         A context may be the prefix token alone, which `tok_encode` does not check.
@@ -72,4 +72,4 @@ class CheckedHFLM(ChatHFLM):
         """
         for _, context, _ in requests:
             self._text_check.check_ids(context[:1])
-        return super()._loglikelihood_tokens(requests, *args, **options)
+        return super().score_tokens(requests, *args, **options)

@@ -40,7 +40,7 @@ class CountingHFLM(CheckedHFLM):
         """Set all counts to 0, for the next task."""
         self.truncated_prompts = self.cut_generations = self.unknown_requests = 0
 
-    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+    def encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Tokens of context and continuation.
 
         Raises:
@@ -49,12 +49,12 @@ class CountingHFLM(CheckedHFLM):
         found = Encodings().pair(context, continuation, self.tok_encode)
         return found.context.tolist(), list(found.continuation)
 
-    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
+    def score_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
         """Check, count and score requests (strings, context tokens, continuation tokens)."""
         for _, context, continuation in requests:
             check_sizes(context, continuation, self.max_length)
         self._count_requests([(context, continuation) for _, context, continuation in requests])
-        return super()._loglikelihood_tokens(requests, *args, **options)
+        return super().score_tokens(requests, *args, **options)
 
     def _count_requests(self, requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> None:
         """Count requests (context tokens, continuation tokens) that are too long or contain UNK."""
@@ -87,9 +87,9 @@ class CountingHFLM(CheckedHFLM):
             self.cut_prompts.extend(cut)
         return encoded
 
-    def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
+    def generate_batch(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
         """Generate tokens (batch, length). A row that reaches the limit without a stop counts as a cut answer."""
-        output: torch.Tensor = super()._model_generate(context, max_length, stop, **options)
+        output: torch.Tensor = super().generate_batch(context, max_length, stop, **options)
         generated = output[:, context.shape[1] :]  # (batch, new tokens)
         is_full = output.shape[1] >= max_length
         cut = [is_full and not self._has_stopped(row, stop) for row in generated.tolist()]

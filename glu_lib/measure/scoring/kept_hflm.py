@@ -22,14 +22,14 @@ class KeepingHFLM(MeasuredHFLM):
         super().__init__(*args, **options)
         self._batch: dict[str, Score] = {}  # scores of the current batch, by request key
 
-    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
+    def score_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
         """Score requests (strings, context tokens, continuation tokens).
 
         Raises:
             NotFiniteError: if a log-probability is NaN or +inf.
         """
         if (answers := self.answers) is None:
-            scores: list[Score] = super()._loglikelihood_tokens(requests, *args, **options)
+            scores: list[Score] = super().score_tokens(requests, *args, **options)
             check_scores([logprob for logprob, _ in scores], self.model)
             return scores
         keys = [request_key(context, continuation) for _, context, continuation in requests]
@@ -40,7 +40,7 @@ class KeepingHFLM(MeasuredHFLM):
         ]
         self._batch = {}
         with self._kept(self._batch.__setitem__):
-            super()._loglikelihood_tokens(asked, *args, **options)
+            super().score_tokens(asked, *args, **options)
             self._keep_batch()
         return [as_score(answers.get(key)) for key in keys]
 
@@ -62,13 +62,13 @@ class KeepingHFLM(MeasuredHFLM):
             super().generate_until(asked, disable_tqdm)
         return [text for text, _, _ in filter(None, (_as_text(answers.get(key)) for key in keys))]
 
-    def _model_call(self, *args: Any, **options: Any) -> Any:
+    def run_batch(self, *args: Any, **options: Any) -> Any:
         """Forward pass of a batch. By now the answers of earlier batches are complete, so they are journaled first."""
         self._keep_batch()
         self._flush_if_due()
-        return super()._model_call(*args, **options)
+        return super().run_batch(*args, **options)
 
-    def _model_generate(self, *args: Any, **options: Any) -> Any:
+    def generate_batch(self, *args: Any, **options: Any) -> Any:
         """Generate a batch. By now the answers of earlier batches are complete, so they are journaled first.
 
         Raises:
@@ -76,7 +76,7 @@ class KeepingHFLM(MeasuredHFLM):
         """
         self._flush_if_due()
         with checked_logits(self.model):
-            return super()._model_generate(*args, **options)
+            return super().generate_batch(*args, **options)
 
     def _keep_batch(self) -> None:
         """Add the scores of a complete batch to the journal, after checking that they are valid."""

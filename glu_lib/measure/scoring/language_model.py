@@ -111,12 +111,12 @@ class SharedPrefixLM(KeepingHFLM):
             self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
         return totals
 
-    def _loglikelihood_tokens(
+    def score_tokens(
         self, requests: list[Any], disable_tqdm: bool = False, override_bs: int | None = None, **options: Any
     ) -> list[ScoredAnswer]:
         """Score (strings, context tokens, continuation tokens); other arguments as in `HFLM`."""
         if not self._shares_prefixes():
-            fallback: list[ScoredAnswer] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs, **options)
+            fallback: list[ScoredAnswer] = super().score_tokens(requests, disable_tqdm, override_bs, **options)
             return fallback
         encoded = [Encoded.of(context, continuation) for _, context, continuation in requests]
         return self._score(encoded, [strings for strings, _, _ in requests], disable_tqdm)

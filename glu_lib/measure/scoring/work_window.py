@@ -19,10 +19,10 @@ class MeasuredHFLM(CountingHFLM):
 
     work_window: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
 
-    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
+    def score_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
         """Score requests (strings, context tokens, continuation tokens)."""
         with self.work_window():
-            return super()._loglikelihood_tokens(requests, *args, **options)
+            return super().score_tokens(requests, *args, **options)
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-probabilities of whole texts."""

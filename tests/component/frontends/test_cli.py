@@ -7,6 +7,7 @@ import pytest
 
 from glu_lib.frontends.cli.entry import main
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -20,7 +21,7 @@ def results(settings):
     experiment = Experiment(settings)
     for percent in (0, 40):
         case = Case(STUDY.models["llama1b"], Pruning(percent), "architecture", ("paper", "core"))
-        record = experiment.run(case)
+        record = Session(experiment).measure(case)
         if percent:
             record["done_key"]["optipfair"] = "0.0.1"
             experiment.store.write(case, None, record, [])

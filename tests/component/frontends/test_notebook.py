@@ -10,7 +10,7 @@ def test_a_notebook_runs_a_suite_and_finds_it_done_the_next_time(settings, monke
     records = run_evaluation("nano", "embedded", levels=[0, 60], settings=settings)
     assert [record["case"]["id"] for record in records][:2] == ["nano-p0-facts", "nano-p0-sums"]
     assert len(records) == 14
-    monkeypatch.setattr("glu_lib.run.preparing.load_model", None)
+    monkeypatch.setattr("glu_lib.run.loader.load_model", None)
     assert run_evaluation("nano", "embedded", levels=[0, 60], settings=settings) == records
     table = consolidate_results(settings.results_dir)
     assert set(table[table.is_headline].case) == {record["case"]["id"] for record in records}
@@ -31,7 +31,7 @@ def test_a_case_that_fails_takes_no_other_down_in_a_notebook(settings, monkeypat
             raise MeasurementError("incomplete")
         return score_case(task, *args, **options)
 
-    monkeypatch.setattr("glu_lib.run.experiment.score_case", refuse_sums)
+    monkeypatch.setattr("glu_lib.run.accuracy_case.score_case", refuse_sums)
     with pytest.raises(MeasurementError, match="nano-p0-sums: incomplete .1 more cases failed; call again to try them"):
         run_evaluation("nano", "embedded", levels=[0, 60], settings=settings)
     assert len(list(settings.results_dir.glob("individual_files/*/*/*.json"))) == 12
@@ -89,7 +89,7 @@ def test_the_public_names_are_these():
 
 def test_a_gpu_that_fails_for_good_is_one_line_in_a_notebook_too(settings, monkeypatch):
     """It fails while the second level is loaded; after that each call fails, that which empties the cache as well."""
-    load, loaded = glu_lib.run.preparing.load_model, []
+    load, loaded = glu_lib.run.loader.load_model, []
 
     def fail(*_args):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -100,7 +100,7 @@ def test_a_gpu_that_fails_for_good_is_one_line_in_a_notebook_too(settings, monke
         loaded.append(args)
         return load(*args) if len(loaded) == 1 else fail()
 
-    monkeypatch.setattr("glu_lib.run.preparing.load_model", load_once)
+    monkeypatch.setattr("glu_lib.run.loader.load_model", load_once)
     with pytest.raises(GluError, match=r"^the GPU failed \(CUDA error: unspecified launch failure\) and .*$"):
         run_evaluation("nano", "embedded", levels=[0, 60], settings=settings)
     assert len(list(settings.results_dir.glob("individual_files/nano/p0/*.json"))) == 7

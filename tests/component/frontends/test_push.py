@@ -4,6 +4,7 @@ from huggingface_hub import ModelCard
 from glu_lib.errors import AccessError, RecordError
 from glu_lib.frontends import push as hub
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -18,7 +19,7 @@ def test_nothing_to_push_is_one_line(tmp_path):
 
 def test_a_hub_that_refuses_is_one_line(settings, monkeypatch):
     case = Case(NANO, Pruning(40), "architecture")
-    Experiment(settings).run(case)
+    Session(Experiment(settings)).measure(case)
 
     class Refusing:
         def create_repo(self, *_args, **_options):
@@ -34,7 +35,7 @@ def test_a_hub_that_refuses_is_one_line(settings, monkeypatch):
 def test_the_model_card_carries_pruning_widths_and_scores_as_metadata(settings):
     experiment = Experiment(settings)
     row = {"subject": "sums", "task": "nano_sums", "metric": "exact_match", "baseline": 1.0, "value": 0.5}
-    with experiment.prepared(NANO, Pruning(40)) as prepared:
+    with experiment.levels.prepared(NANO, Pruning(40)) as prepared:
         text = hub.model_card(NANO, prepared, [row], "me/nano-p40")
     card = ModelCard(text)
     (result,) = card.data.eval_results
@@ -49,7 +50,7 @@ def test_the_model_card_carries_pruning_widths_and_scores_as_metadata(settings):
 def test_a_collapsed_score_stands_in_the_model_card_but_not_in_its_metadata(settings):
     row = {"subject": "narrative", "task": "nano_narrative", "metric": "word_perplexity", "baseline": 1.5}
     rows = [row | {"value": None, "is_collapsed": True, "log_value": 921.0}, row | {"value": 1.5e12}]
-    with Experiment(settings).prepared(NANO, Pruning(40)) as prepared:
+    with Experiment(settings).levels.prepared(NANO, Pruning(40)) as prepared:
         text = hub.model_card(NANO, prepared, rows, "me/nano-p40")
     assert [result.metric_value for result in ModelCard(text).data.eval_results] == [1.5e12]
     assert (

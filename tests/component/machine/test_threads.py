@@ -32,6 +32,6 @@ def test_workers_share_the_cores(tiny_llama, monkeypatch, workers, share):
 def test_a_worker_knows_how_many_there_are(tmp_path, monkeypatch):
     settings = Settings(results_dir=tmp_path)
     monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
-    assert Experiment(settings).preparation.threads.workers == 1
+    assert Experiment(settings).preparation.loader.threads.workers == 1
     monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
-    assert Experiment(settings).preparation.threads.workers == 2
+    assert Experiment(settings).preparation.loader.threads.workers == 2

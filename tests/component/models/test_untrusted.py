@@ -26,6 +26,7 @@ from glu_lib.report.files import _write_figures
 from glu_lib.report.optimum import export_records
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.lm_eval_files import write_lm_eval_files
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -168,7 +169,7 @@ def test_lm_evals_files_stay_in_their_folder(tmp_path, source):
 
 @pytest.mark.parametrize("link", ["file", "folder"])
 def test_a_link_out_of_the_results_folder_is_not_pushed(settings, tmp_path, monkeypatch, link):
-    Experiment(settings).run(Case(STUDY.models["nano"], Pruning(40), "architecture"))
+    Session(Experiment(settings)).measure(Case(STUDY.models["nano"], Pruning(40), "architecture"))
     secret = tmp_path / "elsewhere"
     secret.mkdir()
     (secret / "secret.json").write_text("mine")

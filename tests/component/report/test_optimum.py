@@ -5,6 +5,7 @@ import pytest
 from glu_lib.frontends.cli.entry import main
 from glu_lib.report.optimum import benchmark, export_records
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -15,8 +16,8 @@ NANO = STUDY.models["nano"]
 def test_energy_records_become_benchmark_files(settings, capsys):
     experiment = Experiment(settings)
     case = Case(NANO, Pruning(40), STUDY.workloads["facts_throughput_b8"])
-    with experiment.prepared(NANO, Pruning(40)) as prepared:
-        record = experiment.run(case, prepared)
+    with experiment.levels.prepared(NANO, Pruning(40)) as prepared:
+        record = Session(experiment).measure(case, prepared)
     assert main(["export", str(settings.results_dir)]) == 0
     (path,) = settings.results_dir.glob("optimum_benchmark/*/benchmark.json")
     found = json.loads(path.read_text())
@@ -54,8 +55,8 @@ def test_a_limit_that_is_none_names_no_file(tmp_path, limit):
 def test_the_latency_of_a_generation_is_that_of_one_batch(settings):
     experiment = Experiment(settings)
     case = Case(NANO, Pruning(0), STUDY.workloads["facts_latency_b1"])
-    with experiment.prepared(NANO, Pruning(0)) as prepared:
-        record = experiment.run(case, prepared)
+    with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
+        record = Session(experiment).measure(case, prepared)
     repeat, report = record["repeats"][0], benchmark(record)["report"]["generate"]
     one_s = report["latency"]["values"][0]
     assert one_s == pytest.approx(repeat["energy"]["window_s"] / repeat["passes"] / 4)  # four prompts, one at a time

@@ -11,6 +11,7 @@ from glu_lib.errors import AccessError, CalibrationError, SettingsError
 from glu_lib.nano import TASKS_DIR
 from glu_lib.run.calibration import calibration_batches, describe
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY, Method
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -135,7 +136,7 @@ def test_the_embedded_model_sees_generated_text_not_the_items_it_is_scored_on(se
 def test_the_calibrated_method_has_records_of_its_own(settings):
     case = Case(STUDY.models["nano"], Pruning(40, Method.HYBRID), STUDY.tasks["facts"])
     experiment = Experiment(settings)
-    with experiment.prepared(case.model, case.pruning) as prepared:
-        record = experiment.run(case, prepared)
+    with experiment.levels.prepared(case.model, case.pruning) as prepared:
+        record = Session(experiment).measure(case, prepared)
     assert record["done_key"]["calibration"] == "generator, seed 7, 32 x 128 tokens"
     assert record["case"]["id"] == "nano-p40-hybrid-facts"

@@ -14,6 +14,7 @@ from glu_lib.results.plausibility import implausible
 from glu_lib.results.record import case_fields, read_record
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.run.validation import record_claims
 from glu_lib.study import STUDY, Control, ModelVariant, PromptFormat, VariantKind
 from glu_lib.study.cases import Case
@@ -26,18 +27,18 @@ FACTS = Case(NANO, Pruning(40), STUDY.tasks["facts"])
 
 
 def run(experiment: Experiment, case: Case = FACTS):
-    with experiment.prepared(case.model, case.pruning) as prepared:
-        return experiment.run(case, prepared)
+    with experiment.levels.prepared(case.model, case.pruning) as prepared:
+        return Session(experiment).measure(case, prepared)
 
 
 def test_a_case_is_pending_then_done_then_stale(settings):
     experiment = Experiment(settings)
-    assert experiment.state(FACTS).status is Status.PENDING
+    assert experiment.states.of(FACTS).status is Status.PENDING
     record = run(experiment)
-    assert experiment.is_done(FACTS)
-    assert read_record(experiment.state(FACTS).path) == json.loads(json.dumps(record))
+    assert Session(experiment).look_up(FACTS)
+    assert read_record(experiment.states.of(FACTS).path) == json.loads(json.dumps(record))
     changed = Experiment(dataclasses.replace(settings, seed=settings.seed + 1))
-    assert changed.state(FACTS).reason == "seed 1234 -> 1235"
+    assert changed.states.of(FACTS).reason == "seed 1234 -> 1235"
 
 
 def test_a_record_says_what_was_measured_on_what(settings):
@@ -55,7 +56,7 @@ def test_a_record_says_what_was_measured_on_what(settings):
 
 def test_rerun_makes_a_done_case_run_again(settings):
     run(Experiment(settings))
-    assert not Experiment(dataclasses.replace(settings, rerun=True)).is_done(FACTS)
+    assert not Session(Experiment(dataclasses.replace(settings, rerun=True))).look_up(FACTS)
 
 
 def test_two_runs_give_the_same_scores_and_keep_the_same_neurons(settings, tmp_path):
@@ -102,7 +103,7 @@ def test_a_refused_measurement_records_nothing(settings, monkeypatch):
     experiment = Experiment(settings)
     with pytest.raises(MeasurementError):
         run(experiment)
-    assert experiment.state(FACTS).status is Status.PENDING
+    assert experiment.states.of(FACTS).status is Status.PENDING
     assert not list(experiment.store.record_paths())
 
 
@@ -113,20 +114,20 @@ def test_a_model_that_cannot_be_had_is_asked_for_once(settings, monkeypatch):
         asked.append(variant.key)
         raise AccessError("gated")
 
-    monkeypatch.setattr("glu_lib.run.preparing.resolve_identity", refuse)
+    monkeypatch.setattr("glu_lib.run.identities.resolve_identity", refuse)
     experiment = Experiment(settings)
     for _ in range(3):
         with pytest.raises(AccessError, match="gated"):
-            experiment.state(FACTS)
+            experiment.states.of(FACTS)
     assert asked == ["nano"]
 
 
 def test_architecture_cases_need_no_weights(settings, monkeypatch):
-    monkeypatch.setattr("glu_lib.run.preparing.resolve_identity", None)
+    monkeypatch.setattr("glu_lib.run.identities.resolve_identity", None)
     case = Case(STUDY.models["llama1b"], Pruning(40), "architecture")
     experiment = Experiment(settings)
-    assert experiment.run(case)["pruning"]["parameters"] == 913770496
-    assert experiment.is_done(case)
+    assert Session(experiment).measure(case)["pruning"]["parameters"] == 913770496
+    assert Session(experiment).look_up(case)
 
 
 def test_a_workload_counts_the_tokens_it_generated(settings):
@@ -149,7 +150,7 @@ def test_a_models_memory_returns_when_its_block_ends(settings):
         return sum(type(found).__name__ == "LlamaForCausalLM" for found in gc.get_objects())
 
     before = models()
-    with Experiment(settings).prepared(NANO, Pruning(40)) as prepared:
+    with Experiment(settings).levels.prepared(NANO, Pruning(40)) as prepared:
         assert models() == before + 1
     assert models() == before
     assert not hasattr(prepared, "loaded")
@@ -179,7 +180,7 @@ def test_the_chat_template_is_the_tasks_and_both_formats_lie_side_by_side(settin
     assert [record["case"]["prompt_format"] for record in (chat, plain)] == ["chat", "plain"]
     asked = [{sample["prompt_hash"] for sample in experiment.store.read_samples(record)} for record in (chat, plain)]
     assert not asked[0] & asked[1]
-    assert all(experiment.is_done(case) for case in chat_and_plain(chatty))
+    assert all(Session(experiment).look_up(case) for case in chat_and_plain(chatty))
 
 
 def test_a_record_that_had_the_template_under_a_plain_name_is_stale_and_in_no_table(settings, chatty):
@@ -190,7 +191,7 @@ def test_a_record_that_had_the_template_under_a_plain_name_is_stale_and_in_no_ta
     del record["case"]["prompt_format"]
     record["done_key"]["chat template"] = "3f" * 32
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
-    assert experiment.state(case).reason.startswith("chat template 3f3f3f")
+    assert experiment.states.of(case).reason.startswith("chat template 3f3f3f")
     found = consolidate(settings.results_dir)
     assert found.rows == ()
     (problem,) = found.problems
@@ -206,14 +207,14 @@ def test_a_record_with_more_examples_than_were_used_is_stale(settings):
     case = Case(NANO, Pruning(40), task)
     record["score"]["headline"]["label"] = task.metric.label
     del record["score"]["num_fewshot"]
-    record |= {"done_key": json.loads(json.dumps(experiment.done_key(case))), "case": case_fields(case)}
+    record |= {"done_key": json.loads(json.dumps(experiment.states.done_key(case))), "case": case_fields(case)}
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
-    assert experiment.state(case).reason == (
+    assert experiment.states.of(case).reason == (
         "task ifeval: num_fewshot is 5, but lm-eval's ifeval always uses 0 examples; set num_fewshot = 0"
     )
     record["score"]["num_fewshot"] = 5  # a record that says what was used is believed
     experiment.store.write(case, settings.limit, record, [{"doc_id": 0}])
-    assert experiment.is_done(case)
+    assert Session(experiment).look_up(case)
 
 
 def test_a_record_with_another_headline_metric_is_stale(settings):
@@ -227,8 +228,8 @@ def test_a_record_with_another_headline_metric_is_stale(settings):
         ),
     ):
         case = dataclasses.replace(FACTS, subject=dataclasses.replace(FACTS.subject, metric=metric))
-        assert experiment.state(case).reason == reason
-    assert experiment.is_done(FACTS)
+        assert experiment.states.of(case).reason == reason
+    assert Session(experiment).look_up(FACTS)
 
 
 def with_own_generation(variant, **settings):
@@ -274,7 +275,7 @@ def test_weights_that_change_while_a_run_goes_are_refused(settings, chatty):
     other = dataclasses.replace(case, pruning=Pruning(40))
     with pytest.raises(AccessError, match="changed during the run; start the run again, so that its"):
         run(experiment, other)
-    assert run(Experiment(settings), other)["done_key"]["model version"] != experiment.identity(chatty).version
+    assert run(Experiment(settings), other)["done_key"]["model version"] != experiment.identities.of(chatty).version
 
 
 def test_lm_evals_own_files_say_how_and_on_what(settings, chatty):
@@ -308,9 +309,9 @@ def test_random_weights_measure_workloads_apart_from_real_ones(settings):
     assert record["weights"] == "random"
     assert record["pruning"]["width"] == 308
     assert record["done_key"]["model version"].startswith("random:")
-    path = experiment.state(case).path
+    path = experiment.states.of(case).path
     assert path.is_relative_to(settings.results_dir / "random_weights")
-    assert Experiment(settings).state(case).status is Status.PENDING
+    assert Experiment(settings).states.of(case).status is Status.PENDING
     assert (settings.results_dir / "random_weights/codecarbon/emissions.csv").is_file()
     assert not (settings.results_dir / "codecarbon").exists()
 
@@ -325,7 +326,7 @@ def test_random_weights_need_a_declared_shape(settings):
     variant = ModelVariant("mine", "some/model", VariantKind.BASE, (0,))
     experiment = Experiment(dataclasses.replace(settings, weights=Weights.RANDOM))
     with pytest.raises(AccessError, match="model mine: --weights random needs a shape, and the study declares none"):
-        experiment.identity(variant)
+        experiment.identities.of(variant)
 
 
 def test_the_energies_of_records_are_validated(settings):
@@ -364,9 +365,9 @@ def test_texts_with_words_that_the_tokenizer_does_not_know_are_counted(settings,
 def test_a_control_goes_through_the_same_pipeline_and_is_found_done(settings, control):
     case = Case(NANO, Pruning.of(control), STUDY.tasks["facts"])
     experiment = Experiment(settings)
-    assert experiment.state(case).status is Status.PENDING
+    assert experiment.states.of(case).status is Status.PENDING
     record = run(experiment, case)
-    assert Experiment(settings).is_done(case)
+    assert Session(Experiment(settings)).look_up(case)
     assert record["case"]["control"] == record["done_key"]["control"] == record["case"]["level"] == control
     assert record["samples"]["file"] == f"samples/nano/{control}/nano-{control}-facts-limit4.jsonl.gz"
     (path,) = (settings.results_dir / "lm_eval").rglob("results_*.json")

@@ -7,6 +7,7 @@ from glu_lib.errors import MeasurementError
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.interleaving import ALONE, DO_NOT_FIT, OUT_OF_MEMORY, fit_together
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -32,11 +33,12 @@ def measured_order(monkeypatch) -> list[tuple[int, int]]:
 
 
 def run_all(experiment, cases=CASES):
-    experiment.expect(cases)
+    session = Session(experiment)
+    session.begin(cases)
     records = []
     for case in cases:
-        with experiment.prepared(case.model, case.pruning) as prepared:
-            records.append(experiment.run(case, prepared))
+        with session.prepared(case.model, case.pruning) as prepared:
+            records.append(session.measure(case, prepared))
     return records
 
 
@@ -59,7 +61,7 @@ def test_repeats_of_all_levels_take_turns_in_a_new_random_order_each(settings, m
 
 
 def test_each_level_is_loaded_once_and_all_are_released(settings, monkeypatch):
-    import glu_lib.run.preparing as module
+    import glu_lib.run.loader as module
 
     loaded, load = [], module.load_model
     monkeypatch.setattr(module, "load_model", lambda *args: loaded.append(1) or load(*args))
@@ -71,10 +73,11 @@ def test_each_level_is_loaded_once_and_all_are_released(settings, monkeypatch):
 
 def test_records_of_all_levels_are_written_as_soon_as_their_turns_are_over(settings):
     experiment = Experiment(settings)
-    experiment.expect(CASES)
-    with experiment.prepared(NANO, Pruning(40)) as prepared:
-        experiment.run(CASES[1], prepared)
-    assert [Experiment(settings).state(case).status for case in CASES] == [Status.DONE] * 3
+    session = Session(experiment)
+    session.begin(CASES)
+    with experiment.levels.prepared(NANO, Pruning(40)) as prepared:
+        session.measure(CASES[1], prepared)
+    assert [Experiment(settings).states.of(case).status for case in CASES] == [Status.DONE] * 3
 
 
 def test_memory_of_other_levels_is_taken_off(settings):
@@ -99,7 +102,7 @@ def test_levels_that_do_not_fit_together_run_one_after_the_other(settings, monke
 
 def test_what_fits_is_counted_in_bytes(settings, monkeypatch):
     experiment = Experiment(settings)
-    with experiment.prepared(NANO, Pruning(40)) as prepared:
+    with experiment.levels.prepared(NANO, Pruning(40)) as prepared:
         others = [Pruning(0), Pruning(60)]
         needed = 4 * (1_054_848 + 1_054_848 - 3 * 4 * 128 * (512 - 205))
         for free, fits in ((needed / 0.7 + 1, True), (needed / 0.7 - 8, False)):
@@ -126,9 +129,10 @@ def test_memory_that_runs_out_beside_others_leaves_the_level_alone(settings, mon
         measure(self, seed)
 
     monkeypatch.setattr(WorkloadProfile, "measure", full)
-    experiment.expect(CASES[:])
-    with experiment.prepared(NANO, Pruning(0)) as prepared:
-        record = experiment.run(CASES[0], prepared)
+    session = Session(experiment)
+    session.begin(CASES)
+    with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
+        record = session.measure(CASES[0], prepared)
     assert record["schedule"]["reason"] == OUT_OF_MEMORY
     assert len(record["repeats"]) == 3
     assert not experiment.levels.residents
@@ -146,14 +150,15 @@ def test_a_companion_that_fails_is_left_out_and_says_why_when_its_case_runs(sett
 
     monkeypatch.setattr(WorkloadProfile, "measure", refuse)
     experiment = Experiment(settings)
-    experiment.expect(CASES)
-    with experiment.prepared(NANO, Pruning(0)) as prepared:
-        record = experiment.run(CASES[0], prepared)
+    session = Session(experiment)
+    session.begin(CASES)
+    with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
+        record = session.measure(CASES[0], prepared)
     assert [sorted(order) for order in record["schedule"]["orders"]] == [["p0", "p60"]] * 3
-    assert experiment.state(CASES[2]).status is Status.DONE
+    assert experiment.states.of(CASES[2]).status is Status.DONE
     order = measured_order(monkeypatch)
-    with experiment.prepared(NANO, Pruning(40)) as prepared, pytest.raises(MeasurementError, match="impossible"):
-        experiment.run(CASES[1], prepared)
+    with experiment.levels.prepared(NANO, Pruning(40)) as prepared, pytest.raises(MeasurementError, match="impossible"):
+        session.measure(CASES[1], prepared)
     assert order == [(308, 42)]  # the others are done and not measured again
 
 
@@ -167,9 +172,10 @@ def test_a_companion_that_breaks_does_not_take_the_case_with_it(settings, monkey
         return prepare(variant, pruning)
 
     experiment.levels.prepare = broken
-    experiment.expect(CASES)
-    with experiment.prepared(NANO, Pruning(0)) as prepared:
-        record = experiment.run(CASES[0], prepared)
+    session = Session(experiment)
+    session.begin(CASES)
+    with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
+        record = session.measure(CASES[0], prepared)
     assert [sorted(order) for order in record["schedule"]["orders"]] == [["p0", "p60"]] * 3
 
 
@@ -204,11 +210,12 @@ def test_prompts_and_answers_must_fit_the_context(settings):
 
 def test_what_another_run_finished_meanwhile_is_not_measured_again(settings, monkeypatch):
     first = Experiment(settings)
-    first.expect(CASES)
+    session = Session(first)
+    session.begin(CASES)
     run_all(Experiment(settings), CASES[2:])  # another run, after the first one looked what is done
     order = measured_order(monkeypatch)
-    with first.prepared(NANO, Pruning(0)) as prepared:
-        record = first.run(CASES[0], prepared)
+    with first.levels.prepared(NANO, Pruning(0)) as prepared:
+        record = session.measure(CASES[0], prepared)
     assert {width for width, _ in order} == {512, 308}
     assert [sorted(levels) for levels in record["schedule"]["orders"]] == [["p0", "p40"]] * 3
 
@@ -222,8 +229,9 @@ def test_a_workload_that_does_not_fit_alone_is_one_line(settings, monkeypatch):
 
     monkeypatch.setattr(WorkloadProfile, "measure", full)
     experiment = Experiment(settings)
-    experiment.expect(CASES)
-    with experiment.prepared(NANO, Pruning(0)) as prepared:
+    session = Session(experiment)
+    session.begin(CASES)
+    with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
         with pytest.raises(MeasurementError, match="out of memory with batch size 8; choose a GPU with more memory"):
-            experiment.run(CASES[0], prepared)
+            session.measure(CASES[0], prepared)
         assert not experiment.levels.residents

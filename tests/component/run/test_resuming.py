@@ -5,6 +5,7 @@ import random
 import pytest
 
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -31,7 +32,7 @@ def level(request, tmp_path_factory):
     experiment = Experiment(
         Settings(results_dir=folder, limit=64, threads=1, batch_size=1, scorer=request.param, allow_shared=True)
     )
-    with experiment.prepared(NANO, PRUNING) as prepared:
+    with experiment.levels.prepared(NANO, PRUNING) as prepared:
         yield experiment, prepared
 
 
@@ -59,7 +60,7 @@ def run(level, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(backbone, "forward", forward)
             try:
-                return experiment.run(case, prepared), passes
+                return Session(experiment).measure(case, prepared), passes
             except Killed:
                 return None, passes - 1
 
@@ -83,7 +84,7 @@ def test_a_case_killed_anywhere_ends_with_the_undisturbed_record(level, run, tas
             record, again = run(case, kill_after=max(1, place - done))
             assert record is None
             assert path.exists()
-            assert experiment.is_begun(case)
+            assert experiment.recorder.has_journal(case)
             done += again
         record, again = run(case)
         for part in ("score", "runtime", "pruning", "done_key"):
@@ -91,7 +92,7 @@ def test_a_case_killed_anywhere_ends_with_the_undisturbed_record(level, run, tas
         assert experiment.store.read_samples(record) == samples
         assert done + again <= passes + kills * AGAIN[experiment.settings.scorer]
         assert not path.exists()
-        assert not experiment.is_begun(case)
+        assert not experiment.recorder.has_journal(case)
         assert len(record["resumed"]["runs"]) == kills
         assert record["resumed"]["answers"] + record["resumed"]["continued"] > 0
         assert record["timing"]["duration_s"] > record["resumed"]["seconds"] > 0

@@ -18,7 +18,7 @@ def both(folder):
     finding = next(iter(validate(experiment, [])))
     assert before == (sorted(folder.parent.rglob("*")) if folder.parent.exists() else None)
     try:
-        experiment.check_folder()
+        experiment.recorder.check_folder()
     except RecordError as error:
         return str(error), finding
     return None, finding

@@ -12,6 +12,7 @@ from glu_lib.measure.energy.window import Window
 from glu_lib.results.energy import Quality
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -74,12 +75,14 @@ def measure(tmp_path, monkeypatch, calm):
         experiment.meter = meter
         records = {}
         for percent in levels:
-            with experiment.prepared(NANO, Pruning(percent)) as prepared, monkeypatch.context() as patch:
+            with experiment.levels.prepared(NANO, Pruning(percent)) as prepared, monkeypatch.context() as patch:
                 meter.inside.clear()
                 meter.outside.clear()
                 _count_calls(patch, meter, prepared)
                 for task in tasks:
-                    records[percent, task] = experiment.run(Case(NANO, Pruning(percent), STUDY.tasks[task]), prepared)
+                    records[percent, task] = Session(experiment).measure(
+                        Case(NANO, Pruning(percent), STUDY.tasks[task]), prepared
+                    )
         return records, meter, experiment
 
     run.meters = []
@@ -164,7 +167,7 @@ def test_beside_others_the_joules_are_null_with_the_reason_and_the_case_is_done(
     assert record["energy"]["cpu"]["reason"] == reason
     assert (record["conditions"]["exclusive"], record["conditions"]["other_cpu_cores"]) == (False, 0.5)
     assert record["score"]["headline"]["value"] > 0
-    assert experiment.state(Case(NANO, Pruning(40), STUDY.tasks["facts"])).status is Status.DONE
+    assert experiment.states.of(Case(NANO, Pruning(40), STUDY.tasks["facts"])).status is Status.DONE
 
 
 def test_allow_shared_keeps_the_joules_and_says_so(measure, calm):

@@ -6,6 +6,7 @@ import pytest
 from glu_lib.results.consistency import inconsistencies
 from glu_lib.results.plausibility import implausible
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.run.validation import record_claims, validate
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
@@ -20,8 +21,8 @@ def measured(tmp_path_factory):
     case = Case(STUDY.models["nano"], Pruning(40), workload)
     folder = tmp_path_factory.mktemp("consistency")
     experiment = Experiment(Settings(folder, threads=1, min_window_s=0.4, idle_s=0, allow_shared=True))
-    with experiment.prepared(case.model, case.pruning) as prepared:
-        return experiment.run(case, prepared), experiment, case
+    with experiment.levels.prepared(case.model, case.pruning) as prepared:
+        return Session(experiment).measure(case, prepared), experiment, case
 
 
 def test_a_record_as_measured_agrees_with_itself(measured):

@@ -21,6 +21,7 @@ from glu_lib.models.loading import load_model
 from glu_lib.results.store import Store
 from glu_lib.results.unfinished import Answers
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
@@ -246,17 +247,17 @@ def test_a_case_that_gives_no_numbers_leaves_nothing_and_is_measured_once_the_we
     monkeypatch.setattr("glu_lib.results.unfinished.FLUSH_S", 0)
     experiment = Experiment(Settings(results_dir=tmp_path, limit=8, threads=1, batch_size=4, scorer=scorer))
     cases = [Case(NANO, Pruning(0), STUDY.tasks[name]) for name in ("facts", "sums", "lastword", "narrative")]
-    with experiment.prepared(NANO, Pruning(0)) as prepared:
+    with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
         norm = prepared.loaded.model.model.norm.weight
         whole = norm.detach().clone()
         for case in cases:
             with torch.no_grad():
                 norm[3] = NAN
             with pytest.raises(NotFiniteError, match=rf"^nano-p0, task {case.subject_key}: the log.*; {WEIGHTS}"):
-                experiment.run(case, prepared)
+                Session(experiment).measure(case, prepared)
             assert not [path for path in tmp_path.rglob("*") if path.is_file() and case.id in path.name]
             with torch.no_grad():
                 norm.copy_(whole)
-            record = experiment.run(case, prepared)
+            record = Session(experiment).measure(case, prepared)
             assert record["resumed"] is None
             assert math.isfinite(record["score"]["headline"]["value"])

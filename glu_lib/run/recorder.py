@@ -1,4 +1,4 @@
-"""Recording: a finished case's record, samples and lm-eval files, and the journal of answers it may resume from."""
+"""The recorder: a finished case's record and samples, and the journal of answers it may resume from."""
 
 from __future__ import annotations
 
@@ -10,22 +10,17 @@ from typing import Any
 
 from glu_lib.errors import RecordError
 from glu_lib.machine.environment import Environment
-from glu_lib.measure.accuracy.results import Evaluation
-from glu_lib.measure.prepared import PreparedModel
 from glu_lib.models.pruning import PruningResult
 from glu_lib.results.record import build_record, read_record
 from glu_lib.results.store import Store
 from glu_lib.results.unfinished import Answers, is_bound
-from glu_lib.run.done_key import done_key
-from glu_lib.run.lm_eval_files import run_fields, write_lm_eval_files
-from glu_lib.run.preparing import Preparation
-from glu_lib.study import Task
-from glu_lib.study.cases import Case, CaseKind
+from glu_lib.run.case_state import CaseStates
+from glu_lib.study.cases import Case
 from glu_lib.study.settings import Settings
 
 
 @dataclass(slots=True)
-class Recording:
+class Recorder:
     """Writes the records of one run into its results folder, each with its done key.
 
     The folder is created once; a folder that disappears later is an error, never created again.
@@ -34,19 +29,8 @@ class Recording:
     settings: Settings
     environment: Environment
     store: Store
-    preparation: Preparation
+    states: CaseStates
     _had_folder: bool = False
-
-    def done_key(self, case: Case) -> dict[str, Any]:
-        """The fields that a record of `case` must match in this run.
-
-        Raises:
-            AccessError: if its model cannot be identified.
-            TemplateError: if its task needs a chat template and the model has none.
-        """
-        needs_weights = case.kind is not CaseKind.ARCHITECTURE
-        identity = self.preparation.identity(case.model) if needs_weights else None
-        return done_key(case, identity, self.settings, self.environment)
 
     def check_folder(self) -> None:
         """Create the results folder and check that it can be written, before a case costs time.
@@ -98,28 +82,10 @@ class Recording:
         """
         parts = {"timing": {"load_s": None}} | (parts or {})
         parts["timing"] |= {"started_at": started_at.isoformat(timespec="seconds"), "duration_s": duration_s}
-        key = self.done_key(case)
+        key = self.states.done_key(case)
         record = build_record(case, key, self.environment.as_dict(), pruning.as_dict(), **parts)
         # Read back, so that the caller gets exactly what the next run will find.
         return read_record(self.store.write(case, key.get("limit"), record, samples))
-
-    def write_lm_eval_files(
-        self, case: Case, prepared: PreparedModel, evaluation: Evaluation, started_at: datetime
-    ) -> None:
-        """Write lm-eval's own result files of a scored case.
-
-        Raises:
-            RecordError: if they cannot be written.
-        """
-        assert isinstance(case.subject, Task)
-        folder, identity = self.store.lm_eval_folder(case, self.settings.limit), self.preparation.identity(case.model)
-        self.make_room(folder)
-        fields = run_fields(identity, prepared, self.environment, self.settings, started_at)
-        if case.pruning.control:
-            fields["config"]["model_args"] += f",control={case.pruning.control}"
-        write_lm_eval_files(
-            folder, f"{identity.source}-{case.pruning.key}", case.subject, evaluation, prepared.lm, fields
-        )
 
     def journal(self, case: Case, started_at: datetime) -> Answers:
         """The journal of `case`: answers of interrupted runs are read from it, answers of this run are added to it."""
@@ -148,7 +114,7 @@ class Recording:
 
     def _binding(self, case: Case) -> dict[str, Any]:
         """Fields that must be equal for the answers of two runs to belong to one measurement."""
-        return {"done_key": self.done_key(case), "scorer": str(self.settings.scorer)}
+        return {"done_key": self.states.done_key(case), "scorer": str(self.settings.scorer)}
 
     def _check_there(self) -> None:
         if not self.store.is_there():
