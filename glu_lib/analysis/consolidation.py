@@ -223,7 +223,11 @@ def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
             is_headline = all(value[name] == headline[name] for name in ("task", "metric", "filter"))
             meaning = {name: headline[name] for name in ("higher_is_better", "chance")} if is_headline else {}
             named = {name: value[name] for name in ("task", "metric", "filter")}
-            named |= read_recorded(value, higher_is_better=meaning.get("higher_is_better"))
+            if "is_collapsed" in value:
+                named |= {name: value.get(name) for name in ("value", "stderr", "is_collapsed", "log_value")}
+            else:
+                found = (str(value["metric"]), value["value"], value["stderr"])
+                named |= read_recorded(*found, higher_is_better=meaning.get("higher_is_better"))
             cut = {name: score.get(name) for name in _COUNTED}
             yield {**named, **cut, **prompted, "n": value["count"], "is_headline": is_headline, **meaning}
     for name, summary in (record.get("profile") or {}).items():
