@@ -26,6 +26,7 @@ from glu_lib.report.skills import (
     skill_tasks,
     skill_text,
 )
+from glu_lib.results.records import AccuracyRecord, EnergyRecord, Record
 from glu_lib.study.architecture import format_ratio
 
 
@@ -65,16 +66,16 @@ def alignment_lines(pairs: Sequence[AlignedPair], width: int) -> list[str]:
     return lines
 
 
-def record_line(record: dict[str, Any]) -> str:
+def record_line(record: Record) -> str:
     """The result of a record in a few words: headline metric, throughput, or expansion ratio and parameters."""
-    if score := record.get("score"):
-        headline = score["headline"]
-        collapsed = f" ({number.COLLAPSED})" if headline.get("is_collapsed") else ""
-        return f"{headline['label']} {number.score(headline)}{collapsed}"
-    if profile := record.get("profile"):
-        return f"{profile['tokens_per_s']['mean']:.1f} tokens/s"
-    pruning = record["pruning"]
-    return f"{format_ratio(pruning['expansion_ratio'])}, {pruning['parameters']:,} parameters"
+    if isinstance(record, AccuracyRecord):
+        headline = record.score.headline
+        collapsed = f" ({number.COLLAPSED})" if headline.is_collapsed else ""
+        return f"{headline.label} {number.score(headline.recorded(headline.higher_is_better))}{collapsed}"
+    if isinstance(record, EnergyRecord):
+        mean = record.profile.tokens_per_s.mean
+        return "no throughput" if mean is None else f"{mean:.1f} tokens/s"
+    return f"{format_ratio(record.pruning.expansion_ratio)}, {record.pruning.parameters:,} parameters"
 
 
 def _scores(table: HeadlineTable) -> Table:

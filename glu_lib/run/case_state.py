@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from glu_lib.errors import AccessError, TemplateError
+from glu_lib.results.address import RecordId
 from glu_lib.results.staleness import CaseState, Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.cases import Case
@@ -10,7 +11,7 @@ from glu_lib.study.cases import Case
 
 def case_state(experiment: Experiment, case: Case) -> CaseState:
     """State of a case; its model is identified only if the case has a record."""
-    path = experiment.store.record_path(case, case.limited(experiment.settings.limit))
+    path = experiment.store.record_path(RecordId(case, experiment.settings.limit))
     if not path.exists():
         return CaseState(Status.PENDING, path)
     try:

@@ -31,6 +31,7 @@ from glu_lib.models.pruning import PruningResult, prune
 from glu_lib.models.shapes import build_on_meta
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.leases import Leases
+from glu_lib.results.records import AccuracyRecord, Record
 from glu_lib.results.staleness import CaseState, Status, headline_differences
 from glu_lib.results.store import EMISSIONS, Store
 from glu_lib.run.device_guard import DeviceGuard
@@ -60,7 +61,7 @@ class Experiment:
     leases: Leases = field(init=False)
     levels: Interleaving = field(init=False)
     guard: DeviceGuard = field(default_factory=DeviceGuard)
-    _measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _measured: dict[str, Record] = field(default_factory=dict)
     _idle: IdlePower | None = None
 
     def __post_init__(self) -> None:
@@ -102,14 +103,15 @@ class Experiment:
         Raises:
             AccessError: if its model cannot be identified.
         """
-        return self.store.state(case, self.done_key(case), partial(self._doubts, case))
+        return self.store.state(self.recording.address(case), self.done_key(case), partial(self._doubts, case))
 
-    def _doubts(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
+    def _doubts(self, case: Case, record: Record) -> Iterator[str]:
         """Reasons why a record is stale although its done key matches."""
-        task, score = case.subject, record.get("score", {})
-        if isinstance(task, Task):
-            yield from headline_differences(task, score)
-        if isinstance(task, Task) and task.num_fewshot and "num_fewshot" not in score:
+        task = case.subject
+        if not isinstance(task, Task) or not isinstance(record, AccuracyRecord):
+            return
+        yield from headline_differences(task, record.score)
+        if task.num_fewshot and not record.score.has("num_fewshot"):
             # Early versions recorded the requested number of examples, which lm-eval may not have used.
             try:
                 self.library.check_few_shot(task)
@@ -148,7 +150,7 @@ class Experiment:
         """
         self.levels.expect(pending)
         for case in done if self.store.has_unfinished() else ():
-            path = self.store.unfinished_path(case, self.settings.limit)
+            path = self.store.unfinished_path(self.recording.address(case))
             with suppress(OSError):  # in a read-only folder the journals stay, which does no harm
                 self.store.check_inside(path)
                 path.unlink(missing_ok=True)
@@ -161,7 +163,7 @@ class Experiment:
         """
         return self.recording.has_journal(case)
 
-    def run(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
+    def run(self, case: Case, prepared: PreparedModel | None = None) -> Record:
         """Measure `case`, check the measurement, write its record and return it.
 
         An energy workload is interleaved with the other expected levels. Their records are written too, and returned
@@ -186,7 +188,7 @@ class Experiment:
         with self.guard.using():
             return self._run_on(case, prepared)
 
-    def _run_on(self, case: Case, prepared: PreparedModel) -> dict[str, Any]:
+    def _run_on(self, case: Case, prepared: PreparedModel) -> Record:
         """Measure a case that needs the model."""
         started_at, start_s = datetime.now(UTC), time.perf_counter()
         if isinstance(case.subject, Workload):
@@ -209,7 +211,7 @@ class Experiment:
         answers.remove()
         return record
 
-    def _run_scan(self, case: Case, prepared: PreparedModel, started_at: datetime) -> dict[str, Any]:
+    def _run_scan(self, case: Case, prepared: PreparedModel, started_at: datetime) -> Record:
         if self._is_random:
             raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")
         tokenizer, limit = prepared.loaded.tokenizer, self.settings.limit
@@ -255,7 +257,7 @@ class Experiment:
         """One function per seed that runs one pass over an energy case's prompts, for use with another timer."""
         return self._profile(case, prepared).pass_functions()
 
-    def _run_workload(self, case: Case, prepared: PreparedModel, started_at: datetime) -> dict[str, Any]:
+    def _run_workload(self, case: Case, prepared: PreparedModel, started_at: datetime) -> Record:
         for measured, (model, parts) in self.levels.measure(case, prepared).items():
             assert isinstance(measured.subject, Workload)
             parts["runtime"] = {"batch_size": measured.subject.batch_size, "threads": model.threads}

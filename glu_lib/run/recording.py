@@ -13,7 +13,9 @@ from glu_lib.machine.environment import Environment
 from glu_lib.measure.accuracy.results import Evaluation
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.models.pruning import PruningResult
+from glu_lib.results.address import RecordId
 from glu_lib.results.record import build_record, read_record
+from glu_lib.results.records import Record
 from glu_lib.results.store import Store
 from glu_lib.results.unfinished import Answers, is_bound
 from glu_lib.run.done_key import done_key
@@ -47,6 +49,10 @@ class Recording:
         needs_weights = case.kind is not CaseKind.ARCHITECTURE
         identity = self.preparation.identity(case.model) if needs_weights else None
         return done_key(case, identity, self.settings, self.environment)
+
+    def address(self, case: Case) -> RecordId:
+        """The address of the record of `case` in this run."""
+        return RecordId(case, self.settings.limit)
 
     def check_folder(self) -> None:
         """Create the results folder and check that it can be written, before a case costs time.
@@ -90,10 +96,11 @@ class Recording:
         duration_s: float,
         parts: dict[str, Any] | None = None,
         samples: Sequence[dict[str, Any]] = (),
-    ) -> dict[str, Any]:
+    ) -> Record:
         """Build the record of a measured case, write it with its samples, and return it as it was read back.
 
         Raises:
+            MeasurementError: if the record does not have its type; nothing is written.
             RecordError: if the record cannot be written.
         """
         parts = {"timing": {"load_s": None}} | (parts or {})
@@ -101,7 +108,7 @@ class Recording:
         key = self.done_key(case)
         record = build_record(case, key, self.environment.as_dict(), pruning.as_dict(), **parts)
         # Read back, so that the caller gets exactly what the next run will find.
-        return read_record(self.store.write(case, key.get("limit"), record, samples))
+        return read_record(self.store.write(self.address(case), record, samples))
 
     def write_lm_eval_files(
         self, case: Case, prepared: PreparedModel, evaluation: Evaluation, started_at: datetime
@@ -112,7 +119,7 @@ class Recording:
             RecordError: if they cannot be written.
         """
         assert isinstance(case.subject, Task)
-        folder, identity = self.store.lm_eval_folder(case, self.settings.limit), self.preparation.identity(case.model)
+        folder, identity = self.store.lm_eval_folder(self.address(case)), self.preparation.identity(case.model)
         self.make_room(folder)
         fields = run_fields(identity, prepared, self.environment, self.settings, started_at)
         if case.pruning.control:
@@ -126,7 +133,7 @@ class Recording:
         found = self.environment
         return Answers(
             self.store,
-            self.store.unfinished_path(case, self.settings.limit),
+            self.store.unfinished_path(self.address(case)),
             binding=self._binding(case),
             run={
                 "started_at": started_at.isoformat(timespec="seconds"),
@@ -143,7 +150,7 @@ class Recording:
         Raises:
             AccessError: if its model cannot be identified.
         """
-        path = self.store.unfinished_path(case, self.settings.limit)
+        path = self.store.unfinished_path(self.address(case))
         return not self.settings.rerun and path.exists() and is_bound(path, self._binding(case))
 
     def _binding(self, case: Case) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from glu_lib.frontends.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROP
 from glu_lib.frontends.pytest_plugin.resume import GPU, RESULTS_FOLDER, announce, calibration_text, fail_once
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.report import record_line
+from glu_lib.results.records import EnergyRecord, Record
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import ModelVariant
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
 
-RunCase = Callable[..., dict[str, Any]]
-TimePasses = Callable[[Case, PreparedModel, dict[str, Any]], None]
+RunCase = Callable[..., Any]  # the record has the type of its case's kind
+TimePasses = Callable[[Case, PreparedModel, EnergyRecord], None]
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +92,7 @@ def _forget_last_failure() -> None:
 def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
     """Measure a case and write its record; an error that the user can fix is one line without a traceback."""
 
-    def run(case: Case, model: PreparedModel | None = None) -> dict[str, Any]:
+    def run(case: Case, model: PreparedModel | None = None) -> Record:
         message, cause = "", ""
         try:
             with live_bars(request.config):
@@ -104,7 +105,7 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
         if message:
             pytest.fail(message, pytrace=False)
         request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
-        request.node.user_properties.append((SECONDS_PROPERTY, record["timing"]["duration_s"]))
+        request.node.user_properties.append((SECONDS_PROPERTY, record.timing.duration_s))
         return record
 
     return run
@@ -114,18 +115,18 @@ def run_case(request: pytest.FixtureRequest, experiment: Experiment) -> RunCase:
 def time_passes(request: pytest.FixtureRequest, benchmark: Any, experiment: Experiment) -> TimePasses:
     """Let pytest-benchmark time full passes over a workload's prompts, one per seed; `extra_info` holds joules."""
 
-    def run(case: Case, model: PreparedModel, record: dict[str, Any]) -> None:
+    def run(case: Case, model: PreparedModel, record: EnergyRecord) -> None:
         benchmark.group = f"{case.model.key} {case.subject_key}"
         benchmark.extra_info["level"] = case.pruning.key
-        benchmark.extra_info["expansion_ratio"] = record["pruning"]["expansion_ratio"]
-        benchmark.extra_info |= {name: summary["mean"] for name, summary in record["profile"].items()}
-        benchmark.extra_info["energy_quality"] = energy_quality(record["repeats"])
+        benchmark.extra_info["expansion_ratio"] = record.pruning.expansion_ratio
+        benchmark.extra_info |= {name: summary.mean for name, summary in record.profile.figures()}
+        benchmark.extra_info["energy_quality"] = energy_quality(record.repeats)
         message = ""
         try:
             with experiment.guard.using():
                 functions = experiment.pass_functions(case, model)
                 benchmark.pedantic(
-                    lambda run_pass: run_pass(), setup=lambda: ((next(functions),), {}), rounds=len(record["repeats"])
+                    lambda run_pass: run_pass(), setup=lambda: ((next(functions),), {}), rounds=len(record.repeats)
                 )
         except DeviceError as error:
             message = str(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -80,10 +79,10 @@ class Score(Part):
     headline: Headline = Field(description="the headline metric")
     num_fewshot: Count | None = Field(None, description="few-shot examples that the prompts held")
     generation_settings: dict[str, Any] = Field(
-        {}, description="generation settings that the model brings and that change greedy answers"
+        default_factory=dict, description="generation settings that the model brings and that change greedy answers"
     )
     metrics: list[Value] = Field(description="each metric of the task and of its subtasks")
-    task_versions: dict[str, Any] = Field({}, description="lm-eval's version of each task")
+    task_versions: dict[str, Any] = Field(default_factory=dict, description="lm-eval's version of each task")
     truncated_prompts: Count | None = Field(None, description="prompts that lost their beginning")
     cut_generations: Count | None = Field(None, description="answers that reached their token limit")
     unknown_requests: Count | None = Field(None, description="requests that hold the unknown token")
@@ -140,21 +139,19 @@ class AccuracyRecord(BaseRecord):
             )
         return self
 
-    @cached_property
-    def _wrong(self) -> list[str]:
+    def wrong_energies(self) -> list[str]:
+        """Energies that this version would reject: tables leave them out, and keep the score."""
         on_gpu = self.environment.device.startswith("cuda")
         found = (*self.energy.wrong_total(on_gpu=on_gpu), *self.energy.wrong_memory(self.environment.memory_bytes))
         return [f"its energy {line}" for line in found]
 
-    def wrong_energies(self) -> list[str]:
-        """Energies that this version would reject: tables leave them out, and keep the score."""
-        return self._wrong
+    @property
+    def unlike_window(self) -> str | None:
+        """Why the energy cannot be compared with that of other levels; None if it can.
 
-    def unfit_energy(self) -> str | None:
-        """Why the energy of this case enters no table; None if it does."""
-        if self._wrong:
-            return self._wrong[0]
-        # Requests were built inside the window, and only at the first level of a run.
+        Earlier versions, whose records lack `conditions`, built the requests inside the energy window, and did so only
+        at the first level of a run.
+        """
         return None if self.has("conditions") else _UNLIKE
 
     def claims(self) -> list[WindowClaim]:
@@ -167,4 +164,4 @@ class AccuracyRecord(BaseRecord):
     def doubts(self) -> list[str]:
         """Energies that are impossible or incomplete."""
         lines = [line for claim in self.claims() for line in implausible(claim)]
-        return [*lines, *(f"{self.case.id}: {line}" for line in self._wrong)]
+        return [*lines, *(f"{self.case.id}: {line}" for line in self.wrong_energies())]

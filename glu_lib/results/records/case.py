@@ -62,7 +62,7 @@ class PruningFields(Part):
     unpruned_width: Count = Field(description="neurons per MLP before")
     asked_width: Count = Field(description="neurons that the percentage leaves")
     width: Count = Field(description="neurons per MLP of the pruned layers after, rounded to the divisor")
-    widths: list[Count] = Field([], description="neurons per MLP of every layer after")
+    widths: list[Count] = Field(default_factory=list, description="neurons per MLP of every layer after")
     expansion_ratio: Number = Field(description="width / hidden size, the mean over all layers")
     width_mod_8: Count = Field(description="width modulo 8")
     width_mod_64: Count = Field(description="width modulo 64")
@@ -129,7 +129,9 @@ class EnvironmentFields(Part):
     memory_bytes: Count = Field(description="main memory")
     gpu: Cell | None = Field(description="name of the GPU")
     git_commit: Cell | None = Field(description="commit of the suite")
-    outside: dict[str, Any] = Field({}, description="variables from outside that change speed or energy")
+    outside: dict[str, Any] = Field(
+        default_factory=dict, description="variables from outside that change speed or energy"
+    )
 
     @property
     def processor(self) -> str:

@@ -44,7 +44,7 @@ class MeasuredKey(DoneKey):
     """The done key of a case that needs the model's weights."""
 
     dtype: str = Field(description="dtype of the weights")
-    limit: Whole | None = Field(description="sample limit; null: all")
+    limit: Annotated[Count, Field(ge=1)] | None = Field(description="sample limit; null: all")
     seed: Whole = Field(description="seed of the few-shot sampler, NumPy and torch")
 
 

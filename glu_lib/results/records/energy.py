@@ -60,7 +60,7 @@ class Idle(Part):
     seconds: Number = Field(description="length of the rest")
     total_w: Number | None = Field(description="power of all parts, watts; null if a part is unknown")
     parts_w: PartsPower = Field(description="the same of each part")
-    exclusive: bool | None = Field(None, description="whether no other process used the machine")
+    exclusive: bool = Field(True, description="whether no other process used the machine")
     total_reason: str | None = Field(None, description="why there is no total")
 
 

@@ -22,8 +22,6 @@ _KINDS = {
     "model": "a table",
     "dict": "a table",
     "list": "a list",
-    "greater": "a count in its range",
-    "less": "a count in its range",
 }
 
 
@@ -51,6 +49,9 @@ def _said(error: Any) -> str:
         return f"{place} is missing"
     if kind == "too_short":
         return f"{place} is empty"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        side, bound = ("least", "ge") if kind == "greater_than_equal" else ("most", "le")
+        return f"{place} is {shown(value)}; it must be at {side} {error['ctx'][bound]}"
     if kind in ("literal_error", "enum"):
         return f"{place} is {shown(value)}, not {error['ctx']['expected']}"
     if kind == "number":

@@ -13,8 +13,7 @@ from glu_lib.results.records.values import Count, Number, Part, Whole
 from glu_lib.results.records.window import ConditionsFields, EnergyWindow
 
 _ROUNDING = 1e-6  # relative; records hold unrounded figures
-# No processor and memory of one machine draw more; the GPU's own limit is added.
-MOST_WITHOUT_GPU_W = 2000.0
+_MOST_WITHOUT_GPU_W = 2000.0  # upper bound for processors and memory of a large server, which report no power limit
 
 Positive = Annotated[Count, Field(ge=1)]
 Throughput = Annotated[Number, Field(description="new tokens / window")]
@@ -70,7 +69,7 @@ class Repeat(Part):
                 window_s=self.energy.window_s,
                 total_j=self.energy.total_j,
                 parts_j=self.energy.parts_j,
-                limit_w=(limit_w or 0.0) + MOST_WITHOUT_GPU_W,
+                limit_w=(limit_w or 0.0) + _MOST_WITHOUT_GPU_W,
                 rows=self.rows,
                 passes=self.passes,
                 tokens=self.new_tokens,

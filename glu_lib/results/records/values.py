@@ -26,6 +26,10 @@ class Part(BaseModel):
         """The fields as JSON values under their names in the file; what the file lacks stays absent."""
         return self.model_dump(by_alias=True, exclude_unset=True)
 
+    def as_text(self) -> str:
+        """The fields as JSON text."""
+        return self.model_dump_json(by_alias=True, exclude_unset=True)
+
     def has(self, name: str) -> bool:
         """Whether the file holds the field; fields that later versions added may be absent."""
         return name in self.model_fields_set

@@ -111,8 +111,8 @@ class GpuState(Part):
 class ConditionsFields(Part):
     """What else happened on the machine during a window."""
 
-    exclusive: bool | None = Field(description="whether no other process used the machine")
-    shared_with: list[str] = Field([], description="what shared the window")
+    exclusive: bool = Field(description="whether no other process used the machine")
+    shared_with: list[str] = Field(default_factory=list, description="what shared the window")
     gpu_before: GpuState | None = Field(description="clock, temperature and power limit before; null without a GPU")
     other_cpu_cores: Number | None = Field(None, description="cores that other processes used on average")
     gpu_after: GpuState | None = Field(description="the same after")

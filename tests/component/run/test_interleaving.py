@@ -36,7 +36,7 @@ def run_all(experiment, cases=CASES):
     records = []
     for case in cases:
         with experiment.prepared(case.model, case.pruning) as prepared:
-            records.append(experiment.run(case, prepared))
+            records.append(experiment.run(case, prepared).as_json())
     return records
 
 
@@ -128,7 +128,7 @@ def test_memory_that_runs_out_beside_others_leaves_the_level_alone(settings, mon
     monkeypatch.setattr(WorkloadProfile, "measure", full)
     experiment.expect(CASES[:])
     with experiment.prepared(NANO, Pruning(0)) as prepared:
-        record = experiment.run(CASES[0], prepared)
+        record = experiment.run(CASES[0], prepared).as_json()
     assert record["schedule"]["reason"] == OUT_OF_MEMORY
     assert len(record["repeats"]) == 3
     assert not experiment.levels.residents
@@ -148,7 +148,7 @@ def test_a_companion_that_fails_is_left_out_and_says_why_when_its_case_runs(sett
     experiment = Experiment(settings)
     experiment.expect(CASES)
     with experiment.prepared(NANO, Pruning(0)) as prepared:
-        record = experiment.run(CASES[0], prepared)
+        record = experiment.run(CASES[0], prepared).as_json()
     assert [sorted(order) for order in record["schedule"]["orders"]] == [["p0", "p60"]] * 3
     assert experiment.state(CASES[2]).status is Status.DONE
     order = measured_order(monkeypatch)
@@ -169,7 +169,7 @@ def test_a_companion_that_breaks_does_not_take_the_case_with_it(settings, monkey
     experiment.levels.prepare = broken
     experiment.expect(CASES)
     with experiment.prepared(NANO, Pruning(0)) as prepared:
-        record = experiment.run(CASES[0], prepared)
+        record = experiment.run(CASES[0], prepared).as_json()
     assert [sorted(order) for order in record["schedule"]["orders"]] == [["p0", "p60"]] * 3
 
 
@@ -208,7 +208,7 @@ def test_what_another_run_finished_meanwhile_is_not_measured_again(settings, mon
     run_all(Experiment(settings), CASES[2:])  # another run, after the first one looked what is done
     order = measured_order(monkeypatch)
     with first.prepared(NANO, Pruning(0)) as prepared:
-        record = first.run(CASES[0], prepared)
+        record = first.run(CASES[0], prepared).as_json()
     assert {width for width, _ in order} == {512, 308}
     assert [sorted(levels) for levels in record["schedule"]["orders"]] == [["p0", "p40"]] * 3
 

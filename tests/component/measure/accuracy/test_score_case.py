@@ -79,7 +79,9 @@ def measure(tmp_path, monkeypatch, calm):
                 meter.outside.clear()
                 _count_calls(patch, meter, prepared)
                 for task in tasks:
-                    records[percent, task] = experiment.run(Case(NANO, Pruning(percent), STUDY.tasks[task]), prepared)
+                    records[percent, task] = experiment.run(
+                        Case(NANO, Pruning(percent), STUDY.tasks[task]), prepared
+                    ).as_json()
         return records, meter, experiment
 
     run.meters = []

@@ -257,6 +257,6 @@ def test_a_case_that_gives_no_numbers_leaves_nothing_and_is_measured_once_the_we
             assert not [path for path in tmp_path.rglob("*") if path.is_file() and case.id in path.name]
             with torch.no_grad():
                 norm.copy_(whole)
-            record = experiment.run(case, prepared)
+            record = experiment.run(case, prepared).as_json()
             assert record["resumed"] is None
             assert math.isfinite(record["score"]["headline"]["value"])
