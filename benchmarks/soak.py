@@ -23,7 +23,7 @@ from pathlib import Path
 
 from glu_lib.errors import RecordError
 from glu_lib.nano import MODEL_DIR
-from glu_lib.results.record import read_record
+from glu_lib.results.record import read_scored
 from glu_lib.results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,7 +62,7 @@ def soak(folder: Path, levels: int, kills: int, limit: int, chance: random.Rando
     storm_s = _seconds(lambda: _storm(folder, "storm", cases, kills, limit, chance, sent))
     storm, peace = Store(folder / "storm"), Store(folder / "peace")
     equal = [path for path in peace.record_paths() if _is_equal(peace, storm, path)]
-    resumed = [path for path in storm.record_paths() if read_record(path).get("resumed")]
+    resumed = [path for path in storm.record_paths() if read_scored(path).resumed]
     return {
         "cases": cases,
         "records": len(list(storm.record_paths())),
@@ -139,16 +139,16 @@ def _study(levels: int) -> str:
 
 def _is_equal(peace: Store, storm: Store, path: Path) -> bool:
     """Whether a case has equal scores, samples, kept neurons and done key in both runs."""
-    wanted = read_record(path)
+    wanted = read_scored(path)
     try:
-        found = read_record(storm.root / peace.relative(path))
-        samples = storm.read_samples(found)
+        found = read_scored(storm.root / peace.relative(path))
+        samples = storm.read_samples(found.samples)
     except RecordError as error:
         print(error, file=sys.stderr)
         return False
-    parts = all(found[part] == wanted[part] for part in ("done_key", "score", "runtime"))
-    neurons = found["pruning"]["kept_neurons"] == wanted["pruning"]["kept_neurons"]
-    return parts and neurons and samples == peace.read_samples(wanted)
+    parts = (found.done_key, found.score, found.runtime) == (wanted.done_key, wanted.score, wanted.runtime)
+    neurons = found.pruning.kept_neurons == wanted.pruning.kept_neurons
+    return parts and neurons and samples == peace.read_samples(wanted.samples)
 
 
 def _left_behind(root: Path) -> list[Path]:

@@ -13,7 +13,7 @@ def test_carbon(case: Case, prepared: PreparedModel, run_case: RunCase, time_pas
     """Each repeat counts the tokens that it must generate, and its energy per token is positive or null."""
     assert isinstance(case.subject, Workload)
     record = run_case(case, prepared)
-    for repeat in record["repeats"]:
-        assert repeat["new_tokens"] == repeat["passes"] * repeat["rows"] * case.subject.new_tokens
-        assert repeat["energy_per_token_j"] is None or repeat["energy_per_token_j"] > 0
+    for repeat in record.repeats:
+        assert repeat.new_tokens == repeat.passes * repeat.rows * case.subject.new_tokens
+        assert repeat.energy_per_token_j is None or repeat.energy_per_token_j > 0
     time_passes(case, prepared, record)

@@ -8,6 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from glu_lib.analysis import conclude, consolidate, write_tables
+from glu_lib.results.record import sealed
 
 pytestmark = pytest.mark.speed
 
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         record["done_key"] |= {"model": model, "task": task}
         path = root / "individual_files" / model / f"p{percent}" / f"{record['case']['id']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record))
+        path.write_text(json.dumps(sealed(record)))
     return root
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # this folder is no package
+
+import record_page
+
 from glu_lib.analysis.columns import TABLE
 from glu_lib.frontends.cli.arguments import parser
 from glu_lib.frontends.pytest_plugin.options import pytest_addoption
-from glu_lib.results.record_fields import SECTIONS
 from glu_lib.study import STUDY, Method, Suite
 from glu_lib.study.methods import RANDOM_SEEDS
 from glu_lib.study.study_fields import TABLES
@@ -22,7 +26,7 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 def pages() -> dict[str, str]:
     """The text of each reference page, by file name."""
-    return {
+    written = {
         f"{name}.md": "\n".join((_NOTE, "", *lines)).rstrip() + "\n"
         for name, lines in (
             ("options", _options()),
@@ -33,6 +37,7 @@ def pages() -> dict[str, str]:
             ("columns", _columns()),
         )
     }
+    return written | {"record.schema.json": record_page.schema()}
 
 
 class _Options:
@@ -247,11 +252,13 @@ def _record() -> Iterator[str]:
     yield ""
     yield "Each finished case leaves a JSON file, `individual_files/<model>/<level>/<case>.json` in the results folder."
     yield "Numbers are numbers; what cannot be read is null, never 0, and a field beside it gives the reason."
-    for title, fields in SECTIONS.items():
+    yield "Fields that later versions added may be absent in older records; fields that are not listed are kept."
+    yield "[record.schema.json](record.schema.json) is the JSON Schema."
+    for title, rows in record_page.sections():
         yield ""
         yield f"## {title}"
         yield ""
-        yield from _table(("field", "meaning"), ((f"`{name}`", meaning) for name, meaning in fields.items()))
+        yield from _table(("field", "type", "meaning"), rows)
 
 
 def _columns() -> Iterator[str]:

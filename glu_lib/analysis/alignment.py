@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
+from glu_lib.results.records import EnergyRecord, Repeat
 from glu_lib.results.repeats import summarize
 
 # The compared figures: label, and how to read the value from a repeat. The window holds many passes. Times of single
 # tokens are medians over a few generations; the first token is prefill, the later tokens are decoding.
-FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
+FIGURES: dict[str, tuple[str, Callable[[Repeat], float | None]]] = {
     "time_per_response_ms": (
         "time per response over the whole window, ms",
-        lambda repeat: 1000 * repeat["energy"]["window_s"] / (repeat["passes"] * repeat["rows"]),
+        lambda repeat: 1000 * repeat.energy.window_s / (repeat.passes * repeat.rows),
     ),
-    "time_to_first_token_ms": ("prefill: time to first token, ms", lambda repeat: repeat["time_to_first_token_ms"]),
-    "time_per_output_token_ms": (
-        "decoding: time per output token, ms",
-        lambda repeat: repeat["time_per_output_token_ms"],
-    ),
-    "energy_per_response_j": ("joules per response", lambda repeat: repeat["energy_per_response_j"]),
+    "time_to_first_token_ms": ("prefill: time to first token, ms", lambda repeat: repeat.time_to_first_token_ms),
+    "time_per_output_token_ms": ("decoding: time per output token, ms", lambda repeat: repeat.time_per_output_token_ms),
+    "energy_per_response_j": ("joules per response", lambda repeat: repeat.energy_per_response_j),
 }
 
 
@@ -69,13 +66,13 @@ class AlignedPair:
     aligned_to_unpruned: Ratio | None
 
 
-def aligned_pairs(records: Iterable[Mapping[str, Any]]) -> list[AlignedPair]:
+def aligned_pairs(records: Iterable[EnergyRecord]) -> list[AlignedPair]:
     """One pair per figure and level of each workload that was measured both plain and aligned, in the records' order.
 
     Two records are paired if their done keys differ only in the divisor, so that device and versions are equal, if they
     used the same number of threads, and if they were interleaved with each other or neither was interleaved.
     """
-    found = {_place(record): record for record in records if record["kind"] == "energy"}
+    found = {_place(record): record for record in records}
     pairs = []
     for (family, percent, divisor), aligned in found.items():
         plain = found.get((family, percent, None))
@@ -86,57 +83,48 @@ def aligned_pairs(records: Iterable[Mapping[str, Any]]) -> list[AlignedPair]:
     return pairs
 
 
-def _place(record: Mapping[str, Any]) -> tuple[tuple[str, ...], int, int | None]:
+def _place(record: EnergyRecord) -> tuple[tuple[str, ...], int, int | None]:
     """The fields that compared records must share, the level, and the divisor."""
-    key = record["done_key"]
+    key = record.done_key.as_json()
     pruning = ("percent", "method", "divisor", "layers", "percent of", "optipfair")
     family = tuple(f"{name}={value}" for name, value in sorted(key.items()) if name not in pruning)
-    family = (*family, f"threads={record['runtime']['threads']}", f"schedule={turns(record)}")
-    return (record["case"]["model"], *family), record["case"]["percent"], record["case"]["divisor"]
+    family = (*family, f"threads={record.runtime.threads}", f"schedule={record.turns}")
+    return (record.case.model, *family), record.case.percent, record.case.divisor
 
 
-def turns(record: Mapping[str, Any]) -> str | None:
-    """The order of the levels in each repeat, as text; None if the levels were not interleaved."""
-    schedule = record.get("schedule") or {}
-    return str(schedule["orders"]) if schedule.get("interleaved") else None
-
-
-def _pair(
-    figure: str, plain: Mapping[str, Any], aligned: Mapping[str, Any], unpruned: Mapping[str, Any] | None
-) -> AlignedPair | None:
-    ratio = _ratio(figure, aligned, plain)
-    if ratio is None:
+def _pair(figure: str, plain: EnergyRecord, aligned: EnergyRecord, unpruned: EnergyRecord | None) -> AlignedPair | None:
+    ratio, divisor = _ratio(figure, aligned, plain), aligned.case.divisor
+    if ratio is None or divisor is None:
         return None
-    case, pruning = aligned["case"], aligned["pruning"]
     return AlignedPair(
-        model=case["model"],
-        workload=case["subject"],
-        percent=case["percent"],
-        divisor=case["divisor"],
+        model=aligned.case.model,
+        workload=aligned.case.subject,
+        percent=aligned.case.percent,
+        divisor=divisor,
         figure=figure,
-        energy_quality=energy_quality([*aligned["repeats"], *plain["repeats"]]),
-        width=plain["pruning"]["width"],
-        aligned_width=pruning["width"],
-        expansion_ratio=plain["pruning"]["expansion_ratio"],
+        energy_quality=energy_quality([*aligned.repeats, *plain.repeats]),
+        width=plain.pruning.width,
+        aligned_width=aligned.pruning.width,
+        expansion_ratio=plain.pruning.expansion_ratio,
         plain=_mean(figure, plain),
         aligned=_mean(figure, aligned),
         aligned_to_plain=ratio,
-        parameters_ratio=pruning["parameters"] / plain["pruning"]["parameters"],
+        parameters_ratio=aligned.pruning.parameters / plain.pruning.parameters,
         plain_to_unpruned=_ratio(figure, plain, unpruned) if unpruned else None,
         aligned_to_unpruned=_ratio(figure, aligned, unpruned) if unpruned else None,
     )
 
 
-def _values(figure: str, record: Mapping[str, Any]) -> dict[int, float | None]:
+def _values(figure: str, record: EnergyRecord) -> dict[int, float | None]:
     read = FIGURES[figure][1]
-    return {repeat["seed"]: read(repeat) for repeat in record["repeats"]}
+    return {repeat.seed: read(repeat) for repeat in record.repeats}
 
 
-def _mean(figure: str, record: Mapping[str, Any]) -> float:
+def _mean(figure: str, record: EnergyRecord) -> float:
     return float(summarize(list(_values(figure, record).values()))["mean"])
 
 
-def _ratio(figure: str, over: Mapping[str, Any], under: Mapping[str, Any]) -> Ratio | None:
+def _ratio(figure: str, over: EnergyRecord, under: EnergyRecord) -> Ratio | None:
     """The ratio over repeats with the same seed; None where a repeat has no figure."""
     if figure.endswith("_j") and energy_sources(over) != energy_sources(under):
         return None  # joules of different parts or sources cannot be compared

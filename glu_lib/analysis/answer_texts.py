@@ -11,6 +11,7 @@ import numpy as np
 from glu_lib.analysis.table import Row
 from glu_lib.results.lm_eval_samples import generated_text, lm_eval_files_of, read_lm_eval_samples
 from glu_lib.results.record import MALFORMED
+from glu_lib.results.records import AccuracyRecord
 from glu_lib.results.store import Store
 
 _WORDS = 4  # words of an n-gram
@@ -49,7 +50,7 @@ def repetition_of(text: str) -> float:
 
 
 def answer_form(
-    record: dict[str, Any], samples: Sequence[dict[str, Any]], store: Store, name: str
+    record: AccuracyRecord, samples: Sequence[dict[str, Any]], store: Store, name: str
 ) -> AnswerForm | None:
     """The form of a case's generated answers; None for tasks without generated answers.
 
@@ -62,17 +63,17 @@ def answer_form(
         store: the results folder.
         name: the record's path relative to the results folder.
     """
-    found = record["score"]["headline"]["filter"]
+    found = record.score.headline.filter
     answers: list[Any] = [sample.get("answers") for sample in samples if sample["filter"] == found]
     if not are_generated(answers):
         return None
     texts = [answer[0] for answer in answers] if found == UNFILTERED else _unfiltered(found, len(answers), store, name)
-    return form_of(texts, len(answers), record["score"].get("cut_generations"))
+    return form_of(texts, len(answers), record.score.cut_generations)
 
 
 def form_of(texts: Sequence[str] | None, count: int, cut: int | None) -> AnswerForm:
     """The form of `count` answers with these `texts` (None: not known), of which `cut` reached the token limit."""
-    cut_share = cut / count if isinstance(cut, int) and 0 <= cut <= count else None
+    cut_share = cut / count if cut is not None and 0 <= cut <= count else None
     if not texts:
         return AnswerForm(None, None, None, cut_share)
     return AnswerForm(

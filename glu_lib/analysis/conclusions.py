@@ -9,7 +9,7 @@ from typing import Any
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
-from glu_lib.analysis.consolidation import Consolidation, consolidate
+from glu_lib.analysis.consolidation import Consolidation, Header, consolidate
 from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation, form_columns, skill_columns
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
 from glu_lib.analysis.power import detectable
@@ -36,7 +36,7 @@ class Conclusions:
 
     rows: tuple[Row, ...]
     problems: tuple[str, ...]
-    headers: tuple[dict[str, Any], ...]
+    headers: tuple[Header, ...]
     untested: tuple[str, ...]
     changes: tuple[Change, ...]
     trends: tuple[Trend, ...]

@@ -12,16 +12,15 @@ from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.items import Items, read_items, weighed_alike
 from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.random_floor import AgainstRandom, adjusted, against_random
-from glu_lib.analysis.remembered import Remembered, state_of
+from glu_lib.analysis.remembered import Remembered, has_its_types, state_of
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
 from glu_lib.analysis.significance import Comparison, compare_samples, holm
 from glu_lib.analysis.skill import Blind, Skill, against_blind, best_control, with_skill
-from glu_lib.analysis.soundness import has_its_types
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.analysis.trends import LevelSeries, Sensitivity, Trend, by_task, families, family_of, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.lm_eval_samples import lm_eval_files_of
-from glu_lib.results.record import MALFORMED, read_record
+from glu_lib.results.record import MALFORMED, read_scored
 from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
@@ -194,8 +193,8 @@ def _read_case(row: Row, store: Store) -> _Case:
     """Read a row's record and samples."""
     form = None
     try:
-        record = read_record(store.root / row["record"])
-        samples = store.read_samples(record)
+        record = read_scored(store.root / row["record"])
+        samples = store.read_samples(record.samples)
         form = answer_form(record, samples, store, row["record"])
         items = read_items(record, samples)
     except RecordError as error:

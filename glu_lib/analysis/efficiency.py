@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from glu_lib.analysis.table import Row
 from glu_lib.results.energy import PARTS, worst_quality
-from glu_lib.results.record import pruned_layers
+from glu_lib.results.records import EnergyRecord, Repeat
 from glu_lib.results.repeats import summarize
 
 # Metrics that are 0 or 1 per item, so that their sum is the number of correct answers.
@@ -76,9 +75,9 @@ class CorrectAnswers:
     energy_per_answer_above_blind_j: float | None = None
 
 
-def efficiencies(records: Iterable[Mapping[str, Any]]) -> list[Efficiency]:
+def efficiencies(records: Iterable[EnergyRecord]) -> list[Efficiency]:
     """One row per energy record, in the order of `records`."""
-    return [_efficiency(record) for record in records if record["kind"] == "energy"]
+    return [_efficiency(record) for record in records]
 
 
 def correct_answers(rows: Iterable[Row]) -> list[CorrectAnswers]:
@@ -113,30 +112,29 @@ def _correct_answers(row: Row) -> CorrectAnswers:
     )
 
 
-def _efficiency(record: Mapping[str, Any]) -> Efficiency:
-    case, pruning, environment = record["case"], record["pruning"], record["environment"]
-    repeats, profile = record["repeats"], record["profile"]
+def _efficiency(record: EnergyRecord) -> Efficiency:
+    case, pruning, repeats, profile = record.case, record.pruning, record.repeats, record.profile
     return Efficiency(
-        model=case["model"],
-        method=case["method"],
-        divisor=case["divisor"],
-        layers=pruned_layers(record),
-        percent=case["percent"],
-        width=pruning["width"],
-        expansion_ratio=pruning["expansion_ratio"],
-        limit=record["done_key"].get("limit"),
-        workload=case["subject"],
-        weights=record["weights"],
-        device=environment["gpu"] or environment["cpu"],
-        energy_per_token_j=profile["energy_per_token_j"]["mean"],
+        model=case.model,
+        method=case.method,
+        divisor=case.divisor,
+        layers=pruning.pruned_layers,
+        percent=case.percent,
+        width=pruning.width,
+        expansion_ratio=pruning.expansion_ratio,
+        limit=record.done_key.limit,
+        workload=case.subject,
+        weights=record.weights,
+        device=record.environment.processor,
+        energy_per_token_j=profile.energy_per_token_j.mean,
         gpu_energy_per_token_j=_part_per_token_j(repeats, "gpu"),
         cpu_energy_per_token_j=_part_per_token_j(repeats, "cpu"),
         ram_energy_per_token_j=_part_per_token_j(repeats, "ram"),
-        net_energy_per_token_j=profile["net_energy_per_token_j"]["mean"],
-        energy_per_response_j=profile["energy_per_response_j"]["mean"],
-        tokens_per_s=profile["tokens_per_s"]["mean"],
-        time_to_first_token_ms=profile["time_to_first_token_ms"]["mean"],
-        time_per_output_token_ms=profile["time_per_output_token_ms"]["mean"],
+        net_energy_per_token_j=profile.net_energy_per_token_j.mean,
+        energy_per_response_j=profile.energy_per_response_j.mean,
+        tokens_per_s=profile.tokens_per_s.mean,
+        time_to_first_token_ms=profile.time_to_first_token_ms.mean,
+        time_per_output_token_ms=profile.time_per_output_token_ms.mean,
         energy_quality=energy_quality(repeats),
         gpu_quality=_part_quality(repeats, "gpu"),
         cpu_quality=_part_quality(repeats, "cpu"),
@@ -144,25 +142,22 @@ def _efficiency(record: Mapping[str, Any]) -> Efficiency:
     )
 
 
-def energy_quality(repeats: Sequence[Mapping[str, Any]]) -> str | None:
+def energy_quality(repeats: Sequence[Repeat]) -> str | None:
     """Quality of a workload's total energy: the worst over all repeats; None if a repeat has no total."""
-    return worst_quality([repeat["energy"]["quality"] for repeat in repeats])
+    return worst_quality([repeat.energy.quality for repeat in repeats])
 
 
-def energy_sources(record: Mapping[str, Any]) -> str:
+def energy_sources(record: EnergyRecord) -> str:
     """Energy sources of a workload, part by part, over all repeats; joules compare only if these texts are equal."""
-    windows = [repeat["energy"] for repeat in record["repeats"]]
-    found = {part: {str(window.get(part, {}).get("source")) for window in windows} for part in PARTS}
+    found = {part: {str(repeat.energy.parts[part].source) for repeat in record.repeats} for part in PARTS}
     return ", ".join(f"{part} {'/'.join(sorted(names))}" for part, names in found.items())
 
 
-def _part_quality(repeats: Sequence[Mapping[str, Any]], part: str) -> str | None:
-    return worst_quality([repeat["energy"][part]["quality"] for repeat in repeats])
+def _part_quality(repeats: Sequence[Repeat], part: str) -> str | None:
+    return worst_quality([repeat.energy.parts[part].quality for repeat in repeats])
 
 
-def _part_per_token_j(repeats: Sequence[Mapping[str, Any]], part: str) -> float | None:
-    values = [repeat["energy"][part]["energy_j"] for repeat in repeats]
-    tokens = [repeat["new_tokens"] for repeat in repeats]
-    per_token = [None if value is None else value / count for value, count in zip(values, tokens, strict=True)]
-    mean: float | None = summarize(per_token)["mean"]
+def _part_per_token_j(repeats: Sequence[Repeat], part: str) -> float | None:
+    values = [(repeat.energy.parts_j[part], repeat.new_tokens) for repeat in repeats]
+    mean: float | None = summarize([None if joules is None else joules / tokens for joules, tokens in values])["mean"]
     return mean

@@ -12,7 +12,7 @@ from glu_lib.analysis.conclusions import main_families
 from glu_lib.analysis.table import Row
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.lm_eval_samples import generated_text, lm_eval_files_of, read_lm_eval_samples
-from glu_lib.results.record import MALFORMED, read_record
+from glu_lib.results.record import MALFORMED, read_scored
 from glu_lib.results.store import Store
 
 MOST_FLIPS = 1000  # per task and level; more are left out in equal steps
@@ -168,9 +168,9 @@ def _empty(model: str, rows: Sequence[Row], problem: str) -> TaskFlips:
 
 
 def _level(row: Row, store: Store) -> _Level:
-    record = read_record(store.root / row["record"])
+    record = read_scored(store.root / row["record"])
     found, metric = row["filter"], row["metric"]
-    mine = [sample for sample in store.read_samples(record) if sample["filter"] == found and metric in sample]
+    mine = [sample for sample in store.read_samples(record.samples) if sample["filter"] == found and metric in sample]
     samples = {(sample["task"], sample["doc_id"], found): sample for sample in mine}
     return _Level(row, found, samples, are_generated([sample.get("answers") for sample in mine]))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
+from glu_lib.results.records import AccuracyRecord, Headline
 from glu_lib.study.label_metrics import f1_scores, matthews_correlations
 
 _TOLERANCE = 1e-6  # relative; a wrong aggregation differs by more, another order of summation by less
@@ -74,7 +75,7 @@ class Items:
         return score_of_terms(self.aggregation, terms, self.subtasks, self.weights)
 
 
-def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Items:
+def read_items(record: AccuracyRecord, samples: Sequence[dict[str, Any]]) -> Items:
     """The items of a record's headline metric.
 
     A group's score is the mean of its leaf tasks' scores, either weighted by their numbers of items or unweighted
@@ -88,16 +89,14 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
         RecordError: if samples are missing, repeated or of a kind that cannot be paired, or if they do not give the
             recorded value.
     """
-    case, headline = record["case"]["id"], record["score"]["headline"]
-    if len(samples) != record["samples"]["count"]:
-        raise RecordError(
-            f"{case}: {len(samples)} samples, the record says {record['samples']['count']}; run the case again"
-        )
-    metric = headline["metric"]
-    mine = [sample for sample in samples if sample["filter"] == headline["filter"] and metric in sample]
+    case, headline, count = record.case.id, record.score.headline, record.samples.count
+    if len(samples) != count:
+        raise RecordError(f"{case}: {len(samples)} samples, the record says {count}; run the case again")
+    metric = headline.metric
+    mine = [sample for sample in samples if sample["filter"] == headline.filter and metric in sample]
     mine.sort(key=_key)
     if not mine:
-        raise RecordError(f"{case}: its samples lack {headline['label']}; run the case again")
+        raise RecordError(f"{case}: its samples lack {headline.label}; run the case again")
     keys = tuple(_key(sample) for sample in mine)
     if len(set(keys)) != len(keys):
         raise RecordError(f"{case}: a sample occurs twice; run the case again")
@@ -107,7 +106,7 @@ def read_items(record: dict[str, Any], samples: Sequence[dict[str, Any]]) -> Ite
     controls, wrong = _controls(case, metric, aggregation, [sample.get("controls") for sample in mine])
     return Items(
         case=case,
-        metric=headline["label"],
+        metric=headline.label,
         aggregation=aggregation,
         keys=keys,
         hashes=tuple(sample["doc_hash"] for sample in mine),
@@ -259,7 +258,7 @@ _SHAPES: tuple[tuple[Callable[[str, Any], bool], Aggregation, Callable[[Any], Se
 
 
 def _weights(
-    case: str, aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, headline: Mapping[str, Any]
+    case: str, aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, headline: Headline
 ) -> tuple[np.ndarray, bool]:
     """The weights (sub-tasks,) for which the items give the recorded value, and whether no others do."""
     sizes = np.bincount(subtasks).astype(float)
@@ -270,22 +269,22 @@ def _weights(
     ]
     if fitting:
         return fitting[0], len(fitting) == 1 or len(set(sizes)) == 1
-    said = "a collapse" if headline["value"] is None else f"{headline['value']:.6g}"
+    said = "a collapse" if headline.value is None else f"{headline.value:.6g}"
     raise RecordError(
         f"{case}: its items give {score_of_terms(aggregation, terms, subtasks, sizes):.6g}, the record says {said}; "
         "this aggregation cannot be paired: compare the scores alone"
     )
 
 
-def _is_recorded(value: float, headline: Mapping[str, Any]) -> bool:
+def _is_recorded(value: float, headline: Headline) -> bool:
     """Whether a score equals the recorded value; collapsed values are compared by their logarithms, if known."""
-    recorded = headline["value"]
-    if headline.get("is_collapsed"):
-        logarithm = headline["log_value"]
+    recorded = headline.value
+    if headline.is_collapsed:
+        logarithm = headline.log_value
         if value <= LIMIT or logarithm is None or math.isinf(value):
             return value > LIMIT
         value, recorded = math.log(value), logarithm
-    return bool(abs(value - recorded) <= _TOLERANCE * max(1.0, abs(recorded)))
+    return recorded is not None and bool(abs(value - recorded) <= _TOLERANCE * max(1.0, abs(recorded)))
 
 
 def score_of_terms(aggregation: Aggregation, terms: np.ndarray, subtasks: np.ndarray, weights: np.ndarray) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from glu_lib.results.collapse import LIMIT
 from glu_lib.results.writing import write_atomically
 
 FILE = ".significance.json"  # may be deleted at any time: it only saves time
@@ -61,3 +62,23 @@ def state_of(paths: Iterable[Path], *parameters: object) -> str:
             found = path.stat()
             digest.update(f"{path.name} {found.st_size} {found.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def has_its_types(found: Any) -> bool:
+    """Whether the fields of a dataclass have their declared types, and numbers are finite."""
+    for name, expected in type(found).__annotations__.items():
+        value = getattr(found, name)
+        if value is None and "None" in expected:
+            continue
+        if "str" in expected and not isinstance(value, str):
+            return False
+        if "bool" in expected and not isinstance(value, bool):
+            return False
+        if ("float" in expected or "int" in expected) and not _is_finite(value):
+            return False
+    return True
+
+
+def _is_finite(value: Any) -> bool:
+    # `type` and not isinstance: bool is a subclass of int. NaN fails both comparisons.
+    return type(value) in (int, float) and -LIMIT <= value <= LIMIT

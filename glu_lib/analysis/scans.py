@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
 from typing import Any
 
 from glu_lib.errors import one_line
-from glu_lib.study.layers import as_ranges
+from glu_lib.results.records import LayersRecord
+from glu_lib.results.records.case import Removed
 from glu_lib.study.methods import is_random
 
 _ABSENT = object()  # equal to no value of a done key
@@ -124,14 +125,14 @@ class Scan:
         return 1 - self.layers_run / self.layers_whole if self.layers_whole else None
 
 
-def scans(records: Iterable[Mapping[str, Any]]) -> list[Scan]:
-    """The scans of `records`, which passed `soundness.check_record`, each beside its random ones.
+def scans(records: Iterable[LayersRecord]) -> list[Scan]:
+    """The scans of `records`, each beside its random ones.
 
     A random scan is shown itself only if no other method was scanned on this model at this level.
     """
     found = list(records)
-    random = [record for record in found if is_random(record["case"]["method"])]
-    others = [record for record in found if not is_random(record["case"]["method"])]
+    random = [record for record in found if is_random(record.case.method)]
+    others = [record for record in found if not is_random(record.case.method)]
     taken = {_place(record) for record in others}
     shown = [*others, *(record for record in random if _place(record) not in taken)]
     return sorted((_scan(record, random) for record in shown), key=_order)
@@ -146,58 +147,55 @@ def recommendations(found: Sequence[Scan]) -> dict[str, list[str]]:
     return {model: mine for model, mine in sets.items() if mine}
 
 
-def recommended_text(spared: Iterable[int], count: int) -> str:
-    """The layers left to prune of `count` layers, as `--layers` takes them: `all`, `1-29`."""
-    left_out = set(spared)
-    return as_ranges(index for index in range(count) if index not in left_out) if left_out else "all"
-
-
-def _place(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    case = record["case"]
-    return case["model"], case["percent"], record["done_key"].get("limit")
+def _place(record: LayersRecord) -> tuple[Any, ...]:
+    return record.case.model, record.case.percent, record.done_key.limit
 
 
 def _order(scan: Scan) -> tuple[Any, ...]:
     return scan.model, scan.percent, scan.limit is not None, scan.limit or 0, scan.method
 
 
-def _scan(record: Mapping[str, Any], random: Sequence[Mapping[str, Any]]) -> Scan:
-    case, scan, key = record["case"], record["scan"], record["done_key"]
-    near = [] if is_random(case["method"]) else [other for other in random if _place(other)[:2] == _place(record)[:2]]
+def _scan(record: LayersRecord, random: Sequence[LayersRecord]) -> Scan:
+    case, scan, key = record.case, record.scan, record.done_key
+    near = [] if is_random(case.method) else [other for other in random if _place(other)[:2] == _place(record)[:2]]
     unlike = [_unlike_fields(record, other) for other in near]
     seeds = [other for other, names in zip(near, unlike, strict=True) if not names]
     return Scan(
-        case=case["id"],
-        model=case["model"],
-        source=key["model"],
-        method=case["method"],
-        percent=case["percent"],
-        limit=key.get("limit"),
-        dtype=record["environment"]["dtype"],
-        targets=scan["targets"],
+        case=case.id,
+        model=case.model,
+        source=key.model,
+        method=case.method or "",
+        percent=case.percent,
+        limit=key.limit,
+        dtype=record.environment.dtype,
+        targets=scan.targets,
         layers=tuple(_layers(record, seeds)),
-        steps=tuple(SparingStep(tuple(step["spared"]), step["predicted"], step["measured"]) for step in scan["steps"]),
-        spared=tuple(scan["spared"]),
+        steps=tuple(SparingStep(tuple(step.spared), step.predicted, step.measured) for step in scan.steps),
+        spared=tuple(scan.spared),
         random_seeds=len(seeds),
         unlike=() if seeds else tuple(dict.fromkeys(chain.from_iterable(unlike))),
-        started_at=record["timing"]["started_at"],
-        **{name: scan[name] for name in _SAME},
+        started_at=record.timing.started_at,
+        text=scan.text,
+        rows=scan.rows,
+        unpruned=scan.unpruned,
+        pruned=scan.pruned,
+        recommended=scan.recommended,
+        layers_run=scan.layers_run,
+        layers_whole=scan.layers_whole,
+        scan_s=scan.scan_s,
     )
 
 
-_SAME = ("text", "rows", "unpruned", "pruned", "recommended", "layers_run", "layers_whole", "scan_s")
-
-
-def _layers(record: Mapping[str, Any], seeds: Sequence[Mapping[str, Any]]) -> Iterator[ScannedLayer]:
-    scan, spared = record["scan"], set(record["scan"]["spared"])
-    for index, (alone, all_but) in enumerate(zip(scan["alone"], scan["all_but"], strict=True)):
+def _layers(record: LayersRecord, seeds: Sequence[LayersRecord]) -> Iterator[ScannedLayer]:
+    scan, spared = record.scan, set(record.scan.spared)
+    for index, (alone, all_but) in enumerate(zip(scan.alone, scan.all_but, strict=True)):
         yield ScannedLayer(
             layer=index,
-            harm=alone - scan["unpruned"],
-            given_back=scan["pruned"] - all_but,
+            harm=alone - scan.unpruned,
+            given_back=scan.pruned - all_but,
             is_spared=index in spared,
-            random=_random_harm([other["scan"]["alone"][index] - other["scan"]["unpruned"] for other in seeds]),
-            **_explained(record["pruning"].get("removed"), index),
+            random=_random_harm([other.scan.alone[index] - other.scan.unpruned for other in seeds]),
+            **_explained(record.pruning.removed, index),
         )
 
 
@@ -205,15 +203,15 @@ def _random_harm(harms: Sequence[float]) -> RandomHarm | None:
     return RandomHarm(fmean(harms), min(harms), max(harms)) if harms else None
 
 
-def _explained(removed: Mapping[str, Any] | None, layer: int) -> dict[str, float | None]:
+def _explained(removed: Removed | None, layer: int) -> dict[str, float | None]:
     """What was removed from a layer; all None for a layer without these numbers."""
-    if removed is None or layer not in removed["layers"]:
+    if removed is None or layer not in removed.layers:
         return dict.fromkeys(EXPLANATIONS)
-    place = removed["layers"].index(layer)
-    return {name: removed[name][place] for name in EXPLANATIONS}
+    place = removed.layers.index(layer)
+    return {name: getattr(removed, name)[place] for name in EXPLANATIONS}
 
 
-def _unlike_fields(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def _unlike_fields(record: LayersRecord, other: LayersRecord) -> list[str]:
     """Names of the fields in which two scans must not differ to be compared, but do."""
     first, second = (_shared(found) for found in (record, other))
     return [
@@ -223,7 +221,7 @@ def _unlike_fields(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[
     ]
 
 
-def _shared(record: Mapping[str, Any]) -> dict[str, Any]:
-    key = {name: value for name, value in record["done_key"].items() if name not in _METHOD_FIELDS}
-    text = {name: record["scan"][name] for name in _TEXT_FIELDS}
-    return {**key, **text, "layers": len(record["scan"]["alone"])}
+def _shared(record: LayersRecord) -> dict[str, Any]:
+    key = {name: value for name, value in record.done_key.as_json().items() if name not in _METHOD_FIELDS}
+    text = {name: getattr(record.scan, name) for name in _TEXT_FIELDS}
+    return {**key, **text, "layers": len(record.scan.alone)}

@@ -143,7 +143,7 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
         raise RecordError(
             f"{pending[0].id}: another run on this results folder is measuring it; call again when that run has ended"
         )
-    return [read_record(session.plan.states[case.id].path) for case in cases]
+    return [read_record(session.plan.states[case.id].path).as_json() for case in cases]
 
 
 def _run_level(

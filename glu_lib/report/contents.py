@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from glu_lib.analysis import Conclusions
 from glu_lib.analysis.alignment import AlignedPair
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff
+from glu_lib.analysis.consolidation import Header
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency
 from glu_lib.analysis.published.blind import BesideBlind, beside_blind
 from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside, published_rows
@@ -134,37 +134,23 @@ def missing_cases(study: Study, rows: Iterable[Row]) -> dict[str, list[str]]:
     return missing
 
 
-def runs_of(records: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """Group records by model, device, dtype, versions, commit and limit; groups keep the order of `records`."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for record in records:
-        groups.setdefault(_conditions(record), []).append(record)
-    return [_run(key, members) for key, members in groups.items()]
+def runs_of(headers: Iterable[Header]) -> list[Run]:
+    """Group records by model, device, dtype, versions, commit and limit; groups keep the order of `headers`."""
+    groups: dict[Header, list[str]] = {}
+    for header in headers:
+        groups.setdefault(replace(header, started_at=""), []).append(header.started_at)
+    return [_run(key, sorted(begun)) for key, begun in groups.items()]
 
 
-def _conditions(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    environment = record["environment"]
-    return (
-        record["case"]["model"],
-        environment["gpu"] or environment["cpu"],
-        environment["dtype"],
-        tuple(sorted(environment.get("versions", {}).items())),
-        environment["git_commit"],
-        record["done_key"].get("limit"),
-    )
-
-
-def _run(key: tuple[Any, ...], members: Sequence[Mapping[str, Any]]) -> Run:
-    model, device, dtype, versions, commit, limit = key
-    begun = sorted(member["timing"]["started_at"] for member in members)
+def _run(key: Header, begun: Sequence[str]) -> Run:
     return Run(
-        model=model,
-        device=device,
-        dtype=dtype,
-        versions=dict(versions),
-        git_commit=commit,
-        limit=limit,
-        records=len(members),
+        model=key.model,
+        device=key.device,
+        dtype=key.dtype,
+        versions=dict(key.versions),
+        git_commit=key.git_commit,
+        limit=key.limit,
+        records=len(begun),
         first_at=begun[0],
         last_at=begun[-1],
     )

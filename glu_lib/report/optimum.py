@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,17 @@ import numpy as np
 from glu_lib.errors import RecordError
 from glu_lib.results.energy import JOULES_PER_KWH
 from glu_lib.results.record import MALFORMED
+from glu_lib.results.records import EnergyRecord, EnergyWindow, Repeat
+from glu_lib.results.records.case import Peak
 from glu_lib.results.writing import write_atomically
 
 OPTIMUM_FOLDER = "optimum_benchmark"
 _CASE = re.compile(r"[\w-]{1,200}", re.ASCII)
-_LARGEST_LIMIT = 2**62  # as for counts in tables
 _MS_PER_S = 1000.0
 _BYTES_PER_MB = 1e6
 
 
-def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[list[Path], list[str]]:
+def export_records(records: Iterable[EnergyRecord], folder: Path) -> tuple[list[Path], list[str]]:
     """Write `<folder>/<case>/benchmark.json` for each energy record (`<case>-limit<N>` for a limited run).
 
     Returns:
@@ -38,13 +39,11 @@ def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[
     """
     paths, problems = [], []
     for record in records:
-        if record.get("kind") != "energy":
-            continue
         try:
             path = folder / _name(record) / "benchmark.json"
             text = json.dumps(benchmark(record), indent=1, allow_nan=False).encode() + b"\n"
         except MALFORMED as error:
-            problems.append(f"energy record {_shown(record)} is malformed ({type(error).__name__}: {error})")
+            problems.append(f"energy record {record.case.id!r} is malformed ({type(error).__name__}: {error})")
             continue
         try:
             write_atomically(path, text)
@@ -56,60 +55,49 @@ def export_records(records: Iterable[Mapping[str, Any]], folder: Path) -> tuple[
     return paths, problems
 
 
-def _name(record: Mapping[str, Any]) -> str:
+def _name(record: EnergyRecord) -> str:
     """The folder name of a record: its case id, and its prompt limit if it has one.
 
     Raises:
-        ValueError: if the case id or the limit is invalid. A record may come from another machine, and its path must
+        ValueError: if the case id is no name. A record may come from another machine, and its path must
             not leave the folder.
     """
-    case, limit = record["case"]["id"], record["done_key"].get("limit")
-    if not isinstance(case, str) or not _CASE.fullmatch(case):
+    case, limit = record.case.id, record.done_key.limit
+    if not _CASE.fullmatch(case):
         raise ValueError(f"{case!r} is not a case id")
-    if limit is None:
-        return case
-    if type(limit) is not int or not 0 < limit < _LARGEST_LIMIT:
-        raise ValueError(f"{str(limit)[:40]!r} is not a sample limit")
-    return f"{case}-limit{limit}"
+    return case if limit is None else f"{case}-limit{limit}"
 
 
-def _shown(record: Mapping[str, Any]) -> str:
-    case = record.get("case")
-    return repr(case.get("id") if isinstance(case, Mapping) else case)[:80]
-
-
-def benchmark(record: Mapping[str, Any]) -> dict[str, Any]:
+def benchmark(record: EnergyRecord) -> dict[str, Any]:
     """`config` and `report` of one energy record.
 
     The targets of the report are `prefill`, `per_token`, and `generate` (all tokens of one batch).
     """
-    repeats = record["repeats"]
-    case, key = record["case"], record["done_key"]
+    repeats, key = record.repeats, record.done_key
     batches_s = [
-        repeat["energy"]["window_s"] / (repeat["passes"] * math.ceil(repeat["rows"] / key["batch size"]))
-        for repeat in repeats
+        repeat.energy.window_s / (repeat.passes * math.ceil(repeat.rows / key.batch_size)) for repeat in repeats
     ]
     return {
         "config": {
-            "name": case["id"],
-            "backend": {"name": "pytorch", "model": key.get("model"), "task": "text-generation"},
+            "name": record.case.id,
+            "backend": {"name": "pytorch", "model": key.model, "task": "text-generation"},
             "scenario": {
                 "name": "inference",
-                "input_shapes": {"batch_size": key["batch size"]},
-                "prompts_limit": key.get("limit"),
-                "generate_kwargs": {"max_new_tokens": key["new tokens"], "min_new_tokens": key["new tokens"]},
+                "input_shapes": {"batch_size": key.batch_size},
+                "prompts_limit": key.limit,
+                "generate_kwargs": {"max_new_tokens": key.new_tokens, "min_new_tokens": key.new_tokens},
             },
-            "environment": dict(record["environment"]),
-            "glu_pruning": dict(record["pruning"]),
+            "environment": record.environment.as_json(),
+            "glu_pruning": record.pruning.as_json(),
         },
         "report": {
-            "prefill": {"latency": _latency([repeat["time_to_first_token_ms"] for repeat in repeats])},
-            "per_token": {"latency": _latency([repeat["time_per_output_token_ms"] for repeat in repeats])},
+            "prefill": {"latency": _latency([repeat.time_to_first_token_ms for repeat in repeats])},
+            "per_token": {"latency": _latency([repeat.time_per_output_token_ms for repeat in repeats])},
             "generate": {
-                "memory": _memory(record["generation_memory"]),
+                "memory": _memory(record.generation_memory),
                 "latency": _latency([seconds * _MS_PER_S for seconds in batches_s]),
-                "throughput": {"unit": "tokens/s", "value": record["profile"]["tokens_per_s"]["mean"]},
-                "energy": _energy([repeat["energy"] for repeat in repeats]),
+                "throughput": {"unit": "tokens/s", "value": record.profile.tokens_per_s.mean},
+                "energy": _energy([repeat.energy for repeat in repeats]),
                 "efficiency": _efficiency(repeats),
             },
         },
@@ -132,24 +120,24 @@ def _latency(values_ms: Sequence[float | None]) -> dict[str, Any] | None:
     }
 
 
-def _memory(peak: Mapping[str, Any]) -> dict[str, Any]:
-    megabytes = None if peak["peak_bytes"] is None else peak["peak_bytes"] / _BYTES_PER_MB
-    is_gpu = peak["source"] == "cuda allocator"
+def _memory(peak: Peak) -> dict[str, Any]:
+    megabytes = None if peak.peak_bytes is None else peak.peak_bytes / _BYTES_PER_MB
+    is_gpu = peak.source == "cuda allocator"
     return {"unit": "MB", "max_ram": None if is_gpu else megabytes, "max_allocated": megabytes if is_gpu else None}
 
 
-def _energy(windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _energy(windows: Sequence[EnergyWindow]) -> dict[str, Any]:
     """Kilowatt hours summed over all windows; None for a part that one of the windows lacks."""
-
-    def total(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return sum(known) / JOULES_PER_KWH if len(known) == len(values) else None
-
-    parts = {name: total([window[name]["energy_j"] for window in windows]) for name in ("cpu", "ram", "gpu")}
-    return {"unit": "kWh", **parts, "total": total([window["total_j"] for window in windows])}
+    parts = {name: _total_kwh([window.parts_j[name] for window in windows]) for name in ("cpu", "ram", "gpu")}
+    return {"unit": "kWh", **parts, "total": _total_kwh([window.total_j for window in windows])}
 
 
-def _efficiency(repeats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    total_kwh = _energy([repeat["energy"] for repeat in repeats])["total"]
-    tokens = sum(repeat["new_tokens"] for repeat in repeats)
+def _total_kwh(values_j: Sequence[float | None]) -> float | None:
+    known = [value for value in values_j if value is not None]
+    return sum(known) / JOULES_PER_KWH if len(known) == len(values_j) else None
+
+
+def _efficiency(repeats: Sequence[Repeat]) -> dict[str, Any]:
+    total_kwh = _total_kwh([repeat.energy.total_j for repeat in repeats])
+    tokens = sum(repeat.new_tokens for repeat in repeats)
     return {"unit": "tokens/kWh", "value": tokens / total_kwh if total_kwh else None}

@@ -28,6 +28,8 @@ from glu_lib.report.skills import (
     skill_tasks,
     skill_text,
 )
+from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record
+from glu_lib.results.records.layers import Scan as RecordedScan
 from glu_lib.study.architecture import format_ratio
 
 
@@ -80,27 +82,27 @@ def scan_lines(scan: Scan, width: int) -> list[str]:
     return [*lines, *(line for note in (SCAN_LEGEND, *scan_notes(scan)) for line in textwrap.wrap(note, width))]
 
 
-def record_line(record: dict[str, Any]) -> str:
+def record_line(record: Record) -> str:
     """The result of a record in a few words: headline metric, throughput, layer scan, or ratio and parameters."""
-    if score := record.get("score"):
-        headline = score["headline"]
-        collapsed = f" ({number.COLLAPSED})" if headline.get("is_collapsed") else ""
-        return f"{headline['label']} {number.score(headline)}{collapsed}"
-    if profile := record.get("profile"):
-        return f"{profile['tokens_per_s']['mean']:.1f} tokens/s"
-    if scan := record.get("scan"):
-        return _scan_line(scan)
-    pruning = record["pruning"]
-    return f"{format_ratio(pruning['expansion_ratio'])}, {pruning['parameters']:,} parameters"
+    if isinstance(record, AccuracyRecord):
+        headline = record.score.headline
+        collapsed = f" ({number.COLLAPSED})" if headline.is_collapsed else ""
+        return f"{headline.label} {number.score(headline.recorded(headline.higher_is_better))}{collapsed}"
+    if isinstance(record, EnergyRecord):
+        mean = record.profile.tokens_per_s.mean
+        return "no throughput" if mean is None else f"{mean:.1f} tokens/s"
+    if isinstance(record, LayersRecord):
+        return _scan_line(record.scan)
+    return f"{format_ratio(record.pruning.expansion_ratio)}, {record.pruning.parameters:,} parameters"
 
 
-def _scan_line(scan: dict[str, Any]) -> str:
+def _scan_line(scan: RecordedScan) -> str:
     """`perplexity 2.26 → 2.27, most harmful layer 0 (x1.00), prune all`."""
-    harms = [value - scan["unpruned"] for value in scan["alone"]]
+    harms = [value - scan.unpruned for value in scan.alone]
     layer = harms.index(max(harms))
     return (
-        f"perplexity {number.perplexity(scan['unpruned'])} → {number.perplexity(scan['pruned'])}, most harmful layer "
-        f"{layer} ({number.factor(harms[layer])}), prune {scan['recommended']}"
+        f"perplexity {number.perplexity(scan.unpruned)} → {number.perplexity(scan.pruned)}, most harmful layer "
+        f"{layer} ({number.factor(harms[layer])}), prune {scan.recommended}"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 # The largest score that tables, figures and means take: at this size squares of ratios still fit in a float.
@@ -12,8 +11,6 @@ LIMIT_TEXT = f"1e{math.log10(LIMIT):.0f}"
 # Replaces a log-likelihood of -inf in resampled sums: 0 · -inf is NaN, while exp(1e300) overflows to infinity.
 LOWEST_LOG_LIKELIHOOD = -1e300
 _UNBOUNDED = ("perplexity", "bits_per_byte")  # suffixes of lm-eval metrics without an upper bound
-_NUMBER = (int, float)
-_FIELDS = ("value", "stderr", "is_collapsed", "log_value")
 
 
 class Overflowed(float):
@@ -62,19 +59,18 @@ def as_recorded(value: float, stderr: float | None, *, is_collapsed: bool) -> di
     }
 
 
-def read_recorded(recorded: Mapping[str, Any], *, higher_is_better: bool | None) -> dict[str, Any]:
-    """The fields of `as_recorded`, read from a record; early records lack them and hold a collapsed value as a number.
-
-    Values that are not numbers are returned unchanged: `analysis.soundness` reports them.
+def read_recorded(
+    metric: str, value: float | None, stderr: float | None, *, higher_is_better: bool | None
+) -> dict[str, Any]:
+    """The fields of `as_recorded` for a record of an early version, which holds a collapsed value as a number.
 
     Args:
-        recorded: one value of a record with its metric.
+        metric: lm-eval's name of the metric.
+        value: the recorded value.
+        stderr: its standard error.
         higher_is_better: the headline metric's better side; None for other metrics, whose name decides.
     """
-    if "is_collapsed" in recorded:
-        return {name: recorded.get(name) for name in _FIELDS}
-    value, stderr = recorded["value"], recorded["stderr"]
-    lower = is_unbounded(str(recorded["metric"])) if higher_is_better is None else higher_is_better is False
-    if not lower or type(value) not in _NUMBER or type(stderr) not in (*_NUMBER, type(None)):
+    lower = is_unbounded(metric) if higher_is_better is None else not higher_is_better
+    if not lower or value is None:
         return {"value": value, "stderr": stderr, "is_collapsed": False, "log_value": None}
     return as_recorded(value, stderr, is_collapsed=value > LIMIT)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glu_lib.errors import RecordError
+from glu_lib.results.address import RecordId
 from glu_lib.study.cases import Case
 
 if TYPE_CHECKING:
     from filelock import SoftFileLease
 
-LEASES = "leases"
 LEASE_S = 60.0  # a lease expires after this time without refresh; its holder refreshes it every third of it
 PATIENCE_S = 1.5 * LEASE_S  # long enough to see that a lease has expired
 _POLL_S = 0.2
@@ -71,8 +71,7 @@ class Leases:
             _release(lease)
 
     def _path(self, case: Case) -> Path:
-        limit = case.limited(self.limit)
-        return self.root / LEASES / f"{case.id}{f'-limit{limit}' if limit else ''}.lease"
+        return self.root / RecordId(case, self.limit).lease
 
 
 def _release(lease: SoftFileLease) -> None:

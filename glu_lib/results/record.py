@@ -1,20 +1,22 @@
-"""A record: its fields, its seal (SHA-256), and reading it from a file that may come from anywhere."""
+"""Records in files: their seal (SHA-256), and reading one from a file that may come from anywhere."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import RecordError
-from glu_lib.study import PromptFormat, Task
+from glu_lib.results.records import AccuracyRecord, Record, parse_record
+from glu_lib.study import Task
 from glu_lib.study.cases import Case
-from glu_lib.study.layers import PercentOf
 
 SEAL = "sha256"
-# Errors that reading a record with unexpected values can raise; which one depends on the record's content.
+_sealed_text = json.JSONEncoder(allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+# Errors that reading samples or other files with unexpected values can raise; which one depends on their content.
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 
 
@@ -53,43 +55,41 @@ def case_fields(case: Case) -> dict[str, Any]:
     }
 
 
-def prompt_format(record: Mapping[str, Any]) -> PromptFormat:
-    """The prompt format of an accuracy record: plain text or chat template.
-
-    Early records lack the field; early versions applied the chat template to every task of instruct variants.
-
-    Raises:
-        RecordError: if a chat template was applied to a task with plain prompts.
-    """
-    found = PromptFormat(record["case"].get("prompt_format", PromptFormat.PLAIN))
-    if found is PromptFormat.PLAIN and record["done_key"].get("chat template") is not None:
-        raise RecordError(
-            f"{record['case']['id']}: scored with the chat template, but the task's prompts are plain; run the case "
-            "again, or the task's chat variant"
-        )
-    return found
-
-
-def pruned_layers(record: Mapping[str, Any]) -> str | None:
-    """The pruned layers of a record as a table shows them: `1-29`, `1-29 of the model`; None for all layers.
-
-    Records of earlier versions pruned all.
-    """
-    pruning = record["pruning"]
-    found: str | None = pruning.get("layers")
-    return f"{found} of the model" if found and pruning.get("percent_of") == PercentOf.MODEL else found
-
-
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> Record:
     """Read a record.
 
     Raises:
-        RecordError: if the file is not a complete record, or was changed after it was written.
+        RecordError: if the file is not a complete record, was changed after it was written, or holds a wrong value.
     """
-    if path.is_symlink() or not path.is_file():
+    values = read_values(path)
+    try:
+        return parse_record(values)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from error
+
+
+def read_scored(path: Path) -> AccuracyRecord:
+    """Read the record of a scored case.
+
+    Raises:
+        RecordError: as `read_record`, and if the record is of another kind.
+    """
+    record = read_record(path)
+    if not isinstance(record, AccuracyRecord):
+        raise RecordError(f"{path}: a record of kind {record.kind}, not of a scored case; run the case again")
+    return record
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The JSON values of a record's file, its seal checked, its fields not.
+
+    Raises:
+        RecordError: if the file is not a record, or was changed after it was written.
+    """
+    if not _is_file(path):
         raise RecordError(f"{path}: not a regular file (a link, a pipe, a folder); put the record itself there")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        record = json.loads(path.read_bytes().decode(), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not a readable record ({error}); delete it or run the case again") from error
     if not isinstance(record, dict) or not isinstance(record.get("done_key"), dict):
@@ -108,8 +108,15 @@ def read_record(path: Path) -> dict[str, Any]:
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
     """The record with a SHA-256 of its content, so that later changes are detected; order and layout do not matter."""
     content = {name: value for name, value in record.items() if name != SEAL}
-    text = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    return content | {SEAL: hashlib.sha256(text.encode()).hexdigest()}
+    return content | {SEAL: hashlib.sha256(_sealed_text(content).encode()).hexdigest()}
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a regular file at `path` itself, and no link; one call of the system."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _no_number(name: str) -> float:

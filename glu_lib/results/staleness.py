@@ -1,4 +1,4 @@
-"""Why a record is stale: its done key differs, or a part is missing or wrong (changed files: `record.py`)."""
+"""Why a record is stale: its done key differs, or it is of another case, or its headline differs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,13 @@ from typing import Any
 
 from glu_lib.errors import one_line
 from glu_lib.results.record import SEAL
-from glu_lib.results.recorded_energy import wrong_energies
+from glu_lib.results.records import Record, Score
 from glu_lib.study import Task
-from glu_lib.study.cases import Case, CaseKind
+from glu_lib.study.cases import Case
 
-SCHEMA_VERSION = 1
 _ABSENT = "absent"
-# Parts of the records of each kind, besides the parts of all records.
-_PARTS: dict[CaseKind, dict[str, type]] = {
-    CaseKind.ACCURACY: dict.fromkeys(("score", "energy", "samples"), dict),
-    CaseKind.ENERGY: {"repeats": list, "profile": dict},
-    CaseKind.ARCHITECTURE: {},
-    CaseKind.LAYERS: {"scan": dict},
-}
 
-Doubts = Callable[[dict[str, Any]], Iterable[str]]
+Doubts = Callable[[Record], Iterable[str]]
 
 
 class Status(StrEnum):
@@ -54,28 +46,22 @@ def differences(recorded: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     ]
 
 
-def missing_parts(case: Case, record: Mapping[str, Any]) -> Iterator[str]:
-    """Parts of a record of `case` that are missing or wrong, one line each; `Store.state` checks its samples."""
-    types = dict.fromkeys(("case", "pruning", "timing", "environment"), dict) | {SEAL: str} | _PARTS[case.kind]
-    for name, expected in types.items():
-        if not record.get(name) or not isinstance(record[name], expected):
-            yield f"the record lacks {name}"
-    said = record.get("case")
+def of_another(case: Case, found: Mapping[str, Any]) -> Iterator[str]:
+    """Why the JSON values of a record are not those of `case`: another case, another kind, or no seal."""
+    said = found.get("case")
     if isinstance(said, dict) and said.get("id") != case.id:
         yield f"the record is of {said.get('id')}"
-    if record.get("kind") != case.kind:
-        yield f"the record is of kind {record.get('kind')}"
-    yield from wrong_energies(record)
+    if found.get("kind") != case.kind:
+        yield f"the record is of kind {found.get('kind')}"
+    if not found.get(SEAL):
+        yield f"the record lacks {SEAL}"
 
 
-def headline_differences(task: Task, score: Mapping[str, Any]) -> Iterator[str]:
+def headline_differences(task: Task, score: Score) -> Iterator[str]:
     """Why a record's headline metric is not that of `task`: another metric, or another better side."""
-    headline = score.get("headline")
-    if not isinstance(headline, Mapping):
-        yield "the record lacks a headline"
-    elif headline.get("label") != task.metric.label:
-        yield f"headline metric {str(headline.get('label'))[:40]} -> {task.metric.label}"
-    elif headline.get("higher_is_better") != task.metric.higher_is_better:
+    if score.headline.label != task.metric.label:
+        yield f"headline metric {score.headline.label[:40]} -> {task.metric.label}"
+    elif score.headline.higher_is_better != task.metric.higher_is_better:
         yield "the headline metric's better side differs"
 
 

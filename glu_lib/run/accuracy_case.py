@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from glu_lib.errors import NotFiniteError
 from glu_lib.measure.accuracy.results import Evaluation
 from glu_lib.measure.accuracy.score_case import score_case
 from glu_lib.measure.prepared import PreparedModel
+from glu_lib.results.records import Record
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.lm_eval_files import run_fields, write_lm_eval_files
 from glu_lib.study import Task
 from glu_lib.study.cases import Case
 
 
-def record_accuracy(experiment: Experiment, case: Case, task: Task, prepared: PreparedModel) -> dict[str, Any]:
+def record_accuracy(experiment: Experiment, case: Case, task: Task, prepared: PreparedModel) -> Record:
     """Score `task`, the subject of `case`, and return the record as written.
 
     The answers of an interrupted run are taken over from the case's journal, which is deleted at the end.
@@ -52,7 +52,7 @@ def _write_lm_eval_files(
     started_at: datetime,
 ) -> None:
     settings, identity = experiment.settings, experiment.identities.of(case.model)
-    folder = experiment.store.lm_eval_folder(case, settings.limit)
+    folder = experiment.store.lm_eval_folder(experiment.states.address(case))
     experiment.recorder.make_room(folder)
     fields = run_fields(identity, prepared, experiment.environment, settings, started_at)
     if case.pruning.control:

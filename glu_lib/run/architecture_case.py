@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from glu_lib.errors import VerificationError
 from glu_lib.models.pruning import prune
 from glu_lib.models.shapes import build_on_meta
+from glu_lib.results.records import Record
 from glu_lib.run.recorder import Recorder
 from glu_lib.study.cases import Case
 
 
-def record_architecture(recorder: Recorder, case: Case) -> dict[str, Any]:
+def record_architecture(recorder: Recorder, case: Case) -> Record:
     """Build and prune the declared shape on the meta device, without weights: exact widths and parameter counts.
 
     Returns:

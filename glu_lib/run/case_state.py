@@ -10,6 +10,8 @@ from typing import Any
 from glu_lib.errors import AccessError, StudyError, TemplateError
 from glu_lib.machine.environment import Environment
 from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.results.address import RecordId
+from glu_lib.results.records import AccuracyRecord, Record
 from glu_lib.results.staleness import CaseState, Status, headline_differences
 from glu_lib.results.store import Store
 from glu_lib.run.done_key import done_key
@@ -39,6 +41,10 @@ class CaseStates:
         identity = None if case.kind is CaseKind.ARCHITECTURE else self.identities.of(case.model)
         return done_key(case, identity, self.settings, self.environment)
 
+    def address(self, case: Case) -> RecordId:
+        """The address of the record of `case` in this run."""
+        return RecordId(case, self.settings.limit)
+
     def of(self, case: Case) -> CaseState:
         """Whether `case` is done, stale or pending.
 
@@ -46,11 +52,11 @@ class CaseStates:
             AccessError: if its model cannot be identified.
             TemplateError: if its task needs a chat template and the model has none.
         """
-        return self.store.state(case, self.done_key(case), partial(self._doubts, case))
+        return self.store.state(self.address(case), self.done_key(case), partial(self._doubts, case))
 
     def listed(self, case: Case) -> CaseState:
         """The state of `case` for a listing; its model is identified only if the case has a record."""
-        path = self.store.record_path(case, case.limited(self.settings.limit))
+        path = self.store.record_path(self.address(case))
         if not path.exists():
             return CaseState(Status.PENDING, path)
         try:
@@ -58,12 +64,13 @@ class CaseStates:
         except (AccessError, TemplateError) as error:
             return CaseState(Status.STALE, path, f"cannot be checked: {error}")
 
-    def _doubts(self, case: Case, record: dict[str, Any]) -> Iterator[str]:
+    def _doubts(self, case: Case, record: Record) -> Iterator[str]:
         """Reasons why a record is stale although its done key matches."""
-        task, score = case.subject, record.get("score", {})
-        if isinstance(task, Task):
-            yield from headline_differences(task, score)
-        if isinstance(task, Task) and task.num_fewshot and "num_fewshot" not in score:
+        task = case.subject
+        if not isinstance(task, Task) or not isinstance(record, AccuracyRecord):
+            return
+        yield from headline_differences(task, record.score)
+        if task.num_fewshot and not record.score.has("num_fewshot"):
             # Early versions recorded the requested number of examples, which lm-eval may not have used.
             try:
                 self.library.check_few_shot(task)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from glu_lib.measure.energy.idle import IdlePower, measure_idle
 from glu_lib.measure.energy.workload import WorkloadProfile, profile_workload
 from glu_lib.measure.prepared import PreparedModel
+from glu_lib.results.records import Record
 from glu_lib.results.store import EMISSIONS
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.interleaving import Claim, Interleaving
@@ -29,9 +29,7 @@ class EnergyCases:
         experiment = self.experiment
         self._interleaving = Interleaving(experiment.levels, self._profile, experiment.settings.seed)
 
-    def record(
-        self, case: Case, prepared: PreparedModel, others: Sequence[Case], claim: Claim
-    ) -> dict[Case, dict[str, Any]]:
+    def record(self, case: Case, prepared: PreparedModel, others: Sequence[Case], claim: Claim) -> dict[Case, Record]:
         """Measure `case` together with the same workload at other levels, and write the records of all.
 
         Args:

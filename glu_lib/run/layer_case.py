@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from glu_lib.measure.layers.scan import scan_fields, scan_layers
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.models.fixed_text import ROWS, FixedText, describe, held_out_rows
+from glu_lib.results.records import Record
 from glu_lib.run.calibration import pruning_texts
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.cases import Case
 
 
-def record_layers(experiment: Experiment, case: Case, prepared: PreparedModel) -> dict[str, Any]:
+def record_layers(experiment: Experiment, case: Case, prepared: PreparedModel) -> Record:
     """Scan the layers of an unpruned model and return the record as written.
 
     The values of an interrupted run are taken over from the case's journal, which is deleted at the end.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from glu_lib.errors import SettingsError
 from glu_lib.measure.prepared import PreparedModel
+from glu_lib.results.records import Record
 from glu_lib.run.accuracy_case import record_accuracy
 from glu_lib.run.architecture_case import record_architecture
 from glu_lib.run.energy_cases import EnergyCases
@@ -33,7 +33,7 @@ class Measuring:
 
     def measure(
         self, case: Case, prepared: PreparedModel | None, others: Sequence[Case], claim: Claim
-    ) -> dict[Case, dict[str, Any]]:
+    ) -> dict[Case, Record]:
         """Measure `case`, check the measurement, and write its record.
 
         Args:

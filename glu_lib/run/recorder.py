@@ -12,6 +12,7 @@ from glu_lib.errors import RecordError
 from glu_lib.machine.environment import Environment
 from glu_lib.models.pruning import PruningResult
 from glu_lib.results.record import build_record, read_record
+from glu_lib.results.records import Record
 from glu_lib.results.store import Store
 from glu_lib.results.unfinished import Answers, is_bound
 from glu_lib.run.case_state import CaseStates
@@ -74,10 +75,11 @@ class Recorder:
         duration_s: float,
         parts: dict[str, Any] | None = None,
         samples: Sequence[dict[str, Any]] = (),
-    ) -> dict[str, Any]:
+    ) -> Record:
         """Build the record of a measured case, write it with its samples, and return it as it was read back.
 
         Raises:
+            MeasurementError: if the record does not have its type; nothing is written.
             RecordError: if the record cannot be written.
         """
         parts = {"timing": {"load_s": None}} | (parts or {})
@@ -85,14 +87,14 @@ class Recorder:
         key = self.states.done_key(case)
         record = build_record(case, key, self.environment.as_dict(), pruning.as_dict(), **parts)
         # Read back, so that the caller gets exactly what the next run will find.
-        return read_record(self.store.write(case, key.get("limit"), record, samples))
+        return read_record(self.store.write(self.states.address(case), record, samples))
 
     def journal(self, case: Case, started_at: datetime) -> Answers:
         """The journal of `case`: answers of interrupted runs are read from it, answers of this run are added to it."""
         found = self.environment
         return Answers(
             self.store,
-            self.store.unfinished_path(case, self.settings.limit),
+            self.store.unfinished_path(self.states.address(case)),
             binding=self._binding(case),
             run={
                 "started_at": started_at.isoformat(timespec="seconds"),
@@ -109,7 +111,7 @@ class Recorder:
         Raises:
             AccessError: if its model cannot be identified.
         """
-        path = self.store.unfinished_path(case, self.settings.limit)
+        path = self.store.unfinished_path(self.states.address(case))
         return not self.settings.rerun and path.exists() and is_bound(path, self._binding(case))
 
     def _binding(self, case: Case) -> dict[str, Any]:

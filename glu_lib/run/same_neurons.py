@@ -38,9 +38,8 @@ def check_same_neurons(
             record = read_record(path)
         except RecordError:
             continue  # unreadable records are stale and will be replaced
-        found = record.get("pruning")
-        recorded = found.get("kept_neurons") if isinstance(found, dict) else None
-        same_model = all(record["done_key"].get(name) == value for name, value in wanted.items())
+        key, recorded = record.done_key.as_json(), record.pruning.kept_neurons
+        same_model = all(key.get(name) == value for name, value in wanted.items())
         if same_model and recorded is not None and recorded != result.kept_neurons:
             raise VerificationError(
                 f"{variant.key}-{pruning.key}: pruning kept other neurons than in {path}, so their scores cannot be "

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from glu_lib.errors import AccessError, DeviceError, RecordError, TemplateError
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.results.leases import PATIENCE_S, Leases
 from glu_lib.results.record import read_record
+from glu_lib.results.records import Record
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.measuring import Measuring
 from glu_lib.run.plan import GPU, RESULTS_FOLDER, Plan, template_of
@@ -96,7 +96,7 @@ class Session:
         """The model of a (model, level); arguments and errors are those of `Levels.prepared`."""
         return self.experiment.levels.prepared(variant, pruning)
 
-    def measure(self, case: Case, prepared: PreparedModel | None = None) -> dict[str, Any]:
+    def measure(self, case: Case, prepared: PreparedModel | None = None) -> Record:
         """Measure `case`, check the measurement, write its record and return it.
 
         An energy case is measured together with the pending levels of the same workload. Their records are written
@@ -155,9 +155,9 @@ class Session:
         return True
 
     def _delete_journals(self, cases: Sequence[Case]) -> None:
-        store, limit = self.experiment.store, self.experiment.settings.limit
+        store = self.experiment.store
         for case in cases if store.has_unfinished() else ():
-            path = store.unfinished_path(case, limit)
+            path = store.unfinished_path(self.experiment.states.address(case))
             with suppress(OSError):  # in a read-only folder the journals stay, which does no harm
                 store.check_inside(path)
                 path.unlink(missing_ok=True)

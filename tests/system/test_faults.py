@@ -14,7 +14,8 @@ from collections import Counter
 
 import pytest
 
-from glu_lib.results.record import read_record
+from glu_lib.results.record import read_record, read_scored
+from glu_lib.results.records import AccuracyRecord
 from glu_lib.results.store import Store
 from glu_lib.results.unfinished import FLUSH_S
 from glu_lib.run.experiment import Experiment
@@ -65,11 +66,11 @@ def pending(suite):
 def check_whole(suite):
     """Every case has exactly one readable record, and nothing else was left behind."""
     found = records(suite)
-    assert len({read_record(path)["case"]["id"] for path in found}) == len(found) == CASES
+    assert len({read_record(path).case.id for path in found}) == len(found) == CASES
     store = Store(suite.path / "results")
     for path in found:
-        if (record := read_record(path))["kind"] == "accuracy":
-            assert len(store.read_samples(record)) == record["samples"]["count"]
+        if isinstance(record := read_record(path), AccuracyRecord):
+            assert len(store.read_samples(record.samples)) == record.samples.count
     assert not list(store.root.rglob(".*.tmp"))
     assert not list(store.root.rglob("unfinished/**/*.jsonl"))
     assert pending(suite) == set()
@@ -442,10 +443,10 @@ def test_a_case_killed_at_random_moments_goes_on_where_it_was(suite):
     assert again_s <= kills * (FLUSH_S + 1)  # a batch takes far less than a second here
     found, wanted = (Store(suite.path / folder) for folder in ("results", "undisturbed"))
     for path in wanted.record_paths():
-        mine, theirs = read_record(found.root / wanted.relative(path)), read_record(path)
+        mine, theirs = read_scored(found.root / wanted.relative(path)), read_scored(path)
         for part in ("score", "done_key", "runtime", "samples"):
-            assert mine[part] == theirs[part]
-        assert mine["pruning"]["kept_neurons"] == theirs["pruning"]["kept_neurons"]
-        assert found.read_samples(mine) == wanted.read_samples(theirs)
-    assert any(read_record(path)["resumed"] for path in found.record_paths()) == was_kept
+            assert getattr(mine, part) == getattr(theirs, part)
+        assert mine.pruning.kept_neurons == theirs.pruning.kept_neurons
+        assert found.read_samples(mine.samples) == wanted.read_samples(theirs.samples)
+    assert any(read_scored(path).resumed for path in found.record_paths()) == was_kept
     assert not list(found.root.rglob("unfinished/**/*.jsonl"))

@@ -16,40 +16,15 @@ from glu_lib.analysis.published.comparison import published_rows
 from glu_lib.report import markdown_table
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS, alignment_tables
 from glu_lib.report.blind_answers import blind_answers
-from glu_lib.results.record_fields import PRUNING, SCAN, SECTIONS
+from glu_lib.results.record import read_record
+from glu_lib.results.records.values import Part
 from glu_lib.study import STUDY, load_study
+from glu_lib.study.cases import CaseKind
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("[!_]*.md"), *(ROOT / "docs").glob("[!_]*/*.md")])
 WRITTEN = [page for page in PAGES if page.parent.name != "reference" and page.name != "CHANGELOG.md"]
 _IN_RECORDS = [*(ROOT / "results/measured").rglob("individual_files/**/*.json")]
-# Fields of whole blocks that stand in several places; described once.
-_BLOCKS = (
-    (r"repeats\[\]\.(natural\.)?(energy|conditions)\.", r"\2."),
-    (r"repeats\[\]\.natural\.(?!row_tokens)", "repeats[]."),
-    (r"energy\.(cpu|gpu|ram)\.", "energy.<part>."),
-    (r"memory\.(loading|pruning)\.", "memory.<stage>."),
-    (r"^generation_memory\.", "memory.<stage>."),
-    (r"profile\.\w+\.", "profile.<figure>."),
-    (r"parts_w\.\w+", "parts_w.<part>"),
-    (r"score\.metrics\[\]\.(?=\w)", "score.headline."),
-)
-_TABLES = ("environment.versions", "environment.outside", "score.task_versions", "score.generation_settings")
-# Described although no committed record holds them.
-_SELDOM = {
-    "done_key.chat date",  # chat tasks
-    "score.metrics[]",  # described as a block
-    "generation_memory",
-    "repeats[].energy, repeats[].conditions",
-    "repeats[].natural",
-    # Of layer sets, own scores and layer scans. tests/component/measure/layers compares them with a new record.
-    *("case.layers", "case.percent_of", "done_key.layers", "done_key.percent of", "done_key.scores", "done_key.text"),
-    *(name for name in PRUNING if name.startswith(("pruning.layers", "pruning.percent_of", "pruning.widths"))),
-    *(name for name in PRUNING if name.startswith("pruning.removed")),
-    *SCAN,
-}
-
-
 _ALIGNMENT_SHOWN = (
     *("level", "width", "aligned width", "aligned / plain", "parameters, aligned / plain"),
     *("plain / unpruned", "aligned / unpruned"),
@@ -73,7 +48,7 @@ def _load(path):
 
 def test_reference_pages_are_current():
     pages = _generate().pages()
-    found = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md")}
+    found = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").iterdir()}
     assert found == pages, "run: python docs/generate.py"
 
 
@@ -95,30 +70,29 @@ def _exists(dotted):
     return True
 
 
-def _fields(value, path=""):
-    if path in _TABLES or not isinstance(value, dict | list) or not value:
-        yield path
-    elif isinstance(value, dict):
-        for name, entry in value.items():
-            yield from _fields(entry, f"{path}.{name}" if path else name)
-    elif isinstance(value[0], dict):
-        for entry in value:
-            yield from _fields(entry, f"{path}[]")
-    else:
-        yield path
+def _parts(value):
+    """A table of a record and all tables in it."""
+    if isinstance(value, Part):
+        yield value
+        value = [getattr(value, name) for name in type(value).model_fields]
+    for entry in value if isinstance(value, list) else ():
+        yield from _parts(entry)
 
 
-def test_every_field_of_the_committed_records_is_described_and_no_other():
-    found = set()
+def test_every_field_of_the_committed_records_is_on_its_type_and_described():
+    types = set()
     for file in _IN_RECORDS:
-        for field in set(_fields(json.loads(file.read_text(encoding="utf-8")))):
-            name = field
-            for pattern, block in _BLOCKS:
-                name = re.sub(pattern, block, name)
-            found.add(name)
-    described = {name for fields in SECTIONS.values() for name in fields}
-    assert found - described == set()
-    assert described - found == _SELDOM
+        for part in _parts(read_record(file)):
+            assert part.model_extra == {}, (file, type(part), part.model_extra)
+            types.add(type(part))
+    assert len(types) > 25
+    for table in types:
+        assert [name for name, field in table.model_fields.items() if not field.description] == []
+
+
+def test_the_schema_of_records_describes_the_committed_ones():
+    schema = json.loads((ROOT / "docs/reference/record.schema.json").read_text(encoding="utf-8"))
+    assert set(schema["discriminator"]["mapping"]) == set(CaseKind)
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))

@@ -16,6 +16,7 @@ from glu_lib.report.listings import beside_listing, blind_listing, restated_list
 from glu_lib.report.optimum import OPTIMUM_FOLDER, export_records
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.record import read_record
+from glu_lib.results.records import EnergyRecord
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY, load_study
 
@@ -92,12 +93,15 @@ def table(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Write energy records in the layout of optimum-benchmark; print their folder."""
-    records, problems = [], []
+    records: list[EnergyRecord] = []
+    problems: list[str] = []
     for path in Store(options.results_dir).record_paths():
         try:
-            records.append(read_record(path))
+            record = read_record(path)
         except RecordError as error:
             problems.append(str(error))
+        else:
+            records += [record] if isinstance(record, EnergyRecord) else []
     paths, refused = export_records(records, options.results_dir / OPTIMUM_FOLDER)
     print(f"{len(paths)} energy records: {options.results_dir / OPTIMUM_FOLDER}")
     return print_problems([*problems, *refused])

@@ -17,14 +17,15 @@ from glu_lib.frontends.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROP
 from glu_lib.frontends.pytest_plugin.resume import announce, fail_once
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.report import record_line
+from glu_lib.results.records import EnergyRecord, Record
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.plan import GPU, cause_for_all, cause_of_level
 from glu_lib.study import ModelVariant
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
 
-RunCase = Callable[..., dict[str, Any]]
-TimePasses = Callable[[Case, PreparedModel, dict[str, Any]], None]
+RunCase = Callable[..., Any]  # the record has the type of its case's kind
+TimePasses = Callable[[Case, PreparedModel, EnergyRecord], None]
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +84,7 @@ def run_case(request: pytest.FixtureRequest) -> RunCase:
     """Measure a case and write its record; an error that the user can fix is one line without a traceback."""
     session = request.config.stash[SESSION]
 
-    def run(case: Case, model: PreparedModel | None = None) -> dict[str, Any]:
+    def run(case: Case, model: PreparedModel | None = None) -> Record:
         message, cause = "", None
         try:
             with live_bars(request.config):
@@ -97,7 +98,7 @@ def run_case(request: pytest.FixtureRequest) -> RunCase:
         if message:
             pytest.fail(message, pytrace=False)
         request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
-        request.node.user_properties.append((SECONDS_PROPERTY, record["timing"]["duration_s"]))
+        request.node.user_properties.append((SECONDS_PROPERTY, record.timing.duration_s))
         return record
 
     return run
@@ -108,18 +109,18 @@ def time_passes(request: pytest.FixtureRequest, benchmark: Any) -> TimePasses:
     """Let pytest-benchmark time full passes over a workload's prompts, one per seed; `extra_info` holds joules."""
     session = request.config.stash[SESSION]
 
-    def run(case: Case, model: PreparedModel, record: dict[str, Any]) -> None:
+    def run(case: Case, model: PreparedModel, record: EnergyRecord) -> None:
         benchmark.group = f"{case.model.key} {case.subject_key}"
         benchmark.extra_info["level"] = case.pruning.key
-        benchmark.extra_info["expansion_ratio"] = record["pruning"]["expansion_ratio"]
-        benchmark.extra_info |= {name: summary["mean"] for name, summary in record["profile"].items()}
-        benchmark.extra_info["energy_quality"] = energy_quality(record["repeats"])
+        benchmark.extra_info["expansion_ratio"] = record.pruning.expansion_ratio
+        benchmark.extra_info |= {name: summary.mean for name, summary in record.profile.figures()}
+        benchmark.extra_info["energy_quality"] = energy_quality(record.repeats)
         message = ""
         try:
             with session.experiment.guard.using():
                 functions = session.measuring.energy.pass_functions(case, model)
                 benchmark.pedantic(
-                    lambda run_pass: run_pass(), setup=lambda: ((next(functions),), {}), rounds=len(record["repeats"])
+                    lambda run_pass: run_pass(), setup=lambda: ((next(functions),), {}), rounds=len(record.repeats)
                 )
         except DeviceError as error:
             message = str(error)

@@ -9,11 +9,11 @@ from typing import Any
 from glu_lib.errors import MeasurementError
 from glu_lib.measure.accuracy.evaluate import evaluate_task
 from glu_lib.measure.accuracy.results import Evaluation
+from glu_lib.measure.energy.reading import check_energy
 from glu_lib.measure.energy.window import EnergyMeter
 from glu_lib.measure.energy.work import WorkWindows
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.measure.tasks.task_library import TaskLibrary
-from glu_lib.results.recorded_energy import check_energy
 from glu_lib.results.unfinished import Answers
 from glu_lib.study import Task
 from glu_lib.study.settings import Settings
@@ -62,11 +62,11 @@ def score_case(
     check_evaluation(task, evaluation, settings.limit)
     resumed = answers.resumed()
     shrank = evaluation.batch_size != batch_size
-    energy = windows.result(_no_energy(windows, settings, is_resumed=bool(resumed), shrank=shrank)).as_dict()
+    energy = windows.result(_no_energy(windows, settings, is_resumed=bool(resumed), shrank=shrank))
     check_energy(energy)
     parts = {
         "score": task_fields(task, evaluation),
-        "energy": energy,
+        "energy": energy.as_dict(),
         "conditions": windows.conditions(),
         # The batch size that fitted into memory: it is halved during scoring if memory runs out.
         "runtime": {

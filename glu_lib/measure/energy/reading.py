@@ -121,3 +121,18 @@ def _together(parts: Sequence[Component]) -> Component:
     if lacking is not None:
         return Component(None, first.source, first.quality, lacking.reason)
     return Component(sum(part.energy_j or 0.0 for part in parts), first.source, first.quality)
+
+
+def check_energy(reading: EnergyReading) -> None:
+    """Check that every energy is above 0, or None with a reason.
+
+    Raises:
+        MeasurementError: naming the part.
+    """
+    for name, part in reading.parts.items():
+        if part.energy_j is None and not part.reason:
+            raise MeasurementError(f"energy of {name} is missing without a reason; report this as a bug")
+        if part.energy_j is not None and not part.energy_j > 0:
+            raise MeasurementError(f"energy of {name} is {part.energy_j} J; it must be above 0 or null")
+    if reading.total_j is None and not reading.total_reason:
+        raise MeasurementError("the total energy is missing without a reason; report this as a bug")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.memory import peak_memory
@@ -18,7 +20,8 @@ from glu_lib.measure.energy.window import EnergyMeter
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.models.loading import LoadedModel
 from glu_lib.results.energy import EnergyReading
-from glu_lib.results.plausibility import WindowClaim, implausible
+from glu_lib.results.plausibility import implausible
+from glu_lib.results.records import Repeat, one_line_of
 from glu_lib.results.repeats import percentiles, summarize
 from glu_lib.study import Study, Workload
 from glu_lib.study.settings import Settings, Weights
@@ -26,7 +29,6 @@ from glu_lib.study.settings import Settings, Weights
 if TYPE_CHECKING:
     from transformers import BatchEncoding
 
-_MOST_WITHOUT_GPU_W = 2000.0  # upper bound for processors and memory of a large server, which report no power limit
 _TIMED_BATCHES = 10  # most batches in the pass that times each token
 
 
@@ -222,44 +224,10 @@ def _check_room(loaded: LoadedModel, workload: Workload, batches: list[BatchEnco
 
 def _check(workload: Workload, repeat: dict[str, Any]) -> None:
     """Refuse impossible figures."""
-    found = [line for claim in repeat_claims(workload.key, repeat, workload.new_tokens) for line in implausible(claim)]
+    try:
+        claims = Repeat.model_validate(repeat).claims(workload.key, workload.new_tokens)
+    except ValidationError as error:
+        raise MeasurementError(f"impossible figures, nothing is recorded: {one_line_of(error)}") from error
+    found = [line for claim in claims for line in implausible(claim)]
     if found:
         raise MeasurementError(f"impossible figures, nothing is recorded: {'; '.join(found)}")
-
-
-def repeat_claims(name: str, repeat: Mapping[str, Any], max_new_tokens: int) -> list[WindowClaim]:
-    """The figures to check in a repeat: of the fixed-length window, of its GPU alone, of the natural-length window."""
-    energy, natural = repeat["energy"], repeat["natural"]
-    name = f"{name}, seed {repeat['seed']}"
-    before = repeat["conditions"]["gpu_before"] or {}
-    return [
-        WindowClaim(
-            name,
-            window_s=energy["window_s"],
-            total_j=energy["total_j"],
-            parts_j={part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")},
-            limit_w=before.get("power_limit_w", 0.0) + _MOST_WITHOUT_GPU_W,
-            rows=repeat["rows"],
-            passes=repeat["passes"],
-            tokens=repeat["new_tokens"],
-            max_new_tokens=max_new_tokens,
-            fixed_length=True,
-            time_per_output_token_ms=repeat["time_per_output_token_ms"],
-        ),
-        WindowClaim(
-            f"{name}, GPU",
-            window_s=energy["window_s"],
-            total_j=energy["gpu"]["energy_j"],
-            limit_w=before.get("power_limit_w"),
-        ),
-        WindowClaim(
-            f"{name}, natural length",
-            window_s=natural["energy"]["window_s"],
-            total_j=natural["energy"]["total_j"],
-            parts_j={part: natural["energy"][part]["energy_j"] for part in ("gpu", "cpu", "ram")},
-            rows=len(natural["row_tokens"]),
-            passes=natural["passes"],
-            tokens=natural["new_tokens"],
-            max_new_tokens=max_new_tokens,
-        ),
-    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from glu_lib.frontends.cli.entry import main
+from glu_lib.results.address import RecordId
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
 from glu_lib.study import STUDY
@@ -21,10 +22,10 @@ def results(settings):
     experiment = Experiment(settings)
     for percent in (0, 40):
         case = Case(STUDY.models["llama1b"], Pruning(percent), "architecture", ("paper", "core"))
-        record = Session(experiment).measure(case)
+        record = Session(experiment).measure(case).as_json()
         if percent:
             record["done_key"]["optipfair"] = "0.0.1"
-            experiment.store.write(case, None, record, [])
+            experiment.store.write(RecordId(case), record)
     return settings.results_dir
 
 

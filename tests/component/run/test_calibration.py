@@ -137,6 +137,6 @@ def test_the_calibrated_method_has_records_of_its_own(settings):
     case = Case(STUDY.models["nano"], Pruning(40, Method.HYBRID), STUDY.tasks["facts"])
     experiment = Experiment(settings)
     with experiment.levels.prepared(case.model, case.pruning) as prepared:
-        record = Session(experiment).measure(case, prepared)
+        record = Session(experiment).measure(case, prepared).as_json()
     assert record["done_key"]["calibration"] == "generator, seed 7, 32 x 128 tokens"
     assert record["case"]["id"] == "nano-p40-hybrid-facts"

@@ -38,7 +38,7 @@ def run_all(experiment, cases=CASES):
     records = []
     for case in cases:
         with session.prepared(case.model, case.pruning) as prepared:
-            records.append(session.measure(case, prepared))
+            records.append(session.measure(case, prepared).as_json())
     return records
 
 
@@ -76,7 +76,7 @@ def test_records_of_all_levels_are_written_as_soon_as_their_turns_are_over(setti
     session = Session(experiment)
     session.begin(CASES)
     with experiment.levels.prepared(NANO, Pruning(40)) as prepared:
-        session.measure(CASES[1], prepared)
+        session.measure(CASES[1], prepared).as_json()
     assert [Experiment(settings).states.of(case).status for case in CASES] == [Status.DONE] * 3
 
 
@@ -132,7 +132,7 @@ def test_memory_that_runs_out_beside_others_leaves_the_level_alone(settings, mon
     session = Session(experiment)
     session.begin(CASES)
     with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
-        record = session.measure(CASES[0], prepared)
+        record = session.measure(CASES[0], prepared).as_json()
     assert record["schedule"]["reason"] == OUT_OF_MEMORY
     assert len(record["repeats"]) == 3
     assert not experiment.levels.residents
@@ -153,12 +153,12 @@ def test_a_companion_that_fails_is_left_out_and_says_why_when_its_case_runs(sett
     session = Session(experiment)
     session.begin(CASES)
     with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
-        record = session.measure(CASES[0], prepared)
+        record = session.measure(CASES[0], prepared).as_json()
     assert [sorted(order) for order in record["schedule"]["orders"]] == [["p0", "p60"]] * 3
     assert experiment.states.of(CASES[2]).status is Status.DONE
     order = measured_order(monkeypatch)
     with experiment.levels.prepared(NANO, Pruning(40)) as prepared, pytest.raises(MeasurementError, match="impossible"):
-        session.measure(CASES[1], prepared)
+        session.measure(CASES[1], prepared).as_json()
     assert order == [(308, 42)]  # the others are done and not measured again
 
 
@@ -175,7 +175,7 @@ def test_a_companion_that_breaks_does_not_take_the_case_with_it(settings, monkey
     session = Session(experiment)
     session.begin(CASES)
     with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
-        record = session.measure(CASES[0], prepared)
+        record = session.measure(CASES[0], prepared).as_json()
     assert [sorted(order) for order in record["schedule"]["orders"]] == [["p0", "p60"]] * 3
 
 
@@ -215,7 +215,7 @@ def test_what_another_run_finished_meanwhile_is_not_measured_again(settings, mon
     run_all(Experiment(settings), CASES[2:])  # another run, after the first one looked what is done
     order = measured_order(monkeypatch)
     with first.levels.prepared(NANO, Pruning(0)) as prepared:
-        record = session.measure(CASES[0], prepared)
+        record = session.measure(CASES[0], prepared).as_json()
     assert {width for width, _ in order} == {512, 308}
     assert [sorted(levels) for levels in record["schedule"]["orders"]] == [["p0", "p40"]] * 3
 
@@ -233,5 +233,5 @@ def test_a_workload_that_does_not_fit_alone_is_one_line(settings, monkeypatch):
     session.begin(CASES)
     with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
         with pytest.raises(MeasurementError, match="out of memory with batch size 8; choose a GPU with more memory"):
-            session.measure(CASES[0], prepared)
+            session.measure(CASES[0], prepared).as_json()
         assert not experiment.levels.residents

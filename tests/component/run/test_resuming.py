@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+from glu_lib.results.address import RecordId
+from glu_lib.results.records import Samples
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
 from glu_lib.study import STUDY
@@ -60,7 +62,7 @@ def run(level, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(backbone, "forward", forward)
             try:
-                return Session(experiment).measure(case, prepared), passes
+                return Session(experiment).measure(case, prepared).as_json(), passes
             except Killed:
                 return None, passes - 1
 
@@ -76,8 +78,8 @@ def test_a_case_killed_anywhere_ends_with_the_undisturbed_record(level, run, tas
     assert passes >= 5
     assert undisturbed["resumed"] is None
     assert undisturbed["energy"]["total_j"] > 0
-    samples = experiment.store.read_samples(undisturbed)
-    path = experiment.store.unfinished_path(case, experiment.settings.limit)
+    samples = experiment.store.read_samples(Samples(**undisturbed["samples"]))
+    path = experiment.store.unfinished_path(RecordId(case, experiment.settings.limit))
     for kills in (1, 1, 3):
         done = 0
         for place in sorted(random.Random(f"{task} {kills}").sample(range(3, passes + 1), kills)):
@@ -89,7 +91,7 @@ def test_a_case_killed_anywhere_ends_with_the_undisturbed_record(level, run, tas
         record, again = run(case)
         for part in ("score", "runtime", "pruning", "done_key"):
             assert record[part] == undisturbed[part]
-        assert experiment.store.read_samples(record) == samples
+        assert experiment.store.read_samples(Samples(**record["samples"])) == samples
         assert done + again <= passes + kills * AGAIN[experiment.settings.scorer]
         assert not path.exists()
         assert not experiment.recorder.has_journal(case)

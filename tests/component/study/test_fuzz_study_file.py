@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glu_lib.errors import GluError, StudyError
+from glu_lib.results.address import RecordId
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY, Method, ModelVariant, Study, StudyFile, Suite, Task, VariantKind, Workload, load_study
 from glu_lib.study.cases import Case, build_cases
@@ -187,10 +188,10 @@ def assert_safe(study: Study, choices: Choices):
         assert len(message.splitlines()) == 1
         return
     assert len({case.id for case in cases}) == len(cases)
-    root = Path("/results")
+    root, ids = Path("/results"), {RecordId(case, limit) for case in cases for limit in (None, 5)}
     for places in (Store(root).record_path, Store(root).samples_path, Store(root).lm_eval_folder):
-        paths = {place for case in cases for limit in (None, 5) if (place := places(case, limit))}
-        assert len(paths) == 2 * len(cases)
+        paths = {places(id_) for id_ in ids}
+        assert len(paths) == len(ids)
         for place in paths:
             assert len(place.relative_to(root).parts) == 4
             assert ".." not in place.parts
@@ -271,6 +272,6 @@ def test_an_id_with_a_models_or_levels_key_belongs_to_it(keys, levels):
 
 def test_a_case_knows_nothing_of_paths():
     case = Case(STUDY.models["nano"], Pruning(40, Method.VOW, 64), STUDY.tasks["facts"])
-    assert Store(Path("r")).record_path(case, 8) == Path(
+    assert Store(Path("r")).record_path(RecordId(case, 8)) == Path(
         "r/individual_files/nano/p40d64-VOW/nano-p40d64-VOW-facts-limit8.json"
     )

@@ -1,14 +1,18 @@
 import math
 
 import pytest
+from made_records import made_record
 
 from glu_lib.analysis import aligned_pairs
 from glu_lib.report import markdown_alignment
+from glu_lib.results.records import EnergyRecord
 
 
-def record(percent: int, divisor: int | None, width: int, times: list[float], **key: object) -> dict:
-    """An energy record with the fields that the comparison reads."""
-    return {
+def record(
+    percent: int, divisor: int | None, width: int, times: list[float], changes: dict | None = None, **key: object
+) -> EnergyRecord:
+    """An energy record with these values in the fields that the comparison reads."""
+    found = {
         "kind": "energy",
         "case": {"model": "mine", "percent": percent, "divisor": divisor, "subject": "decode_b1"},
         "done_key": {"percent": percent, "divisor": divisor, "workload": "decode_b1", "device": "cpu", **key},
@@ -28,6 +32,7 @@ def record(percent: int, divisor: int | None, width: int, times: list[float], **
             for seed, value in enumerate(times)
         ],
     }
+    return made_record(found | (changes or {}), "energy")
 
 
 UNPRUNED = record(0, None, 400, [10.0, 20.0, 40.0])
@@ -74,7 +79,7 @@ def test_what_ran_under_other_conditions_is_not_paired(other):
     [{"runtime": {"threads": 2}}, {"schedule": {"interleaved": False, "orders": [["p40d128"]], "reason": "alone"}}],
 )
 def test_what_did_not_take_turns_or_had_other_threads_is_not_paired(other):
-    assert not aligned_pairs([PLAIN, ALIGNED | other])
+    assert not aligned_pairs([PLAIN, record(40, 128, 128, [4.5, 9.0, 18.0], other)])
 
 
 def test_without_rounded_levels_there_is_nothing_to_compare():

@@ -1,6 +1,5 @@
 """Blind scores and skill of samples that may be few, mixed, malformed or absurd."""
 
-import copy
 import json
 from pathlib import Path
 
@@ -9,8 +8,9 @@ import pytest
 
 from glu_lib.analysis import conclude
 from glu_lib.analysis.skill import conservative_interval, skill_of
+from glu_lib.results.address import RecordId
 from glu_lib.results.collapse import LIMIT
-from glu_lib.results.record import read_record
+from glu_lib.results.records import Samples
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
@@ -29,8 +29,8 @@ def write(root, percent, values, controls):
     for folder in ("individual_files", "samples"):
         (root / folder).mkdir(exist_ok=True)
     case = Case(STUDY.models["nano"], Pruning(percent), STUDY.tasks["facts"])
-    record = copy.deepcopy(read_record(Store(NANO).record_path(case, None)))
-    samples = [dict(sample) for sample in Store(NANO).read_samples(record)[: len(values)]]
+    record = json.loads(Store(NANO).record_path(RecordId(case)).read_text())
+    samples = [dict(sample) for sample in Store(NANO).read_samples(Samples(**record["samples"]))[: len(values)]]
     for place, (sample, value) in enumerate(zip(samples, values, strict=True)):
         sample.pop("controls", None)
         sample["acc"] = value
@@ -40,7 +40,7 @@ def write(root, percent, values, controls):
     headline["value"] = record["score"]["metrics"][0]["value"] = float(np.mean(values))
     headline["count"] = record["score"]["metrics"][0]["count"] = len(values)
     record["samples"]["count"] = len(values)
-    Store(root).write(case, None, record, samples)
+    Store(root).write(RecordId(case), record, samples)
 
 
 def found(root):

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pandas
 import pytest
+from made_records import made_record
 
 from glu_lib.analysis import conclude, consolidate, headline_tables, write_tables
 from glu_lib.analysis.claims import correlations, group_curves, trade_offs
@@ -19,7 +20,6 @@ from glu_lib.analysis.significance import Procedure, compare_samples
 from glu_lib.analysis.trends import LevelSeries, Sensitivity, retained, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
-from glu_lib.results.record import read_record
 
 LOG_1E87, LOG_1E400 = 87 * math.log(10), 400 * math.log(10)
 VALUES = pytest.mark.parametrize("log_value", [LOG_1E87, LOG_1E400, None], ids=["1e87", "1e400", "infinity"])
@@ -228,8 +228,11 @@ def made(values, fields):
         for number, value in enumerate(values)
     ]
     named = {"task": "t", "metric": "word_perplexity", "filter": "none", "label": "word_perplexity"}
-    headline = named | {"value": None, "is_collapsed": True, "log_value": None} | fields
-    return {"case": {"id": "m-p40-t"}, "score": {"headline": headline}, "samples": {"count": len(samples)}}, samples
+    said = {"value": None, "is_collapsed": True, "log_value": None} | fields
+    headline = named | said | {"higher_is_better": False, "chance": None}
+    score = {"headline": headline, "metrics": [named | {"value": 1.0}]}
+    record = {"case": {"id": "m-p40-t"}, "score": score, "samples": {"count": len(samples)}}
+    return made_record(record), samples
 
 
 @pytest.mark.parametrize(
@@ -237,8 +240,11 @@ def made(values, fields):
     [
         ({"value": 3.0}, "is_collapsed is true for value 3.0; run the case again"),
         ({"log_value": 0.5}, "log_value is 0.5, not the logarithm of a collapsed value; run the case again"),
-        ({"log_value": "x"}, "log_value is 'x', not a finite number; run the case again"),
-        ({"is_collapsed": "yes"}, "is_collapsed is 'yes', not true or false; run the case again"),
+        ({"log_value": "x"}, "score.headline.log_value is 'x', not a finite number (and 1 more); run the case again"),
+        (
+            {"is_collapsed": "yes"},
+            "score.headline.is_collapsed is 'yes', not true or false (and 1 more); run the case again",
+        ),
         ({"is_collapsed": False}, "log_value is 921.03"),
         ({"is_collapsed": False, "log_value": None, "value": 8.9e87}, "value is 8.9e+87, not a finite number; run"),
     ],
@@ -258,7 +264,7 @@ def test_a_collapse_that_cannot_be_is_refused(collapsed, changes, message):
 def test_a_share_has_not_collapsed(collapsed):
     root = collapsed(p40=LOG_1E400)
     path = root / "individual_files/nano/p40/nano-p40-facts.json"
-    record = read_record(path)
+    record = json.loads(path.read_text())
     del record["sha256"]
     for place in (record["score"]["headline"], record["score"]["metrics"][0]):
         place |= {"value": None, "is_collapsed": True, "log_value": None}

@@ -3,17 +3,17 @@ import json
 
 import pandas
 import pytest
+from made_records import merged, record_values
 
 from glu_lib.analysis import COLUMNS, consolidate, headline_tables, workload_tables, write_tables
 from glu_lib.errors import RecordError
 from glu_lib.report import workload_lines
 
 
-def record(percent, value, *, limit=None, task="facts", model="nano", few_shot=0, method="PPM"):
+def fields(percent, value, *, limit=None, task="facts", model="nano", few_shot=0, method="PPM"):
     level = f"p{percent}"
     metric = {"task": f"nano_{task}", "metric": "acc", "filter": "none", "value": value, "stderr": 0.01, "count": 500}
     return {
-        "kind": "accuracy",
         "case": {
             "id": f"{model}-{level}-{task}",
             "model": model,
@@ -32,6 +32,10 @@ def record(percent, value, *, limit=None, task="facts", model="nano", few_shot=0
         "timing": {"started_at": "2026-01-01T00:00:00+00:00"},
         "environment": {"dtype": "float32", "gpu": None, "cpu": "some cpu", "git_commit": None},
     }
+
+
+def record(percent, value, **options):
+    return record_values(fields(percent, value, **options))
 
 
 @pytest.fixture
@@ -143,10 +147,11 @@ def test_tasks_stand_in_the_studys_order(results):
     assert table.tasks == ("facts", "sums", "truth", "zebra")
 
 
-def workload_record(percent, joules):
-    found = record(percent, 0.0)
+def workload_record(percent, joules, **changes):
+    found = fields(percent, 0.0)
     subject = "facts_latency_b1"
-    nothing = {"energy_j": None, "quality": None}
+    nothing = {"energy_j": None, "source": None, "quality": None}
+    window = {"window_s": 1.0, "quality": "estimated", "total_j": None}
     repeat = {
         "seed": 42,
         "passes": 1,
@@ -155,16 +160,17 @@ def workload_record(percent, joules):
         "energy_per_response_j": None,
         "time_to_first_token_ms": None,
         "time_per_output_token_ms": None,
-        "energy": {"window_s": 1.0, "quality": "estimated", "gpu": nothing, "cpu": nothing, "ram": nothing},
+        "energy": window | dict.fromkeys(("gpu", "cpu", "ram"), nothing),
     }
-    found |= {"kind": "energy", "repeats": [repeat], "runtime": {"threads": 1}, "weights": "real"}
+    found |= {"repeats": [repeat], "runtime": {"threads": 1}, "weights": "real", "idle": None, "schedule": None}
     found["case"] |= {"subject": subject, "id": f"nano-p{percent}-{subject}"}
+    found["done_key"] |= {"weights": "real"}
     summary = {"mean": joules, "standard_deviation": 0.1, "interval_low": joules - 0.2, "interval_high": joules + 0.2}
     known = {name: {**summary, "n": 3} for name in ("energy_per_token_j", "tokens_per_s")}
     others = ("net_energy_per_token_j", "energy_per_response_j", "time_to_first_token_ms", "time_per_output_token_ms")
     found["profile"] = known | {name: {"mean": None, "n": 0} for name in others}
-    del found["score"], found["energy"]
-    return found
+    del found["score"], found["energy"], found["conditions"]
+    return record_values(found | changes, "energy")
 
 
 def test_workloads_have_a_table_per_figure_and_none_among_the_scores(results):
@@ -197,20 +203,20 @@ def test_levels_that_did_not_take_turns_are_named_below_the_table(results):
 
 
 def test_another_number_of_threads_is_no_baseline(results):
-    other = workload_record(40, 0.4) | {"runtime": {"threads": 2}}
+    other = workload_record(40, 0.4, runtime={"threads": 2})
     rows = consolidate(results(workload_record(0, 0.5), other)).rows
     assert {row["baseline"] for row in rows if row["percent"]} == {None}
 
 
 def test_an_energy_record_without_repeats_is_named(results):
-    found = consolidate(results(workload_record(0, 0.5) | {"repeats": []}))
-    assert "the energy record has no repeats; run the case again" in found.problems[0]
+    found = consolidate(results(workload_record(0, 0.5, repeats=[])))
+    assert "repeats is empty; run the case again" in found.problems[0]
 
 
 def test_of_copies_of_one_case_the_newest_counts_and_the_others_are_named(results):
     root = results(record(0, 0.8))
     folder = root / "individual_files/nano/p0"
-    newer = record(0, 0.9) | {"timing": {"started_at": "2026-02-01T00:00:00+00:00"}}
+    newer = merged(record(0, 0.9), {"timing": {"started_at": "2026-02-01T00:00:00+00:00"}})
     (folder / "nano-p0-facts (1).json").write_text(json.dumps(newer))
     found = consolidate(root)
     assert [row["value"] for row in found.rows] == [0.9]
@@ -284,7 +290,7 @@ ON_GPU = {"environment": {"dtype": "bfloat16", "gpu": "L4", "cpu": "some cpu", "
 
 
 def test_a_total_without_the_gpu_enters_no_table_and_the_score_does(results):
-    folder = results(record(0, 0.8) | ON_GPU | {"energy": window(None)})
+    folder = results(merged(record(0, 0.8), ON_GPU | {"energy": window(None)}))
     found = consolidate(folder)
     (row,) = found.rows
     assert (row["value"], row["energy_j"], row["energy_quality"]) == (0.8, None, None)
@@ -296,10 +302,10 @@ def test_a_total_without_the_gpu_enters_no_table_and_the_score_does(results):
 
 
 def test_a_workload_of_which_one_repeat_lacks_the_gpu_is_named_and_left_out(results):
-    broken = workload_record(40, 0.4) | ON_GPU
+    broken = merged(workload_record(40, 0.4), ON_GPU)
     (repeat,) = broken["repeats"]
     broken["repeats"] = [
-        repeat | {"seed": seed, "energy": window(joules), "natural": {"energy": window(50.0)}}
+        merged(repeat, {"seed": seed, "energy": window(joules), "natural": {"energy": window(50.0)}})
         for seed, joules in ((42, 90.0), (123, None))
     ]
     found = consolidate(results(broken))
@@ -314,16 +320,18 @@ def test_a_workload_of_which_one_repeat_lacks_the_gpu_is_named_and_left_out(resu
 def test_joules_of_other_sources_are_no_baseline_and_times_are(results):
     levels = []
     for percent, source in ((0, "nvml"), (40, "amdsmi")):
-        found = workload_record(percent, 0.5) | ON_GPU
+        found = merged(workload_record(percent, 0.5), ON_GPU)
         (repeat,) = found["repeats"]
-        found["repeats"] = [repeat | {"energy": window(90.0, source), "natural": {"energy": window(90.0, source)}}]
+        found["repeats"] = [
+            merged(repeat, {"energy": window(90.0, source), "natural": {"energy": window(90.0, source)}})
+        ]
         levels.append(found)
     deltas = {row["metric"]: row["delta"] for row in consolidate(results(*levels)).rows if row["percent"]}
     assert (deltas["energy_per_token_j"], deltas["tokens_per_s"]) == (None, 0.0)
 
 
 def test_the_time_of_a_resumed_case_is_not_that_of_its_last_window(results):
-    (row,) = consolidate(results(record(0, 0.8) | {"resumed": {"answers": 3, "seconds": 9.0}})).rows
+    (row,) = consolidate(results(record(0, 0.8) | {"resumed": {"answers": 3, "seconds": 9.0, "runs": []}})).rows
     assert row["window_s"] is None
 
 

@@ -11,7 +11,8 @@ from glu_lib.analysis.degradation import BASELINE, degradation
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.table import without_controls
 from glu_lib.analysis.trends import Sensitivity
-from glu_lib.results.record import read_record, sealed
+from glu_lib.results.address import RecordId
+from glu_lib.results.record import read_scored, sealed
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
@@ -82,9 +83,9 @@ def test_p_values_are_adjusted_within_their_family(committed):
 def test_each_samples_file_is_read_once(part, monkeypatch):
     read, original = Counter(), Store.read_samples
 
-    def counting(store, record):
-        read[record["samples"]["file"]] += 1
-        return original(store, record)
+    def counting(store, samples):
+        read[samples.file] += 1
+        return original(store, samples)
 
     monkeypatch.setattr(Store, "read_samples", counting)
     changes(part)
@@ -138,10 +139,10 @@ def test_without_the_baseline_there_is_no_comparison(part):
 
 def test_a_baseline_of_other_documents_is_refused(part):
     store, case = Store(part), Case(STUDY.models["nano"], Pruning(0), STUDY.tasks["facts"])
-    record = read_record(store.record_path(case, None))
-    samples = store.read_samples(record)
+    record = read_scored(store.record_path(RecordId(case)))
+    samples = store.read_samples(record.samples)
     samples[3]["doc_hash"] = "another"
-    store.write(case, None, record, samples)
+    store.write(RecordId(case), record.as_json(), samples)
     found, trends = changes(part)
     assert "nano-p40-facts: 1 documents differ from those of nano-p0-facts" in found["nano-p40-facts"].reason
     assert trends["facts"].source == "levels"
@@ -149,7 +150,7 @@ def test_a_baseline_of_other_documents_is_refused(part):
 
 def test_a_baseline_that_was_measured_otherwise_is_told_from_a_missing_one(part):
     path = part / "individual_files/nano/p0/nano-p0-facts.json"
-    record = read_record(path)
+    record = json.loads(path.read_text())
     record["done_key"]["dtype"] = "bfloat16"
     path.write_text(json.dumps(sealed(record)))
     found, _ = changes(part)

@@ -1,10 +1,11 @@
 import pytest
+from made_records import made_record
 
 from glu_lib.analysis.efficiency import efficiencies
 
 
 def part(energy_j, quality="estimated"):
-    return {"energy_j": energy_j, "quality": quality if energy_j else None}
+    return {"energy_j": energy_j, "quality": quality if energy_j else None, "source": "nvml" if energy_j else None}
 
 
 def record(repeats):
@@ -17,6 +18,7 @@ def record(repeats):
         "pruning": {"width": 308, "expansion_ratio": 308 / 128},
         "environment": {"gpu": None, "cpu": "some cpu"},
         "weights": "real",
+        "idle": None,
         "profile": {name: {"mean": place} for place, name in enumerate((*names, *times))},
         "repeats": [
             {
@@ -28,8 +30,12 @@ def record(repeats):
     }
 
 
+def made(repeats):
+    return made_record(record(repeats), "energy")
+
+
 def test_each_part_is_divided_by_the_tokens_of_its_own_window():
-    (found,) = efficiencies([record([(100, 50.0, 20.0), (200, 50.0, 20.0)])])
+    (found,) = efficiencies([made([(100, 50.0, 20.0), (200, 50.0, 20.0)])])
     assert found.gpu_energy_per_token_j == pytest.approx((0.5 + 0.25) / 2)
     assert found.cpu_energy_per_token_j == pytest.approx((0.2 + 0.1) / 2)
     assert (found.gpu_quality, found.cpu_quality, found.energy_quality) == ("measured", "estimated", "estimated")
@@ -37,10 +43,6 @@ def test_each_part_is_divided_by_the_tokens_of_its_own_window():
 
 
 def test_a_part_that_was_not_read_in_one_repeat_has_no_mean():
-    (found,) = efficiencies([record([(100, 50.0, 20.0), (100, None, 20.0)])])
+    (found,) = efficiencies([made([(100, 50.0, 20.0), (100, None, 20.0)])])
     assert found.gpu_energy_per_token_j is None
     assert found.cpu_energy_per_token_j == pytest.approx(0.2)
-
-
-def test_records_of_scores_have_no_row():
-    assert efficiencies([{"kind": "accuracy"}]) == []

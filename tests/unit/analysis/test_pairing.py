@@ -1,14 +1,14 @@
-import copy
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_records import made_record
 
 from glu_lib.analysis.items import Aggregation, read_items, weighed_alike
 from glu_lib.analysis.pairing import pair
 from glu_lib.errors import RecordError
-from glu_lib.results.record import read_record
+from glu_lib.results.record import read_scored
 from glu_lib.results.store import Store
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
@@ -16,8 +16,8 @@ TASKS = ("facts", "sums", "instructions", "commonsense", "truth", "lastword", "n
 
 
 def committed(task, percent=40):
-    record = read_record(NANO / f"individual_files/nano/p{percent}/nano-p{percent}-{task}.json")
-    return record, Store(NANO).read_samples(record)
+    record = read_scored(NANO / f"individual_files/nano/p{percent}/nano-p{percent}-{task}.json")
+    return record, Store(NANO).read_samples(record.samples)
 
 
 def made(values, metric="acc", value=None, *, tasks=None, filters=("none",), case="m-p40-t"):
@@ -27,8 +27,9 @@ def made(values, metric="acc", value=None, *, tasks=None, filters=("none",), cas
         for name in filters
         for number, (found, task) in enumerate(zip(values, tasks or ["t"] * len(values), strict=True))
     ]
-    headline = {"task": "t", "metric": metric, "filter": filters[0], "label": metric, "value": value}
-    return {"case": {"id": case}, "score": {"headline": headline}, "samples": {"count": len(samples)}}, samples
+    named = {"task": "t", "metric": metric, "filter": filters[0]}
+    score = {"headline": named | {"label": metric, "value": value}, "metrics": [named]}
+    return made_record({"case": {"id": case}, "score": score, "samples": {"count": len(samples)}}), samples
 
 
 def score(*arguments, **options):
@@ -40,9 +41,7 @@ def score(*arguments, **options):
 def test_items_give_the_recorded_value(task):
     record, samples = committed(task)
     # another order of summation than lm-eval's
-    assert pair([read_items(record, samples)]).scores[0] == pytest.approx(
-        record["score"]["headline"]["value"], abs=1e-9
-    )
+    assert pair([read_items(record, samples)]).scores[0] == pytest.approx(record.score.headline.value, abs=1e-9)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -152,8 +151,7 @@ def test_labels_of_more_than_two_classes_are_refused():
 )
 def test_other_items_than_the_baselines_are_refused(change, message):
     record, samples = made([1.0, 0.0], value=0.5, case="m-p0-t")
-    other, changed = copy.deepcopy((record, samples))
-    other["case"]["id"] = "m-p40-t"
+    other, changed = made([1.0, 0.0], value=0.5)
     changed[1].update(change)
     with pytest.raises(RecordError, match=message):
         pair([read_items(record, samples), read_items(other, changed)])

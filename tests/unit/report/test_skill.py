@@ -1,7 +1,7 @@
 """Each model below gets the verdict that is true: one that guesses, one that prints a full stop, one that is better."""
 
-import copy
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from glu_lib.report.page import render_page
 from glu_lib.report.skill_findings import rises
 from glu_lib.report.skills import Kept, kept_of
 from glu_lib.report.wide import wide_table
-from glu_lib.results.record import read_record
+from glu_lib.results.address import RecordId
+from glu_lib.results.records import Samples
 from glu_lib.results.store import Store
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
@@ -46,17 +47,20 @@ def write(root, task, levels, controls):
         (root / folder).mkdir(exist_ok=True)
     for percent, values in levels.items():
         case = Case(STUDY.models["nano"], Pruning(percent), STUDY.tasks[task])
-        record = copy.deepcopy(read_record(Store(NANO).record_path(case, None)))
+        record = json.loads(Store(NANO).record_path(RecordId(case)).read_text())
         headline = record["score"]["headline"]
         samples = [
             {key: value for key, value in sample.items() if key != "answers"}
             | {headline["metric"]: float(value), "controls": blind}
             for sample, value, blind in zip(
-                Store(NANO).read_samples(record), values, by_item(controls, percent), strict=True
+                Store(NANO).read_samples(Samples.model_validate(record["samples"])),
+                values,
+                by_item(controls, percent),
+                strict=True,
             )
         ]
         headline["value"] = record["score"]["metrics"][0]["value"] = float(np.mean(values))
-        Store(root).write(case, None, record, samples)
+        Store(root).write(RecordId(case), record, samples)
 
 
 def by_item(controls, percent):

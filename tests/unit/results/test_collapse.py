@@ -56,12 +56,11 @@ def test_a_standard_error_beyond_the_limit_is_not_known(stderr):
         ("word_perplexity", False, 8.9e57, False),
         ("acc", True, 8.9e87, False),
         ("acc", None, 8.9e87, False),
-        ("word_perplexity", False, "8.9e87", False),
         ("word_perplexity", True, 8.9e87, False),
     ],
 )
 def test_records_of_before_hold_a_collapsed_value_as_a_number(metric, higher_is_better, value, is_collapsed):
-    found = read_recorded({"metric": metric, "value": value, "stderr": None}, higher_is_better=higher_is_better)
+    found = read_recorded(metric, value, None, higher_is_better=higher_is_better)
     assert found["is_collapsed"] is is_collapsed
     assert found["value"] == (None if is_collapsed else value)
     assert found["log_value"] == (pytest.approx(math.log(value)) if is_collapsed else None)

@@ -80,8 +80,8 @@ def measure(tmp_path, monkeypatch, calm):
                 meter.outside.clear()
                 _count_calls(patch, meter, prepared)
                 for task in tasks:
-                    records[percent, task] = Session(experiment).measure(
-                        Case(NANO, Pruning(percent), STUDY.tasks[task]), prepared
+                    records[percent, task] = (
+                        Session(experiment).measure(Case(NANO, Pruning(percent), STUDY.tasks[task]), prepared).as_json()
                     )
         return records, meter, experiment
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from glu_lib.measure.energy.reading import check_energy
 from glu_lib.measure.energy.window import EnergyMeter
-from glu_lib.results.recorded_energy import check_energy
 
 
 def test_a_real_window_on_this_machine_names_its_estimates():
@@ -12,8 +12,8 @@ def test_a_real_window_on_this_machine_names_its_estimates():
     meter = EnergyMeter()
     with meter.window(torch.device("cpu")) as window:
         sum(number * number for number in range(2_000_000))
+    check_energy(window.result())
     reading = window.result().as_dict()
-    check_energy(reading)
     assert reading["ram"]["source"] == "ram_model"
     assert reading["total_j"] > 0
     # 1 W to 10 kW: more than any machine that runs this test, far less than a unit error would give.

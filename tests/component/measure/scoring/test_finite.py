@@ -254,10 +254,10 @@ def test_a_case_that_gives_no_numbers_leaves_nothing_and_is_measured_once_the_we
             with torch.no_grad():
                 norm[3] = NAN
             with pytest.raises(NotFiniteError, match=rf"^nano-p0, task {case.subject_key}: the log.*; {WEIGHTS}"):
-                Session(experiment).measure(case, prepared)
+                Session(experiment).measure(case, prepared).as_json()
             assert not [path for path in tmp_path.rglob("*") if path.is_file() and case.id in path.name]
             with torch.no_grad():
                 norm.copy_(whole)
-            record = Session(experiment).measure(case, prepared)
+            record = Session(experiment).measure(case, prepared).as_json()
             assert record["resumed"] is None
             assert math.isfinite(record["score"]["headline"]["value"])

@@ -3,10 +3,9 @@ from types import SimpleNamespace
 import pytest
 
 from glu_lib.errors import MeasurementError
-from glu_lib.measure.energy.reading import read_components, summed
+from glu_lib.measure.energy.reading import check_energy, read_components, summed
 from glu_lib.measure.energy.window import Window
-from glu_lib.results.energy import Quality
-from glu_lib.results.recorded_energy import check_energy
+from glu_lib.results.energy import Component, EnergyReading, Quality
 
 SOURCES = {
     "gpu": ("nvml", Quality.MEASURED),
@@ -109,14 +108,14 @@ def test_an_open_window_has_no_reading():
 
 
 @pytest.mark.parametrize(
-    ("part", "message"),
+    ("joules", "message"),
     [
-        ({"energy_j": None, "reason": None}, "energy of gpu is missing without a reason"),
-        ({"energy_j": 0.0, "reason": None}, "energy of gpu is 0.0 J; it must be above 0 or null"),
-        ({"energy_j": -1.0, "reason": None}, "energy of gpu is -1.0 J"),
+        (None, "energy of gpu is missing without a reason"),
+        (0.0, "energy of gpu is 0.0 J; it must be above 0 or null"),
+        (-1.0, "energy of gpu is -1.0 J"),
     ],
 )
-def test_impossible_energies_are_refused(part, message):
-    fine = {"energy_j": 1.0, "reason": None}
+def test_impossible_energies_are_refused(joules, message):
+    wrong, fine = (Component(value, "nvml", Quality.MEASURED) for value in (joules, 1.0))
     with pytest.raises(MeasurementError, match=message):
-        check_energy({"gpu": part, "cpu": fine, "ram": fine})
+        check_energy(EnergyReading(1.0, wrong, fine, fine, 2.0, Quality.MEASURED))
