@@ -14,6 +14,7 @@ _MEASURED = Path(__file__).resolve().parents[1] / "results/measured"
 _TEMPLATES = {
     "accuracy": _MEASURED / "nano/individual_files/nano/p40/nano-p40-facts.json",
     "energy": _MEASURED / "cpu_alignment/individual_files/quarter/p40/quarter-p40-decode_b1.json",
+    "layers": _MEASURED / "layers_nano/individual_files/nano/p40/nano-p40-layer_scan.json",
     "architecture": _MEASURED / "nano/individual_files/nano/p40/nano-p40-architecture.json",
 }
 

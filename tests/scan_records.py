@@ -8,6 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from made_records import record_values
+
+from glu_lib.analysis.scans import Scan
+from glu_lib.analysis.scans import scans as scans_of_records
+from glu_lib.results.records import LayersRecord
 from glu_lib.study.layers import as_ranges
 
 UNPRUNED = math.log(10.0)  # nats per token: a perplexity of 10
@@ -26,7 +31,7 @@ def scan_record(
     limit: int | None = None,
     **key: Any,
 ) -> dict[str, Any]:
-    """A record as `run.experiment` writes it; harms, in nats, do not quite add up (all pruned: 0.3 more)."""
+    """A record as a run writes it; harms, in nats, do not quite add up (all pruned: 0.3 more)."""
     level = f"p{percent}" if method == "PPM" else f"p{percent}-{method}"
     alone = [UNPRUNED + harms.get(layer, 0.001) for layer in range(layers)]
     predicted = UNPRUNED + sum(value - UNPRUNED for value in alone)
@@ -36,7 +41,7 @@ def scan_record(
         left = sum(harms.get(layer, 0.001) for layer in range(layers) if layer not in spared)
         steps.append({"spared": list(spared), "predicted": UNPRUNED + left, "measured": UNPRUNED + left})
     seed = {"selection seed": int(method[-1])} if method.startswith("random") else {}
-    return {
+    made = {
         "kind": "layers",
         "case": {
             "id": f"{model}-{level}-layer_scan",
@@ -97,6 +102,7 @@ def scan_record(
         },
         "environment": {"dtype": "float32", "gpu": None, "cpu": "some cpu", "git_commit": None, "versions": {}},
     }
+    return record_values(made, "layers")
 
 
 def random_records(**changes: Any) -> list[dict[str, Any]]:
@@ -104,6 +110,11 @@ def random_records(**changes: Any) -> list[dict[str, Any]]:
     return [
         scan_record(f"random{seed}", harms={0: (seed - 1) * math.log(1.1)}, spared=(), **changes) for seed in (1, 2, 3)
     ]
+
+
+def scans(records: Sequence[Mapping[str, Any]]) -> list[Scan]:
+    """The scans of made-up records."""
+    return scans_of_records(map(LayersRecord.model_validate, records))
 
 
 def write_records(root: Path, records: Sequence[Mapping[str, Any]]) -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from glu_lib.results.records.explained import REMEDY, shown
 from glu_lib.results.records.values import LONGEST_TEXT, Cell, Count, Number, Part, Percent, Share, Whole
 from glu_lib.study import Control
 from glu_lib.study.layers import PercentOf
@@ -48,6 +49,17 @@ class Removed(Part):
     )
     largest_activation: list[Number | None] = Field(description="largest absolute activation of a removed neuron")
     largest_of_all: list[Number | None] = Field(description="largest absolute activation of any neuron")
+
+    @model_validator(mode="after")
+    def _check(self) -> Removed:
+        if self.layers != sorted(set(self.layers)):
+            raise ValueError(f"pruning.removed.layers is {shown(self.layers)}, not ascending layers; {REMEDY}")
+        for name in type(self).model_fields:
+            if len(values := getattr(self, name)) != len(self.layers):
+                raise ValueError(
+                    f"pruning.removed.{name} is {shown(values)}, not a list of {len(self.layers)} values; {REMEDY}"
+                )
+        return self
 
 
 class PruningFields(Part):

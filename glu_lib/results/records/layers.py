@@ -66,8 +66,9 @@ class LayersRecord(UncontrolledRecord):
     @model_validator(mode="after")
     def _check(self) -> LayersRecord:
         scan, count = self.scan, len(self.pruning.widths)
-        if not count or self.case.method is None:
-            raise ValueError(f"pruning.widths or case.method is missing; {REMEDY}")
+        for name, value in (("pruning.widths", self.pruning.widths), ("case.method", self.case.method)):
+            if not value:
+                raise ValueError(f"{name} is missing; {REMEDY}")
         for name, values in (("alone", scan.alone), ("all_but", scan.all_but)):
             if len(values) != count:
                 raise ValueError(f"scan.{name} has {len(values)} values, the model {count} layers; {REMEDY}")
@@ -75,6 +76,11 @@ class LayersRecord(UncontrolledRecord):
         for spared in (scan.spared, *steps):
             if spared != sorted(set(spared)) or any(layer >= count for layer in spared):
                 raise ValueError(f"scan.spared is {shown(spared)}, not layers from 0 to {count - 1}; {REMEDY}")
+        removed = self.pruning.removed
+        if removed is not None and any(layer >= count for layer in removed.layers):
+            raise ValueError(
+                f"pruning.removed.layers is {shown(removed.layers)}, not layers from 0 to {count - 1}; {REMEDY}"
+            )
         if [] not in steps or scan.spared not in steps:
             raise ValueError(f"scan.spared is {shown(scan.spared)}, which no step measured; {REMEDY}")
         if scan.recommended != recommended_text(scan.spared, count):

@@ -3,10 +3,11 @@ import math
 from pathlib import Path
 
 import pytest
-from scan_records import random_records, scan_record, write_records
+from scan_records import random_records, scan_record, scans, write_records
 
 from glu_lib.analysis import conclude, consolidate
-from glu_lib.analysis.scans import RandomHarm, recommendations, recommended_text, scans
+from glu_lib.analysis.scans import RandomHarm, recommendations
+from glu_lib.results.records.layers import recommended_text
 
 
 def test_each_layer_has_its_harm_what_sparing_it_gives_back_and_what_was_removed():
@@ -112,34 +113,40 @@ def _set(*place):
     [
         (_set("scan", "alone", 2, math.nan), "not a readable record (NaN is not a number that records may hold)"),
         (_set("scan", "alone", 2, math.inf), "not a readable record (Infinity is not a number"),
-        (_set("scan", "alone", [1.0]), "alone is [1.0], not a list of 16 values"),
-        (_set("scan", "all_but", {}), "all_but is {}, not a list of 16 values"),
-        (_set("scan", "all_but", 3, None), "a number of the layer scan is missing"),
-        (_set("scan", "all_but", 3, "1"), "a number of the layer scan is '1', not a finite number"),
-        (_set("scan", "pruned", True), "a number of the layer scan is True, not a finite number"),
-        (_set("scan", "unpruned", 1e6), "the layer scan has no layer, or an impossible log-perplexity"),
-        (_set("scan", "alone", 0, -1.0), "the layer scan has no layer, or an impossible log-perplexity"),
-        (_set("scan", "spared", [16]), "spared is [16], not layers from 0 to 15"),
-        (_set("scan", "spared", [1]), "spared is [1], which no step measured"),
-        (_set("scan", "spared", "0"), "spared is '0', not layers from 0 to 15"),
-        (_set("scan", "steps", []), "spared is [0], which no step measured"),
-        (_set("scan", "steps", 1, "spared", [0, 0]), "spared is [0, 0], not layers from 0 to 15"),
+        (_set("scan", "alone", [1.0]), "scan.alone has 1 values, the model 16 layers"),
+        (_set("scan", "all_but", {}), "scan.all_but is {}, not a list"),
+        (_set("scan", "all_but", 3, None), "scan.all_but[3] is None, not a finite number"),
+        (_set("scan", "all_but", 3, "1"), "scan.all_but[3] is '1', not a finite number"),
+        (_set("scan", "pruned", True), "scan.pruned is True, not a finite number"),
+        (_set("scan", "unpruned", 1e6), "scan.unpruned is 1000000.0; it must be at most 138"),
+        (_set("scan", "alone", 0, -1.0), "scan.alone[0] is -1.0; it must be at least 0"),
+        (_set("scan", "spared", [16]), "scan.spared is [16], not layers from 0 to 15"),
+        (_set("scan", "spared", [1]), "scan.spared is [1], which no step measured"),
+        (_set("scan", "spared", "0"), "scan.spared is '0', not a list"),
+        (_set("scan", "steps", []), "scan.spared is [0], which no step measured"),
+        (_set("scan", "steps", 1, "spared", [0, 0]), "scan.spared is [0, 0], not layers from 0 to 15"),
         (_set("scan", "steps", 0, "measured", 1e999), "not a readable record (Infinity"),
-        (_set("scan", "steps", [3]), "the record is malformed ("),
-        (_set("scan", "recommended", 'all"]\n[x]'), "recommended is 'all\"]\\n[x]', not a text of one line"),
-        (_set("scan", "recommended", "2-15"), "recommended is '2-15', not the layers beside spared [0]"),
-        (_set("scan", "text", "a\nb"), "text is 'a\\nb', not a text of one line"),
-        (_set("scan", "text", ["x"]), "text is ['x'], not a text of one line"),
-        (_set("scan", "targets", 0.5), "targets is 0.5, not a count"),
-        (_set("scan", "layers_run", -1), "layers_run is -1, not a count"),
-        (_set("scan", None), "the record is malformed ("),
-        (_set("pruning", "widths", []), "alone is ["),
-        (_set("pruning", "removed", "layers", [0, 99]), "removed layers is [0, 99], not layers from 0 to 15"),
-        (_set("pruning", "removed", "score_share", [1]), "score_share is [1], not a list of 16 values"),
-        (_set("pruning", "removed", "activation_share", 0, 1.5), "activation_share is 1.5, outside its range"),
-        (_set("pruning", "removed", "largest_activation", 0, "x"), "largest_activation is 'x', not a finite number"),
-        (_set("done_key", "model", 3), "model is 3, not a text of one line"),
-        (_set("case", "method", None), "method is None, not a text of one line"),
+        (_set("scan", "steps", [3]), "scan.steps[0] is 3, not a table"),
+        (_set("scan", "recommended", 'all"]\n[x]'), "scan.recommended is 'all\"]\\n[x]', not a text of one line"),
+        (_set("scan", "recommended", "2-15"), "scan.recommended is '2-15', not the layers beside spared [0]"),
+        (_set("scan", "text", "a\nb"), "scan.text is 'a\\nb', not a text of one line"),
+        (_set("scan", "text", ["x"]), "scan.text is ['x'], not a text of one line"),
+        (_set("scan", "targets", 0.5), "scan.targets is 0.5, not a count"),
+        (_set("scan", "layers_run", -1), "scan.layers_run is -1; it must be at least 0"),
+        (_set("scan", None), "scan is None, not a table"),
+        (_set("pruning", "widths", []), "pruning.widths is missing"),
+        (_set("pruning", "removed", "layers", [0, 99]), "pruning.removed.score_share is ["),
+        (_set("pruning", "removed", "score_share", [1]), "pruning.removed.score_share is [1], not a list of 16 values"),
+        (
+            _set("pruning", "removed", "activation_share", 0, 1.5),
+            "pruning.removed.activation_share[0] is 1.5, not a share",
+        ),
+        (
+            _set("pruning", "removed", "largest_activation", 0, "x"),
+            "pruning.removed.largest_activation[0] is 'x', not a",
+        ),
+        (_set("done_key", "model", 3), "done_key.model is 3, not a text of one line"),
+        (_set("case", "method", None), "case.method is missing"),
     ],
 )
 def test_a_hostile_scan_is_one_line_and_the_others_stay(tmp_path, change, message):
@@ -149,7 +156,7 @@ def test_a_hostile_scan_is_one_line_and_the_others_stay(tmp_path, change, messag
     path = root / "individual_files/models/p10/hostile-p10-layer_scan.json"
     before = path.read_text()
     found = consolidate(root)
-    assert [record["case"]["model"] for record in found.scan_records] == ["llama1b"]
+    assert [record.case.model for record in found.scan_records] == ["llama1b"]
     (line,) = found.problems
     assert line.startswith(f"{path}: {message}"), line
     assert line.isprintable()

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from made_records import made_record
 
 from glu_lib.analysis import conclude, headline_tables
 from glu_lib.frontends import push as hub
@@ -58,7 +59,8 @@ def test_joules_have_no_fifty_digits(value, text):
     ],
 )
 def test_the_line_of_a_finished_case(headline, line):
-    assert record_line({"score": {"headline": {"label": "word_perplexity", **headline}}}) == line
+    named = {"label": "word_perplexity", "higher_is_better": False, "chance": None, **headline}
+    assert record_line(made_record({"score": {"headline": named}})) == line
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from glu_lib.analysis import headline_tables
+from glu_lib.analysis.consolidation import Header
 from glu_lib.analysis.headline import main_tables
 from glu_lib.errors import ReportError
 from glu_lib.report.contents import ReportData, runs_of
@@ -186,13 +187,8 @@ def test_runs_are_grouped_by_their_conditions(report_data):
 
 
 def test_records_of_another_limit_are_another_run():
-    record = {
-        "case": {"model": "nano"},
-        "environment": {"gpu": None, "cpu": "c", "dtype": "float32", "versions": {}, "git_commit": None},
-        "done_key": {"limit": None},
-        "timing": {"started_at": "2026-01-02"},
-    }
-    runs = runs_of([record, record, {**record, "done_key": {"limit": 8}}])
+    header = Header("nano", "c", "float32", (), None, None, "2026-01-02")
+    runs = runs_of([header, header, dataclasses.replace(header, limit=8)])
     assert [(run.records, run.limit) for run in runs] == [(2, None), (1, 8)]
 
 

@@ -4,9 +4,8 @@ import re
 
 import pytest
 import vl_convert
-from scan_records import random_records, scan_record
+from scan_records import random_records, scan_record, scans
 
-from glu_lib.analysis.scans import scans
 from glu_lib.report import markdown_scan, number, record_line, scan_lines
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures import Section, figures_of
@@ -15,6 +14,7 @@ from glu_lib.report.findings import findings
 from glu_lib.report.page import render_page
 from glu_lib.report.scan_findings import scan_sentences
 from glu_lib.report.scan_table import scan_notes
+from glu_lib.results.records import parse_record
 
 HOSTILE = "</script><script>window.hacked=true</script>|`x`"
 
@@ -66,10 +66,11 @@ def test_the_findings_of_a_report_hold_those_of_the_scans():
 
 
 def test_the_line_after_a_case_names_perplexities_the_worst_layer_and_what_to_prune():
-    assert record_line(scan_record()) == ("perplexity 10.00 → 127.31, most harmful layer 0 (x6.20), prune 1-15")
+    line = "perplexity 10.00 → 127.31, most harmful layer 0 (x6.20), prune 1-15"
+    assert record_line(parse_record(scan_record())) == line
     calm = scan_record(harms={}, layers=4, spared=())
     calm["scan"]["pruned"] = calm["scan"]["unpruned"] + 0.004
-    assert record_line(calm) == "perplexity 10.00 → 10.04, most harmful layer 0 (x1.00), prune all"
+    assert record_line(parse_record(calm)) == "perplexity 10.00 → 10.04, most harmful layer 0 (x1.00), prune all"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+from made_records import made_record
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.report import markdown_table, number, record_line, terminal_lines
@@ -95,10 +96,11 @@ def test_joules_have_three_digits(joules, text):
 
 
 def test_a_record_is_told_in_a_few_words():
-    assert record_line({"score": {"headline": {"label": "acc", "value": 0.5}}}) == "acc 0.500"
-    assert record_line({"profile": {"tokens_per_s": {"mean": 12.34}}}) == "12.3 tokens/s"
+    assert record_line(made_record({"score": {"headline": {"label": "acc", "value": 0.5}}})) == "acc 0.500"
+    energy = made_record({}, "energy")
+    assert record_line(energy) == f"{energy.profile.tokens_per_s.mean:.1f} tokens/s"
     architecture = {"pruning": {"expansion_ratio": 2.4004, "parameters": 913770496}}
-    assert record_line(architecture) == "2.4x, 913,770,496 parameters"
+    assert record_line(made_record(architecture, "architecture")) == "2.4x, 913,770,496 parameters"
 
 
 def test_prompts_that_lost_their_beginning_are_said_below_the_table():

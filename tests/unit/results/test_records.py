@@ -102,7 +102,7 @@ def test_a_layer_scan_reads_back_equal(scan):
     [
         ({"alone": [0.9]}, "scan.alone has 1 values, the model 2 layers; run the case again"),
         ({"all_but": []}, "scan.all_but has 0 values, the model 2 layers; run the case again"),
-        ({"spared": [2]}, "scan.spared names layer 2, the model has 0 to 1; run the case again"),
+        ({"spared": [2]}, "scan.spared is [2], not layers from 0 to 1; run the case again"),
         ({"spared": [-1]}, "scan.spared[0] is -1; it must be at least 0; run the case again"),
         ({"pruned": float("nan")}, "scan.pruned is nan, not a finite number; run the case again"),
         ({"alone": [float("inf"), 0]}, "scan.alone[0] is inf, not a finite number; run the case again"),
