@@ -4,7 +4,7 @@ BIN := .venv/bin
 # On tiny models a second thread only waits, and beside another worker for very long.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
-.PHONY: bench test test-fast test-slow coverage lint site docs linkcheck clean
+.PHONY: bench test test-fast test-slow coverage canary lint site docs linkcheck clean
 
 # The main job: prune the embedded model at p0 … p60, score every embedded task, record energy, report.
 bench: .venv/ready
@@ -25,6 +25,11 @@ test-slow: .venv/ready
 # The unit tests, and which lines and branches of glu_lib they run; a sixth more processor time than without.
 coverage: .venv/ready
 	$(PYTEST) tests/unit -q --cov --cov-report=term
+
+# The tests with the newest pytest, pytest-xdist, lm-eval, transformers, optipfair and CodeCarbon, in an environment that
+# is thrown away; make canary ARGS=tests/unit runs a part of them.
+canary:
+	PYTHON=$(PYTHON) .ci/canary $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
