@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from glu_lib.analysis.columns import COLUMNS
-from glu_lib.analysis.efficiency import energy_quality, energy_sources
+from glu_lib.analysis.record_rows import LONGEST_REASON, rows_of
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.record import MALFORMED, read_record
-from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record
+from glu_lib.results.records import EnergyRecord, LayersRecord, Record
 from glu_lib.results.store import Store
-from glu_lib.study import Control
 from glu_lib.study.settings import Weights
 
-_LONGEST_REASON = 200  # characters
 _ABSENT = object()  # equal to no value of a done key
-# A level and its baseline may differ in these done-key fields; all others must be equal.
-_PRUNING_FIELDS = frozenset(
-    {"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control"}
-) | {
-    *("layers", "percent of", "scores"),
-}
-_EMPTY = dict.fromkeys(COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +105,8 @@ class _Entry:
 
 
 def _entry(path: Path, record: Record, name: str) -> _Entry:
-    case, environment, measured_as = record.case, record.environment, _shared_fields(record)
-    wrong = record.wrong_energies()
-    shared = {**_columns(record, name), **_energy_columns(record, wrong), "measured_as": measured_as}
+    case, environment, wrong = record.case, record.environment, record.wrong_energies()
+    rows = rows_of(record, name, wrong)
     return _Entry(
         path,
         case.id,
@@ -132,8 +119,8 @@ def _entry(path: Path, record: Record, name: str) -> _Entry:
             limit=record.done_key.limit,
             started_at=record.timing.started_at,
         ),
-        rows=[{**_EMPTY, **shared, **values} for values in _values(record)],
-        comparable=json.dumps(measured_as, sort_keys=True),
+        rows=rows,
+        comparable=json.dumps(rows[0]["measured_as"], sort_keys=True),
         wrong=wrong,
         is_at_home=path.parent.name == case.level and path.name.startswith(case.id),
         is_random=record.done_key.weights is Weights.RANDOM,
@@ -157,155 +144,13 @@ def _without_random(entries: list[_Entry]) -> tuple[list[_Entry], list[str]]:
     return [entry for entry in entries if entry.path not in paths], sorted(lines)
 
 
-def _columns(record: Record, path: str) -> dict[str, Any]:
-    """The columns that all rows of a record share."""
-    case, pruning, environment, control = record.case, record.pruning, record.environment, record.case.control
-    weights = Weights.RANDOM if control is Control.UNTRAINED else record.done_key.weights
-    return {
-        "case": case.id,
-        "kind": record.kind,
-        "model": case.model,
-        "control": control.label if control else None,
-        # Not the record's 0 or 100: a reader of the table would take the row for a level.
-        "percent": None if control else case.percent,
-        "method": case.method,
-        "divisor": case.divisor,
-        "layers": pruning.pruned_layers,
-        "width": pruning.width,
-        "expansion_ratio": pruning.expansion_ratio,
-        "parameters": pruning.parameters,
-        "suites": " ".join(case.suites),
-        "subject": case.subject,
-        "limit": record.done_key.limit,
-        "weights": weights.value,
-        "dtype": environment.dtype,
-        "device": environment.processor,
-        "run": _digest(environment.as_text()),
-        "git_commit": environment.git_commit,
-        "started_at": record.timing.started_at,
-        "record": path,
-    }
-
-
-def _energy_columns(record: Record, wrong: Sequence[str]) -> dict[str, Any]:
-    """Energy, window and conditions; with them fields that are no columns, but serve the notes below tables."""
-    if isinstance(record, EnergyRecord):
-        said = [record.idle.exclusive] if record.idle else []
-        said += [repeat.conditions.exclusive for repeat in record.repeats]
-        return {
-            "energy_quality": energy_quality(record.repeats),
-            "is_exclusive": all(said),
-            "generation_settings": {},
-            "turns": record.turns,
-            "energy_reason": None,
-        }
-    if not isinstance(record, AccuracyRecord):
-        return {"generation_settings": {}, "turns": None, "energy_reason": None}
-    # A wrong energy, or one of more than the work alone, enters no table; the record's score does.
-    unfit = next(iter(wrong), None) or record.unlike_window
-    energy = None if unfit else record.energy
-    reason = unfit or record.energy.total_reason
-    return {
-        "energy_j": energy.total_j if energy else None,
-        "energy_quality": energy.quality.value if energy and energy.quality else None,
-        # The window of a resumed case covers only its last part, so it is not the time of the case.
-        "window_s": energy.window_s if energy and not record.resumed else None,
-        "is_exclusive": record.conditions.exclusive if record.conditions else None,
-        "generation_settings": _generation_settings(record.score.generation_settings),
-        "turns": None,
-        "energy_reason": one_line(reason)[:_LONGEST_REASON] if reason else None,
-    }
-
-
-def _generation_settings(found: Mapping[str, Any]) -> dict[str, str]:
-    """Settings of the model's generation configuration that change greedy answers, by name, as text of one line."""
-    return {one_line(name)[:_LONGEST_REASON]: one_line(str(value))[:_LONGEST_REASON] for name, value in found.items()}
-
-
-@lru_cache  # a folder has few set-ups and many records
-def _digest(environment: str) -> str:
-    """Hash of an environment, given as JSON: equal for records from the same hardware, versions and commit."""
-    return hashlib.sha256(json.dumps(json.loads(environment), sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _values(record: Record) -> Iterator[dict[str, Any]]:
-    """Metric columns of a record's rows: lm-eval's values, a workload's figures, or the parameter count."""
-    if isinstance(record, AccuracyRecord):
-        yield from _scores(record)
-    elif isinstance(record, EnergyRecord):
-        yield from _figures(record)
-    elif isinstance(record, LayersRecord):
-        yield {
-            "task": record.case.subject,
-            "metric": "log_perplexity",
-            "value": record.scan.pruned,
-            "higher_is_better": False,
-            "is_headline": True,
-        }
-    else:
-        figures = {"metric": "parameters", "value": record.pruning.parameters}
-        yield {"task": "architecture", **figures, "is_headline": True}
-
-
-def _scores(record: AccuracyRecord) -> Iterator[dict[str, Any]]:
-    score, headline = record.score, record.score.headline
-    shared = {
-        "truncated_prompts": score.truncated_prompts,
-        "cut_generations": score.cut_generations,
-        "unknown_requests": score.unknown_requests,
-        "tied_items": score.tied_items,
-        "prompt_format": record.case.prompt_format.value,
-        # Early records hold only the requested number of examples.
-        "num_fewshot": score.num_fewshot if score.has("num_fewshot") else record.done_key.few_shot,
-    }
-    for value in score.metrics:
-        is_headline = value.place == headline.place
-        better = headline.higher_is_better if is_headline else None
-        yield {
-            **shared,
-            "task": value.task,
-            "metric": value.metric,
-            "filter": value.filter,
-            **value.recorded(better),
-            "n": value.count,
-            "is_headline": is_headline,
-            **({"higher_is_better": better, "chance": headline.chance} if is_headline else {}),
-        }
-
-
-def _figures(record: EnergyRecord) -> Iterator[dict[str, Any]]:
-    sources = energy_sources(record)
-    for name, summary in record.profile.figures():
-        yield {
-            "task": record.case.subject,
-            "is_headline": name == "energy_per_token_j",
-            "metric": name,
-            "value": summary.mean,
-            "n": summary.n,
-            "interval_low": summary.interval_low,
-            "interval_high": summary.interval_high,
-            # Not a column: a baseline must have the same parts and sources.
-            **({"parts": sources} if name.endswith("_j") else {}),
-            "higher_is_better": name == "tokens_per_s",
-        }
-
-
-def _shared_fields(record: Record) -> dict[str, Any]:
-    """The fields that a record and its baseline must share: the done key without its pruning fields."""
-    key = {name: value for name, value in record.done_key.as_json().items() if name not in _PRUNING_FIELDS}
-    if isinstance(record, EnergyRecord):
-        # Speed depends on the threads that were used, and the done key holds only --threads.
-        key |= {"threads": record.runtime.threads, "outside": record.environment.outside}
-    return key
-
-
 def unlike_fields(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
     """Names of the done-key fields, or `headline metric`, in which a row differs from a baseline but must not."""
     own, first = (found.get("measured_as") or {} for found in (row, baseline))
     metrics = [(found["metric"], found.get("filter")) for found in (row, baseline)]
     names = ["headline metric"] if metrics[0] != metrics[1] else []
     differing = [name for name in {**first, **own} if own.get(name, _ABSENT) != first.get(name, _ABSENT)]
-    return [*names, *(one_line(name)[:_LONGEST_REASON] for name in differing)]
+    return [*names, *(one_line(name)[:LONGEST_REASON] for name in differing)]
 
 
 def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:

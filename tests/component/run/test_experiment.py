@@ -285,7 +285,7 @@ def test_lm_evals_own_files_say_how_and_on_what(settings, chatty):
     experiment = Experiment(settings)
     for case, template in zip(chat_and_plain(chatty), (TEMPLATE, None), strict=True):
         record = run(experiment, case)
-        (path,) = experiment.store.lm_eval_folder(case, settings.limit).rglob("results_*.json")
+        (path,) = experiment.store.lm_eval_folder(RecordId(case, settings.limit)).rglob("results_*.json")
         results = json.loads(path.read_text())
         assert results["chat_template"] == template
         assert results["fewshot_as_multiturn"] is (template is not None)

@@ -1,0 +1,179 @@
+"""Rows of a record: the tidy columns of each of its figures, and the fields that a baseline must share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from glu_lib.analysis.columns import COLUMNS
+from glu_lib.analysis.efficiency import energy_quality, energy_sources
+from glu_lib.errors import one_line
+from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record
+from glu_lib.study import Control
+from glu_lib.study.settings import Weights
+
+LONGEST_REASON = 200  # characters
+# A level and its baseline may differ in these done-key fields; all others must be equal.
+_PRUNING_FIELDS = frozenset(
+    {"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control"}
+) | {
+    *("layers", "percent of", "scores"),
+}
+_EMPTY = dict.fromkeys(COLUMNS)
+
+
+def rows_of(record: Record, path: str, wrong: Sequence[str]) -> list[dict[str, Any]]:
+    """The tidy rows of a record, without baselines.
+
+    Args:
+        record: the record.
+        path: its path relative to the results folder.
+        wrong: its wrong energies (`Record.wrong_energies`), which enter no table.
+    """
+    shared = {**_columns(record, path), **_energy_columns(record, wrong), "measured_as": shared_fields(record)}
+    return [{**_EMPTY, **shared, **values} for values in _values(record)]
+
+
+def _columns(record: Record, path: str) -> dict[str, Any]:
+    """The columns that all rows of a record share."""
+    case, pruning, environment, control = record.case, record.pruning, record.environment, record.case.control
+    weights = Weights.RANDOM if control is Control.UNTRAINED else record.done_key.weights
+    return {
+        "case": case.id,
+        "kind": record.kind,
+        "model": case.model,
+        "control": control.label if control else None,
+        # Not the record's 0 or 100: a reader of the table would take the row for a level.
+        "percent": None if control else case.percent,
+        "method": case.method,
+        "divisor": case.divisor,
+        "layers": pruning.pruned_layers,
+        "width": pruning.width,
+        "expansion_ratio": pruning.expansion_ratio,
+        "parameters": pruning.parameters,
+        "suites": " ".join(case.suites),
+        "subject": case.subject,
+        "limit": record.done_key.limit,
+        "weights": weights.value,
+        "dtype": environment.dtype,
+        "device": environment.processor,
+        "run": _digest(environment.as_text()),
+        "git_commit": environment.git_commit,
+        "started_at": record.timing.started_at,
+        "record": path,
+    }
+
+
+def _energy_columns(record: Record, wrong: Sequence[str]) -> dict[str, Any]:
+    """Energy, window and conditions; with them fields that are no columns, but serve the notes below tables."""
+    if isinstance(record, EnergyRecord):
+        said = [record.idle.exclusive] if record.idle else []
+        said += [repeat.conditions.exclusive for repeat in record.repeats]
+        return {
+            "energy_quality": energy_quality(record.repeats),
+            "is_exclusive": all(said),
+            "generation_settings": {},
+            "turns": record.turns,
+            "energy_reason": None,
+        }
+    if not isinstance(record, AccuracyRecord):
+        return {"generation_settings": {}, "turns": None, "energy_reason": None}
+    # A wrong energy, or one of more than the work alone, enters no table; the record's score does.
+    unfit = next(iter(wrong), None) or record.unlike_window
+    energy = None if unfit else record.energy
+    reason = unfit or record.energy.total_reason
+    return {
+        "energy_j": energy.total_j if energy else None,
+        "energy_quality": energy.quality.value if energy and energy.quality else None,
+        # The window of a resumed case covers only its last part, so it is not the time of the case.
+        "window_s": energy.window_s if energy and not record.resumed else None,
+        "is_exclusive": record.conditions.exclusive if record.conditions else None,
+        "generation_settings": _generation_settings(record.score.generation_settings),
+        "turns": None,
+        "energy_reason": one_line(reason)[:LONGEST_REASON] if reason else None,
+    }
+
+
+def _generation_settings(found: Mapping[str, Any]) -> dict[str, str]:
+    """Settings of the model's generation configuration that change greedy answers, by name, as text of one line."""
+    return {one_line(name)[:LONGEST_REASON]: one_line(str(value))[:LONGEST_REASON] for name, value in found.items()}
+
+
+@lru_cache  # a folder has few set-ups and many records
+def _digest(environment: str) -> str:
+    """Hash of an environment, given as JSON: equal for records from the same hardware, versions and commit."""
+    return hashlib.sha256(json.dumps(json.loads(environment), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _values(record: Record) -> Iterator[dict[str, Any]]:
+    """Metric columns of a record's rows: lm-eval's values, a workload's figures, or the parameter count."""
+    if isinstance(record, AccuracyRecord):
+        yield from _scores(record)
+    elif isinstance(record, EnergyRecord):
+        yield from _figures(record)
+    elif isinstance(record, LayersRecord):
+        yield {
+            "task": record.case.subject,
+            "metric": "log_perplexity",
+            "value": record.scan.pruned,
+            "higher_is_better": False,
+            "is_headline": True,
+        }
+    else:
+        figures = {"metric": "parameters", "value": record.pruning.parameters}
+        yield {"task": "architecture", **figures, "is_headline": True}
+
+
+def _scores(record: AccuracyRecord) -> Iterator[dict[str, Any]]:
+    score, headline = record.score, record.score.headline
+    shared = {
+        "truncated_prompts": score.truncated_prompts,
+        "cut_generations": score.cut_generations,
+        "unknown_requests": score.unknown_requests,
+        "tied_items": score.tied_items,
+        "prompt_format": record.case.prompt_format.value,
+        # Early records hold only the requested number of examples.
+        "num_fewshot": score.num_fewshot if score.has("num_fewshot") else record.done_key.few_shot,
+    }
+    for value in score.metrics:
+        is_headline = value.place == headline.place
+        better = headline.higher_is_better if is_headline else None
+        yield {
+            **shared,
+            "task": value.task,
+            "metric": value.metric,
+            "filter": value.filter,
+            **value.recorded(better),
+            "n": value.count,
+            "is_headline": is_headline,
+            **({"higher_is_better": better, "chance": headline.chance} if is_headline else {}),
+        }
+
+
+def _figures(record: EnergyRecord) -> Iterator[dict[str, Any]]:
+    sources = energy_sources(record)
+    for name, summary in record.profile.figures():
+        yield {
+            "task": record.case.subject,
+            "is_headline": name == "energy_per_token_j",
+            "metric": name,
+            "value": summary.mean,
+            "n": summary.n,
+            "interval_low": summary.interval_low,
+            "interval_high": summary.interval_high,
+            # Not a column: a baseline must have the same parts and sources.
+            **({"parts": sources} if name.endswith("_j") else {}),
+            "higher_is_better": name == "tokens_per_s",
+        }
+
+
+def shared_fields(record: Record) -> dict[str, Any]:
+    """The fields that a record and its baseline must share: the done key without its pruning fields."""
+    key = {name: value for name, value in record.done_key.as_json().items() if name not in _PRUNING_FIELDS}
+    if isinstance(record, EnergyRecord):
+        # Speed depends on the threads that were used, and the done key holds only --threads.
+        key |= {"threads": record.runtime.threads, "outside": record.environment.outside}
+    return key
