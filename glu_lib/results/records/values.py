@@ -20,7 +20,14 @@ _ONE_LINE = r"^((?:[^\p{C}\p{Z}=+\-@]|\x20)(?:[^\p{C}\p{Z}]|\x20)*)?$"
 class Part(BaseModel):
     """A table of a record. It cannot be changed; fields of other versions of the suite are kept as they are."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="allow",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        defer_build=True,  # a command that reads no record does not wait for the checks to be built
+    )
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON values under their names in the file; what the file lacks stays absent."""
