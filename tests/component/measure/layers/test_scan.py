@@ -1,7 +1,6 @@
 """The layer scan of the embedded model: its numbers, its journal, and the model afterwards."""
 
 import math
-import re
 
 import pytest
 import torch
@@ -15,11 +14,15 @@ from glu_lib.models.fixed_text import held_out_rows
 from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import load_model
 from glu_lib.models.pruning import prune
+from glu_lib.results.address import RecordId
 from glu_lib.results.folder import ResultsFolder
-from glu_lib.results.record_fields import SECTIONS
+from glu_lib.results.records import parse_record
+from glu_lib.results.records.values import Part
 from glu_lib.results.staleness import Status
 from glu_lib.results.unfinished import Answers
+from glu_lib.run.calibration import pruning_texts
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.session import Session
 from glu_lib.study import STUDY, LayerScan, Method
 from glu_lib.study.cases import Case
 from glu_lib.study.layers import Layers
@@ -42,19 +45,23 @@ def same_in_every_run(scan):
     return {name: value for name, value in scan.items() if name not in OF_THE_RUN}
 
 
+def texts_of(experiment, tokenizer):
+    return pruning_texts(NANO, tokenizer, experiment.library, experiment.study, experiment.settings)
+
+
 @pytest.fixture(scope="module")
 def level(tmp_path_factory):
     """An experiment with the unpruned model loaded; two rows of text."""
     folder = tmp_path_factory.mktemp("scan") / "results"
     experiment = Experiment(Settings(results_dir=folder, limit=2, threads=1, device="cpu", allow_shared=True))
-    with experiment.prepared(NANO, Pruning(0)) as prepared:
+    with experiment.levels.prepared(NANO, Pruning(0)) as prepared:
         yield experiment, prepared
 
 
 @pytest.fixture(scope="module")
 def record(level):
     experiment, prepared = level
-    return experiment.run(SCANNED, prepared)
+    return Session(experiment).measure(SCANNED, prepared).as_json()
 
 
 def fresh():
@@ -83,7 +90,7 @@ def expected(level):
             loaded = fresh()
             rows = held_out_rows(NANO, loaded.tokenizer, 2)
             if layers:
-                texts = experiment.preparation.texts(NANO, loaded.tokenizer)
+                texts = texts_of(experiment, loaded.tokenizer)
                 prune(loaded.model, Pruning(40, method, layers=Layers(",".join(map(str, layers)))), texts)
             known[key] = log_perplexity(loaded.model, rows)
         return known[key]
@@ -136,7 +143,7 @@ def test_a_model_that_does_not_allow_it_is_measured_whole_with_the_same_numbers(
 
 def _inputs(experiment, prepared):
     tokenizer = prepared.loaded.tokenizer
-    return experiment.preparation.texts(NANO, tokenizer), held_out_rows(NANO, tokenizer, 2)
+    return texts_of(experiment, tokenizer), held_out_rows(NANO, tokenizer, 2)
 
 
 def _answers(tmp_path):
@@ -165,7 +172,7 @@ def test_the_model_is_unpruned_afterwards(level, record):
 
 def test_the_record_describes_the_model_with_all_layers_pruned(level, record):
     loaded = fresh()
-    whole = prune(loaded.model, Pruning(40), level[0].preparation.texts(NANO, loaded.tokenizer)).as_dict()
+    whole = prune(loaded.model, Pruning(40), texts_of(level[0], loaded.tokenizer)).as_dict()
     different = {"prune_s"}
     assert {name: value for name, value in record["pruning"].items() if name not in different} == {
         name: value for name, value in whole.items() if name not in different
@@ -192,14 +199,14 @@ def test_a_scan_killed_anywhere_resumes_from_its_journal_with_equal_values(level
     with monkeypatch.context() as patch:
         patch.setattr(LayerRuns, "_loss", loss)
         with pytest.raises(Killed):
-            experiment.run(SCANNED, prepared)
+            Session(experiment).measure(SCANNED, prepared).as_json()
     assert prepared.loaded.model.config.intermediate_size == NANO.architecture.intermediate_size
     assert {layer.mlp.up_proj.out_features for layer in prepared.loaded.model.model.layers} == {512}
-    path = experiment.store.unfinished_path(SCANNED, 2)
+    path = experiment.store.unfinished_path(RecordId(SCANNED, 2))
     # Two rows whole, two from the middle; then each value takes two passes.
     saved = max(0, (after - 1 - 4) // 2) - (after > 14)  # all layers pruned is measured anew, and not in the journal
     assert path.exists() == (saved > 0)
-    again = experiment.run(SCANNED, prepared)
+    again = Session(experiment).measure(SCANNED, prepared).as_json()
     assert same_in_every_run(again["scan"]) == same_in_every_run(record["scan"])
     assert (again["resumed"]["answers"] if saved else again["resumed"]) == (saved or None)
     assert not path.exists()
@@ -210,42 +217,38 @@ def test_a_scan_killed_anywhere_resumes_from_its_journal_with_equal_values(level
 
 def test_a_finished_scan_is_done_and_has_a_row_in_the_table(level, record):
     experiment, _ = level
-    assert experiment.is_done(SCANNED)
-    assert experiment.state(SCANNED).status is Status.DONE
+    assert Session(experiment).look_up(SCANNED)
+    assert experiment.states.of(SCANNED).status is Status.DONE
     found = consolidate(experiment.settings.results_dir)
     assert found.problems == ()
     (row,) = found.rows
     assert (row["kind"], row["case"], row["metric"]) == ("layers", "nano-p40-layer_scan", "log_perplexity")
     assert (row["value"], row["higher_is_better"]) == (record["scan"]["pruned"], False)
     (scan,) = found.scan_records
-    assert same_in_every_run(scan["scan"]) == same_in_every_run(record["scan"])
-
-
-def leaves(value, path=""):
-    if isinstance(value, dict) and value and path not in ("environment.versions", "environment.outside"):
-        for name, entry in value.items():
-            yield from leaves(entry, f"{path}.{name}" if path else name)
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for entry in value:
-            yield from leaves(entry, f"{path}[]")
-    else:
-        yield path
+    assert same_in_every_run(scan.as_json()["scan"]) == same_in_every_run(record["scan"])
 
 
 def test_every_field_of_a_scan_and_of_a_layer_set_is_described(level, record):
     experiment, _ = level
     pruning = Pruning(40, layers=Layers.parse("1-"))
     case = Case(NANO, pruning, STUDY.tasks["facts"])
-    with experiment.prepared(NANO, pruning) as prepared:
-        scored = experiment.run(case, prepared)
+    with experiment.levels.prepared(NANO, pruning) as prepared:
+        scored = Session(experiment).measure(case, prepared).as_json()
     assert (scored["case"]["id"], scored["case"]["layers"]) == ("nano-p40-layers1uponly-facts", "1-")
     assert (scored["pruning"]["layers"], scored["pruning"]["widths"]) == ("1-3", [512, 308, 308, 308])
     assert None not in scored["pruning"]["removed"]["activation_share"]
-    described = {name for fields in SECTIONS.values() for name in fields}
-    own = ("scan", "pruning", "case", "done_key")
-    found = {name for found in (record, scored) for name in leaves(found) if name.startswith(own)}
-    assert {re.sub(r"^memory\.\w+", "memory.<stage>", name) for name in found} - described == set()
-    assert {name for name in described if name.startswith(("scan", "pruning.removed."))} <= found
+    for found in (record, scored):
+        extra = {name for part in parts_of(parse_record(found)) for name in part.model_extra}
+        assert extra == set()
+
+
+def parts_of(value):
+    """A table of a record and all tables in it."""
+    if isinstance(value, Part):
+        yield value
+        value = [getattr(value, name) for name in type(value).model_fields]
+    for entry in value if isinstance(value, list) else ():
+        yield from parts_of(entry)
 
 
 def spared(alone, pruned, by_spared):
