@@ -50,10 +50,10 @@ def pytest_configure() -> None:
         release(self)
         note("release")
 
-    def failing_prune(model: Any, pruning: Any, **options: Any) -> Any:
+    def failing_prune(model: Any, pruning: Any, texts: Any) -> Any:
         if pruning.percent == 30:
             raise KeyError("a defect")
-        return prune(model, pruning, **options)
+        return prune(model, pruning, texts)
 
     def failing_forward(self: Any, *arguments: Any, **options: Any) -> Any:
         found = forward(self, *arguments, **options)
