@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from glu_lib.errors import AccessError, GluError, RecordError, TemplateError
 from glu_lib.measure.accuracy.evaluate import answers_do_not_fit
-from glu_lib.measure.energy.workload import repeat_claims
 from glu_lib.models.glu import glu_layers
 from glu_lib.models.identity import ModelIdentity, applied_template
 from glu_lib.models.inspection import InspectedModel, inspect_model
 from glu_lib.models.loading import check_memory, embedding_rows
 from glu_lib.models.shapes import check_architecture
 from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
-from glu_lib.results.consistency import inconsistencies
 from glu_lib.results.folder import ResultsFolder
-from glu_lib.results.plausibility import WindowClaim, implausible
-from glu_lib.results.record import MALFORMED, read_record
-from glu_lib.results.recorded_energy import wrong_energies
 from glu_lib.results.writing import try_to_write
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.record_checks import CheckResult, check_records
 from glu_lib.study import ModelVariant, Task, Workload
-from glu_lib.study.cases import CaseKind, build_cases
+from glu_lib.study.cases import build_cases
 
 _SHOWN_TOKENS = 3
 DEFAULT_ANSWER_TOKENS = 256  # lm-eval's default for tasks that set no limit
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """The subject of a check, whether it passed, and the finding with its remedy."""
-
-    subject: str
-    is_fine: bool
-    text: str
 
 
 def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[CheckResult]:
@@ -64,45 +49,7 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
         yield _disk(variant, identity)
         yield _memory(experiment, variant)
     yield from _tasks(experiment, models)
-    yield from _records(experiment)
-
-
-def _records(experiment: Experiment) -> Iterator[CheckResult]:
-    """Impossible energies in existing records."""
-    seen = 0
-    for path in experiment.store.record_paths():
-        try:
-            record = read_record(path)
-        except RecordError:
-            continue  # consolidation reports unreadable records
-        seen += 1
-        for line in _doubts(record):
-            yield CheckResult("records", False, f"{line} ({path}); run the case again with --rerun")
-    if seen:
-        yield CheckResult("records", True, f"the energies of {seen} records were checked")
-
-
-def _doubts(record: Mapping[str, Any]) -> list[str]:
-    """Energies of a record that are impossible in themselves or contradict each other, one line each."""
-    try:
-        found = [line for claim in record_claims(record) for line in implausible(claim)]
-        found += [f"{record['case']['id']}: {line}" for line in wrong_energies(record)]
-        return found + (list(inconsistencies(record)) if record["kind"] == CaseKind.ENERGY else [])
-    except MALFORMED as error:
-        return [f"the record is not complete ({type(error).__name__}: {error})"]
-
-
-def record_claims(record: Mapping[str, Any]) -> list[WindowClaim]:
-    """The claims of a record about its energy windows."""
-    name = str(record["case"]["id"])
-    if record["kind"] == CaseKind.ENERGY:
-        most = int(record["done_key"]["new tokens"])
-        return [claim for repeat in record["repeats"] for claim in repeat_claims(name, repeat, most)]
-    energy = record.get("energy")
-    if not energy or energy["total_j"] is None:  # null for a resumed case, whose window covers only part of the work
-        return []
-    parts = {part: energy[part]["energy_j"] for part in ("gpu", "cpu", "ram")}
-    return [WindowClaim(name, window_s=energy["window_s"], total_j=energy["total_j"], parts_j=parts)]
+    yield from check_records(experiment.store)
 
 
 def _results_folder(folder: ResultsFolder) -> CheckResult:

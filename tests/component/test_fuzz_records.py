@@ -27,7 +27,7 @@ from glu_lib.report.findings import findings
 from glu_lib.report.optimum import export_records
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
-from glu_lib.run.validation import _doubts
+from glu_lib.run.record_checks import _doubts
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning

@@ -14,8 +14,8 @@ from glu_lib.results.plausibility import implausible
 from glu_lib.results.record import case_fields, read_record
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.record_checks import record_claims
 from glu_lib.run.session import Session
-from glu_lib.run.validation import record_claims
 from glu_lib.study import STUDY, Control, ModelVariant, PromptFormat, VariantKind
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning

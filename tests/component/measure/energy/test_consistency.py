@@ -6,8 +6,9 @@ import pytest
 from glu_lib.results.consistency import inconsistencies
 from glu_lib.results.plausibility import implausible
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.record_checks import record_claims
 from glu_lib.run.session import Session
-from glu_lib.run.validation import record_claims, validate
+from glu_lib.run.validation import validate
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
