@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from glu_lib.errors import AccessError, GluError, RecordError, TemplateError
 from glu_lib.measure.accuracy.evaluate import answers_do_not_fit
@@ -21,20 +19,12 @@ from glu_lib.results.record import read_values
 from glu_lib.results.records import REMEDY, parse_record
 from glu_lib.results.writing import try_to_write
 from glu_lib.run.experiment import Experiment
+from glu_lib.run.record_checks import CheckResult, check_records
 from glu_lib.study import ModelVariant, Task, Workload
 from glu_lib.study.cases import build_cases
 
 _SHOWN_TOKENS = 3
 DEFAULT_ANSWER_TOKENS = 256  # lm-eval's default for tasks that set no limit
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """The subject of a check, whether it passed, and the finding with its remedy."""
-
-    subject: str
-    is_fine: bool
-    text: str
 
 
 def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[CheckResult]:

@@ -29,7 +29,7 @@ from glu_lib.results.address import RecordId
 from glu_lib.results.record import read_record, read_values
 from glu_lib.results.records import EnergyRecord
 from glu_lib.results.store import Store
-from glu_lib.run.validation import _doubts
+from glu_lib.run.record_checks import _doubts
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
