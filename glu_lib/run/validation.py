@@ -15,8 +15,6 @@ from glu_lib.models.loading import check_memory, embedding_rows
 from glu_lib.models.shapes import check_architecture
 from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
 from glu_lib.results.folder import ResultsFolder
-from glu_lib.results.record import read_values
-from glu_lib.results.records import REMEDY, parse_record
 from glu_lib.results.writing import try_to_write
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.record_checks import CheckResult, check_records
@@ -51,30 +49,7 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
         yield _disk(variant, identity)
         yield _memory(experiment, variant)
     yield from _tasks(experiment, models)
-    yield from _records(experiment)
-
-
-def _records(experiment: Experiment) -> Iterator[CheckResult]:
-    """Impossible energies in existing records, and records that do not have their type."""
-    seen = 0
-    for path in experiment.store.record_paths():
-        try:
-            values = read_values(path)
-        except RecordError:
-            continue  # consolidation reports unreadable records
-        seen += 1
-        for line in _doubts(values):
-            yield CheckResult("records", False, f"{line} ({path}); run the case again with --rerun")
-    if seen:
-        yield CheckResult("records", True, f"the energies of {seen} records were checked")
-
-
-def _doubts(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a record, or impossible in it, one line each."""
-    try:
-        return parse_record(values).doubts()
-    except RecordError as error:
-        return [str(error).removesuffix(f"; {REMEDY}")]
+    yield from check_records(experiment.store)
 
 
 def _results_folder(folder: ResultsFolder) -> CheckResult:

@@ -15,7 +15,6 @@ from glu_lib.results.record import case_fields, read_record, sealed
 from glu_lib.results.records import Samples, parse_record
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
-from glu_lib.run.record_checks import record_claims
 from glu_lib.run.session import Session
 from glu_lib.study import STUDY, Control, ModelVariant, PromptFormat, VariantKind
 from glu_lib.study.cases import Case

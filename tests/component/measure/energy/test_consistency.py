@@ -8,7 +8,6 @@ from glu_lib.results.address import RecordId
 from glu_lib.results.record import sealed
 from glu_lib.results.records import parse_record
 from glu_lib.run.experiment import Experiment
-from glu_lib.run.record_checks import record_claims
 from glu_lib.run.session import Session
 from glu_lib.run.validation import validate
 from glu_lib.study import STUDY
