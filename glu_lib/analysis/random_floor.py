@@ -67,8 +67,14 @@ class AgainstRandom:
 
     @property
     def verdict(self) -> Verdict:
-        """Better or worse if the difference is significant after Holm's correction, else undecided."""
+        """Better or worse if the difference is significant after Holm's correction and no draw is as good or as bad.
+
+        Otherwise undecided. A single draw differs from the mean of the draws too, so the range of the draws counts.
+        """
         if self.p_holm is None or self.difference is None or self.p_holm >= ALPHA:
+            return Verdict.UNDECIDED
+        value, low, high = (math.inf if x is None else x for x in (self.value, self.random_low, self.random_high))
+        if low <= value <= high:
             return Verdict.UNDECIDED
         return Verdict.BETTER if (self.difference > 0) == self.higher_is_better else Verdict.WORSE
 
@@ -120,7 +126,9 @@ def verdict_over_tasks(items: Sequence[AgainstRandom]) -> Verdict:
 
 def _beside_random(rows: Sequence[Row]) -> Iterator[tuple[Row, list[Row]]]:
     """Each row of a method with the rows of random selection of the same width in the same layers."""
-    pruned = [row for row in rows if row["percent"]]
+    # One set of layers may be written in two ways (`1-`, `-0`): its rows have other ids and the same layers.
+    known = {(family_of(row), row["percent"], row["metric"], row["filter"]): row for row in reversed(rows)}
+    pruned = [row for row in reversed(known.values()) if row["percent"]]
     for row in pruned:
         if is_random(row["method"]):
             continue
@@ -179,8 +187,7 @@ def _test(pairs: Pairs, resamples: int, seed: int) -> tuple[float, float, float,
     the bootstrap variance over resampled items (draws fixed) plus the variance between draws / their number. With
     few draws the normal distribution would promise too much, so Student's t is used, with the degrees of freedom of
     Satterthwaite (An approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946):
-    v² / (v_draws² / (draws − 1)) for a sum v of an item variance known well and a variance v_draws of few draws. The
-    variance between draws on these items holds a part of the item variance too, which makes the test conservative.
+    v² / (v_draws² / (draws − 1)) for a sum v of an item variance known well and a variance v_draws of few draws.
     """
     from scipy.stats import t
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.errors import AccessError
+from glu_lib.errors import VerificationError
 from glu_lib.models.glu import import_optipfair
 from glu_lib.study import Method
 from glu_lib.study.methods import ScoreFile
@@ -44,7 +44,7 @@ def neuron_scores(
     vector that the user's file holds for the layer.
 
     Raises:
-        AccessError: if the score file does not fit the layer.
+        VerificationError: if the score file does not fit the layer.
     """
     import torch
 
@@ -75,7 +75,7 @@ def file_scores(scores: ScoreFile, layer: int, width: int) -> torch.Tensor:
     """The scores of one layer from the user's file: the tensor whose name is the layer's number, (width,), float32.
 
     Raises:
-        AccessError: if the file cannot be read, has changed, or the tensor is missing, of another shape, not finite.
+        VerificationError: if the file cannot be read, has changed, or lacks a fitting, finite tensor.
     """
     import torch
     from safetensors import SafetensorError
@@ -86,21 +86,24 @@ def file_scores(scores: ScoreFile, layer: int, width: int) -> torch.Tensor:
         data = scores.path.read_bytes()
         tensors: dict[str, torch.Tensor] = load(data)
     except (OSError, SafetensorError) as error:
-        raise AccessError(f"{place}: cannot be read ({error}); write it with safetensors") from error
+        raise VerificationError(f"{place}: cannot be read ({error}); write it with safetensors") from error
     if hashlib.sha256(data).hexdigest() != scores.digest:
-        raise AccessError(f"{place}: has changed since the run began; start the run again")
+        raise VerificationError(f"{place}: has changed since the run began; start the run again")
     found = tensors.get(str(layer))
     if found is None:
         named = ", ".join(sorted(tensors)[:3])
-        raise AccessError(
+        raise VerificationError(
             f"{place}: has no tensor {str(layer)!r} (it has {named or 'none'}{', …' if len(tensors) > 3 else ''}); it "
             "needs one vector per pruned layer, named by the layer's number from 0"
         )
     if tuple(found.shape) != (width,):
-        raise AccessError(f"{place}: tensor {layer} has shape {tuple(found.shape)}, the layer has {width} neurons")
-    if not found.is_floating_point() or not bool(torch.isfinite(found).all()):
-        raise AccessError(f"{place}: tensor {layer} must hold finite floating-point numbers")
-    return found.float()
+        raise VerificationError(
+            f"{place}: tensor {layer} has shape {tuple(found.shape)}, the layer has {width} neurons"
+        )
+    scores32 = found.float() if found.is_floating_point() else found
+    if not found.is_floating_point() or not bool(torch.isfinite(scores32).all()):
+        raise VerificationError(f"{place}: tensor {layer} must hold floating-point numbers that are finite in float32")
+    return scores32
 
 
 def activation_norms_of(model: PreTrainedModel, batches: Batches) -> dict[int, torch.Tensor]:

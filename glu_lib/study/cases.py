@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -68,6 +69,19 @@ class Case:
         """The pytest id: `nano-p40-sums`."""
         return f"{self.model.key}-{self.pruning.key}-{self.subject_key}"
 
+    def check_fits(self) -> None:
+        """Check that the model's declared shape has the pruned layers, and that each can lose so much.
+
+        Raises:
+            StudyError: one line with the model's key.
+        """
+        shape = self.model.architecture
+        if shape is not None:
+            try:
+                self.pruning.widths(shape.intermediate_size, shape.num_layers)
+            except StudyError as error:
+                raise StudyError(f"model {self.model.key}, level {self.pruning.key}: {error}") from error
+
     def limited(self, limit: int | None) -> int | None:
         """The run's sample limit; None for an architecture case, which has no samples."""
         return None if self.kind is CaseKind.ARCHITECTURE else limit
@@ -78,7 +92,9 @@ class Case:
         marks = list(self.suites)
         shape = self.model.architecture
         if shape is not None:
-            is_star = abs(self.pruning.mean_ratio(shape) - STAR_RATIO) < _STAR_TOLERANCE
+            is_star = False
+            with suppress(StudyError):  # `check_fits` tells it, if the case is selected
+                is_star = abs(self.pruning.mean_ratio(shape) - STAR_RATIO) < _STAR_TOLERANCE
             if is_star and self.pruning.control is None and self.kind is not CaseKind.LAYERS:
                 marks.append("star")
             if shape.parameters() > _GPU_PARAMETERS and self.kind is not CaseKind.ARCHITECTURE:
@@ -104,8 +120,9 @@ def build_cases(
     them, come last and have tasks only.
 
     Raises:
-        StudyError: if a divisor or a layer set does not fit the declared shape of a model.
+        StudyError: if a divisor does not fit the declared shape of a model. A layer set may not fit: `Case.check_fits`.
     """
+    methods = list(dict.fromkeys(methods))
     keys = [method.key for method in methods]
     levels = {f"p{percent}" for model in study.models.values() for percent in model.levels}
     names = (*study.models, *study.tasks, *study.workloads, *study.suites, *levels)
@@ -165,7 +182,7 @@ def _prunings(model: ModelVariant, choice: Choices) -> Iterator[Pruning]:
         if percent == 0:
             yield Pruning(0)
             continue
-        parts = product(model.layers or choice.layers, choice.methods, choice.divisors)
+        parts = product(_distinct(model, model.layers or choice.layers), choice.methods, choice.divisors)
         for layers, method, divisor in dict.fromkeys(parts):
             pruning = Pruning(
                 percent,
@@ -176,9 +193,21 @@ def _prunings(model: ModelVariant, choice: Choices) -> Iterator[Pruning]:
                 seed=method.seed,
                 scores=method.scores,
             )
-            if shape is not None:
-                pruning.widths(shape.intermediate_size, shape.num_layers)  # raises if it does not fit the shape
+            if shape is not None and layers is None:
+                pruning.widths(shape.intermediate_size, shape.num_layers)  # raises if the divisor leaves no neuron
             yield pruning
+
+
+def _distinct(model: ModelVariant, sets: Sequence[Layers | None]) -> list[Layers | None]:
+    """The layer sets without those that name the same layers as an earlier one, as `1-` and `-0` do."""
+    found: dict[object, Layers | None] = {}
+    for layers in sets:
+        same: object = layers
+        if layers is not None and model.architecture is not None:
+            with suppress(StudyError):  # a set that does not fit is refused if its cases are selected
+                same = layers.of(model.architecture.num_layers)
+        found.setdefault(same, layers)
+    return list(found.values())
 
 
 def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: Choices) -> Iterator[Case]:

@@ -13,6 +13,7 @@ ALL = "all"
 _RANGE = re.compile(r"(-?\d{1,4})-(-?\d{1,4})?", re.ASCII)
 _LEFT_OUT = re.compile(r"-(\d{1,4})", re.ASCII)
 _ONE = re.compile(r"\d{1,4}", re.ASCII)
+_LONGEST = 80  # characters of a set: ids are file names
 _FORMS = (
     'write layers as "4,8,12", "1-29", "1-" (to the last), "-3-" (the last three), "1--2" (to the last but one) or '
     '"-0,-29" (all but 0 and 29); they count from 0'
@@ -49,7 +50,12 @@ class Layers:
         are_left_out = [bool(_LEFT_OUT.fullmatch(part)) for part in parts]
         if not all(are_left_out) and not all(_is_listed(part) for part in parts):
             raise StudyError(f"layers {text!r}: {_FORMS}")
-        return cls(re.sub(r"\d+", lambda number: str(int(number[0])), ",".join(parts)))
+        written = re.sub(r"\d+", lambda number: str(int(number[0])), ",".join(parts))
+        if all(_ONE.fullmatch(part) for part in parts):
+            written = as_ranges(set(map(int, parts)))
+        if len(written) > _LONGEST:
+            raise StudyError(f"layers {written[:20]}…: more than {_LONGEST} characters (they stand in ids); use ranges")
+        return cls(written)
 
     @property
     def key(self) -> str:
@@ -81,6 +87,8 @@ class Layers:
         match = _RANGE.fullmatch(part)
         assert match
         start, stop = (self._end(end, num_layers) for end in (match[1], match[2] or "-1"))
+        if start > stop:
+            raise StudyError(f"layers {self.text!r}: {part} runs backwards in a model of {num_layers} layers; {_FORMS}")
         return range(start, stop + 1)
 
     def _end(self, end: str, num_layers: int) -> int:

@@ -66,6 +66,9 @@ def clashes(
 
 def same_ids(methods: Iterable[str]) -> Iterator[str]:
     """One line for each method of a run that `-k` would select together with another one: `random1` and `random10`."""
+    methods = list(methods)
+    for key in dict.fromkeys(key for key in methods if methods.count(key) > 1):
+        yield f"two score files are called {key.removeprefix('file_')!r}: their cases would have one id; rename one"
     for key, other in permutations(dict.fromkeys(methods), 2):
         if key.lower() in other.lower() and key != "PPM":  # PPM is not written in ids
             yield f"methods {key} and {other}: -k {key} would select both; leave one out, or rename it"

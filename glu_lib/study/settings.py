@@ -94,6 +94,13 @@ class Settings:
             raise SettingsError(f"--carbon-intensity {self.carbon_intensity}: must be 0 or more (g/kWh)")
         if self.carbon_intensity is not None and self.country is not None:
             raise SettingsError("--carbon-intensity and --country both set the carbon intensity; give only one of them")
+        if self.calibration is not None:
+            try:
+                self.calibration.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(
+                    f"--calibration {self.calibration}: not a readable text ({error}); give a UTF-8 text file"
+                ) from error
         if self.results_dir.exists() and not self.results_dir.is_dir():
             raise SettingsError(
                 f"--results-dir {str(self.results_dir)!r} is a file; records need a folder: choose another path"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 from glu_lib.errors import StudyError, one_line
@@ -14,7 +15,7 @@ from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import validate
 from glu_lib.study import STUDY, StudyFile, load_study
-from glu_lib.study.cases import build_cases
+from glu_lib.study.cases import Case, build_cases
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
@@ -38,6 +39,9 @@ def list_cases(options: argparse.Namespace) -> int:
         print(f"folder {options.results_dir} does not exist: no case is done", file=sys.stderr)
     has_controls = options.controls or experiment.study.has_controls
     cases = build_cases(replace(experiment.study, has_controls=has_controls), *choices)
+    cases, unfit = _that_fit(cases)
+    for line in unfit:
+        print(f"left out: {one_line(line)}", file=sys.stderr)
     states = {case: experiment.states.listed(case) for case in cases}
     if options.stale:
         stale = [f"{case.id}: {found.reason}" for case, found in states.items() if found.status is Status.STALE]
@@ -48,6 +52,25 @@ def list_cases(options: argparse.Namespace) -> int:
     print(listing.MATRIX_NOTE)
     print_table(listing.MODEL_COLUMNS, listing.model_rows(experiment.study.models))
     return 0
+
+
+def _that_fit(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
+    """The cases whose layer set fits their model, and one line for each level that does not.
+
+    Raises:
+        StudyError: if no layer set fits a model.
+    """
+    fitting, unfit = [], {}
+    for case in cases:
+        try:
+            case.check_fits()
+        except StudyError as error:
+            unfit[case.group] = str(error)
+        else:
+            fitting.append(case)
+    if unfit and not any(case.pruning.layers for case in fitting):
+        raise StudyError(next(iter(unfit.values())))
+    return fitting, list(unfit.values())
 
 
 def validate_models(options: argparse.Namespace) -> int:

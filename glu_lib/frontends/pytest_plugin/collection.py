@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from glu_lib.errors import StudyError
 from glu_lib.frontends.pytest_plugin.internals import last_failed
 from glu_lib.frontends.pytest_plugin.options import CHOICES, EXPERIMENT
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
@@ -86,6 +87,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if dropped:
             config.hook.pytest_deselected(items=dropped)
             items[:] = kept
+    for case in {case.group: case for item in items if (case := case_of(item))}.values():
+        try:
+            case.check_fits()
+        except StudyError as error:
+            raise pytest.UsageError(str(error)) from None
     config.stash[IS_SELECTED] = True
 
 

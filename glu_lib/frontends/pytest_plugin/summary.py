@@ -128,7 +128,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(line)
     for scan in found.scans:
         if scan.case in touched and scan.limit == experiment.settings.limit:
-            for line in scan_lines(scan, terminalreporter._tw.fullwidth):
+            for line in scan_lines(scan, terminal_width(terminalreporter)):
                 terminalreporter.write_line(line)
     for problem in found.problems:
         terminalreporter.write_line(f"left out: {problem}", yellow=True)

@@ -119,13 +119,14 @@ def test_list_shows_the_cases_of_other_methods_and_divisors(results, capsys):
 
 
 def test_list_shows_the_cases_of_layer_sets(results, capsys):
-    command = ["list", "--results-dir", str(results), "--layers", "1-", "--layers=-0", "--percent-of", "model"]
+    command = ["list", "--results-dir", str(results), "--layers", "1-", "--layers=-1", "--percent-of", "model"]
     assert main(command) == 0
     levels = {line.split()[1] for line in capsys.readouterr().out.splitlines() if line.split()}
-    assert {"p40ofmodel-layers1uponly", "p40ofmodel-layers0spared"} <= levels
+    assert {"p40ofmodel-layers1uponly", "p40ofmodel-layers1spared"} <= levels
     assert main(["list", "--results-dir", str(results), "--layers", "30-"]) == 2
     line = capsys.readouterr().err
-    assert line.startswith("layers '30-': the model has 4 layers, 0 to 3; write layers as ")
+    start = "model nano, level p10-layers30uponly: layers '30-': the model has 4 layers, 0 to 3; write layers as "
+    assert line.startswith(start)
     assert line.count("\n") == 1
 
 

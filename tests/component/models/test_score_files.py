@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from glu_lib.errors import AccessError
+from glu_lib.errors import VerificationError
 from glu_lib.models.neuron_scores import neuron_scores
 from glu_lib.models.pruning import prune
 from glu_lib.study.layers import Layers
@@ -83,19 +83,19 @@ GOOD = torch.rand(40)
         ({"0": torch.rand(40, 1)}, "tensor 0 has shape (40, 1), the layer has 40 neurons"),
         (
             {"0": GOOD.clone().index_fill(0, torch.tensor(7), torch.nan)},
-            "tensor 0 must hold finite floating-point numbers",
+            "tensor 0 must hold floating-point numbers that are finite in float32",
         ),
         (
             {"0": GOOD.clone().index_fill(0, torch.tensor(7), torch.inf)},
-            "tensor 0 must hold finite floating-point numbers",
+            "tensor 0 must hold floating-point numbers that are finite in float32",
         ),
-        ({"0": torch.arange(40)}, "tensor 0 must hold finite floating-point numbers"),
+        ({"0": torch.arange(40)}, "tensor 0 must hold floating-point numbers that are finite in float32"),
     ],
     ids=["missing", "empty", "too long", "a column", "NaN", "infinite", "integers"],
 )
 def test_scores_that_do_not_fit_are_refused_in_one_line(tiny_llama, pruning_by, scores, message):
     pruning = pruning_by(scores)
-    with pytest.raises(AccessError) as caught:
+    with pytest.raises(VerificationError) as caught:
         prune(tiny_llama, pruning)
     assert str(caught.value) == f"score file {pruning.scores.path}: {message}"
 
@@ -103,7 +103,7 @@ def test_scores_that_do_not_fit_are_refused_in_one_line(tiny_llama, pruning_by, 
 @pytest.mark.parametrize("content", [b"", b"not a safetensors file", b"\x00" * 64])
 def test_a_file_of_another_kind_is_refused_in_one_line(tiny_llama, pruning_by, content):
     pruning = pruning_by(content)
-    with pytest.raises(AccessError) as caught:
+    with pytest.raises(VerificationError) as caught:
         prune(tiny_llama, pruning)
     message = str(caught.value)
     assert message.startswith(f"score file {pruning.scores.path}: cannot be read (")
@@ -114,7 +114,7 @@ def test_a_file_of_another_kind_is_refused_in_one_line(tiny_llama, pruning_by, c
 def test_a_file_that_changed_since_the_run_began_is_refused(tiny_llama, pruning_by):
     pruning = pruning_by({"0": GOOD, "1": GOOD})
     save_file({"0": GOOD + 1, "1": GOOD.clone()}, pruning.scores.path)
-    with pytest.raises(AccessError) as caught:
+    with pytest.raises(VerificationError) as caught:
         prune(tiny_llama, pruning)
     assert str(caught.value) == (
         f"score file {pruning.scores.path}: has changed since the run began; start the run again"
@@ -124,5 +124,5 @@ def test_a_file_that_changed_since_the_run_began_is_refused(tiny_llama, pruning_
 def test_a_file_that_is_gone_is_refused_in_one_line(tiny_llama, pruning_by):
     pruning = pruning_by({"0": GOOD, "1": GOOD})
     pruning.scores.path.unlink()
-    with pytest.raises(AccessError, match=r"cannot be read \(.*No such file.*\); write it with safetensors$"):
+    with pytest.raises(VerificationError, match=r"cannot be read \(.*No such file.*\); write it with safetensors$"):
         prune(tiny_llama, pruning)

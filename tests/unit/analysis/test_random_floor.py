@@ -151,9 +151,22 @@ def test_items_that_cannot_be_read_or_paired_are_a_reason():
 
 
 def claim(method, task, p, difference=0.1, percent=10):
+    value = 0.5 + difference
     return AgainstRandom(
-        "m", method, percent, None, None, None, 2.4, task, "acc", True, 3, 0.6, 0.5, 0.4, 0.6, difference, 0.0, 0.2, p
+        "m", method, percent, None, None, None, 2.4, task, "acc", True, 3, value, 0.5, 0.45, 0.55, difference, 0, 0.2, p
     )
+
+
+def test_a_score_within_the_range_of_the_draws_is_undecided():
+    found = adjusted([claim("PPM", "a", 0.001, 0.04), claim("L2", "a", 0.001, 0.06)])
+    assert [item.verdict for item in found] == [Verdict.UNDECIDED, Verdict.BETTER]
+
+
+def test_one_set_of_layers_written_in_two_ways_is_one_draw():
+    rows = [row("PPM", 0.5, layers="1-29"), *(row("random1", 0.5, layers="1-29", record=name) for name in "ab")]
+    known = {found["record"]: items(found["record"], [1, 0] * 20) for found in rows}
+    (found,) = against_random(rows, known, resamples=10, seed=0)
+    assert (found.seeds, found.p) == (1, None)
 
 
 def test_p_is_adjusted_over_the_tasks_of_a_method_at_a_level():
@@ -166,16 +179,18 @@ def test_p_is_adjusted_over_the_tasks_of_a_method_at_a_level():
     [((1, 0), "better"), ((-1, 0), "worse"), ((1, -1), "mixed"), ((0, 0), "undecided")],
 )
 def test_the_verdict_over_tasks(differences, verdict):
-    found = adjusted([claim("PPM", str(place), 0.001 if sign else 0.9, sign) for place, sign in enumerate(differences)])
+    found = adjusted(
+        [claim("PPM", str(place), 0.001 if sign else 0.9, sign / 10) for place, sign in enumerate(differences)]
+    )
     assert verdict_over_tasks(found) == verdict
 
 
 def test_tables_and_sentences_tell_each_method_at_each_level():
     found = adjusted([claim("PPM", "a", 0.001, -0.1), claim("PPM", "b", 0.9), claim("PPM_down", "a", 0.9)])
     assert [listed[3:] for listed in verdict_listing(found).rows] == [
-        ("PPM", "0.600 ▼", "0.600", "worse"),
+        ("PPM", "0.400 ▼", "0.600", "worse"),
         ("PPM_down", "0.600", "–", "undecided"),
-        ("random (3 seeds)", "0.500 (0.400 to 0.600)", "0.500 (0.400 to 0.600)", ""),
+        ("random (3 seeds)", "0.500 (0.450 to 0.550)", "0.500 (0.450 to 0.550)", ""),
     ]
     assert len(random_listing(found).rows) == 3
     assert list(method_sentences(found)) == [

@@ -32,7 +32,7 @@ TEXTS = LISTED | LEFT_OUT
         ("-0,-29", list(range(1, 29)), "layers0_29spared"),
         ("-5--3", [25, 26, 27], "layerslast5tolast3only"),
         ("0-3,8", [0, 1, 2, 3, 8], "layers0to3_8only"),
-        (" 7 , 3 ", [3, 7], "layers7_3only"),
+        (" 7 , 3 ", [3, 7], "layers3_7only"),
         ("-4", [layer for layer in range(30) if layer != 4], "layers4spared"),
     ],
 )
@@ -68,7 +68,19 @@ def test_a_layer_that_the_model_lacks_is_refused_in_one_line(text):
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("text", ["-0,-1", "1-0"])
+def test_a_range_that_runs_backwards_is_refused():
+    for text in ("1-0", "0,1-0"):
+        with pytest.raises(StudyError, match="1-0 runs backwards in a model of 2 layers; write layers as "):
+            Layers.parse(text).of(2)
+
+
+def test_single_layers_become_ranges_and_a_long_set_is_refused():
+    assert Layers.parse("3,1,2,7").text == "1-3,7"
+    with pytest.raises(StudyError, match="more than 80 characters"):
+        Layers.parse(",".join(map(str, range(0, 120, 2))))
+
+
+@pytest.mark.parametrize("text", ["-0,-1"])
 def test_a_set_without_a_layer_is_refused(text):
     with pytest.raises(StudyError, match=f"^layers '{text}': no layer is left of 2; write layers as "):
         Layers.parse(text).of(2)
@@ -103,7 +115,7 @@ def by_a_plain_loop(text, num_layers):
         for part in parts:
             start, _, stop = re.fullmatch(r"(-?\d+)(-(-?\d+)?)?", part).groups()
             last = number(stop) if stop else num_layers - 1 if part.endswith("-") else number(start)
-            if not (0 <= number(start) < num_layers and 0 <= last < num_layers):
+            if not 0 <= number(start) <= last < num_layers:
                 return None
             if number(start) <= layer <= last and layer not in found:
                 found.append(layer)
