@@ -250,10 +250,13 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
         (["--method", "file:no.safetensors"], "ERROR: method file:no.safetensors: cannot be read (No such file *"),
         (["--method=random:1", "--method=random:10"], "ERROR: methods random1 and random10: -k random1 would select *"),
         (["--layers", "x"], "ERROR: layers 'x': write layers as *"),
-        (["--layers", "9-"], "ERROR: layers '9-': the model has 4 layers, 0 to 3; *"),
+        (
+            ["--layers", "9-"],
+            "ERROR: model nano, level p*-layers9uponly: layers '9-': the model has 4 layers, 0 to 3; *",
+        ),
         (
             ["--layers", "0", "--percent-of", "model"],
-            "ERROR: p30ofmodel-layers0only: 30 % of the model from 1 of its 4 layers is 120 % of each, at most 95 % *",
+            "ERROR: model nano, level p*ofmodel-layers0only: p*: * % of the model from 1 of its 4 layers is *",
         ),
         (["--divisor", "7"], "ERROR: --divisor 7: widths are rounded to 32, 64, 128, 256; choose one"),
         (["--dtype", "int4"], "ERROR: --dtype 'int4' is unknown; choose one of float32, bfloat16, float16"),
