@@ -14,7 +14,7 @@ SCAN_COLUMNS = ("layer", "alone", "random", "given back", "squared activations r
 STEP_COLUMNS = ("spared layers", "which", "perplexity predicted", "measured")
 SCAN_LEGEND = (
     "alone: factor on the perplexity with only this layer pruned; given back: perplexity with all layers pruned / "
-    "with all but this one; activations: of the removed neurons on the first row of the text, largest beside that of all"
+    "with all but this one; activations: of the removed neurons on the text's first row, largest beside that of all"
 )
 MOST_LAYERS = 12  # of a table in the terminal; the page folds a longer one
 
