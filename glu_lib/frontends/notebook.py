@@ -57,6 +57,8 @@ def run_evaluation(
         )
         if suite in case.suites and case.kind is CaseKind.ACCURACY
     ]
+    for case in cases:
+        case.check_fits()
     if not cases:
         raise StudyError(f"suite {suite!r} has no tasks for model {model!r}; `glu list` shows all cases")
     return _run(experiment, cases)

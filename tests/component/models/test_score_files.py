@@ -89,9 +89,13 @@ GOOD = torch.rand(40)
             {"0": GOOD.clone().index_fill(0, torch.tensor(7), torch.inf)},
             "tensor 0 must hold floating-point numbers that are finite in float32",
         ),
+        (
+            {"0": torch.full((40,), 1e300, dtype=torch.float64)},
+            "tensor 0 must hold floating-point numbers that are finite in float32",
+        ),
         ({"0": torch.arange(40)}, "tensor 0 must hold floating-point numbers that are finite in float32"),
     ],
-    ids=["missing", "empty", "too long", "a column", "NaN", "infinite", "integers"],
+    ids=["missing", "empty", "too long", "a column", "NaN", "infinite", "too large", "integers"],
 )
 def test_scores_that_do_not_fit_are_refused_in_one_line(tiny_llama, pruning_by, scores, message):
     pruning = pruning_by(scores)

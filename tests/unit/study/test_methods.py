@@ -8,6 +8,7 @@ from glu_lib.errors import StudyError
 from glu_lib.study import STUDY, Method
 from glu_lib.study.architecture import pruned_width
 from glu_lib.study.cases import CaseKind, build_cases
+from glu_lib.study.layers import Layers
 from glu_lib.study.methods import Selection, is_random
 
 
@@ -145,3 +146,30 @@ def test_a_layer_scan_stands_beside_the_seeds_of_the_run_or_the_default_ones(nam
 def test_a_level_that_removes_no_neuron_is_refused_in_one_line():
     with pytest.raises(StudyError, match="1 % of 40 neurons is less than one; choose a higher level"):
         pruned_width(40, 1)
+
+
+def test_two_score_files_of_one_name_are_refused(tmp_path):
+    chosen = []
+    for folder in ("x", "y"):
+        path = tmp_path / folder / "ours.safetensors"
+        path.parent.mkdir()
+        path.write_bytes(folder.encode())
+        chosen += Selection.parse(f"file:{path}")
+    with pytest.raises(
+        StudyError, match="two score files are called 'ours': their cases would have one id; rename one"
+    ):
+        build_cases(STUDY, chosen)
+
+
+def test_a_layer_set_is_refused_only_for_the_models_that_it_does_not_fit():
+    cases = build_cases(STUDY, layers=[Layers.parse("1-14")])
+    pruned = {case.model.key: case for case in cases if case.pruning.layers}
+    pruned["llama1b"].check_fits()
+    with pytest.raises(StudyError, match="^model nano, level .*: layers '1-14': the model has 4 layers"):
+        pruned["nano"].check_fits()
+
+
+def test_one_set_written_in_two_ways_is_one_level():
+    cases = build_cases(STUDY, layers=[Layers.parse("1-"), Layers.parse("-0"), Layers.parse("1-3")])
+    keys = {case.pruning.layers.text for case in cases if case.model.key == "nano" and case.pruning.layers}
+    assert keys == {"1-"}
