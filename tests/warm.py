@@ -28,6 +28,7 @@ LIBRARIES = "warm_libraries"
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "DATASETS_", "TQDM_", "NLTK_", "TORCH", "PYTORCH_", "OMP_", "MKL_", "PYTHON")
 PYTEST = ([sys.executable, "-mpytest"], [sys.executable, "-m", "pytest"])
 DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LONGEST_S = 240.0  # of a run; below the `timeout` of tests/pytest.ini, so that the run's own stacks are shown
 
 
 class Server:
@@ -92,19 +93,21 @@ class Forked:
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code."""
-        self._process.join(timeout)
+        """The exit code. A run longer than `timeout` (default LONGEST_S) seconds is ended, and its stacks are shown."""
+        limit_s = LONGEST_S if timeout is None else timeout
+        self._process.join(limit_s)
         if self._process.exitcode is None:
-            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            self.send_signal(signal.SIGABRT)  # pytest has enabled faulthandler, which writes all stacks to stderr
+            self._process.join(10.0)
+            self.kill()
+            self._process.join()
+            raise subprocess.TimeoutExpired(self.args, limit_s, self._written_at_last())
         return self._process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
         """All that was written to stdout=PIPE, once the run has ended."""
         self.wait(timeout)
-        assert self._output is not None
-        with self._output:
-            self._output.seek(0)
-            return self._output.read(), None
+        return self._written_at_last(), None
 
     def send_signal(self, number: int) -> None:
         """Nothing where the run has ended."""
@@ -118,6 +121,13 @@ class Forked:
     def kill(self) -> None:
         """SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+    def _written_at_last(self) -> str:
+        if self._output is None:
+            return ""
+        with self._output:
+            self._output.seek(0)
+            return self._output.read()
 
     def _descriptor(self, wanted: int | IO[Any] | None, null: IO[Any]) -> int:
         if wanted in (None, subprocess.DEVNULL):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from glu_lib.study.settings import Scorer
 
 ROOT = Path(__file__).resolve().parents[2]
 # Plugins that happen to be installed: a second of imports in each run.
-NOT_NEEDED = "-p no:hypothesispytest -p no:anyio -p no:platformdirs -p no:cov"
+NOT_NEEDED = "-p no:hypothesispytest -p no:anyio -p no:platformdirs -p no:cov -p no:timeout"
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +40,11 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Server:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Server) -> pytest.Pytester:
-    """pytest.ini, conftest.py and benchmarks/ in a fresh folder; the library is the installed one."""
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Server) -> Iterator[pytest.Pytester]:
+    """pytest.ini, conftest.py and benchmarks/ in a fresh folder; the library is the installed one.
+
+    What a failed test leaves running is killed: stopped or waiting, it would hold up the end of the tests.
+    """
     for name in ("pytest.ini", "conftest.py"):
         shutil.copy(ROOT / name, pytester.path / name)
     shutil.copytree(ROOT / "benchmarks", pytester.path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
@@ -54,6 +57,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Serv
     path = [str(ROOT), str(ROOT / "tests/plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
     monkeypatch.setenv("PYTEST_ADDOPTS", NOT_NEEDED)
+
+    started: list[Forked | subprocess.Popen[str]] = []
 
     def popen(
         command: Sequence[str],
@@ -69,22 +74,30 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Serv
         stdin = subprocess.DEVNULL if stdin is pytester.CLOSE_STDIN else stdin
         streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
         if warm.can_fork(command, environment):
-            return Forked(warm, command, cwd=pytester.path, env=environment, on_terminal=on_terminal, **streams)
+            started.append(
+                Forked(warm, command, cwd=pytester.path, env=environment, on_terminal=on_terminal, **streams)
+            )
+            return started[-1]
 
         def begin() -> None:
             restore_signals()
             if on_terminal:
                 take_terminal()
 
-        return subprocess.Popen(
-            command,
-            cwd=pytester.path,
-            env=environment,
-            text=True,
-            start_new_session=on_terminal,
-            preexec_fn=begin,
-            **streams,
+        started.append(
+            subprocess.Popen(
+                command,
+                cwd=pytester.path,
+                env=environment,
+                text=True,
+                start_new_session=on_terminal,
+                preexec_fn=begin,
+                **streams,
+            )
         )
+        return started[-1]
 
     monkeypatch.setattr(pytester, "popen", popen)
-    return pytester
+    yield pytester
+    for process in started:
+        process.kill()
