@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
 
 LEASE_S = 60.0  # a lease expires after this time without refresh; its holder refreshes it every third of it
 PATIENCE_S = 1.5 * LEASE_S  # long enough to see that a lease has expired
+EMPTY_S = 5.0  # a lease is written right after it is created; one that stays empty for longer has lost its holder
 _POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An empty lease, and since when it is known, by the monotonic clock."""
+
+    identity: tuple[int, int]
+    since_s: float
 
 
 @dataclass(slots=True)
@@ -25,12 +35,14 @@ class Leases:
 
     Leases only save work: they keep two runs from measuring the same case. Records do not depend on them, because
     records are written atomically. If the holder was a process on this machine and has ended, its lease is taken over
-    at once; a lease of another machine is taken over after LEASE_S seconds without refresh, by this run's clock.
+    at once; a lease of another machine is taken over after LEASE_S seconds without refresh, by this run's clock. An
+    empty lease, of a process that was killed before it wrote its name, is removed after EMPTY_S seconds.
     """
 
     root: Path
     limit: int | None = None
     _asked: dict[Path, SoftFileLease] = field(default_factory=dict)
+    _empty: dict[Path, _Seen] = field(default_factory=dict)
 
     def take(self, case: Case, *, wait_s: float = 0.0) -> bool:
         """Take the lease of `case`, waiting at most `wait_s` seconds if another run holds it.
@@ -52,6 +64,7 @@ class Leases:
             if not self._asked[path].is_locked:
                 self._asked[path].acquire(timeout=wait_s, poll_interval=_POLL_S)
         except (Timeout, LeaseSettingsMismatch):  # held, perhaps by another version of the suite
+            self._remove_if_empty(path)
             return False
         except OSError as error:
             raise RecordError(
@@ -72,6 +85,20 @@ class Leases:
 
     def _path(self, case: Case) -> Path:
         return self.root / RecordId(case, self.limit).lease
+
+    def _remove_if_empty(self, path: Path) -> None:
+        """Remove a lease that has been empty since EMPTY_S seconds; filelock would respect it for ever."""
+        with suppress(OSError):  # released meanwhile, or a folder that cannot be written
+            found = path.stat()
+            identity = (found.st_ino, found.st_ctime_ns)
+            now_s = time.monotonic()
+            seen = self._empty.get(path)
+            if found.st_size > 0:
+                self._empty.pop(path, None)
+            elif seen is None or seen.identity != identity:
+                self._empty[path] = _Seen(identity, now_s)
+            elif now_s - seen.since_s >= EMPTY_S:
+                path.unlink()
 
 
 def _release(lease: SoftFileLease) -> None:

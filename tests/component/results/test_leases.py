@@ -97,6 +97,36 @@ def test_what_another_machine_holds_is_taken_once_it_was_seen_unrefreshed(tmp_pa
     assert time.monotonic() - start_s >= lease_s / 2  # not before it has gone unrefreshed for its time
 
 
+def test_a_lease_that_a_killed_process_left_empty_blocks_no_case(tmp_path, monkeypatch):
+    """kill -9, or a loss of power, between creating the file and writing it."""
+    monkeypatch.setattr("glu_lib.results.leases.EMPTY_S", 0.5)
+    path = tmp_path / "leases/nano-p40-sums.lease"
+    path.parent.mkdir()
+    path.touch()
+    mine = Leases(tmp_path)
+    assert not mine.take(CASE)  # it may be being written
+    assert path.exists()
+    deadline_s = time.monotonic() + 10
+    while not mine.take(CASE, wait_s=0.1):
+        assert time.monotonic() < deadline_s
+    assert path.read_text()
+    assert not Leases(tmp_path).take(CASE)
+
+
+def test_an_empty_lease_that_is_written_after_all_is_respected(tmp_path, holder, monkeypatch):
+    monkeypatch.setattr("glu_lib.results.leases.EMPTY_S", 0.2)
+    mine = Leases(tmp_path)
+    path = tmp_path / "leases/nano-p40-sums.lease"
+    path.parent.mkdir()
+    path.touch()
+    assert not mine.take(CASE)
+    path.unlink()
+    holder()
+    end_s = time.monotonic() + 1
+    while time.monotonic() < end_s:
+        assert not mine.take(CASE, wait_s=0.1)
+
+
 def test_all_leases_go_back_at_the_end(tmp_path):
     mine = Leases(tmp_path)
     other = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["facts"])
