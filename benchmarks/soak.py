@@ -19,7 +19,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from glu_lib.errors import RecordError
 from glu_lib.nano import MODEL_DIR
@@ -31,8 +34,8 @@ TASKS = ("facts", "sums", "instructions", "lastword", "narrative")
 MODELS = ("alder", "birch", "cedar", "dogwood")
 # Mostly kill -9; batch systems send SIGTERM, closed terminals SIGHUP.
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+_SHOWN_LINES = 200
 _LATER_S = 0.5  # a signal follows a random record after a random delay up to this
-_GIVE_UP_S = 3600.0
 
 
 def main() -> int:
@@ -42,10 +45,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30, help="number of signals (default 30)")
     parser.add_argument("--limit", type=int, default=2, help="samples per task (default 2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments and signals (default 0)")
+    parser.add_argument("--give-up-s", type=float, default=3600.0, help="seconds for all of it (default 3600)")
     parser.add_argument("--output", type=Path, help="JSON file for the result")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = soak(Path(folder), options.levels, options.kills, options.limit, random.Random(options.seed))
+        soak = Soak(Path(folder), options.levels, options.limit, time.monotonic() + options.give_up_s)
+        found = soak.compare(options.kills, random.Random(options.seed))
     text = json.dumps(found, indent=1)
     print(text)
     if options.output:
@@ -53,78 +58,103 @@ def main() -> int:
     return 0 if found["equal"] == found["records"] == found["cases"] and not found["left_behind"] else 1
 
 
-def soak(folder: Path, levels: int, kills: int, limit: int, chance: random.Random) -> dict[str, object]:
-    """Run both in `folder` and return the comparison."""
-    (folder / "study.toml").write_text(_study(levels), encoding="utf-8")
-    cases = len(MODELS) * levels * len(TASKS)
-    peace_s = _seconds(lambda: _finish(folder, "peace", limit))
-    sent: Counter[str] = Counter()
-    storm_s = _seconds(lambda: _storm(folder, "storm", cases, kills, limit, chance, sent))
-    storm, peace = Store(folder / "storm"), Store(folder / "peace")
-    equal = [path for path in peace.record_paths() if _is_equal(peace, storm, path)]
-    resumed = [path for path in storm.record_paths() if read_scored(path).resumed]
-    return {
-        "cases": cases,
-        "records": len(list(storm.record_paths())),
-        "equal": len(equal),
-        "resumed_in_the_middle": len(resumed),
-        "left_behind": sorted(str(path.relative_to(folder)) for path in _left_behind(storm.root)),
-        "signals": dict(sent),
-        "runs_at_once": 2,
-        "seconds_in_peace": round(peace_s, 1),
-        "seconds_in_the_storm": round(storm_s, 1),
-    }
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """The runs of a soak in `folder`; all of them have to end before `end_s` of the monotonic clock."""
 
+    folder: Path
+    levels: int
+    limit: int
+    end_s: float
 
-def _storm(
-    folder: Path, results: str, cases: int, kills: int, limit: int, chance: random.Random, sent: Counter[str]
-) -> None:
-    """Keep two runs going, send one of them a signal at random moments, then let one run finish undisturbed."""
-    store, end_s = Store(folder / results), time.monotonic() + _GIVE_UP_S
-    runs: list[subprocess.Popen[bytes] | None] = [None, None]
-    for moment in sorted(chance.sample(range(cases - 1), kills)):
-        while True:
-            for slot, run in enumerate(runs):
-                if run is None or run.poll() is not None:
-                    runs[slot] = _start(folder, results, limit, f"cache{slot}")
-            if len(list(store.record_paths())) > moment or time.monotonic() > end_s:
-                break
-            time.sleep(0.05)
-        time.sleep(chance.uniform(0, _LATER_S))
-        if alive := [run for run in runs if run is not None and run.poll() is None]:
-            victim, number = chance.choice(alive), chance.choice(SIGNALS)
-            victim.send_signal(number)
-            sent[number.name] += 1
-            if number is not signal.SIGKILL and chance.random() < 0.5:
-                victim.wait()  # otherwise the next run starts while this one is still ending
-    for run in runs:
-        if run is not None:
+    def compare(self, kills: int, chance: random.Random) -> dict[str, object]:
+        """Run the cases undisturbed and under signals, and return the comparison."""
+        (self.folder / "study.toml").write_text(_study(self.levels), encoding="utf-8")
+        sent: Counter[str] = Counter()
+        peace_s = _seconds(lambda: self._finish("peace"))
+        storm_s = _seconds(lambda: self._storm(kills, chance, sent))
+        storm, peace = Store(self.folder / "storm"), Store(self.folder / "peace")
+        equal = [path for path in peace.record_paths() if _is_equal(peace, storm, path)]
+        resumed = [path for path in storm.record_paths() if read_scored(path).resumed]
+        return {
+            "cases": self._cases,
+            "records": len(list(storm.record_paths())),
+            "equal": len(equal),
+            "resumed_in_the_middle": len(resumed),
+            "left_behind": sorted(str(path.relative_to(self.folder)) for path in _left_behind(storm.root)),
+            "signals": dict(sent),
+            "runs_at_once": 2,
+            "seconds_in_peace": round(peace_s, 1),
+            "seconds_in_the_storm": round(storm_s, 1),
+        }
+
+    @property
+    def _cases(self) -> int:
+        return len(MODELS) * self.levels * len(TASKS)
+
+    def _storm(self, kills: int, chance: random.Random, sent: Counter[str]) -> None:
+        """Keep two runs going, send one of them a signal at random moments, then let one run finish undisturbed."""
+        store = Store(self.folder / "storm")
+        runs = [self._start("storm", "cache0"), self._start("storm", "cache1")]
+        for moment in sorted(chance.sample(range(self._cases - 1), kills)):
+            while len(list(store.record_paths())) <= moment:
+                for slot, run in enumerate(runs):
+                    if run.poll() is not None:
+                        runs[slot] = self._start("storm", f"cache{slot}")
+                if time.monotonic() > self.end_s:
+                    self._give_up("storm", runs, f"record {moment + 1} of {self._cases} was not written")
+                time.sleep(0.05)
+            time.sleep(chance.uniform(0, _LATER_S))
+            if alive := [run for run in runs if run.poll() is None]:
+                victim, number = chance.choice(alive), chance.choice(SIGNALS)
+                victim.send_signal(number)
+                sent[number.name] += 1
+                if number is not signal.SIGKILL and chance.random() < 0.5:
+                    self._wait("storm", victim)  # otherwise the next run starts while this one is still ending
+        for run in runs:
             run.kill()
             run.wait()
-    _finish(folder, results, limit)
+        self._finish("storm")
 
+    def _finish(self, results: str) -> None:
+        """Run once to the end."""
+        run = self._start(results, f"cache-{results}")
+        if self._wait(results, run) != 0:
+            self._give_up(results, [], f"an undisturbed run exited with {run.returncode}")
 
-def _finish(folder: Path, results: str, limit: int) -> None:
-    """Run once to the end."""
-    run = _start(folder, results, limit, f"cache-{results}")
-    if run.wait() != 0:
-        last = (folder / f"{results}.log").read_text(encoding="utf-8").splitlines()[-40:]
-        raise SystemExit("\n".join([*last, f"an undisturbed run exited with {run.returncode}"]))
+    def _wait(self, results: str, run: subprocess.Popen[bytes]) -> int:
+        try:
+            return run.wait(timeout=max(0.0, self.end_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._give_up(results, [run], "a run did not end")
 
+    def _give_up(self, results: str, runs: Sequence[subprocess.Popen[bytes]], why: str) -> NoReturn:
+        """End with the stacks of `runs`, the leases and the last lines of the runs' log."""
+        for run in runs:
+            run.send_signal(signal.SIGABRT)  # pytest has enabled faulthandler
+            run.wait()
+        leases = [str(path.relative_to(self.folder)) for path in (self.folder / results).glob("leases/*")]
+        lines = (self.folder / f"{results}.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        raise SystemExit("\n".join([*lines[-_SHOWN_LINES:], f"leases: {leases}", why]))
 
-def _start(folder: Path, results: str, limit: int, cache: str) -> subprocess.Popen[bytes]:
-    places = [f"--results-dir={folder / results}", f"--study={folder / 'study.toml'}", f"-ocache_dir={folder / cache}"]
-    choices = ["-m", "soak", "-q", "--threads", "1", "--limit", str(limit)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with (folder / f"{results}.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "pytest", *choices, *places],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    def _start(self, results: str, cache: str) -> subprocess.Popen[bytes]:
+        folder = self.folder
+        places = [
+            f"--results-dir={folder / results}",
+            f"--study={folder / 'study.toml'}",
+            f"-ocache_dir={folder / cache}",
+        ]
+        choices = ["-m", "soak", "-q", "--threads", "1", "--limit", str(self.limit)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        with (folder / f"{results}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "pytest", *choices, *places],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
 
 def _study(levels: int) -> str:

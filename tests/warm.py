@@ -19,7 +19,8 @@ import sys
 import tempfile
 import termios
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import forkserver, reduction
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +29,7 @@ LIBRARIES = "warm_libraries"
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "DATASETS_", "TQDM_", "NLTK_", "TORCH", "PYTORCH_", "OMP_", "MKL_", "PYTHON")
 PYTEST = ([sys.executable, "-mpytest"], [sys.executable, "-m", "pytest"])
 DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LONGEST_S = 240.0  # of a run; below the `timeout` of tests/pytest.ini, so that the run's own stacks are shown
+LONGEST_S = 480.0  # of a run; below the `timeout` of tests/pytest.ini, so that the run's own stacks are shown
 
 
 class Server:
@@ -156,6 +157,18 @@ def restore_signals() -> None:
     """A shell's background job ignores SIGINT, and nohup SIGHUP; its children would as well."""
     for number in DEFAULT_SIGNALS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@contextmanager
+def restored_signals() -> Iterator[None]:
+    """What is started here ignores no signal. Not by `preexec_fn`: after a fork, Python code may wait for threads."""
+    before = [(number, signal.getsignal(number)) for number in DEFAULT_SIGNALS]
+    restore_signals()
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def take_terminal() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warm import Forked, Server, read_at_import, restore_signals, take_terminal
+from warm import Forked, Server, read_at_import, restored_signals
 
 from glu_lib.study import STUDY
 from glu_lib.study.cases import build_cases
@@ -79,22 +79,9 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Serv
             )
             return started[-1]
 
-        def begin() -> None:
-            restore_signals()
-            if on_terminal:
-                take_terminal()
-
-        started.append(
-            subprocess.Popen(
-                command,
-                cwd=pytester.path,
-                env=environment,
-                text=True,
-                start_new_session=on_terminal,
-                preexec_fn=begin,
-                **streams,
-            )
-        )
+        assert not on_terminal  # only forked runs have one
+        with restored_signals():
+            started.append(subprocess.Popen(command, cwd=pytester.path, env=environment, text=True, **streams))
         return started[-1]
 
     monkeypatch.setattr(pytester, "popen", popen)

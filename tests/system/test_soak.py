@@ -10,7 +10,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_many_short_cases_under_random_kills_end_with_each_record_once(tmp_path):
-    command = [sys.executable, "benchmarks/soak.py", "--levels", "3", "--kills", "3", "--limit", "1"]
+    command = [
+        sys.executable,
+        "benchmarks/soak.py",
+        "--levels",
+        "3",
+        "--kills",
+        "3",
+        "--limit",
+        "1",
+        "--give-up-s",
+        "480",
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

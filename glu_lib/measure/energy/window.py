@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.environment import synchronize
+from glu_lib.machine.signals import uninterrupted
 from glu_lib.measure.energy.reading import read_components
 from glu_lib.measure.energy.tracker import append_emissions, country_intensity, make_tracker, sources
 from glu_lib.results.energy import EnergyReading
@@ -41,6 +42,8 @@ class Window:
 class EnergyMeter:
     """One CodeCarbon tracker per process; each energy window is a task of it.
 
+    CodeCarbon's scheduler takes its lock without `finally`, so signals wait until its calls have ended.
+
     `carbon_intensity` (g CO2e/kWh) converts energy into CO2e; without it CO2e is None.
     """
 
@@ -51,7 +54,8 @@ class EnergyMeter:
     def start(self, device: torch.device) -> None:
         """Set up the tracker. The first call takes most of a second, so it must come before any timed work."""
         if self._tracker is None:
-            self._tracker = make_tracker(device)
+            with uninterrupted():
+                self._tracker = make_tracker(device)
 
     @contextmanager
     def window(self, device: torch.device, log: Path | None = None) -> Iterator[Window]:
@@ -68,19 +72,23 @@ class EnergyMeter:
         self._opened += 1
         name = f"window-{self._opened}"
         synchronize(device)
-        tracker.start_task(name)
-        start_s = time.perf_counter()
+        start_s: float | None = None
         try:
+            with uninterrupted():
+                tracker.start_task(name)
+                start_s = time.perf_counter()
             yield window
         finally:
-            synchronize(device)
-            window_s = time.perf_counter() - start_s
-            data = tracker.stop_task(name)
-            window.reading = read_components(
-                data, sources(tracker), window_s, self.carbon_intensity, on_gpu=device.type == "cuda"
-            )
-            if log is not None:
-                append_emissions(log, data)
+            if start_s is not None:
+                synchronize(device)
+                window_s = time.perf_counter() - start_s
+                with uninterrupted():
+                    data = tracker.stop_task(name)
+                window.reading = read_components(
+                    data, sources(tracker), window_s, self.carbon_intensity, on_gpu=device.type == "cuda"
+                )
+                if log is not None:
+                    append_emissions(log, data)
 
 
 def meter_of(settings: Settings) -> EnergyMeter:
