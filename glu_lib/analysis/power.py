@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 ALPHA = 0.05
 POWER = 0.8
@@ -10,9 +11,8 @@ _FEWEST_CHANGED = 6  # five items that all change one way have p = 0.0625 in the
 
 
 def _quantiles(power: float) -> tuple[float, float]:
-    from scipy.stats import norm
-
-    return float(norm.ppf(1 - ALPHA / 2)), float(norm.ppf(power))
+    normal = NormalDist()
+    return normal.inv_cdf(1 - ALPHA / 2), normal.inv_cdf(power)
 
 
 def detectable(low: float | None, high: float | None, power: float = POWER) -> float | None:

@@ -80,8 +80,12 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
     assert len(records(suite)) == OF_TWO_LEVELS
     assert len(json.loads((suite.path / "results/results.json").read_text())) >= OF_TWO_LEVELS
 
+    written = [suite.path / "results" / name for name in ("report/index.html", "results.csv")]
+    first_ns = [path.stat().st_mtime_ns for path in written]
     second = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK, "-rs", "-p", "no_torch")
     second.assert_outcomes(skipped=OF_TWO_LEVELS, deselected=all_items - OF_TWO_LEVELS)
+    assert [path.stat().st_mtime_ns for path in written] == first_ns  # nothing changed: nothing is written again
+    assert summary(second) == summary(first)
     second.stdout.fnmatch_lines(["glu width pruning: 16 cases*16 done", "SKIPPED*done: *nano-p0-architecture.json"])
 
     path = suite.path / "results/individual_files/nano/p40/nano-p40-sums-limit4.json"
@@ -91,6 +95,15 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
     third = suite.runpytest_subprocess(*TWO_LEVELS, *QUICK)
     third.assert_outcomes(passed=1, skipped=OF_TWO_LEVELS - 1, deselected=all_items - OF_TWO_LEVELS)
     third.stdout.fnmatch_lines(["stale, will run again: nano-p40-sums: few-shot 3 -> 0"])
+    assert [path.stat().st_mtime_ns for path in written] != first_ns
+
+
+def summary(result):
+    """The lines with tables and paths."""
+    lines = result.outlines
+    begin = next(number for number, line in enumerate(lines) if "GLU width pruning" in line)
+    end = next(number for number, line in enumerate(lines) if line.startswith("tables: "))
+    return lines[begin : end + 1]
 
 
 def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
-from glu_lib.analysis import conclude, headline_tables, workload_tables, write_tables
+from glu_lib.analysis import Conclusions, conclude, headline_tables, workload_tables, write_tables
 from glu_lib.errors import RecordError, ReportError
 from glu_lib.frontends.pytest_plugin.collection import (
     IS_SELECTED,
@@ -19,6 +20,7 @@ from glu_lib.frontends.pytest_plugin.collection import (
 )
 from glu_lib.frontends.pytest_plugin.hints import keyword_lines, no_match_lines
 from glu_lib.frontends.pytest_plugin.internals import cache_folder, terminal_width
+from glu_lib.frontends.pytest_plugin.last_summary import LastSummary
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
 from glu_lib.frontends.pytest_plugin.resume import MIRROR
@@ -106,37 +108,53 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not root.is_dir():
         terminalreporter.write_line(f"no tables: folder {root} does not exist")
         return
-    found = conclude(root, remember=True)
-    try:
-        paths = write_tables(root, found.rows)
-        page, *_ = write_report(root, report_data(found, experiment.study), with_files=False)
-    except (RecordError, ReportError) as error:
-        terminalreporter.write_line(str(error), yellow=True)
-        return
+    width = terminal_width(terminalreporter)
+    last = LastSummary.of(root, sorted(touched), experiment.settings.limit, experiment.study, width)
+    lines = last.lines()
+    if lines is None:
+        found = conclude(root, remember=True)
+        try:
+            paths = write_tables(root, found.rows)
+            page, *pages = write_report(root, report_data(found, experiment.study), with_files=False)
+        except (RecordError, ReportError) as error:
+            terminalreporter.write_line(str(error), yellow=True)
+            return
+        measured = {case.id for case in all_cases(config) if case.kind is CaseKind.ENERGY} & touched
+        texts = _table_lines(found, touched, experiment.settings.limit, width, with_workloads=bool(measured))
+        lines = [(text, False) for text in texts]
+        lines += [(f"left out: {problem}", True) for problem in found.problems]
+        lines += [(text, False) for text in _last_lines(found, page, paths)]
+        last.save(lines, [page, *pages, *paths])
+    for text, is_warning in lines:
+        terminalreporter.write_line(text, yellow=is_warning)
+
+
+def _table_lines(
+    found: Conclusions, touched: Collection[str], limit: int | None, width: int, *, with_workloads: bool
+) -> Iterator[str]:
+    """The tables of the models of a run."""
     models = {case_id.split("-")[0] for case_id in touched}
     for table in headline_tables(found.rows):
-        if table.model in models and table.limit == experiment.settings.limit:
-            for line in terminal_lines(table, terminal_width(terminalreporter)):
-                terminalreporter.write_line(line)
-    if any(case.kind is CaseKind.ENERGY for case in all_cases(config) if case.id in touched):
+        if table.model in models and table.limit == limit:
+            yield from terminal_lines(table, width)
+    if with_workloads:
         for table in workload_tables(found.rows):
-            if table.model in models and table.limit == experiment.settings.limit:
-                for line in workload_lines(table, terminal_width(terminalreporter)):
-                    terminalreporter.write_line(line)
-        pairs = [pair for pair in found.aligned_pairs if pair.model in models]
-        for line in alignment_lines(pairs, terminal_width(terminalreporter)):
-            terminalreporter.write_line(line)
+            if table.model in models and table.limit == limit:
+                yield from workload_lines(table, width)
+        yield from alignment_lines([pair for pair in found.aligned_pairs if pair.model in models], width)
     for scan in found.scans:
-        if scan.case in touched and scan.limit == experiment.settings.limit:
-            for line in scan_lines(scan, terminal_width(terminalreporter)):
-                terminalreporter.write_line(line)
-    for problem in found.problems:
-        terminalreporter.write_line(f"left out: {problem}", yellow=True)
+        if scan.case in touched and scan.limit == limit:
+            yield from scan_lines(scan, width)
+
+
+def _last_lines(found: Conclusions, page: Path, tables: Sequence[Path]) -> Iterator[str]:
+    """What was not tested, and the paths of records, report and tables."""
+    root = tables[0].parent
     if found.untested:
-        terminalreporter.write_line(_untested_line(found.untested))
-    terminalreporter.write_line(f"records: {root / 'individual_files'}")
-    terminalreporter.write_line(f"report:  {page} (to save its figures as files: glu report {shlex.quote(str(root))})")
-    terminalreporter.write_line(f"tables:  {paths[0]}, {', '.join(path.name for path in paths[1:])}")
+        yield _untested_line(found.untested)
+    yield f"records: {root / 'individual_files'}"
+    yield f"report:  {page} (to save its figures as files: glu report {shlex.quote(str(root))})"
+    yield f"tables:  {tables[0]}, {', '.join(path.name for path in tables[1:])}"
 
 
 def _untested_line(untested: Sequence[str]) -> str:

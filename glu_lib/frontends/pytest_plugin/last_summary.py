@@ -1,0 +1,73 @@
+"""The summary of the last run, kept in the results folder: a run that changes nothing shows it without computing it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import glu_lib
+from glu_lib.results.address import SAMPLES
+from glu_lib.results.folder import RECORDS
+from glu_lib.results.writing import write_atomically
+
+FILE = ".summary.json"  # may be deleted at any time: it only saves time
+Line = tuple[str, bool]  # its text, and whether it is a warning
+
+
+@dataclass(frozen=True, slots=True)
+class LastSummary:
+    """The lines of the last summary of a results folder, valid while nothing that they show has changed.
+
+    They depend on the records and samples (names, sizes, modification times), on the code of this package, and on
+    `parameters`: the cases, the study, and the width of the terminal. The files that the run wrote must still be there
+    in the size that they had.
+    """
+
+    root: Path
+    key: str
+
+    @classmethod
+    def of(cls, root: Path, *parameters: object) -> LastSummary:
+        """The last summary of a results folder."""
+        digest = hashlib.sha256(repr(parameters).encode())
+        package = Path(glu_lib.__file__).parent
+        for folder in (package, root / RECORDS, root / SAMPLES):
+            for path, found in sorted(_files(folder)):
+                digest.update(f"{path} {found}\n".encode())
+        return cls(root, digest.hexdigest())
+
+    def lines(self) -> list[Line] | None:
+        """The lines, or None if they have to be computed anew."""
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            found = json.loads((self.root / FILE).read_text(encoding="utf-8"))
+            if found["key"] == self.key and found["written"] == self._sizes(found["written"]):
+                return [(str(text), bool(is_warning)) for text, is_warning in found["lines"]]
+        return None
+
+    def save(self, lines: Sequence[Line], written: Iterable[Path]) -> None:
+        """Keep the lines, and the sizes of the files that they name; in a folder that cannot be written, do nothing."""
+        sizes = self._sizes(path.relative_to(self.root).as_posix() for path in written)
+        content = json.dumps({"key": self.key, "written": sizes, "lines": lines})
+        with suppress(OSError):
+            write_atomically(self.root / FILE, content.encode())
+
+    def _sizes(self, names: Iterable[str]) -> dict[str, int]:
+        return {name: (self.root / name).stat().st_size for name in names}
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str]]:
+    """Path, and size and modification time, of all files below `folder`; links to folders are not followed."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != "__pycache__":
+                    yield from _files(Path(entry.path))
+            else:
+                with suppress(OSError):  # a link to nowhere, which the tables name
+                    found = entry.stat()
+                    yield entry.path, f"{found.st_size} {found.st_mtime_ns}"
