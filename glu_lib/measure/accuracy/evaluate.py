@@ -45,7 +45,7 @@ def wrap_model(
         tokenizer: its tokenizer.
         batch_size: sequences per forward pass.
         scorer: `fast` computes shared prefixes once; `hf` is lm-eval's `HFLM`.
-        encodings: cache of token ids that `fast` uses for all levels; only for this tokenizer.
+        encodings: what the levels of one model share; only for this tokenizer.
     """
     from glu_lib.measure.scoring.context import fixed_context
 
@@ -57,7 +57,7 @@ def wrap_model(
         return SharedPrefixLM(pretrained=model, tokenizer=tokenizer, encodings=encodings, **options)
     from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
 
-    return KeepingHFLM(pretrained=model, tokenizer=tokenizer, **options)
+    return KeepingHFLM(pretrained=model, tokenizer=tokenizer, encodings=encodings, **options)
 
 
 def evaluate_task(
@@ -104,7 +104,8 @@ def evaluate_task(
         lm.answers = None
     raw_samples = results.pop("samples")
     metrics = tuple(metric_values(results))
-    blind = controls(task, loaded, raw_samples, partial(_text_tokens, lm), lm.model.config.vocab_size)
+    known = lm.encodings.controls if lm.encodings else None
+    blind = controls(task, loaded, raw_samples, partial(_text_tokens, lm), lm.model.config.vocab_size, known)
     samples = tuple(
         compact(name, sample, blind.get((name, sample["doc_id"])) if sample["filter"] == task.metric.filter else None)
         for name, found in raw_samples.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,12 @@ _BY_TYPE = {
 
 
 def controls(
-    task: Task, loaded: Any, raw_samples: dict[str, list[dict[str, Any]]], tokens: Callable[[str], list[int]], size: int
+    task: Task,
+    loaded: Any,
+    raw_samples: dict[str, list[dict[str, Any]]],
+    tokens: Callable[[str], list[int]],
+    size: int,
+    known: dict[str, list[dict[str, Any]]] | None = None,
 ) -> Controls:
     """The headline metric of blind answers to each item, by lm-eval's `process_results`.
 
@@ -37,6 +43,8 @@ def controls(
         raw_samples: lm-eval's samples by (sub-)task.
         tokens: token ids of a text, without special tokens.
         size: rows of the LM head; a model that knows nothing gives each token the probability 1 / size.
+        known: controls of the same requests with the same `tokens`, from other levels; new ones are added. Those of
+            generated answers depend on the model's answers, and are not kept.
 
     Returns:
         For each item the metric of each control by its name, in the metric's own form; of `shuffle` a list. See
@@ -49,8 +57,10 @@ def controls(
         kind = lm_eval_task.get_config("output_type")
         if not mine or kind not in _BY_TYPE:
             continue
+        scored = Scored(lm_eval_task, task.metric, mine, tokens, size)
+        key = "" if known is None or kind == "generate_until" else _requests_key(name, scored)
         try:
-            values = list(_BY_TYPE[kind](Scored(lm_eval_task, task.metric, mine, tokens, size)))
+            values = (known or {}).get(key) or list(_BY_TYPE[kind](scored))
         except Exception as error:  # a task's own code, which meets answers here that no model gives
             warnings.warn(
                 f"task {task.key}: blind answers cannot be scored ({type(error).__name__}: {one_line(str(error))}); "
@@ -58,5 +68,14 @@ def controls(
                 stacklevel=2,
             )
             return {}
+        if known is not None and key:
+            known[key] = values
         found |= {(name, sample["doc_id"]): value for sample, value in zip(mine, values, strict=True)}
     return found
+
+
+def _requests_key(name: str, scored: Scored) -> str:
+    """A digest of all that the controls of choices and texts depend on, but the tokenizer."""
+    requests = [(sample["doc_id"], sample["doc_hash"], sample["arguments"]) for sample in scored.samples]
+    parts = (name, scored.metric.name, scored.metric.filter, scored.size, requests)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass, field
+from typing import Any
 
 from glu_lib.errors import MeasurementError
 from glu_lib.measure.scoring.packing import Tokens
@@ -54,8 +55,12 @@ def check_sizes(context: Sized, continuation: Sized, max_length: int) -> None:
 
 @dataclass(slots=True)
 class Encodings:
-    """Cache of token ids by text. The caller must always use it with the same tokenizer."""
+    """Cache of token ids by text, for all levels of a model. The caller must always use it with the same tokenizer.
 
+    `controls` are the blind answers to choices and texts, by a digest of their requests.
+    """
+
+    controls: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _contexts: dict[str, array[int]] = field(default_factory=dict)
     _pairs: dict[tuple[str, str], Encoded] = field(default_factory=dict)
     _prompts: dict[tuple[str, int], tuple[Tokens, bool]] = field(default_factory=dict)

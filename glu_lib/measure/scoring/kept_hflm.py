@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from glu_lib.measure.scoring.encoding import Encodings
 from glu_lib.measure.scoring.finite import check_scores, checked_logits
 from glu_lib.measure.scoring.kept import Score, as_score, kept_score
 from glu_lib.measure.scoring.work_window import MeasuredHFLM
@@ -17,9 +18,10 @@ class KeepingHFLM(MeasuredHFLM):
 
     answers: Answers | None = None
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        """As `HFLM`."""
+    def __init__(self, *args: Any, encodings: Encodings | None = None, **options: Any) -> None:
+        """As `HFLM`; `encodings` is what earlier levels have computed with the same tokenizer."""
         super().__init__(*args, **options)
+        self.encodings = encodings
         self._batch: dict[str, Score] = {}  # scores of the current batch, by request key
 
     def score_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:

@@ -46,7 +46,7 @@ class SharedPrefixLM(KeepingHFLM):
 
     def __init__(self, *args: Any, encodings: Encodings | None = None, **options: Any) -> None:
         """As `HFLM`; `encodings` is a cache of token ids of the same tokenizer, filled by earlier levels."""
-        super().__init__(*args, **options)
+        super().__init__(*args, encodings=encodings, **options)
         self._encodings = encodings or Encodings()
         self._forward = SharedForward(self.model)
         self._can_share: bool | None = None

@@ -8,6 +8,8 @@ from glu_lib.measure.accuracy.evaluate import evaluate_task, wrap_model
 from glu_lib.measure.accuracy.results import MetricValue
 from glu_lib.measure.accuracy.sample_checks import count_ties
 from glu_lib.measure.accuracy.score_case import check_evaluation, task_fields
+from glu_lib.measure.controls.scored import Scored
+from glu_lib.measure.scoring.encoding import Encodings
 from glu_lib.measure.tasks.task_library import TaskLibrary, task_data_digest
 from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import load_model
@@ -64,6 +66,22 @@ def test_the_scores_are_those_of_lm_evals_own_entry_point(lm, library):
     assert evaluate(lm, library, STUDY.tasks["facts"]).headline.value == own["results"]["nano_facts"]["acc,none"]
     perplexity = own["results"]["nano_narrative"]["word_perplexity,none"]
     assert evaluate(lm, library, STUDY.tasks["narrative"]).headline.value == perplexity
+
+
+@pytest.mark.parametrize("task", EMBEDDED, ids=lambda task: task.key)
+def test_levels_share_the_blind_answers_that_no_model_gives(lm, library, monkeypatch, task):
+    """They are the same as when computed anew; those of generated answers depend on the model's own."""
+    calls = []
+    value = Scored.value
+    monkeypatch.setattr(Scored, "value", lambda self, *given: calls.append(given) or value(self, *given))
+    monkeypatch.setattr(lm, "encodings", Encodings())
+    first, computed = evaluate(lm, library, task), len(calls)
+    assert evaluate(lm, library, task) == first
+    is_kept = bool(lm.encodings.controls)
+    assert is_kept == all("shuffle" not in sample.get("controls", {}) for sample in first.samples)
+    assert len(calls) == (computed if is_kept else 2 * computed)
+    evaluate(lm, library, task, limit=5)  # other requests
+    assert len(lm.encodings.controls) == 2 * is_kept
 
 
 def test_a_metric_that_the_task_does_not_report_is_named(lm, library):
