@@ -42,6 +42,43 @@ LLAMA_3B = Architecture(
     rope_theta=500000.0,
     rope_scaling=_LLAMA3_ROPE,
 )
+# Shapes from config.json of HuggingFaceTB/SmolLM2-135M, -360M and -1.7B. The instruct variants have the same shapes.
+SMOLLM2_135M = Architecture(
+    hidden_size=576,
+    intermediate_size=1536,
+    num_layers=30,
+    num_heads=9,
+    num_kv_heads=3,
+    head_dim=64,
+    vocab_size=49152,
+    tied_embeddings=True,
+    max_positions=8192,
+    rope_theta=100000.0,
+)
+SMOLLM2_360M = Architecture(
+    hidden_size=960,
+    intermediate_size=2560,
+    num_layers=32,
+    num_heads=15,
+    num_kv_heads=5,
+    head_dim=64,
+    vocab_size=49152,
+    tied_embeddings=True,
+    max_positions=8192,
+    rope_theta=100000.0,
+)
+SMOLLM2_1700M = Architecture(
+    hidden_size=2048,
+    intermediate_size=8192,
+    num_layers=24,
+    num_heads=32,
+    num_kv_heads=32,
+    head_dim=64,
+    vocab_size=49152,
+    tied_embeddings=True,
+    max_positions=8192,
+    rope_theta=130000.0,
+)
 NANO = Architecture(
     hidden_size=128,
     intermediate_size=512,
@@ -61,7 +98,18 @@ _MODELS = (
     ModelVariant("llama3b", "meta-llama/Llama-3.2-3B", VariantKind.BASE, LEVELS, architecture=LLAMA_3B),
     ModelVariant("instruct1b", "meta-llama/Llama-3.2-1B-Instruct", VariantKind.INSTRUCT, LEVELS, architecture=LLAMA_1B),
     ModelVariant("instruct3b", "meta-llama/Llama-3.2-3B-Instruct", VariantKind.INSTRUCT, LEVELS, architecture=LLAMA_3B),
+    *(
+        ModelVariant(f"smol{prefix}{size}", f"HuggingFaceTB/SmolLM2-{name}{suffix}", kind, LEVELS, architecture=shape)
+        for size, name, shape in (
+            ("135m", "135M", SMOLLM2_135M),
+            ("360m", "360M", SMOLLM2_360M),
+            ("1700m", "1.7B", SMOLLM2_1700M),
+        )
+        for prefix, suffix, kind in (("", "", VariantKind.BASE), ("instruct", "-Instruct", VariantKind.INSTRUCT))
+    ),
 )
+_BASE = tuple(model.key for model in _MODELS if model.kind is VariantKind.BASE and not model.is_embedded)
+_INSTRUCT = tuple(model.key for model in _MODELS if model.kind is VariantKind.INSTRUCT)
 
 _ACC = Metric("acc")
 
@@ -162,7 +210,7 @@ _SUITES = (
     Suite(
         "paper",
         "the 13 tasks of the published study, base variants",
-        models=("llama1b", "llama3b"),
+        models=_BASE,
         tasks=(
             "wikitext",
             "boolq",
@@ -182,7 +230,7 @@ _SUITES = (
     Suite(
         "instruct",
         "the 7 tasks of the published study's instruct variants",
-        models=("instruct1b", "instruct3b"),
+        models=_INSTRUCT,
         tasks=(
             "lambada_openai",
             "mmlu",
@@ -196,13 +244,13 @@ _SUITES = (
     Suite(
         "chat",
         "tasks prompted with the tokenizer's chat template, instruct variants",
-        models=("instruct1b", "instruct3b"),
+        models=_INSTRUCT,
         tasks=("gsm8k_chat", "ifeval_chat"),
     ),
     Suite(
         "core",
         "knowledge, reasoning and GLUE; ifeval for instruct variants only",
-        models=("llama1b", "llama3b", "instruct1b", "instruct3b"),
+        models=(*_BASE, *_INSTRUCT),
         tasks=(
             "mmlu",
             "arc_easy",
@@ -220,13 +268,13 @@ _SUITES = (
     Suite(
         "carbon",
         "energy, latency and throughput workloads; only run when asked for with -m carbon",
-        models=("nano", "llama1b", "llama3b", "instruct1b", "instruct3b"),
+        models=("nano", *_BASE, *_INSTRUCT),
         workloads=tuple(workload.key for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS)),
     ),
     Suite(
         "alignment",
         "prefill and decoding at the same levels, widths plain and rounded to 128; only run when asked for",
-        models=("llama1b", "llama3b"),
+        models=_BASE,
         workloads=tuple(workload.key for workload in _ALIGNMENT_WORKLOADS),
         divisors=(128,),
     ),

@@ -10,6 +10,8 @@ from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
 
 CASES = build_cases(STUDY)
+BASE = ("llama1b", "llama3b", "smol135m", "smol360m", "smol1700m")
+INSTRUCT = ("instruct1b", "instruct3b", "smolinstruct135m", "smolinstruct360m", "smolinstruct1700m")
 
 
 def test_the_built_in_study_has_these_cases():
@@ -17,13 +19,10 @@ def test_the_built_in_study_has_these_cases():
         ("nano", "accuracy"): 49,
         ("nano", "energy"): 42,
         ("nano", "architecture"): 7,
-        ("llama1b", "accuracy"): 161,
-        ("llama3b", "accuracy"): 161,
-        ("instruct1b", "accuracy"): 161,
-        ("instruct3b", "accuracy"): 161,
-        **{(key, "energy"): 42 for key in ("instruct1b", "instruct3b")},
-        **{(key, "energy"): 42 + 4 * 13 for key in ("llama1b", "llama3b")},  # p0 and six levels, plain and aligned
-        **{(key, "architecture"): 7 for key in ("llama1b", "llama3b", "instruct1b", "instruct3b")},
+        **{(key, "accuracy"): 161 for key in (*BASE, *INSTRUCT)},
+        **{(key, "energy"): 42 for key in INSTRUCT},
+        **{(key, "energy"): 42 + 4 * 13 for key in BASE},  # p0 and six levels, plain and aligned
+        **{(key, "architecture"): 7 for key in (*BASE, *INSTRUCT)},
         **{(key, "layers"): 4 for key in STUDY.models},  # PPM and three seeds of random
     }
 
@@ -35,7 +34,7 @@ def test_ids_are_unique():
 def test_cases_of_one_level_stand_together():
     groups = [case.group for case in CASES]
     changes = sum(before != after for before, after in pairwise(groups))
-    assert changes + 1 == len(set(groups)) == 35 + 2 * 6
+    assert changes + 1 == len(set(groups)) == 7 * (1 + len(BASE) + len(INSTRUCT)) + len(BASE) * 6
 
 
 @pytest.mark.parametrize("key", STUDY.models)
@@ -59,8 +58,10 @@ def test_methods_and_divisors_stand_in_the_id_and_share_one_baseline():
 
 def test_star_marks_the_levels_at_an_expansion_ratio_of_2_4():
     starred = {case.group for case in CASES if "star" in case.marks}
-    ratios = {"nano-p40", "llama1b-p40", "llama3b-p10", "instruct1b-p40", "instruct3b-p10"}
-    assert starred == ratios | {"llama1b-p40d128", "llama3b-p10d128"}
+    four, two_thirds = {"nano", "llama1b", "instruct1b", "smol1700m", "smolinstruct1700m"}, {*BASE, *INSTRUCT}
+    ratios = {f"{key}-p40" for key in four} | {f"{key}-p10" for key in two_thirds - four}
+    aligned = {f"{key}-p{40 if key in four else 10}d128" for key in BASE}
+    assert starred == ratios | aligned - {"smol135m-p10d128"}  # 1408 / 576 = 2.44, beyond the tolerance
 
 
 def test_suites_are_marks_and_gpu_and_slow_are_derived():
