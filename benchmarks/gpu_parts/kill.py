@@ -22,7 +22,7 @@ from gpu_parts.setup import ROOT, SCRIPT
 
 _LEAST_S = 3 * FLUSH_S  # of the undisturbed work, so that there is a middle
 _DOCUMENTS = 50  # per subject, at first
-_TINY_DOCUMENTS = 80
+_TINY_DOCUMENTS = 20
 _MOST_DOCUMENTS = 246  # MMLU has 14,042 questions in 57 subjects
 _SHARE = 0.25  # of the answers in the journal, before the kill
 _GIVE_UP_S = 300.0

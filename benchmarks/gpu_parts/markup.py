@@ -43,6 +43,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{float(text):,.0f}" if abs(value) >= 10 ** (digits - 1) else text
 
 
+def difference(value: float) -> str:
+    """A relative difference, in powers of ten."""
+    return f"{value:.1e}" if value else "0"
+
+
 def gibibytes(value: int | None) -> str:
     """Bytes as GiB."""
     return MISSING if value is None else f"{value / 2**30:.2f}"

@@ -42,7 +42,8 @@ def page(setup: Setup, records: Records) -> str:
         *(_suite(setup, part) for part in (Part.ENERGY, Part.ALIGNMENT)),
         _parts(records, units),
     ]
-    return document(f"Measured on {setup.binding()['device']}", "".join(body))
+    kind = "A trial" if setup.is_tiny else "Measured"
+    return document(f"{kind} on {setup.binding()['device']}", "".join(body))
 
 
 def warning(setup: Setup) -> str | None:

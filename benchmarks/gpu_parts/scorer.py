@@ -80,8 +80,3 @@ def _times(bench: Bench, unit: Unit) -> float:
 def times_for(pilot_s: float) -> float:
     """Times of the documents so that a round takes _ROUND_S, from one to _MOST_TIMES."""
     return min(_MOST_TIMES, max(1.0, _ROUND_S / pilot_s))
-
-
-def label(shape: Shape) -> str:
-    """A shape's name as printed."""
-    return shape.name.replace("_", " ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gpu_parts.markup import Cell, Share, gibibytes, heading, milliseconds, number, paragraph, table
+from gpu_parts.markup import Cell, Share, difference, gibibytes, heading, milliseconds, number, paragraph, table
 from gpu_parts.plan import Part, Unit
 from gpu_parts.records import Records
 
@@ -49,7 +49,7 @@ def _scorer_row(unit: Unit, found: dict[str, Any]) -> list[Cell]:
         *(ours["fastest_s"], theirs["fastest_s"], found["times_faster"], ours["tokens_per_s"]),
         *(Share(ours["product_share"]), Share(theirs["product_share"])),
         *(gibibytes(ours["peak_bytes"]), gibibytes(theirs["peak_bytes"])),
-        *(f"{ours['batch_size']} / {theirs['batch_size']}", f"{found['largest_relative_difference']:.1e}"),
+        *(f"{ours['batch_size']} / {theirs['batch_size']}", difference(found["largest_relative_difference"])),
     ]
 
 
@@ -103,9 +103,9 @@ def equality(records: Records, units: Sequence[Unit]) -> str:
     for unit, found in _measured(records, units, Part.EQUAL):
         verdicts.append(f"{unit.model}: {'equal' if found['is_equal'] else 'NOT equal'}")
         for name, shape in found["shapes"].items():
-            difference = shape["largest_relative_difference"]
+            apart = shape["largest_relative_difference"]
             equal = None if shape["equal"] is None else f"{shape['equal']} of {shape['requests']}"
-            rows.append([unit.model, name, "text" if difference is None else f"{difference:.1e}", equal])
+            rows.append([unit.model, name, "text" if apart is None else difference(apart), equal])
     head = ("model", "shape", "largest relative difference", "equal texts or greedy flags")
     text = f"{'; '.join(verdicts)}. " if verdicts else ""
     text += "Equal: differences below 1e-4, all texts and greedy flags the same."
