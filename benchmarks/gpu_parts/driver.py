@@ -16,6 +16,7 @@ from gpu_parts.processes import Ended, run_until
 from gpu_parts.records import Records
 from gpu_parts.setup import SCRIPT, Setup
 
+_FRESH = 0.95  # of a call's time: what is left before its first part is started
 _PATIENCE_S = 20.0  # for pytest, from SIGTERM to the end: a batch, and the tables
 
 
@@ -50,8 +51,9 @@ class Driver:
         return self.until_s - time.monotonic()
 
     def fits(self, unit: Unit) -> bool:
-        """Whether there is time to start a unit."""
-        return self.left_s() >= self.records.needs_s(unit, is_tiny=self.setup.is_tiny)
+        """Whether there is time to start a unit; in a fresh call there is, whatever it needs."""
+        most_s = _FRESH * 60 * self.setup.minutes
+        return self.left_s() >= min(most_s, self.records.needs_s(unit, is_tiny=self.setup.is_tiny))
 
     def _pending(self, units: Sequence[Unit]) -> list[Unit]:
         return [unit for unit in self.records.pending(units) if self.fits(unit)]
@@ -65,10 +67,11 @@ class Driver:
             ended = run_until(command, self.until_s, 0.0, self.records.folder / "log.txt")
             begun = self.records.begun()
             self.records.end()
+            # A process that dies before its first unit would do so again.
+            at_work, had_s = begun or (pending[0].key, ended.seconds)
             for unit in pending:
-                # A process that dies before its first unit would do so again.
-                if unit.key == (begun or pending[0].key):
-                    self._explain(unit, ended)
+                if unit.key == at_work:
+                    self._explain(unit, ended, had_s)
                 self._tell(unit)
             if ended.was_stopped:
                 return
@@ -89,16 +92,16 @@ class Driver:
             self.records.done(unit, machine, ended.seconds, suites.measured(self.setup, unit))
         self._tell(unit)
 
-    def _explain(self, unit: Unit, ended: Ended) -> None:
+    def _explain(self, unit: Unit, ended: Ended, had_s: float) -> None:
         """Record why a unit that had begun has no record: its time was over, or its process died."""
         if not self.records.pending([unit]):
             return
         if ended.was_stopped:
-            self.records.stopped(unit, ended.seconds)
-            self.say(f"{unit.key}: stopped after {ended.seconds:.0f} s; the next call tries again if it has more time")
+            self.records.stopped(unit, had_s)
+            self.say(f"{unit.key}: stopped after {had_s:.0f} s; the next call tries again if it has more time")
         elif ended.code:
             reason = f"its process ended with {ended.code}: {ended.last_line}"
-            self.records.failed(unit, self.setup.environment.as_dict(), ended.seconds, reason)
+            self.records.failed(unit, self.setup.environment.as_dict(), had_s, reason)
 
     def _tell(self, unit: Unit) -> None:
         if found := self.records.read(unit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -83,12 +84,18 @@ class Records:
 
     def begin(self, unit: Unit) -> None:
         """Note the unit that is being measured, so that a process that dies names it."""
-        _write(self.folder / "begun.json", {"unit": unit.key})
+        _write(self.folder / "begun.json", {"unit": unit.key, "since_s": time.monotonic()})
 
-    def begun(self) -> str | None:
-        """The key of the unit that was being measured when its process ended; None if it ended between units."""
+    def begun(self) -> tuple[str, float] | None:
+        """The key of the unit that was being measured when its process ended, and the seconds that it had until now.
+
+        None if the process ended between units.
+        """
         path = self.folder / "begun.json"
-        return str(_read(path)["unit"]) if path.exists() else None
+        if not path.exists():
+            return None
+        found = _read(path)
+        return str(found["unit"]), time.monotonic() - float(found["since_s"])
 
     def end(self) -> None:
         """Note that no unit is being measured."""

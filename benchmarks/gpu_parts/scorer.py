@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glu_lib.errors import MeasurementError
-from glu_lib.measure.scoring.made_up_requests import Shape, needed_tokens
+from glu_lib.measure.scoring.made_up_requests import needed_tokens
 from glu_lib.study.settings import DType
 from gpu_parts.bench import Bench
 from gpu_parts.floors import Floor, matmul_flop_per_s, scoring_floor

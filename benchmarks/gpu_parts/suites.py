@@ -83,7 +83,7 @@ def measured(setup: Setup, unit: Unit) -> dict[str, Any]:
     return {
         "records": str((folder(setup, unit.part) / RANDOM_WEIGHTS_FOLDER).relative_to(setup.output)),
         "cases": len(found),
-        "gpu_energy_sources": sorted({str(part["source"]) for part in gpu}),
+        "gpu_energy_sources": sorted({part["source"] or "not measured" for part in gpu}),
         "exclusive": sum(all(repeat["conditions"]["exclusive"] for repeat in record["repeats"]) for record in found),
     }
 
