@@ -18,14 +18,15 @@ from glu_lib.results.unfinished import FLUSH_S
 from gpu_parts.bench import Bench
 from gpu_parts.killed_work import Job
 from gpu_parts.plan import Unit
+from gpu_parts.processes import end_with_parent
 from gpu_parts.setup import ROOT, SCRIPT
 
-_LEAST_S = 3 * FLUSH_S  # of the undisturbed work, so that there is a middle
-_DOCUMENTS = 50  # per subject, at first
+_LEAST_S = 3 * FLUSH_S  # of the undisturbed scoring, so that there is a middle
+_DOCUMENTS = 100  # per subject, at first
 _TINY_DOCUMENTS = 20
-_MOST_DOCUMENTS = 246  # MMLU has 14,042 questions in 57 subjects
-_SHARE = 0.25  # of the answers in the journal, before the kill
+_MOST_DOCUMENTS = 984  # four times those of MMLU, for GPUs that are done with MMLU before there is a middle
 _GIVE_UP_S = 300.0
+_POLL_S = 0.05
 
 
 def measure_kill(bench: Bench, unit: Unit) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def measure_kill(bench: Bench, unit: Unit) -> dict[str, Any]:
         documents = _TINY_DOCUMENTS if bench.setup.is_tiny else _DOCUMENTS
         whole_job, whole = _long_enough(bench, Job(name, "whole", unit.model, documents, "whole.jsonl"))
         killed_job = replace(whole_job, name="killed", journal="shared.jsonl")
-        killed_after_s = _kill_in_the_middle(bench, killed_job)
+        killed_after_s = _kill_after(bench, killed_job, whole["scoring_s"] / 2)
         resumed = _finish(bench, replace(killed_job, name="resumed"))
         return comparison(whole, killed_job.forwarded_tokens(), killed_after_s, resumed) | {
             "dtype": str(bench.dtype),
@@ -80,37 +81,36 @@ def comparison(
 
 
 def _long_enough(bench: Bench, job: Job) -> tuple[Job, dict[str, Any]]:
-    """The undisturbed work with enough documents to be killed in the middle, at most as many as MMLU has."""
+    """The undisturbed work with enough documents to be killed in the middle."""
     while True:
         found = _finish(bench, job)
-        if found["seconds"] >= _LEAST_S or job.documents == _MOST_DOCUMENTS:
+        if found["scoring_s"] >= _LEAST_S or job.documents == _MOST_DOCUMENTS:
             return job, found
-        more = math.ceil(1.25 * job.documents * _LEAST_S / found["seconds"])
+        more = math.ceil(1.25 * job.documents * _LEAST_S / found["scoring_s"])
         job = replace(job, documents=min(_MOST_DOCUMENTS, more), name="longer", journal="longer.jsonl")
         (Path(job.folder) / job.journal).unlink(missing_ok=True)
 
 
-def _kill_in_the_middle(bench: Bench, job: Job) -> float:
-    """Kill the job's process half-way between two writes of its journal; returns the seconds of its work."""
+def _kill_after(bench: Bench, job: Job, seconds: float) -> float:
+    """Kill the job's process so many seconds after its first forward pass, once its journal holds answers.
+
+    Returns the seconds from the first forward pass to the kill.
+    """
     process = _start(bench, job)
     try:
-        give_up_s = time.monotonic() + _GIVE_UP_S
-        begun_s: float | None = None
-        while job.kept() < _SHARE * job.requests:
+        give_up_s, begun_s = time.monotonic() + _GIVE_UP_S, math.inf
+        while time.monotonic() - begun_s < seconds or not job.kept():
             if process.poll() is not None or time.monotonic() > give_up_s:
                 raise MeasurementError(
                     f"the work of {job.requests} requests was over before it could be killed in the middle"
                 )
-            if begun_s is None and job.path("tokens").exists() and job.forwarded_tokens():
+            if begun_s == math.inf and job.path("tokens").exists() and job.forwarded_tokens():
                 begun_s = time.monotonic()
-            time.sleep(FLUSH_S / 20)
-        time.sleep(FLUSH_S / 2)
-        if process.poll() is not None:
-            raise MeasurementError(f"the work of {job.requests} requests was over before it could be killed")
+            time.sleep(_POLL_S)
     finally:
         process.kill()  # SIGKILL
         process.wait()
-    return time.monotonic() - (begun_s or time.monotonic())
+    return time.monotonic() - begun_s
 
 
 def _finish(bench: Bench, job: Job) -> dict[str, Any]:
@@ -130,4 +130,11 @@ def _finish(bench: Bench, job: Job) -> dict[str, Any]:
 def _start(bench: Bench, job: Job) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(SCRIPT), *bench.setup.arguments(), "--job", str(job.save())]
     with job.path("log").open("wb") as log:
-        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,
+        )

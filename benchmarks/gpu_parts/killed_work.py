@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,21 @@ def load_job(path: Path) -> Job:
 
 
 def run_job(bench: Bench, job: Job) -> None:
-    """Score the job's requests, resuming from its journal, and write scores, seconds and kept answers to its file."""
+    """Score the job's requests, resuming from its journal, and write the result to its file.
+
+    `seconds` includes tokenization, `scoring_s` runs from the first forward pass, `kept` answers were in the journal.
+    """
     network = bench.network(job.model)
     requests = requests_of(job.shape, network.words, seed=0)
     # The kernel keeps written pages of a mapped file when a process is killed.
     tokens: Any = np.memmap(job.path("tokens"), dtype=np.int64, mode="w+", shape=1)
+    begun_s: list[float] = []  # of the first forward pass; before it, requests are tokenized
 
     def count(_module: Any, inputs: tuple[Any, ...], _output: Any) -> None:
+        begun_s.append(time.perf_counter())
         tokens[0] += inputs[0].numel()
 
-    def work(batch_size: int) -> tuple[int, float, list[Any]]:
+    def work(batch_size: int) -> dict[str, Any]:
         lm = make_scorer(Who.OURS, network, batch_size)
         ask(lm, job.shape, requests[:1])  # warm-up, without a journal
         lm.answers = job.answers()
@@ -94,8 +100,8 @@ def run_job(bench: Bench, job: Job) -> None:
         finally:
             hook.remove()
         lm.answers.flush()
-        return kept, seconds, scores
+        scoring_s = time.perf_counter() - begun_s[0] if begun_s else 0.0
+        return {"kept": kept, "seconds": seconds, "scoring_s": scoring_s, "scores": scores}
 
-    kept, seconds, scores = fitting(work)
-    found = {"kept": kept, "seconds": seconds, "scores": scores, "forwarded": int(tokens[0])}
+    found = {**fitting(work), "forwarded": int(tokens[0])}
     write_atomically(job.path("result.json"), json.dumps(found, allow_nan=False).encode())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +15,8 @@ from pathlib import Path
 
 from glu_lib.errors import one_line
 from gpu_parts.setup import ROOT
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ def run_until(command: Sequence[str], until_s: float, patience_s: float, log: Pa
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
     was_stopped = False
     try:
@@ -60,6 +65,15 @@ def run_until(command: Sequence[str], until_s: float, patience_s: float, log: Pa
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
     return Ended(code, was_stopped, time.monotonic() - start_s, last_line(log))
+
+
+def end_with_parent() -> None:
+    """Ask the kernel to send SIGTERM to this process when its parent ends, even by kill -9.
+
+    Otherwise a process that was started here would go on computing, and hold the GPU's memory. Linux only.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:

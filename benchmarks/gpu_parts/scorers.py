@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from glu_lib.machine.device_errors import is_out_of_memory
 from glu_lib.machine.memory import peak_memory
+from glu_lib.measure.accuracy.evaluate import wrap_model
+from glu_lib.measure.scoring.encoding import Encodings
 from glu_lib.measure.scoring.made_up_requests import Shape
 from glu_lib.models.loading import release_memory
 from gpu_parts.bench import Network
@@ -40,14 +42,20 @@ class Scored:
     lm: Any
 
 
-def make_scorer(who: Who, network: Network, batch_size: int = BATCH_SIZE) -> Any:
-    """The scorer as an lm-eval model around the network, on its device."""
+def make_scorer(who: Who, network: Network, batch_size: int = BATCH_SIZE, encodings: Encodings | None = None) -> Any:
+    """The scorer as an lm-eval model around the network, on its device.
+
+    Args:
+        who: which scorer.
+        network: the model and its tokenizer.
+        batch_size: sequences per batch.
+        encodings: token ids of texts that an earlier scorer has encoded; only the suite's own scorer keeps them.
+    """
     from lm_eval.models.huggingface import HFLM
 
-    from glu_lib.measure.scoring.language_model import SharedPrefixLM
-
-    kind = SharedPrefixLM if who is Who.OURS else HFLM
-    return kind(pretrained=network.model, tokenizer=network.tokenizer, batch_size=batch_size)
+    if who is Who.OURS:
+        return wrap_model(network.model, network.tokenizer, batch_size=batch_size, encodings=encodings)
+    return HFLM(pretrained=network.model, tokenizer=network.tokenizer, batch_size=batch_size)
 
 
 def ask(lm: Any, shape: Shape, requests: Sequence[Any]) -> list[Any]:
@@ -59,8 +67,9 @@ def ask(lm: Any, shape: Shape, requests: Sequence[Any]) -> list[Any]:
 def score(who: Who, network: Network, shape: Shape, requests: Sequence[Any], count: int) -> Scored:
     """Score requests in `count` rounds, each with a scorer of its own; tokenization is a part of the work.
 
-    One request warms each scorer up, outside the time: the first call tests the model, which a sweep does once. If a
-    batch does not fit into memory, the batch size is halved.
+    The suite's scorer keeps token ids from its first round on, as a sweep does from level to level; `HFLM` has no such
+    cache. One request warms each scorer up, outside the time: the first call tests the model, which a sweep does once.
+    If a batch does not fit into memory, the batch size is halved.
     """
     device = network.model.device
 
@@ -68,6 +77,7 @@ def score(who: Who, network: Network, shape: Shape, requests: Sequence[Any], cou
         seconds: list[float] = []
         values: list[Any] = []
         lm: Any = None
+        encodings = Encodings()
 
         def work() -> None:
             nonlocal values
@@ -75,7 +85,7 @@ def score(who: Who, network: Network, shape: Shape, requests: Sequence[Any], cou
 
         with peak_memory(str(device)) as memory:
             for _ in range(count):
-                lm = make_scorer(who, network, batch_size)
+                lm = make_scorer(who, network, batch_size, encodings)
                 ask(lm, shape, requests[:1])
                 if who is Who.OURS:
                     lm.reset_counts()
