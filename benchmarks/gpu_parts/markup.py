@@ -9,14 +9,14 @@ from html import escape
 MISSING = "–"
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #3a7ca5; --warn: #b3541e; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .3rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; white-space: normal; max-width: 8rem; }
 th.text, td.text { text-align: left; } td.long { white-space: normal; text-align: left; }
-.bar { display: inline-block; width: 5rem; height: .6rem; background: var(--line); margin-right: .5rem; }
+.bar { display: inline-block; width: 3rem; height: .6rem; background: var(--line); margin-right: .5rem; }
 .bar i { display: block; height: 100%; background: var(--bar); }
 .warning { border-left: .3rem solid var(--warn); padding: .5rem 1rem; font-weight: 600; }
 p, li { max-width: 50rem; }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from glu_lib.results.writing import write_atomically
@@ -78,25 +79,40 @@ def _machine(setup: Setup, records: Records, units: list[Unit]) -> str:
 
 def _suite(setup: Setup, part: Part) -> str:
     head = (
-        *("model", "workload", "level", "width", "first token, ms", "token, ms", "tokens/s", "J/token", "net J/token"),
-        *("GPU energy", "alone on the machine"),
+        *("model", "workload", "level", "width", "first token, ms", "token, ms", "tokens/s"),
+        *("GPU, J/token", "GPU energy by", "machine, J/token", "net of rest, J/token", "machine's energy"),
+        "alone on the machine",
     )
     rows = [_workload_row(record) for record in suites.records(setup, part)]
     rows.sort(key=lambda row: (str(row[0]), str(row[1])))
-    where = f"{part}/random_weights: `glu table` prints its tables with intervals."
-    return heading(_TITLES[part]) + table(head, rows, texts=3) + paragraph(f"Means of the repeats. Records: {where}")
+    text = (
+        "Means of the repeats. The machine's energy adds processor and memory, which are measured only where RAPL can "
+        f"be read. Records: {part}/random_weights; `glu table` prints them with intervals."
+    )
+    return heading(_TITLES[part]) + table(head, rows, texts=3) + paragraph(text)
 
 
 def _workload_row(record: dict[str, Any]) -> list[Cell]:
     case, profile, repeats = record["case"], record["profile"], record["repeats"]
-    names = ("time_to_first_token_ms", "time_per_output_token_ms", "tokens_per_s", "energy_per_token_j")
+    names = ("time_to_first_token_ms", "time_per_output_token_ms", "tokens_per_s")
     sources = {repeat["energy"]["gpu"]["source"] or "not measured" for repeat in repeats}
+    qualities = {repeat["energy"]["quality"] or "not measured" for repeat in repeats}
     alone = all(repeat["conditions"]["exclusive"] for repeat in repeats)
     return [
         *(case["model"], case["subject"], case["level"], number(record["pruning"]["width"])),
-        *(profile[name]["mean"] for name in (*names, "net_energy_per_token_j")),
-        *(", ".join(sorted(sources)), "yes" if alone else "no"),
+        *(profile[name]["mean"] for name in names),
+        *(gpu_energy_per_token_j(repeats), ", ".join(sorted(sources))),
+        *(profile[name]["mean"] for name in ("energy_per_token_j", "net_energy_per_token_j")),
+        *(", ".join(sorted(qualities)), "yes" if alone else "no"),
     ]
+
+
+def gpu_energy_per_token_j(repeats: Sequence[Mapping[str, Any]]) -> float | None:
+    """Mean over the repeats of the GPU's joules over new tokens; None if a repeat has no figure."""
+    joules = [repeat["energy"]["gpu"]["energy_j"] for repeat in repeats]
+    if None in joules:
+        return None
+    return fmean(found / repeat["new_tokens"] for found, repeat in zip(joules, repeats, strict=True))
 
 
 def _parts(records: Records, units: list[Unit]) -> str:

@@ -38,7 +38,7 @@ def scorers(records: Records, units: Sequence[Unit]) -> str:
             "times faster",
             "ours, tokens/s",
         ),
-        *("ours, share of the product rate", "HFLM, share", "ours, GiB", "HFLM, GiB", "batch, ours / HFLM"),
+        *("ours, share of the product rate", "HFLM, share", "GiB, ours / HFLM", "batch, ours / HFLM"),
         "largest relative difference",
     )
     return (
@@ -59,7 +59,7 @@ def _scorer_row(unit: Unit, found: dict[str, Any]) -> list[Cell]:
         *(unit.model, found["shape"]["name"], found["shape"]["requests"], found["least_tokens"]),
         *(ours["fastest_s"], ours["rounds_s"][0], theirs["fastest_s"], found["times_faster"], ours["tokens_per_s"]),
         *(Share(ours["product_share"]), Share(theirs["product_share"])),
-        *(gibibytes(ours["peak_bytes"]), gibibytes(theirs["peak_bytes"])),
+        f"{gibibytes(ours['peak_bytes'])} / {gibibytes(theirs['peak_bytes'])}",
         *(f"{ours['batch_size']} / {theirs['batch_size']}", difference(found["largest_relative_difference"])),
     ]
 
