@@ -22,6 +22,7 @@ _MARKS = {Part.ENERGY: "carbon", Part.ALIGNMENT: "alignment"}
 _PROMPTS, _WINDOW_S, _IDLE_S = 8, 5.0, 10.0
 _TINY_PROMPTS, _TINY_WINDOW_S, _TINY_IDLE_S = 2, 0.05, 0.2
 _LEVELS = {Part.ENERGY: "p0 or p40", Part.ALIGNMENT: "p0 or p40 or p60"}
+_TINY_LEVELS = "p0 or p40"
 _SHAPE_FIELDS = (
     *("hidden_size", "intermediate_size", "num_layers", "num_heads", "num_kv_heads", "head_dim", "vocab_size"),
     *("max_positions", "rope_theta"),
@@ -42,7 +43,7 @@ def command(setup: Setup, unit: Unit) -> list[str]:
     prompts, window_s, idle_s = (
         (_TINY_PROMPTS, _TINY_WINDOW_S, _TINY_IDLE_S) if setup.is_tiny else (_PROMPTS, _WINDOW_S, _IDLE_S)
     )
-    results = folder(setup, unit.part)
+    results, levels = folder(setup, unit.part), _TINY_LEVELS if setup.is_tiny else _LEVELS[unit.part]
     options = {
         "weights": "random",
         "results-dir": results,
@@ -62,7 +63,7 @@ def command(setup: Setup, unit: Unit) -> list[str]:
         "-m",
         _MARKS[unit.part],
         "-k",
-        f"{unit.model} and ({_LEVELS[unit.part]})",
+        f"{unit.model} and ({levels})",
     ]
     # pytest-benchmark would time a pass for each seed once more.
     found += ["--allow-shared", "--benchmark-disable", "-o", f"cache_dir={results / '.pytest_cache'}"]

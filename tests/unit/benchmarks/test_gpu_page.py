@@ -3,7 +3,7 @@ import re
 
 import pytest
 from gpu_parts.markup import Share, document, number, table
-from gpu_parts.page import page, warning, write_page
+from gpu_parts.page import gpu_energy_per_token_j, page, warning, write_page
 from gpu_parts.plan import Part, units
 from gpu_parts.records import Records
 
@@ -75,7 +75,13 @@ def written(make_setup):
                 *(("energy_per_token_j", 1.25), ("net_energy_per_token_j", None)),
             )
         },
-        "repeats": [{"energy": {"gpu": {"source": "nvml"}}, "conditions": {"exclusive": False}}],
+        "repeats": [
+            {
+                "new_tokens": 200,
+                "energy": {"gpu": {"source": "nvml", "energy_j": 100.0}, "quality": "estimated"},
+                "conditions": {"exclusive": False},
+            }
+        ],
         "pruning": {"width": 4915},
     }
     path = setup.output / "energy/random_weights/individual_files/llama1b/p40/case.json"
@@ -98,7 +104,7 @@ def test_each_section_shows_its_figures(written):
         *("copying, bytes read and written|4,100|GB/s", "starting a kernel|2.5|µs"),
     ]
     assert rows(html, "Log-likelihoods") == [
-        "llama1b|hellaswag|160|7,200|1.5|2.5|6|4|20,000|42 %|42 %|3.00|–|32 / 8|1.2e-03"
+        "llama1b|hellaswag|160|7,200|1.5|2.5|6|4|20,000|42 %|42 %|3.00 / –|32 / 8|1.2e-03"
     ]
     assert rows(html, "Decoding") == [
         "llama1b|gsm8k_5shot|vLLM: not installed|–|–|–|–|–|–|–|–",
@@ -109,7 +115,9 @@ def test_each_section_shows_its_figures(written):
     assert rows(html, "The same values, float32") == ["llama1b|boolq|5.0e-01|5 of 6"]
     assert "llama1b: NOT equal" in html
     assert rows(html, "kill -9 in the middle of MMLU-shaped work") == ["llama1b|400|9|4|123|6.5|321|2.1 %|400 of 400"]
-    assert rows(html, "Energy, random weights") == ["llama1b|ifeval_latency_b1|p40|4,915|21|11.5|87|1.25|–|nvml|no"]
+    assert rows(html, "Energy, random weights") == [
+        "llama1b|ifeval_latency_b1|p40|4,915|21|11.5|87|0.5|nvml|1.25|–|estimated|no"
+    ]
 
 
 def test_what_is_missing_or_failed_is_said(written):
@@ -165,6 +173,12 @@ def test_the_page_needs_no_other_file(written):
 )
 def test_numbers_have_three_digits(value, text):
     assert number(value) == text
+
+
+def test_a_repeat_without_the_gpus_joules_leaves_no_mean():
+    known, unknown = ({"new_tokens": 10, "energy": {"gpu": {"energy_j": joules}}} for joules in (5.0, None))
+    assert gpu_energy_per_token_j([known, known]) == 0.5
+    assert gpu_energy_per_token_j([known, unknown]) is None
 
 
 def test_a_bar_is_as_long_as_its_share():
