@@ -11,7 +11,7 @@ from typing import Any
 from glu_lib.results.writing import write_atomically
 from gpu_parts import speed_tables, suites
 from gpu_parts.markup import Cell, document, heading, number, paragraph, table
-from gpu_parts.plan import Part, Unit
+from gpu_parts.plan import MODELS, Part, Unit, units
 from gpu_parts.records import Records, Status
 from gpu_parts.setup import Setup
 
@@ -24,9 +24,9 @@ def write_page(setup: Setup, records: Records) -> Path:
     Raises:
         RecordError: if a record cannot be read.
     """
-    units = setup.units()
-    found = {unit.key: record for unit in units if (record := records.read(unit))}
-    content = {"setup": setup.binding(), "left": [unit.key for unit in records.pending(units)], "parts": found}
+    shown = shown_units(setup, records)
+    found = {unit.key: record for unit in shown if (record := records.read(unit))}
+    content = {"setup": setup.binding(), "left": [unit.key for unit in records.pending(shown)], "parts": found}
     write_atomically(records.folder / "gpu.json", f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
     path = records.folder / "gpu.html"
     write_atomically(path, page(setup, records).encode())
@@ -35,16 +35,22 @@ def write_page(setup: Setup, records: Records) -> Path:
 
 def page(setup: Setup, records: Records) -> str:
     """The page as HTML."""
-    units = setup.units()
+    shown = shown_units(setup, records)
     body = [
-        _machine(setup, records, units),
-        *(speed_tables.rates(records), speed_tables.scorers(records, units), speed_tables.decoders(records, units)),
-        *(speed_tables.equality(records, units), speed_tables.kills(records, units)),
+        _machine(setup, records, shown),
+        *(speed_tables.rates(records), speed_tables.scorers(records, shown), speed_tables.decoders(records, shown)),
+        *(speed_tables.equality(records, shown), speed_tables.kills(records, shown)),
         *(_suite(setup, part) for part in (Part.ENERGY, Part.ALIGNMENT)),
-        _parts(records, units),
+        _parts(records, shown),
     ]
     kind = "A trial" if setup.is_tiny else "Measured"
     return document(f"{kind} on {setup.binding()['device']}", "".join(body))
+
+
+def shown_units(setup: Setup, records: Records) -> list[Unit]:
+    """The units of this call, and all that earlier calls have measured or tried."""
+    chosen = setup.units()
+    return [unit for unit in units(MODELS, tuple(Part)) if unit in chosen or records.read(unit)]
 
 
 def warning(setup: Setup) -> str | None:
@@ -55,8 +61,8 @@ def warning(setup: Setup) -> str | None:
     return None if setup.on_gpu else f"Measured on {device}, one thread. Nothing here says how fast a GPU is."
 
 
-def _machine(setup: Setup, records: Records, units: list[Unit]) -> str:
-    machine: dict[str, Any] = next((found["machine"] for unit in units if (found := records.read(unit))), {})
+def _machine(setup: Setup, records: Records, shown: list[Unit]) -> str:
+    machine: dict[str, Any] = next((found["machine"] for unit in shown if (found := records.read(unit))), {})
     versions = machine.get("versions", setup.environment.versions)
     memory = machine.get("gpu_memory_bytes")
     rows: list[list[Cell]] = [
@@ -115,12 +121,12 @@ def gpu_energy_per_token_j(repeats: Sequence[Mapping[str, Any]]) -> float | None
     return fmean(found / repeat["new_tokens"] for found, repeat in zip(joules, repeats, strict=True))
 
 
-def _parts(records: Records, units: list[Unit]) -> str:
-    return heading("Parts") + table(("part", "", ""), _part_rows(records, units), texts=3)
+def _parts(records: Records, shown: list[Unit]) -> str:
+    return heading("Parts") + table(("part", "", ""), _part_rows(records, shown), texts=3)
 
 
-def _part_rows(records: Records, units: list[Unit]) -> Iterator[list[Cell]]:
-    for unit in units:
+def _part_rows(records: Records, shown: list[Unit]) -> Iterator[list[Cell]]:
+    for unit in shown:
         if (found := records.read(unit)) is None:
             yield [unit.key, "left for the next call", None]
         elif found["status"] == Status.FAILED:

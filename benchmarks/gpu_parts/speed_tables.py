@@ -9,6 +9,8 @@ from gpu_parts.markup import Cell, Share, difference, gibibytes, heading, millis
 from gpu_parts.plan import Part, Unit
 from gpu_parts.records import Records
 
+from glu_lib.measure.scoring.made_up_requests import Shape
+
 
 def rates(records: Records) -> str:
     """The machine's own rates."""
@@ -70,7 +72,8 @@ def decoders(records: Records, units: Sequence[Unit]) -> str:
         *("model", "shape", "engine", "rows", "step, ms", "least, ms", "share of the least time", "prompts, s"),
         *("tokens/s", "GiB", "equal texts"),
     )
-    rows = [row for unit in units if unit.part is Part.DECODER for row in _decoder_rows(records, unit)]
+    measured = dict.fromkeys((unit.model, unit.shape) for unit in units if unit.part in (Part.DECODER, Part.VLLM))
+    rows = [row for model, shape in measured for row in _decoder_rows(records, model, shape)]
     return (
         heading("Decoding")
         + table(head, rows, texts=3)
@@ -84,15 +87,15 @@ def decoders(records: Records, units: Sequence[Unit]) -> str:
     )
 
 
-def _decoder_rows(records: Records, unit: Unit) -> Iterator[list[Cell]]:
-    assert unit.shape is not None
-    found = records.measured(unit)
-    begin: list[Cell] = [unit.model, unit.shape.name]
+def _decoder_rows(records: Records, model: str | None, shape: Shape | None) -> Iterator[list[Cell]]:
+    assert shape is not None
+    found = records.measured(Unit(Part.DECODER, model, shape))
+    begin: list[Cell] = [model, shape.name]
     if found:
         equal = f"{found['equal_texts']} of {found['texts']}"
         yield [*begin, "ours", *_step_cells(found, found["ours"]), equal]
         yield [*begin, "HFLM", *_step_cells(found, found["hflm"]), equal]
-    theirs = records.measured(Unit(Part.VLLM, unit.model, unit.shape))
+    theirs = records.measured(Unit(Part.VLLM, model, shape))
     if theirs and theirs["installed"] is None:
         yield [*begin, "vLLM: not installed", *[None] * 8]
     elif theirs:

@@ -129,6 +129,15 @@ def test_what_is_missing_or_failed_is_said(written):
     assert len(found) == 26
 
 
+def test_a_call_of_one_part_shows_what_earlier_calls_measured(written, make_setup):
+    _, records = written
+    setup = make_setup(parts=(Part.ALIGNMENT,), models=("llama3b",))
+    found = rows(page(setup, records), "Parts")
+    assert len(found) == len(FIGURES) + 2  # the one that failed, and the one of this call
+    assert found[-1] == "alignment-llama3b|left for the next call|–"
+    assert len(rows(page(setup, records), "Decoding")) == 4
+
+
 def test_the_machine_stands_above_the_figures(written):
     html = page(*written)
     assert "<h1>Measured on NVIDIA H200</h1>" in html
