@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from glu_lib.measure.scoring.made_up_requests import Shape
 from gpu_parts.markup import Cell, Share, difference, gibibytes, heading, milliseconds, number, paragraph, table
 from gpu_parts.plan import Part, Unit
 from gpu_parts.records import Records
-
-from glu_lib.measure.scoring.made_up_requests import Shape
 
 
 def rates(records: Records) -> str:

@@ -50,7 +50,7 @@ def test_a_process_is_asked_to_end_first(tmp_path):
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit('tables are written'))\n"
         "print('ready', flush=True)\ntime.sleep(600)"
     )
-    ended = run(code, 2, 60, tmp_path / "log")
+    ended = run(code, 4, 60, tmp_path / "log")
     assert (ended.code, ended.was_stopped, ended.last_line) == (1, True, "tables are written")
 
 
@@ -61,7 +61,7 @@ def test_a_process_that_does_not_end_is_killed_with_those_it_started(tmp_path):
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "print(child.pid, flush=True)\ntime.sleep(600)"
     )
-    ended = run(code, 2, 0.1, tmp_path / "log")
+    ended = run(code, 4, 0.1, tmp_path / "log")
     assert (ended.code, ended.was_stopped) == (-9, True)
     orphan = int(ended.last_line)
     assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
