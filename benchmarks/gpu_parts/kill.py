@@ -23,7 +23,7 @@ from gpu_parts.setup import ROOT, SCRIPT
 
 _LEAST_S = 3 * FLUSH_S  # of the undisturbed scoring, so that there is a middle
 _DOCUMENTS = 100  # per subject, at first
-_TINY_DOCUMENTS = 14
+_TINY_DOCUMENTS = 20
 _MOST_DOCUMENTS = 984  # four times those of MMLU, for GPUs that are done with MMLU before there is a middle
 _GIVE_UP_S = 300.0
 _POLL_S = 0.05

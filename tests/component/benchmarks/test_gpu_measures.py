@@ -75,7 +75,7 @@ def test_decoding_tells_steps_of_both_scorers(bench, shape, monkeypatch):
     assert (found["equal_texts"], found["texts"], found["shape"]["rows"]) == (4, 4, 4)
     assert found["prompt_tokens"] == shape.shots + 4 * 60
     for who in Who:
-        assert found[who]["step_s"] == 1.0 / 8
+        assert found[who]["step_s"] == 1.0 / 32
         assert 0 < found[who]["floor_share"] < 1
         assert found[who]["peak_bytes"] > 0
 

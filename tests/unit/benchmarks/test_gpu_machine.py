@@ -77,8 +77,8 @@ def test_vllm_answers_the_decoders_prompts_as_tokens(bench, monkeypatch, tmp_pat
     monkeypatch.setattr(vllm_engine, "call_seconds", lambda device, work: (work(), next(clock) + 10 * asked[-1][2])[1])
     found = measure_vllm(bench, UNIT)
     assert (found["installed"], found["shape"]["rows"]) == ("0.16.0", 4)
-    assert asked == [(4, [660] * 4, tokens) for tokens in (4, 4, 12, 4, 12, 4, 12)]  # warm-up, then three rounds
+    assert asked == [(4, [660] * 4, tokens) for tokens in (4, 4, 36, 4, 36, 4, 36)]  # warm-up, then three rounds
     assert found["prompt_tokens"] == 600 + 4 * 60
-    assert found["vllm"]["step_s"] == pytest.approx((122 - 41) / 8)
+    assert found["vllm"]["step_s"] == pytest.approx((362 - 41) / 32)
     assert (made["dtype"], made["load_format"], made["skip_tokenizer_init"]) == ("bfloat16", "dummy", True)
     assert '"LlamaForCausalLM"' in made["config"]
