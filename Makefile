@@ -4,11 +4,15 @@ BIN := .venv/bin
 # On tiny models a second thread only waits, and beside another worker for very long.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
-.PHONY: bench test test-fast test-slow coverage canary lint site docs linkcheck clean
+.PHONY: bench gpu test test-fast test-slow coverage canary lint site docs linkcheck clean
 
 # The main job: prune the embedded model at p0 … p60, score every embedded task, record energy, report.
 bench: .venv/ready
 	$(BIN)/pytest $(ARGS)
+
+# Speeds, energy and a kill -9 on a GPU, for nine minutes; the same command goes on. make gpu ARGS=--tiny is a trial.
+gpu: .venv/ready
+	$(BIN)/python benchmarks/gpu.py $(ARGS)
 
 # Lint, types, documentation, all three tiers of tests.
 test: lint site
