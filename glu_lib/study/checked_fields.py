@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from glu_lib.errors import StudyError
-from glu_lib.study.schema import unknown
+from glu_lib.study.keys import unknown
 from glu_lib.study.study_fields import Field
 
 Choice = TypeVar("Choice", bound=StrEnum)

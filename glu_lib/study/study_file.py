@@ -13,21 +13,14 @@ from glu_lib.study import study_fields
 from glu_lib.study.architecture import Architecture
 from glu_lib.study.checked_fields import check_fields, check_texts, check_values, choice, whole_numbers
 from glu_lib.study.choices import Choices
+from glu_lib.study.keys import unknown
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import Selection
-from glu_lib.study.schema import (
-    LayerScan,
-    Metric,
-    ModelVariant,
-    PromptFormat,
-    Study,
-    Suite,
-    Task,
-    VariantKind,
-    Workload,
-    unknown,
-)
+from glu_lib.study.schema import Study, Suite
 from glu_lib.study.settings import DIVISORS, check_divisor
+from glu_lib.study.tasks import Metric, PromptFormat, Task
+from glu_lib.study.variants import ModelVariant, VariantKind
+from glu_lib.study.workloads import LayerScan, Workload
 
 # The default suites of a model from a study file.
 _SUITES_OF = {
