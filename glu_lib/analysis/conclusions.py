@@ -12,12 +12,13 @@ from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlati
 from glu_lib.analysis.consolidation import Consolidation, Header, consolidate
 from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation, form_columns, skill_columns
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
+from glu_lib.analysis.level_series import LevelSeries, families, family_of
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.random_floor import AgainstRandom
 from glu_lib.analysis.scans import Scan, scans
 from glu_lib.analysis.table import Row, without_controls
-from glu_lib.analysis.trends import LevelSeries, Trend, families, family_of, level_trends
+from glu_lib.analysis.trends import Trend, level_trends
 from glu_lib.errors import one_line
 from glu_lib.results.store import Store
 

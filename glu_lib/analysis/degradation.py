@@ -10,6 +10,7 @@ from typing import Any
 from glu_lib.analysis.answer_texts import AnswerForm, answer_form
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.items import Items, read_items, weighed_alike
+from glu_lib.analysis.level_series import LevelSeries, by_task, families, family_of
 from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.random_floor import AgainstRandom, adjusted, against_random
 from glu_lib.analysis.remembered import Remembered, has_its_types, state_of
@@ -17,7 +18,7 @@ from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
 from glu_lib.analysis.significance import Comparison, compare_samples, holm
 from glu_lib.analysis.skill import Blind, Skill, against_blind, best_control, with_skill
 from glu_lib.analysis.table import Row, without_controls
-from glu_lib.analysis.trends import LevelSeries, Sensitivity, Trend, by_task, families, family_of, trend
+from glu_lib.analysis.trends import Sensitivity, Trend, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.lm_eval_samples import lm_eval_files_of
 from glu_lib.results.record import MALFORMED, read_scored

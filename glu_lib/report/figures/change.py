@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
-from glu_lib.analysis.trends import LevelSeries
+from glu_lib.analysis.level_series import LevelSeries
 from glu_lib.report import number
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
-from glu_lib.analysis.trends import LevelSeries
+from glu_lib.analysis.level_series import LevelSeries
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.change import CHANGE_COLUMNS, TOLD, collapse_note, id_parts, points
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
