@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -189,3 +190,19 @@ def _percentile(items: Items, terms: np.ndarray) -> float | None:
 def control_scores(items: Items) -> Mapping[str, float]:
     """The score of each control of a case, by name."""
     return {name: items.score_of(terms.mean(axis=0)) for name, terms in items.controls.items()}
+
+
+def skill_columns(skill: Skill | None) -> dict[str, Any]:
+    """The columns of the tidy table that a skill fills; empty without controls."""
+    if skill is None:
+        return {}
+    return {
+        "blind": skill.blind,
+        "blind_control": skill.control,
+        "blind_p95": skill.p95,
+        "skill": skill.value,
+        "skill_low": skill.low,
+        "skill_high": skill.high,
+        "p_blind": skill.p,
+        "is_blind": skill.is_blind,
+    }
