@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from glu_lib.analysis.items import Aggregation, Items
+from glu_lib.analysis.aggregation import Aggregation
+from glu_lib.analysis.items import Items
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, FEWEST_ITEMS, RESAMPLES, RESAMPLING_SEED, resampled_scores
 from glu_lib.analysis.significance import ALPHA, compare_samples
