@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from glu_lib.analysis.items import Aggregation, Items
+from glu_lib.analysis.aggregation import Aggregation
+from glu_lib.analysis.items import Items
 from glu_lib.analysis.random_floor import Verdict, against_random
 
 ITEMS, RUNS, RESAMPLES, SEED = 100, 500, 300, 42

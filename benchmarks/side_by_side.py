@@ -28,8 +28,8 @@ from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY, ModelVariant, Task, VariantKind
 from glu_lib.study.pruning import Pruning
-from glu_lib.study.schema import Metric
 from glu_lib.study.settings import Settings
+from glu_lib.study.tasks import Metric
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sidebyside"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -107,3 +107,8 @@ def _unfiltered(filter_name: str, count: int, store: Store, name: str) -> list[s
     except (OSError, *MALFORMED):
         return None
     return texts if len(texts) == count else None
+
+
+def form_columns(form: AnswerForm | None) -> dict[str, float | None]:
+    """The columns of the tidy table that the form of answers fills; empty without generated answers."""
+    return asdict(form) if form else {}

@@ -8,9 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
+from glu_lib.analysis.level_series import by_task, retained
 from glu_lib.analysis.resampling import CONFIDENCE
 from glu_lib.analysis.table import Row
-from glu_lib.analysis.trends import Sensitivity, Trend, by_task, retained
+from glu_lib.analysis.trends import Sensitivity, Trend
 
 _FEWEST_FOR_R = 3  # with two points |r| is always 1
 _FEWEST_FOR_INTERVAL = 4  # the standard error of Fisher's z is 1/√(n - 3)
@@ -81,7 +82,7 @@ class TradeOff:
 
 
 def group_curves(rows: Iterable[Row], trends: Iterable[Trend]) -> list[GroupCurve]:
-    """One curve per kind of task, from the rows and trends of one family (see `trends.families`).
+    """One curve per kind of task, from the rows and trends of one family (see `level_series.families`).
 
     A point is the mean relative score over the kind's tasks; each task has the same weight, whatever its number of
     items. Only tasks measured at all levels of the family enter, so that all points cover the same tasks.

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
+from glu_lib.analysis.answer_texts import form_columns
+from glu_lib.analysis.changes import BASELINE, Change
 from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
 from glu_lib.analysis.consolidation import Consolidation, Header, consolidate
-from glu_lib.analysis.degradation import BASELINE, Change, Degradation, degradation, form_columns, skill_columns
+from glu_lib.analysis.degradation import Degradation, degradation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
+from glu_lib.analysis.level_series import LevelSeries, families, family_of
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.random_floor import AgainstRandom
 from glu_lib.analysis.scans import Scan, scans
+from glu_lib.analysis.skill import skill_columns
 from glu_lib.analysis.table import Row, without_controls
-from glu_lib.analysis.trends import LevelSeries, Trend, families, family_of, level_trends
+from glu_lib.analysis.trends import Trend, level_trends
 from glu_lib.errors import one_line
 from glu_lib.results.store import Store
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from glu_lib.analysis.answer_texts import defects
 from glu_lib.analysis.consolidation import unlike_fields
+from glu_lib.analysis.level_series import LevelSeries, family_of
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.table import without_controls
-from glu_lib.analysis.trends import LevelSeries, family_of
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY, Control
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glu_lib.analysis.items import Aggregation, Items, score_of_terms
+from glu_lib.analysis.aggregation import Aggregation, score_of_terms
+from glu_lib.analysis.items import Items
 from glu_lib.errors import RecordError
 
 

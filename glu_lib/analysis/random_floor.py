@@ -10,12 +10,12 @@ from enum import StrEnum
 import numpy as np
 
 from glu_lib.analysis.items import Items, weighed_alike
+from glu_lib.analysis.level_series import family_of
 from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.resampling import CONFIDENCE, resampled_scores
 from glu_lib.analysis.significance import ALPHA, holm
 from glu_lib.analysis.skill import is_logarithmic
 from glu_lib.analysis.table import Row
-from glu_lib.analysis.trends import family_of
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
 from glu_lib.study.methods import is_random

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from glu_lib.analysis.items import Aggregation, Items
+from glu_lib.analysis.aggregation import Aggregation
+from glu_lib.analysis.items import Items
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, FEWEST_ITEMS, RESAMPLES, RESAMPLING_SEED, resampled_scores
 from glu_lib.analysis.significance import ALPHA, compare_samples
@@ -189,3 +191,19 @@ def _percentile(items: Items, terms: np.ndarray) -> float | None:
 def control_scores(items: Items) -> Mapping[str, float]:
     """The score of each control of a case, by name."""
     return {name: items.score_of(terms.mean(axis=0)) for name, terms in items.controls.items()}
+
+
+def skill_columns(skill: Skill | None) -> dict[str, Any]:
+    """The columns of the tidy table that a skill fills; empty without controls."""
+    if skill is None:
+        return {}
+    return {
+        "blind": skill.blind,
+        "blind_control": skill.control,
+        "blind_p95": skill.p95,
+        "skill": skill.value,
+        "skill_low": skill.low,
+        "skill_high": skill.high,
+        "p_blind": skill.p,
+        "is_blind": skill.is_blind,
+    }

@@ -8,13 +8,13 @@ from enum import StrEnum
 
 import numpy as np
 
+from glu_lib.analysis.level_series import LevelSeries, by_task, families, retained
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, percentile_interval, resampled_scores
 from glu_lib.analysis.skill import Blind, conservative_interval, is_logarithmic, skills_of
-from glu_lib.analysis.table import Row, without_controls
+from glu_lib.analysis.table import Row
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
-from glu_lib.study import Method
 
 # A task is robust if it loses less than this share of its baseline per 1.0x of expansion ratio removed.
 MARGIN = 0.05
@@ -35,29 +35,6 @@ class Source(StrEnum):
 
     ITEMS = "items"
     LEVELS = "levels"
-
-
-@dataclass(frozen=True, slots=True)
-class LevelSeries:
-    """Key of a family of levels: one model, one pruning method, one divisor, one layer set, one sample limit."""
-
-    model: str
-    method: str | None
-    divisor: int | None
-    layers: str | None
-    limit: int | None
-
-    @property
-    def is_main(self) -> bool:
-        """Whether claims and the main table are about it: PPM on all layers, widths not rounded."""
-        return self.method in (None, Method.PPM) and self.divisor is None and self.layers is None
-
-    @property
-    def words(self) -> list[str]:
-        """What differs from PPM on all layers with plain widths: `random1`, `layers 1-29`, `divisor 64`."""
-        parts = [] if self.method in (None, Method.PPM) else [str(self.method)]
-        parts += [f"layers {self.layers}"] if self.layers else []
-        return parts + ([f"divisor {self.divisor}"] if self.divisor else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,65 +65,6 @@ class Trend:
     def family(self) -> LevelSeries:
         """The family of its levels."""
         return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit)
-
-
-def relative_score(row: Row) -> float | None:
-    """Score relative to its baseline, higher is better: value / baseline, or baseline / value if lower is better.
-
-    It is not corrected for chance: a four-choice task that falls from 0.5 to guessing gets 0.5, not 0, and a task that
-    is guessed at all levels keeps 1. A correction would divide by the baseline's distance from chance, which is about 0
-    for tasks that are guessed from the start. A collapsed value gets 0, the limit of baseline / value. None if there is
-    no baseline, or it is not above 0.
-    """
-    value, baseline = row["value"], row["baseline"]
-    if baseline is not None and baseline > 0 and row.get("is_collapsed"):
-        return 0.0
-    if value is None or baseline is None or baseline <= 0:
-        return None
-    if row["higher_is_better"]:
-        return float(value / baseline)
-    return float(baseline / value) if value > 0 else None
-
-
-def retained(row: Row) -> float | None:
-    """What a level keeps, 1 unpruned: its skill, or its relative score if its controls are not known.
-
-    None if the unpruned model has no skill to lose.
-    """
-    return row["skill"] if row.get("blind") is not None else relative_score(row)
-
-
-def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
-    """Headline rows of accuracy cases by family, in the rows' order, without controls.
-
-    Each family includes its model's baselines of the same limit. A model with only a baseline gives no family.
-    """
-    scores = [row for row in without_controls(rows) if row["kind"] == "accuracy" and row["is_headline"]]
-    keys = dict.fromkeys(family_of(row) for row in scores if row["percent"] != 0)
-    return {
-        key: [
-            row
-            for row in scores
-            if family_of(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (key.model, key.limit))
-        ]
-        for key in keys
-    }
-
-
-def by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """A family's rows by task, sorted by percentage; rows without a retained share are left out.
-
-    Skill and relative score are never mixed in a task: if the controls of one level are not known, all of its rows are
-    taken without theirs.
-    """
-    tasks: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: row["percent"]):
-        tasks.setdefault(row["subject"], []).append(row)
-    for task, levels in tasks.items():
-        if any(row.get("blind") is None for row in levels):
-            levels = [row | {"blind": None} for row in levels]
-        tasks[task] = [row for row in levels if retained(row) is not None]
-    return {task: levels for task, levels in tasks.items() if levels}
 
 
 def level_trends(rows: Iterable[Row]) -> list[Trend]:
@@ -224,11 +142,6 @@ def classify(slope_low: float, slope_high: float, margin: float = MARGIN) -> Sen
     if slope_low > 0:
         return Sensitivity.IMPROVING
     return Sensitivity.ROBUST if slope_low > -margin else Sensitivity.UNDECIDED
-
-
-def family_of(row: Row) -> LevelSeries:
-    """The family of a pruned row."""
-    return LevelSeries(row["model"], row["method"], row["divisor"], row["layers"], row["limit"])
 
 
 def _slopes(removed: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.models.loading import LoadedModel, release_memory
-from glu_lib.models.pruning import PruningResult
+from glu_lib.models.pruning_result import PruningResult
 
 if TYPE_CHECKING:
     from glu_lib.measure.scoring.kept_hflm import KeepingHFLM

@@ -40,6 +40,11 @@ def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
     return layers
 
 
+def glu_layers_unchecked(model: PreTrainedModel) -> Any:
+    """The decoder layers, whose widths may differ."""
+    return import_optipfair().get_model_layers(model)
+
+
 def _fault(mlp: Any) -> str:
     """The reason why OptiPFair cannot prune an MLP; empty if it can."""
     import torch

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glu_lib.analysis.flips import Item, TaskFlips, evenly
+from glu_lib.analysis.flips import TaskFlips, evenly
+from glu_lib.analysis.item_texts import Item
 from glu_lib.report.page import page_environment, page_script, page_style
 from glu_lib.study.architecture import format_ratio
 

@@ -18,7 +18,7 @@ from glu_lib.analysis.trends import FEWEST_LEVELS, Source, Trend
 from glu_lib.report import number
 from glu_lib.report.blind_answers import surviving
 from glu_lib.report.contents import ReportData
-from glu_lib.report.figures.change import score_change
+from glu_lib.report.figures.change_points import score_change
 from glu_lib.report.figures.savings import FIGURES, settings_of
 from glu_lib.report.figures.theme import KIND_COLORS
 from glu_lib.report.random_floor import method_sentences

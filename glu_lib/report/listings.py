@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from glu_lib.analysis.alignment import FIGURES, AlignedPair
 from glu_lib.analysis.claims import Correlation
 from glu_lib.analysis.efficiency import CorrectAnswers
+from glu_lib.analysis.level_series import family_of
 from glu_lib.analysis.published.blind import BLIND_TABLE, BesideBlind
 from glu_lib.analysis.published.comparison import Beside
 from glu_lib.analysis.published.restated import Defect, RestatedEnergy
 from glu_lib.analysis.table import Row
-from glu_lib.analysis.trends import family_of
 from glu_lib.report import number
 from glu_lib.report.blind_answers import blind_answers, blind_levels
 from glu_lib.report.figures.figure import Cell

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from glu_lib.analysis.level_series import LevelSeries
 from glu_lib.analysis.random_floor import AgainstRandom, Verdict, level_of, verdict_over_tasks
-from glu_lib.analysis.trends import LevelSeries
 from glu_lib.report import number
 from glu_lib.report.listings import Listing
 from glu_lib.study.architecture import format_ratio

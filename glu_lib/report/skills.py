@@ -13,7 +13,7 @@ from glu_lib.report import number
 
 
 class Kept(StrEnum):
-    """What the means, slopes and trade-offs of a model are computed from; see `analysis.trends.retained`."""
+    """What the means, slopes and trade-offs of a model are computed from; see `analysis.level_series.retained`."""
 
     SCORE = "relative score"
     SKILL = "skill"

@@ -10,7 +10,7 @@ from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.power import POWER
 from glu_lib.analysis.significance import is_significant
 from glu_lib.report import number
-from glu_lib.report.figures.change import score_change
+from glu_lib.report.figures.change_points import score_change
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import AccessError, CalibrationError, MeasurementError, SettingsError
 from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.models.cut import Texts
 from glu_lib.models.fixed_text import FixedText, encoded, held_out_rows, texts_of
 from glu_lib.models.fixed_text import describe as describe_fixed
 from glu_lib.models.neuron_scores import Calibration
-from glu_lib.models.pruning import Texts
 from glu_lib.study import ModelVariant, Study
 from glu_lib.study.settings import Settings
 

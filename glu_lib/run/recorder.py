@@ -10,7 +10,7 @@ from typing import Any
 
 from glu_lib.errors import RecordError
 from glu_lib.machine.environment import Environment
-from glu_lib.models.pruning import PruningResult
+from glu_lib.models.pruning_result import PruningResult
 from glu_lib.results.record import build_record, read_record
 from glu_lib.results.records import Record
 from glu_lib.results.store import Store

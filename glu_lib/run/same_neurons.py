@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glu_lib.errors import RecordError, VerificationError
-from glu_lib.models.pruning import PruningResult
+from glu_lib.models.pruning_result import PruningResult
 from glu_lib.results.record import read_record
 from glu_lib.results.store import Store
 from glu_lib.study import ModelVariant

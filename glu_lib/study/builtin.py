@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from glu_lib.study.architecture import Architecture
-from glu_lib.study.schema import Metric, ModelVariant, PromptFormat, Study, Suite, Task, VariantKind, Workload
+from glu_lib.study.schema import Study, Suite
+from glu_lib.study.tasks import Metric, PromptFormat, Task
+from glu_lib.study.variants import ModelVariant, VariantKind
+from glu_lib.study.workloads import Workload
 
 LEVELS = (0, 10, 20, 30, 40, 50, 60)
 

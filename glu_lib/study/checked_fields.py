@@ -1,4 +1,4 @@
-"""Checks of a study file's values: type and range; an error is one line."""
+"""Checks of a study file's values: type, range and form; an error is one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from glu_lib.errors import StudyError
-from glu_lib.study.schema import unknown
+from glu_lib.study.keys import unknown
+from glu_lib.study.layers import Layers
+from glu_lib.study.settings import DIVISORS
 from glu_lib.study.study_fields import Field
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -80,3 +82,30 @@ def choice(place: str, name: str, text: str, choices: type[Choice]) -> Choice:
         return choices(text)
     except ValueError:
         raise StudyError(f"{place}: {name} {text!r} is unknown; choose one of {', '.join(choices)}") from None
+
+
+def layer_sets_of(place: str, table: Mapping[str, Any]) -> tuple[Layers | None, ...]:
+    """The layer sets that a table lists; empty if it lists none.
+
+    Raises:
+        StudyError: one line with place, value, rule and remedy.
+    """
+    found = table.get("layers", [])
+    check_texts(place, "layers", found)
+    try:
+        return tuple(map(Layers.parse, found))
+    except StudyError as error:
+        raise StudyError(f"{place}: {error}") from error
+
+
+def divisors_of(place: str, table: Mapping[str, Any]) -> tuple[int, ...]:
+    """The divisors that a table lists; empty if it lists none.
+
+    Raises:
+        StudyError: one line with place, value, rule and remedy.
+    """
+    divisors = tuple(whole_numbers(place, "divisors", table.get("divisors", [])))
+    for divisor in divisors:
+        if divisor not in DIVISORS:
+            raise StudyError(f"{place}: divisors hold {divisor}; choose from {', '.join(map(str, DIVISORS))}")
+    return divisors

@@ -9,7 +9,7 @@ from glu_lib.errors import StudyError
 from glu_lib.study.architecture import Architecture, pruned_width
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import RANDOM_SEEDS, Method, ScoreFile, Selection
-from glu_lib.study.schema import MAX_PERCENT, Control
+from glu_lib.study.variants import MAX_PERCENT, Control
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,24 +10,16 @@ from typing import Any
 
 from glu_lib.errors import StudyError
 from glu_lib.study import study_fields
-from glu_lib.study.architecture import Architecture
-from glu_lib.study.checked_fields import check_fields, check_texts, check_values, choice, whole_numbers
+from glu_lib.study.checked_fields import check_fields, check_values, choice, divisors_of, layer_sets_of
 from glu_lib.study.choices import Choices
+from glu_lib.study.keys import unknown
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import Selection
-from glu_lib.study.schema import (
-    LayerScan,
-    Metric,
-    ModelVariant,
-    PromptFormat,
-    Study,
-    Suite,
-    Task,
-    VariantKind,
-    Workload,
-    unknown,
-)
-from glu_lib.study.settings import DIVISORS, check_divisor
+from glu_lib.study.schema import Study, Suite
+from glu_lib.study.settings import check_divisor
+from glu_lib.study.study_tables import model_of, suite_of, task_of, workload_of
+from glu_lib.study.variants import ModelVariant, VariantKind
+from glu_lib.study.workloads import LayerScan
 
 # The default suites of a model from a study file.
 _SUITES_OF = {
@@ -89,11 +81,11 @@ def load_study(path: Path, base: Study) -> StudyFile:
 
 def _build(data: dict[str, Any], base: Study) -> StudyFile:
     check_fields("top level", data, study_fields.TOP)
-    tasks = dict(base.tasks) | {key: _task(key, table, base) for key, table in data.get("tasks", {}).items()}
+    tasks = dict(base.tasks) | {key: task_of(key, table, base) for key, table in data.get("tasks", {}).items()}
     workloads = dict(base.workloads)
-    workloads |= {key: _workload(key, table, base) for key, table in data.get("workloads", {}).items()}
-    models = dict(base.models) | {key: _model(key, table, base) for key, table in data.get("models", {}).items()}
-    own = {key: _suite(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
+    workloads |= {key: workload_of(key, table, base) for key, table in data.get("workloads", {}).items()}
+    models = dict(base.models) | {key: model_of(key, table, base) for key, table in data.get("models", {}).items()}
+    own = {key: suite_of(key, table, models, tasks, data) for key, table in data.get("suites", {}).items()}
     suites = _join(dict(base.suites) | own, data.get("models", {}), models, base, own)
     has_controls = data.get("controls", base.has_controls)
     scan = LayerScan(data["scan_level"]) if "scan_level" in data else base.scan
@@ -102,8 +94,8 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
     return StudyFile(
         study,
         tuple(_selections(map(str, data.get("methods", ())))),
-        _divisors("top level", data),
-        _layers("top level", data),
+        divisors_of("top level", data),
+        layer_sets_of("top level", data),
         choice("top level", "percent_of", data["percent_of"], PercentOf) if "percent_of" in data else None,
     )
 
@@ -111,149 +103,6 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
 def _selections(names: Iterable[str]) -> Iterator[Selection]:
     for name in names:
         yield from Selection.parse(name)
-
-
-def _layers(place: str, table: Mapping[str, Any]) -> tuple[Layers | None, ...]:
-    found = table.get("layers", [])
-    check_texts(place, "layers", found)
-    try:
-        return tuple(map(Layers.parse, found))
-    except StudyError as error:
-        raise StudyError(f"{place}: {error}") from error
-
-
-def _divisors(place: str, table: Mapping[str, Any]) -> tuple[int, ...]:
-    divisors = tuple(whole_numbers(place, "divisors", table.get("divisors", [])))
-    for divisor in divisors:
-        if divisor not in DIVISORS:
-            raise StudyError(f"{place}: divisors hold {divisor}; choose from {', '.join(map(str, DIVISORS))}")
-    return divisors
-
-
-def _model(key: str, table: Any, base: Study) -> ModelVariant:
-    place = f"[models.{key}]"
-    check_fields(place, table, study_fields.MODEL)
-    values: dict[str, Any] = {name: table[name] for name in ("source", "revision") if name in table}
-    if "levels" in table:
-        values["levels"] = tuple(whole_numbers(place, "levels", table["levels"]))
-    if "layers" in table:
-        values["layers"] = _layers(place, table)
-    if "kind" in table:
-        values["kind"] = choice(place, "kind", table["kind"], VariantKind)
-    if "architecture" in table:
-        values["architecture"] = _shape(key, table["architecture"])
-    if key in base.models:
-        # The base study's shape may be wrong for weights from another source.
-        if table.get("source", base.models[key].source) != base.models[key].source:
-            values.setdefault("architecture", None)
-        return replace(base.models[key], **values)
-    for name in ("source", "kind", "levels"):
-        if name not in table:
-            raise StudyError(f"{place} lacks {name}; a new model needs source, kind and levels")
-    return ModelVariant(key, **values)
-
-
-def _shape(key: str, table: Any) -> Architecture:
-    """The declared shape of a model: gives its widths before loading, and is required for `--weights random`."""
-    place = f"[models.{key}.architecture]"
-    check_fields(place, table, study_fields.SHAPE)
-    for name in study_fields.SHAPE:
-        if name not in table and name != "rms_norm_eps":
-            raise StudyError(
-                f"{place} lacks {name}; a shape needs all of {', '.join(study_fields.SHAPE)} except rms_norm_eps"
-            )
-    for name, value in table.items():
-        if value <= 0 and not isinstance(value, bool):
-            raise StudyError(f"{place}: {name} is {value}; it must be more than 0")
-    for name, unit in (("hidden_size", "num_heads"), ("num_heads", "num_kv_heads"), ("head_dim", None)):
-        divisor = table[unit] if unit else 2
-        if table[name] % divisor:
-            raise StudyError(
-                f"{place}: {name} {table[name]} must be a multiple of {f'{unit} ' if unit else ''}{divisor}"
-            )
-    return Architecture(**table)
-
-
-def _task(key: str, table: Any, base: Study) -> Task:
-    place = f"[tasks.{key}]"
-    check_fields(place, table, study_fields.TASK)
-    values: dict[str, Any] = {name: table[name] for name in ("num_fewshot", "slow") if name in table}
-    if "task" in table:
-        values["lm_eval_name"] = table["task"]
-        values["embedded"] = any(task.embedded and task.lm_eval_name == table["task"] for task in base.tasks.values())
-    if "prompt_format" in table:
-        values["prompt_format"] = choice(place, "prompt_format", table["prompt_format"], PromptFormat)
-    known = base.tasks.get(key)
-    if known and known.embedded and table.get("task", known.lm_eval_name) != known.lm_eval_name:
-        raise StudyError(
-            f"{place}: task is {table['task']!r}; {key} ships with the package and always means {known.lm_eval_name}: "
-            "use another key for another task"
-        )
-    if known and values.get("prompt_format", known.prompt_format) is not known.prompt_format:
-        asked = values["prompt_format"]
-        raise StudyError(
-            f"{place}: the prompt format of {key} is {known.prompt_format} and cannot change, so that a key means one "
-            f'format; add a task for the {asked} format: [tasks.{key}_{asked}] with task = "{known.lm_eval_name}"'
-        )
-    if known is None and "metric" not in table:
-        raise StudyError(f'{place} lacks metric; a new task needs a headline metric, such as "acc_norm"')
-    if "metric" in table:
-        name, _, filter_name = table["metric"].partition(",")
-        values["metric"] = Metric(name, filter_name or "none")
-    metric = values.get("metric", known.metric if known else Metric("acc"))
-    meaning = {name: table[name] for name in ("higher_is_better", "chance") if name in table}
-    if known and metric.label == known.metric.label:
-        metric = known.metric
-    values["metric"] = replace(metric, **meaning)
-    return replace(known, **values) if known else Task(key, **values)
-
-
-def _workload(key: str, table: Any, base: Study) -> Workload:
-    place = f"[workloads.{key}]"
-    check_fields(place, table, study_fields.WORKLOAD)
-    values = dict(table)
-    if "seeds" in values:
-        values["seeds"] = tuple(whole_numbers(place, "seeds", values["seeds"]))
-    if key in base.workloads:
-        return replace(base.workloads[key], **values)
-    if "prompts" not in table and "prompt_tokens" not in table:
-        raise StudyError(f"{place} lacks prompts; name a task, or give prompt_tokens for prompts of random tokens")
-    for name in ("num_prompts", "new_tokens", "batch_size"):
-        if name not in table:
-            raise StudyError(f"{place} lacks {name}; a new workload needs num_prompts, new_tokens, batch_size")
-    return Workload(key, values.pop("prompts", None), **values)
-
-
-def _suite(
-    key: str, table: Any, models: Mapping[str, ModelVariant], tasks: Mapping[str, Task], data: dict[str, Any]
-) -> Suite:
-    """A suite, given as a list of tasks or workloads, or as a table that may also name models.
-
-    By default a suite runs on the file's own models, or on all hub models if the file declares no models.
-    """
-    place = f"[suites] {key}"
-    if isinstance(table, list):
-        check_texts(place, "the list", table)
-    elif not isinstance(table, dict):
-        raise StudyError(f"{place} is {table!r}; it must be a list of tasks or a table")
-    table = (
-        {
-            "tasks": [name for name in table if name in tasks or name not in data.get("workloads", {})],
-            "workloads": [name for name in table if name not in tasks and name in data.get("workloads", {})],
-        }
-        if isinstance(table, list)
-        else table
-    )
-    check_fields(place, table, study_fields.SUITE)
-    own = list(data.get("models", {})) or [model.key for model in models.values() if not model.is_embedded]
-    return Suite(
-        key,
-        table.get("description", "from the study file"),
-        models=tuple(table.get("models", own)),
-        tasks=tuple(table.get("tasks", ())),
-        workloads=tuple(table.get("workloads", ())),
-        divisors=_divisors(place, table),
-    )
 
 
 def _join(

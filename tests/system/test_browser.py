@@ -5,7 +5,8 @@ import shutil
 import pytest
 from full_report import HOSTILE, full_report
 
-from glu_lib.analysis.flips import Item, TaskFlips
+from glu_lib.analysis.flips import TaskFlips
+from glu_lib.analysis.item_texts import Item
 from glu_lib.report.explorer import render_items
 from glu_lib.report.page import render_page
 

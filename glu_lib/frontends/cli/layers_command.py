@@ -20,7 +20,7 @@ from glu_lib.results.writing import write_atomically
 from glu_lib.study import STUDY
 from glu_lib.study.layers import ALL
 
-_KEY = re.compile("[a-z0-9][a-z0-9_]*")  # of a model, as in `study.schema`
+_KEY = re.compile("[a-z0-9][a-z0-9_]*")  # of a model, as in `study.keys`
 
 
 def layers(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.models.pruning import glu_layers_unchecked
+from glu_lib.models.glu import glu_layers_unchecked
 
 if TYPE_CHECKING:
     import torch

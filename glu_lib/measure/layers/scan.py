@@ -12,7 +12,8 @@ from typing import Any
 from glu_lib.errors import NotFiniteError
 from glu_lib.measure.layers.beginnings import Beginnings, LayerRuns
 from glu_lib.measure.prepared import PreparedModel
-from glu_lib.models.pruning import Cut, PruningResult, Texts
+from glu_lib.models.cut import Cut, Texts
+from glu_lib.models.pruning_result import PruningResult
 from glu_lib.models.shapes import count_parameters
 from glu_lib.results.unfinished import Answers, request_key
 from glu_lib.study.layers import as_ranges

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.level_series import LevelSeries
 from glu_lib.errors import ReportError
 
 _LONGEST_ID = 120  # characters: a file name may have 255 with its suffix
@@ -81,3 +83,14 @@ def figure_table(records: Sequence[dict[str, Any]], columns: dict[str, str]) -> 
         "columns": tuple(columns.values()),
         "rows": tuple(tuple(record.get(name) for name in columns) for record in records),
     }
+
+
+def id_parts(found: HeadlineTable | LevelSeries) -> Sequence[str | None]:
+    """Parts of a figure's id, for `figure_id`."""
+    return (
+        found.model,
+        found.method,
+        f"layers{found.layers}" if found.layers else None,
+        f"d{found.divisor}" if found.divisor else None,
+        f"limit{found.limit}" if found.limit else None,
+    )

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from glu_lib.analysis.claims import GroupCurve
-from glu_lib.analysis.trends import LevelSeries, Trend
+from glu_lib.analysis.level_series import LevelSeries
+from glu_lib.analysis.trends import Trend
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.change import id_parts
-from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table, id_parts
 from glu_lib.report.figures.theme import KIND_COLORS, KIND_DASHES, KIND_SHAPES
 from glu_lib.report.skills import Kept
 

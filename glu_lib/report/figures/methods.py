@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
-from glu_lib.analysis.trends import LevelSeries
+from glu_lib.analysis.level_series import LevelSeries
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.change import CHANGE_COLUMNS, TOLD, collapse_note, id_parts, points
-from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
+from glu_lib.report.figures.change_points import CHANGE_COLUMNS, TOLD, collapse_note, points
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table, id_parts
 from glu_lib.study import Method
 from glu_lib.study.methods import is_random
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis.efficiency import Efficiency
-from glu_lib.analysis.trends import LevelSeries
+from glu_lib.analysis.level_series import LevelSeries
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import BLUE, GREEN, GREY, VERMILION

@@ -8,8 +8,9 @@ from typing import Any
 from glu_lib.analysis import HeadlineTable
 from glu_lib.report import number
 from glu_lib.report.figures import axes
-from glu_lib.report.figures.change import distinct, id_parts, interval_bars
-from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
+from glu_lib.report.figures.change import interval_bars
+from glu_lib.report.figures.change_points import distinct
+from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table, id_parts
 from glu_lib.report.skills import unskilled
 from glu_lib.study.architecture import format_ratio
 

@@ -15,8 +15,8 @@ from glu_lib.results.records.done_key import AccuracyKey
 from glu_lib.results.records.explained import REMEDY, shown
 from glu_lib.results.records.values import AnyNumber, Cell, Count, Part, Share
 from glu_lib.results.records.window import ConditionsFields, EnergyWindow
-from glu_lib.study.schema import PromptFormat
 from glu_lib.study.settings import Scorer
+from glu_lib.study.tasks import PromptFormat
 
 _UNLIKE = "an earlier version measured it, with the building of requests in its window; --rerun measures it again"
 

@@ -10,7 +10,7 @@ from glu_lib.results.records.explained import REMEDY, shown
 from glu_lib.results.records.values import LONGEST_TEXT, Cell, Count, Number, Part, Percent, Share, Whole
 from glu_lib.study import Control
 from glu_lib.study.layers import PercentOf
-from glu_lib.study.schema import PromptFormat
+from glu_lib.study.tasks import PromptFormat
 
 
 class CaseFields(Part):

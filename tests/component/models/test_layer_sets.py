@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glu_lib.models.cut import Texts
 from glu_lib.models.neuron_scores import Calibration, neuron_scores
-from glu_lib.models.pruning import Texts, prune
+from glu_lib.models.pruning import prune
 from glu_lib.models.removed import activations_on, removed_of
 from glu_lib.models.shapes import build_on_meta, count_parameters
 from glu_lib.study import STUDY, Control, Method

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from glu_lib.errors import AccessError, VerificationError
+from glu_lib.models.cut import Texts
 from glu_lib.models.neuron_scores import Calibration, neuron_scores
-from glu_lib.models.pruning import Texts, prune
+from glu_lib.models.pruning import prune
 from glu_lib.models.shapes import build_on_meta, count_parameters
 from glu_lib.study import STUDY, Method
 from glu_lib.study.architecture import pruned_width

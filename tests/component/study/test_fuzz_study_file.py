@@ -16,8 +16,8 @@ from glu_lib.study.cases import Case, build_cases
 from glu_lib.study.choices import Choices
 from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
-from glu_lib.study.schema import Metric
 from glu_lib.study.settings import DIVISORS
+from glu_lib.study.tasks import Metric
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 

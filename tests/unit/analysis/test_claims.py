@@ -5,8 +5,9 @@ import pytest
 
 from glu_lib.analysis import consolidate
 from glu_lib.analysis.claims import Correlation, GroupPoint, correlation, correlations, group_curves, trade_offs
+from glu_lib.analysis.level_series import LevelSeries, families
 from glu_lib.analysis.published.comparison import published_rows
-from glu_lib.analysis.trends import LevelSeries, Sensitivity, families, trend
+from glu_lib.analysis.trends import Sensitivity, trend
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
 FAMILY = LevelSeries("m", "PPM", None, None, None)

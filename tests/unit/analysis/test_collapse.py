@@ -11,13 +11,15 @@ import pytest
 from made_records import made_record
 
 from glu_lib.analysis import conclude, consolidate, headline_tables, write_tables
+from glu_lib.analysis.aggregation import Aggregation
+from glu_lib.analysis.changes import COLLAPSED_BASELINE
 from glu_lib.analysis.claims import correlations, group_curves, trade_offs
-from glu_lib.analysis.degradation import COLLAPSED_BASELINE
-from glu_lib.analysis.items import Aggregation, read_items
+from glu_lib.analysis.items import read_items
+from glu_lib.analysis.level_series import LevelSeries, retained
 from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.resampling import FEWEST_CLUSTERS, percentile_interval, resampled_scores
 from glu_lib.analysis.significance import Procedure, compare_samples
-from glu_lib.analysis.trends import LevelSeries, Sensitivity, retained, trend
+from glu_lib.analysis.trends import Sensitivity, trend
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT, LOWEST_LOG_LIKELIHOOD
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from glu_lib.analysis import consolidate
-from glu_lib.analysis.degradation import BASELINE, degradation
+from glu_lib.analysis.changes import BASELINE
+from glu_lib.analysis.degradation import degradation
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.table import without_controls
 from glu_lib.analysis.trends import Sensitivity

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from glu_lib.analysis import conclude
-from glu_lib.analysis.flips import LONGEST_PROMPT, MOST_FLIPS, NO_PROMPTS, _prompt_of, evenly, flips, is_right
+from glu_lib.analysis.flips import MOST_FLIPS, NO_PROMPTS, evenly, flips, is_right
+from glu_lib.analysis.item_texts import LONGEST_PROMPT, prompt_of
 from glu_lib.results.store import Store
 
 NANO = Path(__file__).parents[3] / "results/measured/nano"
@@ -148,14 +149,14 @@ def test_what_counts_as_right(metric, value, expected):
 def test_what_options_of_different_prompts_share_is_the_prompt():
     beginnings = ["The cup fits in the box as the cup", "The cup fits in the box as the case"]
     arguments = {str(place): {"arg_0": text, "arg_1": " is big."} for place, text in enumerate(beginnings)}
-    found = _prompt_of({"arguments": arguments}, is_generated=False)
+    found = prompt_of({"arguments": arguments}, is_generated=False)
     assert found.text == "The cup fits in the box as the "
     assert found.options == ("cup is big.", "case is big.")
 
 
 def test_of_a_long_prompt_the_end_is_kept():
     arguments = {"gen_args_0": {"arg_0": "a" * 10 + "b" * LONGEST_PROMPT, "arg_1": {}}}
-    found = _prompt_of({"arguments": arguments}, is_generated=True)
+    found = prompt_of({"arguments": arguments}, is_generated=True)
     assert (found.text, found.left_out, found.options) == ("b" * LONGEST_PROMPT, 10, ())
 
 
@@ -171,7 +172,7 @@ def test_of_a_long_prompt_the_end_is_kept():
 )
 def test_several_options_may_be_true(document, expected):
     arguments = {str(place): {"arg_0": "?", "arg_1": f" {text}"} for place, text in enumerate("abc")}
-    assert _prompt_of({"arguments": arguments, "doc": document}, is_generated=False).correct == expected
+    assert prompt_of({"arguments": arguments, "doc": document}, is_generated=False).correct == expected
 
 
 def test_too_many_flips_are_thinned_in_equal_steps():

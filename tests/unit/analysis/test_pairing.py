@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from made_records import made_record
 
-from glu_lib.analysis.items import Aggregation, read_items, weighed_alike
+from glu_lib.analysis.aggregation import Aggregation
+from glu_lib.analysis.items import read_items, weighed_alike
 from glu_lib.analysis.pairing import pair
 from glu_lib.errors import RecordError
 from glu_lib.results.record import read_scored

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from glu_lib.analysis.items import Aggregation, Items
+from glu_lib.analysis.aggregation import Aggregation
+from glu_lib.analysis.items import Items
 from glu_lib.analysis.random_floor import (
     AgainstRandom,
     Verdict,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from glu_lib.analysis.items import Aggregation
+from glu_lib.analysis.aggregation import Aggregation
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.resampling import FEWEST_CLUSTERS, percentile_interval, resampled_scores, two_sided_p
 from glu_lib.errors import RecordError

@@ -6,7 +6,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from glu_lib.analysis.items import Aggregation
+from glu_lib.analysis.aggregation import Aggregation
 from glu_lib.analysis.pairing import Pairs
 from glu_lib.analysis.significance import Comparison, compare_samples, holm, mcnemar_p, paired_share_interval
 

@@ -2,19 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from glu_lib.analysis.items import Aggregation
+from glu_lib.analysis.aggregation import Aggregation
+from glu_lib.analysis.level_series import LevelSeries, by_task, families, relative_score
 from glu_lib.analysis.pairing import Pairs
-from glu_lib.analysis.trends import (
-    LevelSeries,
-    Sensitivity,
-    _slopes,
-    by_task,
-    classify,
-    families,
-    level_trends,
-    relative_score,
-    trend,
-)
+from glu_lib.analysis.trends import Sensitivity, _slopes, classify, level_trends, trend
 
 FAMILY = LevelSeries("m", "PPM", None, None, None)
 

@@ -11,7 +11,7 @@ from glu_lib.frontends import push as hub
 from glu_lib.report import markdown_table, number, record_line, report_data, terminal_lines
 from glu_lib.report.figures import figures_of
 from glu_lib.report.figures.axes import edge, log_ticks, log_y
-from glu_lib.report.figures.change import score_change, score_interval
+from glu_lib.report.figures.change_points import score_change, score_interval
 from glu_lib.report.files import static_spec
 from glu_lib.report.findings import findings
 from glu_lib.report.page import render_page

@@ -7,7 +7,8 @@ import pytest
 from committed import concluded
 
 from glu_lib.analysis import conclude
-from glu_lib.analysis.flips import Item, TaskFlips, flips
+from glu_lib.analysis.flips import TaskFlips, flips
+from glu_lib.analysis.item_texts import Item
 from glu_lib.report import report_data, write_report
 from glu_lib.report.explorer import render_items
 from glu_lib.results.store import Store

@@ -9,7 +9,7 @@ from glu_lib.errors import ReportError
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures import Figure, Section, figures_of
 from glu_lib.report.figures.axes import log_ticks, star_layers
-from glu_lib.report.figures.change import change_percent
+from glu_lib.report.figures.change_points import change_percent
 from glu_lib.report.figures.figure import figure_id, with_distinct_ids
 from glu_lib.report.figures.theme import DASHES, PAPER, POINT_SHAPES, SCREEN, theme
 from glu_lib.report.files import static_spec

@@ -12,7 +12,7 @@ from glu_lib.analysis import conclude, headline_tables
 from glu_lib.analysis.efficiency import correct_answers
 from glu_lib.report import markdown_table, number, report_data, terminal_lines
 from glu_lib.report.figures import figures_of
-from glu_lib.report.figures.change import score_change
+from glu_lib.report.figures.change_points import score_change
 from glu_lib.report.findings import findings
 from glu_lib.report.listings import answers_listing
 from glu_lib.report.page import render_page

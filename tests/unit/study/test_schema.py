@@ -5,7 +5,7 @@ import pytest
 from glu_lib.errors import StudyError
 from glu_lib.study import STUDY, ModelVariant, Suite, Task, VariantKind, Workload
 from glu_lib.study.plain_tables import BENCHMARKS_BASE, BENCHMARKS_CARBON, BENCHMARKS_INSTRUCT, EXPERIMENT_CONFIG
-from glu_lib.study.schema import Metric
+from glu_lib.study.tasks import Metric
 
 
 @pytest.mark.parametrize("key", ["Nano", "nano-1", "", "na no", "../x", "_x", "x\n", "x" * 61])

@@ -14,8 +14,8 @@ from glu_lib.measure.tasks.task_library import TaskLibrary, task_data_digest
 from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import load_model
 from glu_lib.study import STUDY
-from glu_lib.study.schema import Metric
 from glu_lib.study.settings import Settings
+from glu_lib.study.tasks import Metric
 
 NANO = STUDY.models["nano"]
 EMBEDDED = [task for task in STUDY.tasks.values() if task.embedded]

@@ -8,7 +8,7 @@ from glu_lib.errors import AccessError, StudyError
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.nano import TASKS_DIR
 from glu_lib.study import STUDY, PromptFormat, Task
-from glu_lib.study.schema import Metric
+from glu_lib.study.tasks import Metric
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,78 @@
+"""Model variants with their pruning levels, and the controls that are scored beside the levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import permutations
+
+from glu_lib.errors import StudyError
+from glu_lib.study.architecture import Architecture
+from glu_lib.study.keys import check_key
+from glu_lib.study.layers import Layers
+
+MAX_PERCENT = 95
+
+
+class VariantKind(StrEnum):
+    """How a model variant was trained; decides its default suites."""
+
+    BASE = "base"
+    INSTRUCT = "instruct"
+
+
+class Control(StrEnum):
+    """A model that is scored beside the levels and is none of them; the value is its key in case ids.
+
+    Without MLP, all neurons are off and attention, embeddings and norms stay: where the curve of a model must end.
+    Untrained is a model of the same shape with random weights.
+    """
+
+    NO_MLP = "nomlp"
+    UNTRAINED = "untrained"
+
+    @property
+    def label(self) -> str:
+        """The control as printed."""
+        return "no MLP" if self is Control.NO_MLP else str(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVariant:
+    """A row of the study: a model's key, its source, and its pruning levels.
+
+    `source` is a hub id, a folder, or `embedded` for the model that ships with the package. `layers` are the layer sets
+    that are pruned, None for all layers; empty: those of the run.
+    """
+
+    key: str
+    source: str
+    kind: VariantKind
+    levels: tuple[int, ...]
+    revision: str = "main"
+    architecture: Architecture | None = None
+    layers: tuple[Layers | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_key("model", self.key)
+        for name in ("source", "revision"):
+            if not getattr(self, name).strip():
+                raise StudyError(f"model {self.key!r}: {name} is empty; give a {name}")
+        if not self.levels:
+            raise StudyError(f"model {self.key!r} has no levels; give at least one pruning percentage")
+        for percent in self.levels:
+            if not 0 <= percent <= MAX_PERCENT:
+                raise StudyError(
+                    f"level {percent} of model {self.key!r} is outside 0–{MAX_PERCENT} per cent; choose one inside"
+                )
+        for percent, other in permutations(sorted(set(self.levels)), 2):
+            if str(other).startswith(str(percent)):
+                raise StudyError(
+                    f"levels {percent} and {other} of model {self.key!r}: "
+                    f"-k p{percent} would select both; leave one out"
+                )
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the weights ship with the package."""
+        return self.source == "embedded"
