@@ -1,118 +1,11 @@
-"""The built-in study: every model variant, task, workload and suite, declared once."""
+"""The built-in study: tasks, workloads and suites, and the models of `builtin_models`, declared once."""
 
 from __future__ import annotations
 
-from glu_lib.study.architecture import Architecture
+from glu_lib.study.builtin_models import BASE, INSTRUCT, MODELS
 from glu_lib.study.schema import Study, Suite
 from glu_lib.study.tasks import Metric, PromptFormat, Task
-from glu_lib.study.variants import ModelVariant, VariantKind
 from glu_lib.study.workloads import Workload
-
-LEVELS = (0, 10, 20, 30, 40, 50, 60)
-
-_LLAMA3_ROPE: tuple[tuple[str, float | str], ...] = (
-    ("rope_type", "llama3"),
-    ("factor", 32.0),
-    ("low_freq_factor", 1.0),
-    ("high_freq_factor", 4.0),
-    ("original_max_position_embeddings", 8192),
-)
-
-# Shapes from config.json of meta-llama/Llama-3.2-1B and -3B. The instruct variants have the same shapes.
-LLAMA_1B = Architecture(
-    hidden_size=2048,
-    intermediate_size=8192,
-    num_layers=16,
-    num_heads=32,
-    num_kv_heads=8,
-    head_dim=64,
-    vocab_size=128256,
-    tied_embeddings=True,
-    max_positions=131072,
-    rope_theta=500000.0,
-    rope_scaling=_LLAMA3_ROPE,
-)
-LLAMA_3B = Architecture(
-    hidden_size=3072,
-    intermediate_size=8192,
-    num_layers=28,
-    num_heads=24,
-    num_kv_heads=8,
-    head_dim=128,
-    vocab_size=128256,
-    tied_embeddings=True,
-    max_positions=131072,
-    rope_theta=500000.0,
-    rope_scaling=_LLAMA3_ROPE,
-)
-# Shapes from config.json of HuggingFaceTB/SmolLM2-135M, -360M and -1.7B. The instruct variants have the same shapes.
-SMOLLM2_135M = Architecture(
-    hidden_size=576,
-    intermediate_size=1536,
-    num_layers=30,
-    num_heads=9,
-    num_kv_heads=3,
-    head_dim=64,
-    vocab_size=49152,
-    tied_embeddings=True,
-    max_positions=8192,
-    rope_theta=100000.0,
-)
-SMOLLM2_360M = Architecture(
-    hidden_size=960,
-    intermediate_size=2560,
-    num_layers=32,
-    num_heads=15,
-    num_kv_heads=5,
-    head_dim=64,
-    vocab_size=49152,
-    tied_embeddings=True,
-    max_positions=8192,
-    rope_theta=100000.0,
-)
-SMOLLM2_1700M = Architecture(
-    hidden_size=2048,
-    intermediate_size=8192,
-    num_layers=24,
-    num_heads=32,
-    num_kv_heads=32,
-    head_dim=64,
-    vocab_size=49152,
-    tied_embeddings=True,
-    max_positions=8192,
-    rope_theta=130000.0,
-)
-NANO = Architecture(
-    hidden_size=128,
-    intermediate_size=512,
-    num_layers=4,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=32,
-    vocab_size=552,
-    tied_embeddings=True,
-    max_positions=256,
-    rope_theta=10000.0,
-)
-
-_MODELS = (
-    ModelVariant("nano", "embedded", VariantKind.BASE, LEVELS, architecture=NANO),
-    ModelVariant("llama1b", "meta-llama/Llama-3.2-1B", VariantKind.BASE, LEVELS, architecture=LLAMA_1B),
-    ModelVariant("llama3b", "meta-llama/Llama-3.2-3B", VariantKind.BASE, LEVELS, architecture=LLAMA_3B),
-    ModelVariant("instruct1b", "meta-llama/Llama-3.2-1B-Instruct", VariantKind.INSTRUCT, LEVELS, architecture=LLAMA_1B),
-    ModelVariant("instruct3b", "meta-llama/Llama-3.2-3B-Instruct", VariantKind.INSTRUCT, LEVELS, architecture=LLAMA_3B),
-    *(
-        ModelVariant(f"smol{prefix}{size}", f"HuggingFaceTB/SmolLM2-{name}{suffix}", kind, LEVELS, architecture=shape)
-        for size, name, shape in (
-            ("135m", "135M", SMOLLM2_135M),
-            ("360m", "360M", SMOLLM2_360M),
-            ("1700m", "1.7B", SMOLLM2_1700M),
-        )
-        for prefix, suffix, kind in (("", "", VariantKind.BASE), ("instruct", "-Instruct", VariantKind.INSTRUCT))
-    ),
-)
-_BASE = tuple(model.key for model in _MODELS if model.kind is VariantKind.BASE and not model.is_embedded)
-_INSTRUCT = tuple(model.key for model in _MODELS if model.kind is VariantKind.INSTRUCT)
 
 _ACC = Metric("acc")
 
@@ -213,7 +106,7 @@ _SUITES = (
     Suite(
         "paper",
         "the 13 tasks of the published study, base variants",
-        models=_BASE,
+        models=BASE,
         tasks=(
             "wikitext",
             "boolq",
@@ -233,7 +126,7 @@ _SUITES = (
     Suite(
         "instruct",
         "the 7 tasks of the published study's instruct variants",
-        models=_INSTRUCT,
+        models=INSTRUCT,
         tasks=(
             "lambada_openai",
             "mmlu",
@@ -247,13 +140,13 @@ _SUITES = (
     Suite(
         "chat",
         "tasks prompted with the tokenizer's chat template, instruct variants",
-        models=_INSTRUCT,
+        models=INSTRUCT,
         tasks=("gsm8k_chat", "ifeval_chat"),
     ),
     Suite(
         "core",
         "knowledge, reasoning and GLUE; ifeval for instruct variants only",
-        models=(*_BASE, *_INSTRUCT),
+        models=(*BASE, *INSTRUCT),
         tasks=(
             "mmlu",
             "arc_easy",
@@ -271,26 +164,26 @@ _SUITES = (
     Suite(
         "carbon",
         "energy, latency and throughput workloads; only run when asked for with -m carbon",
-        models=("nano", *_BASE, *_INSTRUCT),
+        models=("nano", *BASE, *INSTRUCT),
         workloads=tuple(workload.key for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS)),
     ),
     Suite(
         "alignment",
         "prefill and decoding at the same levels, widths plain and rounded to 128; only run when asked for",
-        models=_BASE,
+        models=BASE,
         workloads=tuple(workload.key for workload in _ALIGNMENT_WORKLOADS),
         divisors=(128,),
     ),
     Suite(
         "layers",
         "what pruning each layer costs in perplexity on a fixed text; only run when asked for with -m layers",
-        models=tuple(model.key for model in _MODELS),
+        models=tuple(model.key for model in MODELS),
         has_scan=True,
     ),
 )
 
 STUDY = Study(
-    models={model.key: model for model in _MODELS},
+    models={model.key: model for model in MODELS},
     tasks={task.key: task for task in _TASKS},
     workloads={workload.key: workload for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS, *_ALIGNMENT_WORKLOADS)},
     suites={suite.key: suite for suite in _SUITES},

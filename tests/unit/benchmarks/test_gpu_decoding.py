@@ -11,7 +11,7 @@ from gpu_parts.scorer import times_for
 from gpu_parts.scorers import equal_count, fitting, largest_difference, scaled
 
 from glu_lib.errors import MeasurementError
-from glu_lib.study.builtin import LLAMA_1B
+from glu_lib.study.builtin_models import LLAMA_1B
 from glu_lib.study.settings import DType
 
 RATES = {"matmul": {"bfloat16": {"flop_per_s": 1e15}}, "copy_bytes_per_s": 1e12}

@@ -2,7 +2,7 @@ import pytest
 from gpu_parts.floors import Floor, head_weights, layer_weights, scored_positions, scoring_floor, step_floor
 from gpu_parts.plan import MMLU, SCORED
 
-from glu_lib.study.builtin import LLAMA_1B, LLAMA_3B
+from glu_lib.study.builtin_models import LLAMA_1B, LLAMA_3B
 from glu_lib.study.settings import DType
 
 RATES = {"matmul": {"bfloat16": {"flop_per_s": 1e12}}, "copy_bytes_per_s": 1e9}
