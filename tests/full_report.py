@@ -8,8 +8,9 @@ from typing import Any
 
 from committed import concluded
 
-from glu_lib.analysis.claims import correlations, group_curves, trade_offs
+from glu_lib.analysis.claims import group_curves, trade_offs
 from glu_lib.analysis.conclusions import main_families
+from glu_lib.analysis.correlations import correlations
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.analysis.published.comparison import beside, published_rows
 from glu_lib.analysis.trends import level_trends

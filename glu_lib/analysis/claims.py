@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 
 from glu_lib.analysis.level_series import by_task, retained
-from glu_lib.analysis.resampling import CONFIDENCE
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import Sensitivity, Trend
 
-_FEWEST_FOR_R = 3  # with two points |r| is always 1
-_FEWEST_FOR_INTERVAL = 4  # the standard error of Fisher's z is 1/√(n - 3)
 _FEWEST_FOR_KNEE = 3
 
 
@@ -40,24 +36,6 @@ class GroupCurve:
     model: str
     kind: Sensitivity
     points: tuple[GroupPoint, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Correlation:
-    """Pearson's r of two tasks' relative scores over their common levels; None where r is not defined.
-
-    p is computed as in the published study: it treats the levels as independent, although they are few and ordered. r
-    says that two curves run alike or opposite, not that one causes the other.
-    """
-
-    model: str
-    task_a: str
-    task_b: str
-    n: int
-    r: float | None
-    p: float | None
-    r_low: float | None
-    r_high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,50 +74,6 @@ def group_curves(rows: Iterable[Row], trends: Iterable[Trend]) -> list[GroupCurv
             points = tuple(_point(found) for found in zip(*mine, strict=True))
             curves.append(GroupCurve(mine[0][0]["model"], kind, points))
     return curves
-
-
-def correlations(rows: Iterable[Row]) -> list[Correlation]:
-    """The correlation of every pair of tasks of one family, over the levels at which both were measured.
-
-    r is computed on relative scores. Where higher is better this equals r of the scores; perplexities enter as
-    baseline / value, so that a positive r always means that both tasks get worse together.
-    """
-    return [
-        correlation(first, second)
-        for (_, first), (_, second) in combinations(by_task(rows).items(), 2)
-        if {row["percent"] for row in first} & {row["percent"] for row in second}
-    ]
-
-
-def correlation(first: Sequence[Row], second: Sequence[Row]) -> Correlation:
-    """Pearson's r with Student's p and the interval of Fisher's z (On the 'probable error' of a coefficient, 1921).
-
-    r is None with fewer than three levels or a constant task, the interval with fewer than four levels.
-    """
-    from scipy.stats import pearsonr
-
-    others = {row["percent"]: retained(row) for row in second}
-    shared = [row for row in first if row["percent"] in others]
-    a = np.array([retained(row) for row in shared], dtype=float)
-    b = np.array([others[row["percent"]] for row in shared], dtype=float)
-    found = Correlation(
-        model=first[0]["model"],
-        task_a=first[0]["subject"],
-        task_b=second[0]["subject"],
-        n=len(shared),
-        r=None,
-        p=None,
-        r_low=None,
-        r_high=None,
-    )
-    if len(shared) < _FEWEST_FOR_R or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return found
-    result = pearsonr(a, b)
-    found = replace(found, r=float(result.statistic), p=float(result.pvalue))
-    if len(shared) < _FEWEST_FOR_INTERVAL:
-        return found
-    interval = result.confidence_interval(CONFIDENCE)
-    return replace(found, r_low=float(interval.low), r_high=float(interval.high))
 
 
 def trade_offs(rows: Iterable[Row], workload_rows: Iterable[Row] = ()) -> list[TradeOff]:

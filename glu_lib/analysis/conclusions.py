@@ -10,8 +10,9 @@ from typing import Any
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.answer_texts import form_columns
 from glu_lib.analysis.changes import BASELINE, Change
-from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff, correlations, group_curves, trade_offs
+from glu_lib.analysis.claims import GroupCurve, TradeOff, group_curves, trade_offs
 from glu_lib.analysis.consolidation import Consolidation, Header, consolidate
+from glu_lib.analysis.correlations import Correlation, correlations
 from glu_lib.analysis.degradation import Degradation, degradation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency, correct_answers, efficiencies
 from glu_lib.analysis.level_series import LevelSeries, families, family_of

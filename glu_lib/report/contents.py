@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from glu_lib.analysis import Conclusions
 from glu_lib.analysis.alignment import AlignedPair
-from glu_lib.analysis.claims import Correlation, GroupCurve, TradeOff
+from glu_lib.analysis.claims import GroupCurve, TradeOff
 from glu_lib.analysis.consolidation import Header
+from glu_lib.analysis.correlations import Correlation
 from glu_lib.analysis.efficiency import CorrectAnswers, Efficiency
 from glu_lib.analysis.published.blind import BesideBlind, beside_blind
 from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside, published_rows
@@ -48,7 +49,7 @@ class ReportData:
         trends: slope and kind of each task (`analysis.trends.Trend`).
         against_random: methods beside random selection (`analysis.random_floor.AgainstRandom`).
         curves: mean relative score of each kind of task over the levels (`analysis.claims.GroupCurve`).
-        correlations: between pairs of tasks over the levels (`analysis.claims.Correlation`).
+        correlations: between pairs of tasks over the levels (`analysis.correlations.Correlation`).
         trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
         beside: own scores compared with the published ones (`analysis.published.comparison.Beside`).
         unlike: one line per task whose prompts differ from the published ones, and per collapsed level.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
-from glu_lib.analysis.claims import Correlation, TradeOff
+from glu_lib.analysis.claims import TradeOff
+from glu_lib.analysis.correlations import Correlation
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.analysis.headline import main_tables
 from glu_lib.analysis.published.blind import BesideBlind

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from glu_lib.analysis.alignment import FIGURES, AlignedPair
-from glu_lib.analysis.claims import Correlation
+from glu_lib.analysis.correlations import Correlation
 from glu_lib.analysis.efficiency import CorrectAnswers
 from glu_lib.analysis.level_series import family_of
 from glu_lib.analysis.published.blind import BLIND_TABLE, BesideBlind

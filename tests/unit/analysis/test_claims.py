@@ -1,10 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import pearsonr
 
 from glu_lib.analysis import consolidate
-from glu_lib.analysis.claims import Correlation, GroupPoint, correlation, correlations, group_curves, trade_offs
+from glu_lib.analysis.claims import GroupPoint, group_curves, trade_offs
+from glu_lib.analysis.correlations import Correlation, correlations
 from glu_lib.analysis.level_series import LevelSeries, families
 from glu_lib.analysis.published.comparison import published_rows
 from glu_lib.analysis.trends import Sensitivity, trend
@@ -103,14 +106,33 @@ def test_every_pair_of_tasks_is_correlated_once(published):
 def test_a_correlation_uses_the_shared_levels_and_the_better_side():
     rising = course("ppl", 10.0, 20.0, 40.0, 80.0, better=False)
     falling = course("acc", 0.8, 0.4, 0.2, percents=(0, 10, 20))
-    found = correlation(rising, falling)
+    (found,) = correlations([*rising, *falling])
     assert (found.n, found.r, found.r_low) == (3, pytest.approx(1.0), None)
 
 
 @pytest.mark.parametrize(("first", "second"), [((0.8, 0.7), (0.5, 0.4)), ((0.8, 0.7, 0.6, 0.5), (0.5, 0.5, 0.5, 0.5))])
 def test_too_few_levels_and_constant_tasks_have_no_correlation(first, second):
-    found = correlation(course("a", *first), course("b", *second))
+    (found,) = correlations([*course("a", *first), *course("b", *second)])
     assert found == Correlation("m", "a", "b", len(first), None, None, None, None)
+
+
+def test_pairs_that_are_computed_together_are_those_computed_alone():
+    random = np.random.default_rng(1)
+    percents = {"a": (0, 10, 20, 30, 40), "b": (0, 10, 20, 30, 40), "c": (0, 20, 40, 60), "d": (0, 10, 20, 30, 40, 60)}
+    courses = {
+        name: dict(zip(found, random.uniform(0.1, 1, len(found)), strict=True)) for name, found in percents.items()
+    }
+    rows = [row for name, values in courses.items() for row in course(name, *values.values(), percents=percents[name])]
+    found = correlations(rows)
+    assert [(item.task_a, item.task_b, item.n) for item in found] == [
+        *(("a", "b", 5), ("a", "c", 3), ("a", "d", 5), ("b", "c", 3), ("b", "d", 5), ("c", "d", 4))
+    ]
+    for item in found:
+        shared = [percent for percent in percents[item.task_a] if percent in percents[item.task_b]]
+        expected = pearsonr(*([courses[task][percent] for percent in shared] for task in (item.task_a, item.task_b)))
+        assert (item.r, item.p) == pytest.approx((expected.statistic, expected.pvalue))
+        if item.n > 3:
+            assert (item.r_low, item.r_high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
 
 
 def test_tasks_without_a_shared_level_are_not_correlated():

@@ -13,7 +13,8 @@ from made_records import made_record
 from glu_lib.analysis import conclude, consolidate, headline_tables, write_tables
 from glu_lib.analysis.aggregation import Aggregation
 from glu_lib.analysis.changes import COLLAPSED_BASELINE
-from glu_lib.analysis.claims import correlations, group_curves, trade_offs
+from glu_lib.analysis.claims import group_curves, trade_offs
+from glu_lib.analysis.correlations import correlations
 from glu_lib.analysis.items import read_items
 from glu_lib.analysis.level_series import LevelSeries, retained
 from glu_lib.analysis.pairing import Pairs, pair
