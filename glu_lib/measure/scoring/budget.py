@@ -17,14 +17,23 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Budget:
-    """Sequences per generation batch. A log-likelihood batch may hold 64 tokens per sequence."""
+    """Sequences per generation batch, and tokens of its cache. A log-likelihood batch may hold 64 tokens per sequence.
+
+    `cache_tokens` is what fits into memory, known beforehand; None for no limit.
+    """
 
     sequences: int
+    cache_tokens: int | None = None
 
     @property
     def tokens(self) -> int:
         """Tokens per log-likelihood batch."""
         return self.sequences * _TOKENS_PER_SEQUENCE
+
+    def seats(self, capacity: int) -> int:
+        """Rows of a generation batch whose cache has room for `capacity` tokens per row; at least 1."""
+        most = self.sequences if self.cache_tokens is None else self.cache_tokens // capacity
+        return max(1, min(self.sequences, most))
 
     def once(self, work: Callable[[], Result]) -> Result:
         """Do one piece of work; if memory runs out, halve the budget, release memory and retry once.

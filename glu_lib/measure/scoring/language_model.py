@@ -29,6 +29,7 @@ from glu_lib.measure.scoring.kept import KeptScores, KeptTokens
 from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
 from glu_lib.measure.scoring.likelihood import LikelihoodPlan, ScoredAnswer
 from glu_lib.measure.scoring.packing import Tokens
+from glu_lib.measure.scoring.trying_out import try_out
 from glu_lib.models.loading import end_tokens
 
 _LOGGER = logging.getLogger(__name__)
@@ -162,6 +163,7 @@ class SharedPrefixLM(KeepingHFLM):
         kept = KeptScores.of(encoded, self.answers)
         with (
             self.work_window(),
+            self._forward.own_attention(),
             self._budget() as budget,
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
@@ -194,6 +196,7 @@ class SharedPrefixLM(KeepingHFLM):
         kept = KeptTokens(self.answers, limit, rule.stops) if self.answers else None
         with (
             self.work_window(),
+            self._forward.own_attention(),
             self._budget() as budget,
             tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
         ):
@@ -257,4 +260,7 @@ class SharedPrefixLM(KeepingHFLM):
         # HFLM divides the work of several processes and sets mixed precision in its own calls, which are not used here.
         if self.backend != "causal" or self.world_size > 1 or self.mixed_precision_dtype is not None:
             return False
-        return self._forward.matches_plain_forward(self.vocab_size, self.max_length)
+        if not self._forward.matches_plain_forward(self.vocab_size, self.max_length):
+            return False
+        try_out(self._forward, self.vocab_size, self.max_length)
+        return True
