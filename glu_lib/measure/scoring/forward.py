@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
+from glu_lib.machine.memory import free_bytes
 from glu_lib.measure.scoring.packing import Tokens, Tree
 from glu_lib.measure.scoring.pieces import MOST_TOKENS, forward_chains, forward_prefix
 from glu_lib.measure.scoring.shared_attention import NAME, Beginning, View
@@ -22,6 +23,7 @@ _CHECKED_TOKENS = 64  # of the self-check; attention windows longer than this ar
 # Configuration fields for the window of local attention, and for changes to the logits after the LM head.
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size", "local_attention", "attention_window_size")
 _LOGIT_CHANGES = {"final_logit_softcapping": (None,), "logit_scale": (None, 1, 1.0), "logits_scaling": (None, 1, 1.0)}
+_CACHE_SHARE = 0.5  # of the free memory; the rest is for the forward pass and for copying buffers that grow
 # In a row of T tokens, attention costs 4·T·h multiplications per token and layer, the layer's weights about 32·h² (at
 # an expansion ratio of 4). With at most 2·h tokens per row, attention costs less than a quarter of the weights. Rows
 # longer than 512 tokens save no more time.
@@ -34,13 +36,21 @@ CHECK_ERRORS = (AttributeError, TypeError, ValueError, RuntimeError, IndexError)
 class SharedForward:
     """Forward passes that compute each distinct token once; `forwarded_tokens` counts all tokens, with padding.
 
-    `attention` is the attention in use; it is the model's own until the suite's has been tried out.
+    `attention` is the attention in use; it is the model's own until the suite's has been tried out. `cache_bytes` is
+    the size of a token's keys and values, None until then.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.forwarded_tokens = 0
         self.attention = Attention.PLAIN
+        self.cache_bytes: float | None = None
+
+    def cache_tokens(self) -> int | None:
+        """Number of cached tokens that the free memory has room for; None if their size is not known."""
+        if self.attention is Attention.PLAIN or self.cache_bytes is None:
+            return None
+        return int(free_bytes(str(self.model.device)) * _CACHE_SHARE / self.cache_bytes)
 
     @contextmanager
     def own_attention(self) -> Iterator[None]:

@@ -10,12 +10,18 @@ from glu_lib.measure.scoring.finite import check_scores, checked_logits
 from glu_lib.measure.scoring.kept import Score, as_score, kept_score
 from glu_lib.measure.scoring.work_window import MeasuredHFLM
 from glu_lib.results.unfinished import Answers, request_key
+from glu_lib.study.settings import Attention
 
 
 class KeepingHFLM(MeasuredHFLM):
     """Scores and counts as `CountingHFLM`. With a journal `answers`, only requests missing from it are computed."""
 
     answers: Answers | None = None
+
+    @property
+    def attention(self) -> Attention:
+        """The attention in use."""
+        return Attention.PLAIN
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """As `HFLM`."""

@@ -31,6 +31,7 @@ from glu_lib.measure.scoring.likelihood import LikelihoodPlan, ScoredAnswer
 from glu_lib.measure.scoring.packing import Tokens
 from glu_lib.measure.scoring.trying_out import try_out
 from glu_lib.models.loading import end_tokens
+from glu_lib.study.settings import Attention
 
 _LOGGER = logging.getLogger(__name__)
 _AUTO_SEQUENCES = 64
@@ -57,6 +58,11 @@ class SharedPrefixLM(KeepingHFLM):
     def forwarded_tokens(self) -> int:
         """Number of tokens in all forward passes since the last reset, including padding."""
         return self._forward.forwarded_tokens
+
+    @property
+    def attention(self) -> Attention:
+        """The attention in use: the suite's own, or the model's where the suite's does not fit."""
+        return self._forward.attention
 
     def reset_counts(self) -> None:
         """Set all counts to 0, for the next task."""
@@ -232,7 +238,8 @@ class SharedPrefixLM(KeepingHFLM):
     @contextmanager
     def _budget(self) -> Iterator[Budget]:
         """The batch size as a budget, 64 for `auto`. Afterwards the batch size is what fitted into memory."""
-        budget = Budget(self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES)
+        sequences = self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES
+        budget = Budget(sequences, self._forward.cache_tokens())
         if self.answers and self.answers.batch_size:  # the size that fitted in the interrupted run
             budget.sequences = min(budget.sequences, self.answers.batch_size)
         try:

@@ -24,7 +24,7 @@ def try_out(forward: SharedForward, vocab_size: int, max_length: int) -> None:
     """Use the suite's attention from now on if all its logits are those of the plain forward pass.
 
     Args:
-        forward: forward pass of the model; its `attention` is set.
+        forward: forward pass of the model; its `attention` and `cache_bytes` are set.
         vocab_size: upper bound of the random token ids.
         max_length: length of the model's context in tokens.
     """
@@ -104,4 +104,5 @@ def _decoded(forward: SharedForward, tokens: torch.Tensor, past: int) -> torch.T
             glu_view=View(beginning, spans((places + 1).tolist(), device, dtype)),
         )
         hidden.append(states[:, 0])
+    forward.cache_bytes = cache.size_bytes / (cache.seats * cache.capacity)
     return forward.output(torch.stack(hidden, dim=1))

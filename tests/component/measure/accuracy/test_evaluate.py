@@ -13,7 +13,7 @@ from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import load_model
 from glu_lib.study import STUDY
 from glu_lib.study.schema import Metric
-from glu_lib.study.settings import Settings
+from glu_lib.study.settings import Attention, Settings
 
 NANO = STUDY.models["nano"]
 EMBEDDED = [task for task in STUDY.tasks.values() if task.embedded]
@@ -136,7 +136,7 @@ def _evaluation():
     from glu_lib.measure.accuracy.results import Evaluation
 
     value = MetricValue("t", "acc", "none", 1.0, None, 1)
-    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, {}, {})
+    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, Attention.PLAIN, {}, {})
 
 
 EVALUATION = _evaluation()

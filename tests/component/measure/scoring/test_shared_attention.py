@@ -98,6 +98,46 @@ def test_greedy_answers_are_those_of_plain_decoding(forward, data, shared, sizes
     assert found == {prompt: plain_answer(forward.model, prompt, count) for prompt in prompts}
 
 
+class Journal:
+    """Answers of an interrupted run, which ends after some rounds."""
+
+    def __init__(self, rounds):
+        self.rounds, self.tokens, self.ended = rounds, {}, {}
+
+    def finished(self, prompt):
+        return self.ended.get(prompt)
+
+    def begun(self, prompt):
+        return list(self.tokens.get(prompt, []))
+
+    def grow(self, made):
+        self.tokens |= {prompt: list(tokens) for prompt, tokens in made.items()}
+        self.rounds -= 1
+        if not self.rounds:
+            raise KeyboardInterrupt
+
+
+@settings(max_examples=8, deadline=None)
+@given(rounds=st.integers(1, 20), seed=st.integers(0, 99), shared=st.sampled_from([0, 20]))
+def test_an_interrupted_run_goes_on_with_the_same_answers(forward, rounds, seed, shared):
+    drawn = torch.Generator().manual_seed(seed)
+    beginning = torch.randint(3, VOCABULARY, (shared,), generator=drawn).tolist()
+    prompts = [
+        (*beginning, *torch.randint(3, VOCABULARY, (size,), generator=drawn).tolist()) for size in (9, 4, 25, 12, 7)
+    ]
+    rule, journal, found = StopRule([], frozenset({2}), lambda _tokens: ""), Journal(rounds), {}
+    with forward.own_attention():
+        for _run in range(30):
+            try:
+                for made in generate(forward, prompts, Budget(2), max_new_tokens=6, rule=rule, progress=journal):
+                    found |= made
+                    journal.ended |= made
+                break
+            except KeyboardInterrupt:
+                journal.rounds = rounds
+    assert found == {prompt: plain_answer(forward.model, prompt, 6) for prompt in prompts}
+
+
 def test_the_model_has_its_own_attention_again_afterwards(forward):
     with forward.own_attention():
         assert forward.model.config._attn_implementation == NAME
