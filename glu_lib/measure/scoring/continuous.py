@@ -40,7 +40,7 @@ class ContinuousDecoder:
         Args:
             forward: forward pass of the model, with the suite's attention in use.
             beginning: what all prompts begin with; None for nothing.
-            budget: most seats, and tokens of cache; smaller after memory ran out.
+            budget: seats, and tokens of cache; smaller after memory ran out.
             max_new_tokens: most new tokens of an answer.
             has_stopped: whether an answer with these new tokens is finished.
             observe: called after every round with the new tokens of all seated prompts.
@@ -101,37 +101,40 @@ class ContinuousDecoder:
 
     def _newcomers(self) -> list[Seat]:
         """The next prompts to seat: as many as seats, tokens of cache and the size of a piece allow; often none."""
-        free = min(self._budget.sequences - len(self._seated), len(self._waiting))
-        if free <= 0 or (self._seated and free * _FREE_SHARE < min(self._budget.sequences, len(self._waiting))):
-            return []
         found: list[Seat] = []
         width = 0
-        longest = max((seat.cached for seat in self._seated), default=0)
-        for seat in list(self._waiting)[:free]:
-            width = max(width, self._length(seat))
+        longest = max((self._expected(seat) for seat in self._seated), default=0)
+        seats = min(self._budget.seats(max(longest, 1)), len(self._seated) + len(self._waiting))
+        if self._seated and (seats - len(self._seated)) * _FREE_SHARE < seats:
+            return []
+        for seat in self._waiting:
+            width, longest = max(width, self._length(seat)), max(longest, self._expected(seat))
             count = len(found) + 1
-            fits = count + len(self._seated) <= self._budget.seats(max(width, longest) + 1)
-            if (found or self._seated) and (not fits or (found and count * width > MOST_TOKENS)):
+            if len(self._seated) + count > self._budget.seats(longest) or (found and count * width > MOST_TOKENS):
                 break
             found.append(seat)
         return found
 
+    def _expected(self, seat: Seat) -> int:
+        """Own tokens that a row will need, if its answer becomes half as long as it may."""
+        return self._length(seat) + max(1, (self._max_new_tokens - len(seat.made)) // 2)
+
     def _length(self, seat: Seat) -> int:
-        """Own tokens of a prompt that is not seated yet."""
+        """Own tokens of a prompt with its answer so far."""
         return len(seat.prompt) - self._past + len(seat.made)
 
     def _make_room(self, newcomers: Sequence[Seat]) -> None:
         """Let the cache grow for the next forward pass; if the budget has no tokens left, the last rows leave."""
         longest = max([seat.cached + 1 for seat in self._seated] + [self._length(seat) for seat in newcomers])
-        while not newcomers and len(self._seated) > max(1, self._budget.seats(longest)):
+        while not newcomers and len(self._seated) > self._budget.seats_in_memory(longest):
             seat = self._seated.pop()
             seat.cached = 0
             self._waiting.appendleft(seat)
         rows = len(self._seated) + len(newcomers)
         if rows > self._cache.seats or longest > self._cache.capacity:
             capacity = self._cache.capacity if longest <= self._cache.capacity else longest + _ROOM
-            wanted = min(self._budget.sequences, len(self._seated) + len(self._waiting))
-            self._cache.resize(max(rows, min(wanted, self._budget.seats(capacity))), capacity)
+            wanted = min(self._budget.seats(capacity), len(self._seated) + len(self._waiting))
+            self._cache.resize(max(rows, wanted), capacity)
 
     def _seat(self, newcomers: Sequence[Seat]) -> torch.Tensor:
         """Compute the prompts of newcomers; the hidden states (newcomers, hidden) of their last tokens."""
@@ -172,7 +175,7 @@ class ContinuousDecoder:
 
     def _start_again(self) -> None:
         """After memory ran out: everyone waits again with the tokens made so far, for half the seats."""
-        self._budget.sequences = max(1, self._tried // 2)
+        self._budget.shrink(self._tried)
         for seat in self._seated:
             seat.cached = 0
         self._waiting.extendleft(reversed(self._seated))

@@ -26,9 +26,21 @@ def test_rows_of_different_lengths_are_masked_on_one_device():
     assert (alone.start, alone.stop, alone.length, alone.mask) == (2, 3, 200, None)
 
 
-def test_seats_are_limited_by_the_tokens_of_cache_that_fit():
-    assert Budget(8).seats(10**9) == 8
-    assert [Budget(8, 1000).seats(capacity) for capacity in (100, 125, 126, 500, 501, 5000)] == [8, 8, 7, 2, 1, 1]
+def test_seats_are_limited_by_tokens_of_cache():
+    assert [Budget(8).seats(tokens) for tokens in (1, 256, 300, 700, 1024, 9999)] == [32, 32, 27, 11, 8, 8]
+    assert [Budget(8, 1000).seats(tokens) for tokens in (1, 100, 125, 126, 500, 501, 5000)] == [32, 10, 8, 7, 2, 1, 1]
+    assert [Budget(8, 1000, 3).seats(tokens) for tokens in (1, 500)] == [3, 2]
+    assert [Budget(8, 1000).seats_in_memory(tokens) for tokens in (10, 1001)] == [100, 1]
+
+
+def test_after_memory_ran_out_half_the_rows_are_tried():
+    budget = Budget(8)
+    budget.shrink(27)
+    assert (budget.sequences, budget.seats(1)) == (8, 13)
+    budget.shrink(5)
+    assert (budget.sequences, budget.seats(1)) == (2, 2)
+    budget.shrink(1)
+    assert (budget.sequences, budget.seats(1)) == (1, 1)
 
 
 def states(rows, tokens):
