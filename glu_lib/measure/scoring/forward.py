@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
-from glu_lib.machine.memory import free_bytes
+from glu_lib.machine.memory import usable_bytes
 from glu_lib.measure.scoring.packing import Tokens, Tree
 from glu_lib.measure.scoring.pieces import MOST_TOKENS, forward_chains, forward_prefix
 from glu_lib.measure.scoring.shared_attention import NAME, Beginning, View
@@ -50,7 +50,7 @@ class SharedForward:
         """Number of cached tokens that the free memory has room for; None if their size is not known."""
         if self.attention is Attention.PLAIN or self.cache_bytes is None:
             return None
-        return int(free_bytes(str(self.model.device)) * _CACHE_SHARE / self.cache_bytes)
+        return int(usable_bytes(str(self.model.device)) * _CACHE_SHARE / self.cache_bytes)
 
     @contextmanager
     def own_attention(self) -> Iterator[None]:

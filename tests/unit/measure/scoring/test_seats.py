@@ -19,7 +19,9 @@ def test_spans_cover_all_rows_and_pad_less_than_further_spans_would_cost(lengths
         assert (stop - start) * longest - sum(own) <= (stop - start - 1) * (call_tokens - 1)
 
 
-def test_rows_of_different_lengths_are_masked_on_one_device():
+def test_rows_of_different_lengths_are_masked_or_apart():
+    (whole,) = spans([5, 3, 200], torch.device("meta"), torch.float32)  # stands for a GPU
+    assert (whole.start, whole.stop, whole.length, whole.mask.shape) == (0, 3, 200, (3, 1, 1, 200))
     alike, alone = spans([5, 3, 200], torch.device("cpu"), torch.float32)
     assert (alike.start, alike.stop, alike.length) == (0, 2, 5)
     assert alike.mask[:, 0, 0].isinf().tolist() == [[False] * 5, [False] * 3 + [True] * 2]
