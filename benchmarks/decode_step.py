@@ -4,8 +4,9 @@
 
 All rows have the same number of cached tokens, of which some are shared by all rows. The floor of a step is the larger
 of two times: the products of the weights at the rate of a large matrix product, and the bytes of weights and cache at
-the rate (read and written) of a large copy; both are measured in the same run. Without `--model`, a model of
-SmolLM2-135M's shape with random weights. Float32 on CPU.
+the rate (read and written) of a large copy; both are measured in the same run. A product of few rows is slower than a
+large one, so the model's products alone are timed as well. Without `--model`, a model of SmolLM2-135M's shape with
+random weights. Float32 on CPU.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 from measured_rates import copy_bytes_per_s, fastest_s, product_flops
+from torch.nn.functional import linear
 from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from glu_lib.measure.scoring.cache import grow_in_place
@@ -58,13 +60,14 @@ def main() -> None:
         flops, rate = product_flops(torch.float32), copy_bytes_per_s()
         lines = [
             line
-            for pair in options.tokens.split(",")
-            for line in measure(forward, options, *map(int, pair.split(":")), flops=flops, rate=rate)
+            for case in options.cases.split(",")
+            for line in measure(forward, options.rounds, *map(int, case.split(":")), flops=flops, rate=rate)
         ]
     for line in lines:
         print(
-            f"{line['cached']:5} cached, {line['shared']:4} shared, {line['attention']:10} {line['step_s']:7.3f} s per "
-            f"step, {line['times_floor']:5.2f} times its floor, {line['cache_bytes'] / 2**20:7.1f} MiB of cache"
+            f"{line['rows']:4} rows, {line['cached']:5} cached, {line['shared']:4} shared, {line['attention']:10} "
+            f"{line['step_s']:7.3f} s per step, {line['times_floor']:5.2f} times its floor, products alone "
+            f"{line['alone_s']:7.3f} s, {line['cache_bytes'] / 2**20:7.1f} MiB of cache"
         )
     if options.output:
         found = {
@@ -80,18 +83,25 @@ def main() -> None:
 
 
 def measure(
-    forward: SharedForward, options: argparse.Namespace, cached: int, shared: int, *, flops: float, rate: float
+    forward: SharedForward, rounds: int, rows: int, cached: int, shared: int, *, flops: float, rate: float
 ) -> list[dict[str, Any]]:
     """A step with `cached` tokens in each row, of which `shared` are the same: one line for each attention."""
-    model, rows = forward.model, options.rows
+    model = forward.model
     weights = [weight for weight in model.parameters() if weight.ndim == 2]
+    inputs = {weight.shape[1]: torch.randn(rows, weight.shape[1]) for weight in weights}
     first, own = _states(model, 1, shared), _states(model, rows, cached - shared)
     works, sizes = {}, {}
     works[Attention.PLAIN], sizes[Attention.PLAIN] = _plain(model, first, own)
     works[Attention.SHARED], sizes[Attention.SHARED] = _shared(forward, first, own)
     logits = {attention: work() for attention, work in works.items()}
     difference = float((logits[Attention.PLAIN] - logits[Attention.SHARED]).abs().max())
-    times_s = fastest_s({str(name): work for name, work in works.items()}, options.rounds)
+    times_s = fastest_s(
+        {
+            "products": lambda: [linear(inputs[weight.shape[1]], weight) for weight in weights],
+            **{str(name): work for name, work in works.items()},
+        },
+        rounds,
+    )
     lines = []
     for attention in Attention:
         products_s = 2 * rows * sum(weight.numel() for weight in weights) / flops
@@ -99,12 +109,14 @@ def measure(
         step_s = times_s[str(attention)]
         lines.append(
             {
+                "rows": rows,
                 "cached": cached,
                 "shared": shared,
                 "attention": str(attention),
                 "step_s": step_s,
                 "products_s": products_s,
                 "bytes_s": bytes_s,
+                "alone_s": times_s["products"],
                 "times_floor": step_s / max(products_s, bytes_s),
                 "cache_bytes": sizes[attention],
                 "largest_logit_difference": difference,
@@ -182,8 +194,11 @@ def _states(model: Any, rows: int, tokens: int) -> list[States]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="folder of a model; default: random weights")
-    parser.add_argument("--rows", type=int, default=32, help="rows of the batch")
-    parser.add_argument("--tokens", default="100:0,700:0,700:600", help="cached:shared tokens, separated by commas")
+    parser.add_argument(
+        "--cases",
+        default="32:100:0,32:700:0,32:700:600,128:700:600",
+        help="rows:cached:shared, separated by commas: cached tokens of each row, and how many of them all rows share",
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
     parser.add_argument("--rounds", type=int, default=10, help="rounds; the fastest counts")
     parser.add_argument("--output", type=Path, help="JSON file")

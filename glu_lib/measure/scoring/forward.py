@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
 from glu_lib.machine.memory import usable_bytes
 from glu_lib.measure.scoring.packing import Tokens, Tree
-from glu_lib.measure.scoring.pieces import MOST_TOKENS, forward_chains, forward_prefix
+from glu_lib.measure.scoring.pieces import forward_prefix
 from glu_lib.measure.scoring.shared_attention import NAME, Beginning, View
 from glu_lib.study.settings import Attention
 
@@ -81,8 +81,6 @@ class SharedForward:
             tokens[index, : sizes[index]] = torch.tensor([token for tree in row for token in tree.tokens])
         # Chains need no tree mask: padding is on the right, and causal attention never looks there.
         plain = cache is None and all(len(row) == 1 and row[0].is_chain for row in batch)
-        if plain and self.attention is Attention.SHARED and tokens.numel() > MOST_TOKENS:
-            return forward_chains(self, tokens)
         arguments: dict[str, Any] = {} if plain else self._tree_attention(batch, width, past)
         if isinstance(cache, Beginning):
             arguments |= {"use_cache": False, "glu_view": View(cache)}

@@ -1,8 +1,12 @@
-"""Forward passes in pieces of bounded tokens: long inputs need no more memory than short ones, and their cache."""
+"""Forward passes in pieces of bounded tokens: long prompts need no more memory than short ones, beside their cache.
+
+Texts whose log-likelihood is asked need no cache. In one pass of 8191 tokens SmolLM2-135M takes less time and memory
+than in pieces with a cache, so they are not divided.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,12 +36,6 @@ def forward_prefix(forward: SharedForward, prefix: Tokens) -> Beginning:
     for _states in _pieces(forward, torch.tensor([prefix]), cache, 0, 0, None):
         pass
     return cache.beginning(len(prefix))
-
-
-def forward_chains(forward: SharedForward, tokens: torch.Tensor) -> torch.Tensor:
-    """Hidden states (rows, width, hidden) of plain sequences (rows, width), computed in pieces."""
-    cache = new_cache(forward.model, *tokens.shape)
-    return torch.cat(list(_pieces(forward, tokens, cache, 0, 0, None)), dim=1)
 
 
 def prefill(
@@ -79,7 +77,7 @@ def _pieces(
     start: int,
     past: int,
     beginning: Beginning | None,
-) -> Any:
+) -> Iterator[torch.Tensor]:
     """Forward `tokens` (rows, width) into seats from `start`; yields the hidden states of each piece."""
     rows, width = tokens.shape
     size = max(1, MOST_TOKENS // rows)

@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from glu_lib.measure.scoring.budget import Budget
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.greedy_answers import StopRule, generate
-from glu_lib.measure.scoring.pieces import forward_chains, forward_prefix, new_cache
+from glu_lib.measure.scoring.pieces import forward_prefix, new_cache
 from glu_lib.measure.scoring.seats import spans
 from glu_lib.measure.scoring.shared_attention import NAME, Beginning, View, attend
 from glu_lib.measure.scoring.trying_out import try_out
@@ -144,19 +144,22 @@ def test_the_model_has_its_own_attention_again_afterwards(forward):
     assert forward.model.config._attn_implementation == "sdpa"
 
 
-def test_long_inputs_in_pieces_have_the_hidden_states_of_one_pass(forward, monkeypatch):
-    tokens = torch.randint(3, VOCABULARY, (2, 50))
-    whole = forward.states(tokens, use_cache=False)
-    monkeypatch.setattr("glu_lib.measure.scoring.pieces.MOST_TOKENS", 14)
-    with forward.own_attention():
-        pieces = forward_chains(forward, tokens)
-        short = forward_prefix(forward, tuple(tokens[0].tolist()))
-    assert torch.allclose(whole, pieces, atol=1e-5)
+def test_prompts_in_pieces_get_the_keys_values_and_answers_of_one_pass(forward, monkeypatch):
+    tokens = torch.randint(3, VOCABULARY, (3, 50), generator=torch.Generator().manual_seed(0))
+    tokens[:, :21] = tokens[0, :21]
+    prompts = [tuple(row[: 50 - 9 * k].tolist()) for k, row in enumerate(tokens)]
     cache = transformers.DynamicCache()
     forward.states(tokens[:1], past_key_values=cache, use_cache=True)
-    for layer, keys, values in zip(cache.layers, short.keys, short.values, strict=True):
+    monkeypatch.setattr("glu_lib.measure.scoring.pieces.MOST_TOKENS", 14)
+    rule, found = StopRule([], frozenset({2}), lambda _tokens: ""), {}
+    with forward.own_attention():
+        pieces = forward_prefix(forward, prompts[0])
+        for made in generate(forward, prompts, Budget(1), max_new_tokens=5, rule=rule):
+            found |= made
+    for layer, keys, values in zip(cache.layers, pieces.keys, pieces.values, strict=True):
         assert torch.allclose(layer.keys, keys, atol=1e-5)
         assert torch.allclose(layer.values, values, atol=1e-5)
+    assert found == {prompt: plain_answer(forward.model, prompt, 5) for prompt in prompts}
 
 
 @pytest.mark.parametrize("family", ["Gemma2", "Bloom", "GptOss", "Falcon", "Mamba"])
