@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from glu_lib.measure.scoring.budget import Budget
+from glu_lib.measure.scoring.continuous import ContinuousDecoder
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.greedy_answers import StopRule, generate
 from glu_lib.measure.scoring.pieces import forward_prefix, new_cache
@@ -160,6 +161,41 @@ def test_prompts_in_pieces_get_the_keys_values_and_answers_of_one_pass(forward, 
         assert torch.allclose(layer.keys, keys, atol=1e-5)
         assert torch.allclose(layer.values, values, atol=1e-5)
     assert found == {prompt: plain_answer(forward.model, prompt, 5) for prompt in prompts}
+
+
+def test_a_long_answer_does_not_hold_the_other_seats(monkeypatch):
+    """Two seats, two answers of 30 tokens among ten of two: batches of two would take 60 steps and more."""
+    forward = SharedForward(tiny("Llama"))
+    try_out(forward, VOCABULARY, 512)
+    prompts = [(3 + k, 4, 5, *range(6, 18 - k)) for k in range(12)]  # the longest comes first
+    long = {prompts[0], prompts[6]}
+    rows, turn, own = [], {}, forward.states
+
+    def counted(tokens, **arguments):
+        rows.append(tuple(tokens.shape))
+        return own(tokens, **arguments)
+
+    monkeypatch.setattr(forward, "states", counted)
+    decoder = ContinuousDecoder(
+        forward,
+        None,
+        Budget(2, most_seats=2),
+        max_new_tokens=30,
+        has_stopped=lambda made: len(made) == 2 and not any(made is tokens for tokens in turn.values()),
+        observe=lambda made: turn.update({prompt: tokens for prompt, tokens in made.items() if prompt in long}),
+    )
+    with forward.own_attention():
+        found = {
+            prompt: made
+            for ended in decoder.answers([(prompt, ()) for prompt in prompts])
+            for prompt, made in ended.items()
+        }
+    assert {prompt: len(made) for prompt, made in found.items()} == {
+        prompt: 30 if prompt in long else 2 for prompt in prompts
+    }
+    steps = [shape for shape in rows if shape[1] == 1]
+    assert len(steps) < 45
+    assert max(shape[0] for shape in rows) == 2
 
 
 @pytest.mark.parametrize("family", ["Gemma2", "Bloom", "GptOss", "Falcon", "Mamba"])
