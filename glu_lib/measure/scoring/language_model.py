@@ -29,7 +29,9 @@ from glu_lib.measure.scoring.kept import KeptScores, KeptTokens
 from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
 from glu_lib.measure.scoring.likelihood import LikelihoodPlan, ScoredAnswer
 from glu_lib.measure.scoring.packing import Tokens
+from glu_lib.measure.scoring.trying_out import try_out
 from glu_lib.models.loading import end_tokens
+from glu_lib.study.settings import Attention
 
 _LOGGER = logging.getLogger(__name__)
 _AUTO_SEQUENCES = 64
@@ -56,6 +58,11 @@ class SharedPrefixLM(KeepingHFLM):
     def forwarded_tokens(self) -> int:
         """Number of tokens in all forward passes since the last reset, including padding."""
         return self._forward.forwarded_tokens
+
+    @property
+    def attention(self) -> Attention:
+        """The attention in use: the suite's own, or the model's where the suite's does not fit."""
+        return self._forward.attention
 
     def reset_counts(self) -> None:
         """Set all counts to 0, for the next task."""
@@ -162,6 +169,7 @@ class SharedPrefixLM(KeepingHFLM):
         kept = KeptScores.of(encoded, self.answers)
         with (
             self.work_window(),
+            self._forward.own_attention(),
             self._budget() as budget,
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
@@ -194,6 +202,7 @@ class SharedPrefixLM(KeepingHFLM):
         kept = KeptTokens(self.answers, limit, rule.stops) if self.answers else None
         with (
             self.work_window(),
+            self._forward.own_attention(),
             self._budget() as budget,
             tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
         ):
@@ -229,7 +238,8 @@ class SharedPrefixLM(KeepingHFLM):
     @contextmanager
     def _budget(self) -> Iterator[Budget]:
         """The batch size as a budget, 64 for `auto`. Afterwards the batch size is what fitted into memory."""
-        budget = Budget(self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES)
+        sequences = self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES
+        budget = Budget(sequences, self._forward.cache_tokens())
         if self.answers and self.answers.batch_size:  # the size that fitted in the interrupted run
             budget.sequences = min(budget.sequences, self.answers.batch_size)
         try:
@@ -257,4 +267,7 @@ class SharedPrefixLM(KeepingHFLM):
         # HFLM divides the work of several processes and sets mixed precision in its own calls, which are not used here.
         if self.backend != "causal" or self.world_size > 1 or self.mixed_precision_dtype is not None:
             return False
-        return self._forward.matches_plain_forward(self.vocab_size, self.max_length)
+        if not self._forward.matches_plain_forward(self.vocab_size, self.max_length):
+            return False
+        try_out(self._forward, self.vocab_size, self.max_length)
+        return True
