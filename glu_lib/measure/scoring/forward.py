@@ -52,10 +52,16 @@ class SharedForward:
             return None
         return int(usable_bytes(str(self.model.device)) * _CACHE_SHARE / self.cache_bytes)
 
+    @property
+    def kernel(self) -> str | None:
+        """Name of the attention function that the model's configuration asks for."""
+        # There is no public name for it in transformers 5.23.
+        return getattr(self.model.config, "_attn_implementation", None)
+
     @contextmanager
     def own_attention(self) -> Iterator[None]:
         """Within the block the model computes with the attention in use; afterwards it has its own again."""
-        before = getattr(self.model.config, "_attn_implementation", None)
+        before = self.kernel
         if self.attention is Attention.PLAIN or before == NAME:
             yield
             return
@@ -157,7 +163,7 @@ class SharedForward:
         is_local = any(isinstance(window, int) and window < max_length for window in windows)
         is_changed = any(getattr(config, name, None) not in plain for name, plain in _LOGIT_CHANGES.items())
         # Other attention kernels accept no custom mask, or interpret it differently.
-        is_masked = getattr(self.model.config, "_attn_implementation", None) in ("sdpa", "eager")
+        is_masked = self.kernel in ("sdpa", "eager")
         return is_masked and not is_local and not is_changed
 
     def _tree_attention(self, batch: Sequence[Sequence[Tree]], width: int, past: int) -> dict[str, torch.Tensor]:

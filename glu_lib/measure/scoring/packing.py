@@ -214,9 +214,9 @@ def prompt_families(
 ) -> Iterator[tuple[Tokens, list[Tokens]]]:
     """Groups of prompts that are decoded together, the longest first, each with the prefix that they all share.
 
-    The prefix never includes the last token of a prompt. A family is decoded apart from the others only if it fills
-    all seats, or if computing its prefix once saves more than the steps that it needs for itself; all others form one
-    group without a prefix.
+    The prefix never includes the last token of a prompt. Prompts that begin alike are decoded apart from the others
+    only if they fill all seats, or if computing their prefix once saves more than the steps that they need for
+    themselves; all others form one group without a prefix.
     """
     ordered = sorted(set(prompts))
     shared = [common_length(a, b) for a, b in pairwise(ordered)]
@@ -224,8 +224,9 @@ def prompt_families(
     for start, stop in _families(shared, len(ordered)) if ordered else ():
         members = ordered[start:stop]
         prefix = min([*shared[start : stop - 1], *(len(prompt) - 1 for prompt in members)])
-        is_worth_it = len(members) >= seats or (len(members) - 1) * prefix >= _STEP_TOKENS * max_new_tokens
-        if prefix < MIN_SHARED or not (is_worth_it or len(members) == len(ordered) > 1):
+        saves_steps = len(members) >= seats or (len(members) - 1) * prefix >= _STEP_TOKENS * max_new_tokens
+        is_apart = len(members) > 1 and (saves_steps or len(members) == len(ordered))
+        if prefix < MIN_SHARED or not is_apart:
             loose += members
             continue
         yield members[0][:prefix], sorted(members, key=len, reverse=True)

@@ -29,8 +29,7 @@ def try_out(forward: SharedForward, vocab_size: int, max_length: int) -> None:
         max_length: length of the model's context in tokens.
     """
     forward.attention = Attention.PLAIN
-    # Another kernel was chosen for this model: it stays.
-    if getattr(forward.model.config, "_attn_implementation", None) != "sdpa" or max_length <= _TOKENS:
+    if forward.kernel != "sdpa" or max_length <= _TOKENS:  # another kernel was chosen for this model: it stays
         return
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(0, vocab_size, (3, _TOKENS), generator=generator)
