@@ -72,6 +72,15 @@ def free_bytes(device: str) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def usable_bytes(device: str) -> int:
+    """Bytes that this process can still allocate on `device`: free ones, and those that torch holds unused on a GPU."""
+    if not device.startswith("cuda"):
+        return free_bytes(device)
+    import torch
+
+    return free_bytes(device) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
 def _resident_bytes(field: str) -> int:
     for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
         name, _, value = line.partition(":")

@@ -37,6 +37,13 @@ class Scorer(StrEnum):
     HF = "hf"
 
 
+class Attention(StrEnum):
+    """Attention of the fast scorer: its own, which attends once to a shared beginning, or the model's (`plain`)."""
+
+    SHARED = "glu_shared"
+    PLAIN = "plain"
+
+
 DIVISORS = (32, 64, 128, 256)
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_MIN_WINDOW_S = 10.0

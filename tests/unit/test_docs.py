@@ -149,6 +149,30 @@ def test_the_counted_tokens_are_the_committed_ones():
             assert shown == f"{figure / 1e6:.{digits}f}", task
 
 
+def test_the_decoding_tables_are_made_from_the_committed_figures():
+    attention, steps = _measured("decode_attention")["variants"], _measured("decode_step")["steps"]
+    lines = ["| one layer | time | keys and values |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {found['ms']:.1f} ms | {found['cache_bytes'] / 2**20:.1f} MiB |"
+        for name, found in attention.items()
+    ]
+    lines += [
+        "",
+        "| a decoding step | attention | time | times the floor | products alone | cache |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {found['rows']} rows, {found['cached']} tokens, {found['shared']} shared | {found['attention']} "
+        f"| {found['step_s']:.3f} s | {found['times_floor']:.1f} | {found['alone_s']:.3f} s "
+        f"| {found['cache_bytes'] / 2**20:.0f} MiB |"
+        for found in steps
+    ]
+    shown = SCORING.split("<!-- decoding tables: from the records -->\n")[1].split("<!-- end of tables -->")[0]
+    assert shown.strip().splitlines() == lines
+    assert all(found["largest_logit_difference"] < 1e-4 for found in steps)
+    assert all(found["largest_difference"] < 1e-5 for found in attention.values())
+
+
 def test_the_alignment_table_is_made_from_the_committed_records():
     page = (ROOT / "docs/methods/energy.md").read_text(encoding="utf-8")
     shown = page.split("<!-- alignment table: from the records -->\n")[1].split("<!-- end of table -->")[0]

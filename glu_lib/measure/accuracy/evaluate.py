@@ -125,6 +125,7 @@ def evaluate_task(
         unknown_requests=lm.unknown_requests,
         tied_items=count_ties(raw_samples),
         batch_size=lm.batch_size,
+        attention=lm.attention,
         results=json_value(results),
         raw_samples=json_value(raw_samples),
     )

@@ -73,6 +73,7 @@ def score_case(
             "threads": prepared.threads,
             "batch_size": evaluation.batch_size,
             "scorer": str(settings.scorer),
+            "attention": str(evaluation.attention),
         },
         "resumed": resumed,
     }

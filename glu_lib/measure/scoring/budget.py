@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,6 +11,7 @@ from glu_lib.machine.device_errors import is_out_of_memory
 from glu_lib.models.loading import release_memory
 
 _TOKENS_PER_SEQUENCE = 64
+_CACHE_PER_SEQUENCE, _SEATS_PER_SEQUENCE = 1024, 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,14 +19,38 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Budget:
-    """Sequences per generation batch. A log-likelihood batch may hold 64 tokens per sequence."""
+    """Sequences per batch of the model's own forward pass. A log-likelihood batch may hold 64 tokens per sequence.
+
+    Generation with seats counts tokens of cache: at most 1024 for each sequence, so that short prompts get up to four
+    seats per sequence. `cache_tokens` is what fits into the memory that was free beforehand, `most_seats` what fitted
+    when memory ran out; None for no limit.
+    """
 
     sequences: int
+    cache_tokens: int | None = None
+    most_seats: int | None = None
 
     @property
     def tokens(self) -> int:
         """Tokens per log-likelihood batch."""
         return self.sequences * _TOKENS_PER_SEQUENCE
+
+    def seats(self, tokens: int) -> int:
+        """Seats to fill if a row will need about `tokens` tokens of cache; at least 1."""
+        wanted = min(_SEATS_PER_SEQUENCE * self.sequences, _CACHE_PER_SEQUENCE * self.sequences // tokens)
+        return min(max(self.sequences, wanted), self.seats_in_memory(tokens))
+
+    def seats_in_memory(self, tokens: int) -> int:
+        """Seats that fit into memory if each has room for `tokens` tokens; at least 1."""
+        limits = [] if self.most_seats is None else [self.most_seats]
+        if self.cache_tokens is not None:
+            limits.append(max(1, self.cache_tokens // tokens))
+        return min(limits, default=sys.maxsize)
+
+    def shrink(self, tried: int) -> None:
+        """After memory ran out with `tried` rows: half of them from now on."""
+        self.most_seats = max(1, tried // 2)
+        self.sequences = min(self.sequences, self.most_seats)
 
     def once(self, work: Callable[[], Result]) -> Result:
         """Do one piece of work; if memory runs out, halve the budget, release memory and retry once.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -11,25 +12,64 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
+from glu_lib.machine.memory import usable_bytes
 from glu_lib.measure.scoring.packing import Tokens, Tree
+from glu_lib.measure.scoring.pieces import forward_prefix
+from glu_lib.measure.scoring.shared_attention import NAME, Beginning, View
+from glu_lib.study.settings import Attention
 
 _TOLERANCE = 1e-4  # of the self-check, relative to the largest logit; wrong masks or positions change it by over 0.1
 _CHECKED_TOKENS = 64  # of the self-check; attention windows longer than this are found in the configuration
 # Configuration fields for the window of local attention, and for changes to the logits after the LM head.
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size", "local_attention", "attention_window_size")
 _LOGIT_CHANGES = {"final_logit_softcapping": (None,), "logit_scale": (None, 1, 1.0), "logits_scaling": (None, 1, 1.0)}
+_CACHE_SHARE = 0.5  # of the free memory; the rest is for the forward pass and for copying buffers that grow
 # In a row of T tokens, attention costs 4·T·h multiplications per token and layer, the layer's weights about 32·h² (at
 # an expansion ratio of 4). With at most 2·h tokens per row, attention costs less than a quarter of the weights. Rows
 # longer than 512 tokens save no more time.
 _MOST_ROW_TOKENS, _LEAST_ROW_TOKENS = 512, 64
 
+# What a model raises to which trees, positions or a cache do not fit.
+CHECK_ERRORS = (AttributeError, TypeError, ValueError, RuntimeError, IndexError)
+
 
 class SharedForward:
-    """Forward passes that compute each distinct token once; `forwarded_tokens` counts all tokens, with padding."""
+    """Forward passes that compute each distinct token once; `forwarded_tokens` counts all tokens, with padding.
+
+    `attention` is the attention in use; it is the model's own until the suite's has been tried out. `cache_bytes` is
+    the size of a token's keys and values, None until then.
+    """
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.forwarded_tokens = 0
+        self.attention = Attention.PLAIN
+        self.cache_bytes: float | None = None
+
+    def cache_tokens(self) -> int | None:
+        """Number of cached tokens that the free memory has room for; None if their size is not known."""
+        if self.attention is Attention.PLAIN or self.cache_bytes is None:
+            return None
+        return int(usable_bytes(str(self.model.device)) * _CACHE_SHARE / self.cache_bytes)
+
+    @property
+    def kernel(self) -> str | None:
+        """Name of the attention function that the model's configuration asks for."""
+        # There is no public name for it in transformers 5.23.
+        return getattr(self.model.config, "_attn_implementation", None)
+
+    @contextmanager
+    def own_attention(self) -> Iterator[None]:
+        """Within the block the model computes with the attention in use; afterwards it has its own again."""
+        before = self.kernel
+        if self.attention is Attention.PLAIN or before == NAME:
+            yield
+            return
+        self.model.set_attn_implementation(NAME)
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(before)
 
     @property
     def row_tokens(self) -> int:
@@ -47,23 +87,30 @@ class SharedForward:
             tokens[index, : sizes[index]] = torch.tensor([token for tree in row for token in tree.tokens])
         # Chains need no tree mask: padding is on the right, and causal attention never looks there.
         plain = cache is None and all(len(row) == 1 and row[0].is_chain for row in batch)
-        output = self._backbone()(
-            input_ids=tokens.to(self.model.device),
-            past_key_values=expanded(cache, len(batch)),
-            use_cache=cache is not None,
-            **({} if plain else self._tree_attention(batch, width, past)),
-        )
+        arguments: dict[str, Any] = {} if plain else self._tree_attention(batch, width, past)
+        if isinstance(cache, Beginning):
+            arguments |= {"use_cache": False, "glu_view": View(cache)}
+        else:
+            arguments |= {"past_key_values": expanded(cache, len(batch)), "use_cache": cache is not None}
+        return self.states(tokens, **arguments)
+
+    @torch.inference_mode()
+    def states(self, tokens: torch.Tensor, **arguments: Any) -> torch.Tensor:
+        """Hidden states (rows, width, hidden) of `tokens` (rows, width); `arguments` are the model's own."""
         self.forwarded_tokens += tokens.numel()
+        output = self.backbone()(input_ids=tokens.to(self.model.device), **arguments)
         return output.last_hidden_state  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def prefix_cache(self, prefix: Tokens) -> Any:
-        """Keys and values of a shared prefix, as a cache of one row; None for an empty prefix."""
+        """Keys and values of a shared prefix, as a `Beginning` or a cache of one row; None for an empty prefix."""
         if not prefix:
             return None
+        if self.attention is Attention.SHARED:
+            return forward_prefix(self, prefix)
         self.forwarded_tokens += len(prefix)
         tokens = torch.tensor([prefix], device=self.model.device)
-        return self._backbone()(input_ids=tokens, use_cache=True).past_key_values
+        return self.backbone()(input_ids=tokens, use_cache=True).past_key_values
 
     @torch.inference_mode()
     def output(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -79,6 +126,7 @@ class SharedForward:
             vocab_size: upper bound of the random token ids.
             max_length: length of the model's context in tokens.
         """
+        self.attention = Attention.PLAIN
         if not self._is_plain(max_length):
             return False
         length = min(_CHECKED_TOKENS, max_length - 1)
@@ -99,15 +147,14 @@ class SharedForward:
             hidden = self.hidden_states([[chain] for chain in chains], 0, None)
             alone = [self.output(hidden[0]), self.output(hidden[1, :cut])]
             plain = self.model(tokens.to(self.model.device)).logits
-        except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
+        except CHECK_ERRORS as error:
             if is_out_of_memory(error) or is_device_lost(error):
                 raise
             return False
         scale = plain.float().abs().max().clamp(min=torch.finfo(torch.float32).tiny)
-        # bfloat16 has 8 bits of precision, so its rounding error exceeds the usual tolerance.
-        tolerance = max(_TOLERANCE, 4 * torch.finfo(self.model.dtype).eps)
+        limit = tolerance(self.model.dtype)
         pairs = ((packed, plain[:, cut:]), (alone[0], plain[0]), (alone[1], plain[1, :cut]))
-        return all(bool((ours - theirs).float().abs().max() / scale < tolerance) for ours, theirs in pairs)
+        return all(bool((ours - theirs).float().abs().max() / scale < limit) for ours, theirs in pairs)
 
     def _is_plain(self, max_length: int) -> bool:
         """Whether the configuration says full attention, a kernel that accepts a custom mask, and unchanged logits."""
@@ -116,7 +163,7 @@ class SharedForward:
         is_local = any(isinstance(window, int) and window < max_length for window in windows)
         is_changed = any(getattr(config, name, None) not in plain for name, plain in _LOGIT_CHANGES.items())
         # Other attention kernels accept no custom mask, or interpret it differently.
-        is_masked = getattr(self.model.config, "_attn_implementation", None) in ("sdpa", "eager")
+        is_masked = self.kernel in ("sdpa", "eager")
         return is_masked and not is_local and not is_changed
 
     def _tree_attention(self, batch: Sequence[Sequence[Tree]], width: int, past: int) -> dict[str, torch.Tensor]:
@@ -136,9 +183,15 @@ class SharedForward:
         device = self.model.device
         return {"position_ids": positions.to(device), "attention_mask": mask[:, None].to(device)}
 
-    def _backbone(self) -> Any:
+    def backbone(self) -> Any:
         """The decoder without its LM head."""
         return self.model.base_model
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """Largest difference of logits in a self-check, relative to the largest logit."""
+    # bfloat16 has 8 bits of precision, so its rounding error exceeds the usual tolerance.
+    return max(_TOLERANCE, 4 * torch.finfo(dtype).eps)
 
 
 def expanded(cache: Any, count: int) -> Any:

@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from glu_lib.measure.scoring.budget import Budget
+from glu_lib.measure.scoring.continuous import ContinuousDecoder
 from glu_lib.measure.scoring.decoding import decode_greedily
 from glu_lib.measure.scoring.forward import SharedForward, expanded
 from glu_lib.measure.scoring.kept_hflm import is_sampled
-from glu_lib.measure.scoring.packing import Tokens, prompt_batches
+from glu_lib.measure.scoring.packing import Tokens, prompt_batches, prompt_families
+from glu_lib.study.settings import Attention
 
 # Settings of a generation configuration that never change plain greedy decoding, and the values of other settings that
 # do not change it.
@@ -95,10 +97,12 @@ def generate(
     rule: StopRule,
     progress: GrowingAnswers | None = None,
 ) -> Iterator[dict[Tokens, list[int]]]:
-    """Yield for each batch its prompts with their new tokens, including the token that stopped the generation.
+    """Yield finished answers: some prompts with their new tokens, including the token that stopped the generation.
 
-    A batch whose answers are all finished is not computed. An interrupted batch continues from its journaled tokens;
-    their keys and values are computed in one pass, which equals decoding token by token up to rounding.
+    Finished answers of earlier runs are not computed. An interrupted answer continues from its journaled tokens; their
+    keys and values are computed in one pass, which equals decoding token by token up to rounding. With the suite's
+    attention the next prompt takes the seat of an answer that ends; with the model's own, batches are decoded one
+    after the other.
 
     Args:
         forward: forward pass of the model.
@@ -111,6 +115,44 @@ def generate(
     Raises:
         RuntimeError: if memory runs out with a single prompt.
     """
+    decode = _continuously if forward.attention is Attention.SHARED else _in_batches
+    yield from decode(forward, prompts, budget, max_new_tokens, rule, progress)
+
+
+def _continuously(
+    forward: SharedForward,
+    prompts: Sequence[Tokens],
+    budget: Budget,
+    max_new_tokens: int,
+    rule: StopRule,
+    progress: GrowingAnswers | None,
+) -> Iterator[dict[Tokens, list[int]]]:
+    answers = {prompt: _so_far(prompt, progress) for prompt in prompts}
+    known = {prompt: tokens for prompt, tokens in answers.items() if _is_whole(tokens, max_new_tokens, rule)}
+    if known:
+        yield known
+    left = [prompt for prompt in answers if prompt not in known]
+    for prefix, members in prompt_families(left, budget.sequences, max_new_tokens):
+        beginning = budget.once(partial(forward.prefix_cache, prefix))
+        decoder = ContinuousDecoder(
+            forward,
+            beginning,
+            budget,
+            max_new_tokens=max_new_tokens,
+            has_stopped=rule.is_met,
+            observe=progress.grow if progress else lambda _made: None,
+        )
+        yield from decoder.answers([(prompt, answers[prompt]) for prompt in members])
+
+
+def _in_batches(
+    forward: SharedForward,
+    prompts: Sequence[Tokens],
+    budget: Budget,
+    max_new_tokens: int,
+    rule: StopRule,
+    progress: GrowingAnswers | None,
+) -> Iterator[dict[Tokens, list[int]]]:
     for prefix, batch in prompt_batches(prompts, budget.sequences):
         known = {prompt: tokens for prompt in batch if progress and (tokens := progress.finished(prompt)) is not None}
         if len(known) == len(batch):  # not even the prefix has to be computed

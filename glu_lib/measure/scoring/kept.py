@@ -93,7 +93,6 @@ class KeptTokens:
         if any(self.finished(prompt) is None for prompt in made):
             found = {self._key(prompt): list(tokens) for prompt, tokens in made.items()}
             self.answers.put(found, batch_size=reduced_batch_size)
-        self._kept_s = time.monotonic()
 
     def _key(self, prompt: Tokens) -> str:
         if prompt not in self._keys:

@@ -11,6 +11,7 @@ from glu_lib.measure.scoring.finite import check_scores, checked_logits
 from glu_lib.measure.scoring.kept import Score, as_score, kept_score
 from glu_lib.measure.scoring.work_window import MeasuredHFLM
 from glu_lib.results.unfinished import Answers, request_key
+from glu_lib.study.settings import Attention
 
 
 class KeepingHFLM(MeasuredHFLM):
@@ -23,6 +24,11 @@ class KeepingHFLM(MeasuredHFLM):
         super().__init__(*args, **options)
         self.encodings = encodings
         self._batch: dict[str, Score] = {}  # scores of the current batch, by request key
+
+    @property
+    def attention(self) -> Attention:
+        """The attention in use."""
+        return Attention.PLAIN
 
     def score_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
         """Score requests (strings, context tokens, continuation tokens).

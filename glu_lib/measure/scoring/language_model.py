@@ -1,15 +1,9 @@
-"""The suite's lm-eval model: computes each distinct prefix once, and the LM head only at scored positions.
-
-It works for every decoder that accepts a four-dimensional attention mask, explicit positions and a cache. A self-check
-on random tokens tests this once per model. If the check fails, lm-eval's own `HFLM` scores the model.
-"""
+"""The suite's lm-eval model: computes each distinct prefix once, and the LM head only at scored positions."""
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,48 +13,25 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm.auto import tqdm
 
 from glu_lib.errors import MeasurementError
-from glu_lib.measure.scoring.budget import Budget
 from glu_lib.measure.scoring.checked_hflm import CheckedHFLM
-from glu_lib.measure.scoring.encoding import Encoded, Encodings, check_sizes
+from glu_lib.measure.scoring.encoding import Encoded, check_sizes
 from glu_lib.measure.scoring.finite import check_scores
-from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.greedy_answers import StopRule, generate, is_plain_greedy
 from glu_lib.measure.scoring.kept import KeptScores, KeptTokens
-from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
 from glu_lib.measure.scoring.likelihood import LikelihoodPlan, ScoredAnswer
 from glu_lib.measure.scoring.packing import Tokens
+from glu_lib.measure.scoring.prefix_sharing import PrefixSharingHFLM
 from glu_lib.models.loading import end_tokens
-
-_LOGGER = logging.getLogger(__name__)
-_AUTO_SEQUENCES = 64
 
 
 @register_model("glu")
-class SharedPrefixLM(KeepingHFLM):
+class SharedPrefixLM(PrefixSharingHFLM):
     """An `HFLM` that computes shared prefixes once. Arguments as in `HFLM`, and `encodings`.
 
     Since the last reset, `forwarded_tokens` counts the tokens of all forward passes, and `distinct_tokens` the least
     number that the log-likelihoods needed; the closer their ratio is to 1, the better prefixes are shared. A batch that
     does not fit into memory is halved and retried; `batch_size` is then the reduced size.
     """
-
-    def __init__(self, *args: Any, encodings: Encodings | None = None, **options: Any) -> None:
-        """As `HFLM`; `encodings` is a cache of token ids of the same tokenizer, filled by earlier levels."""
-        super().__init__(*args, encodings=encodings, **options)
-        self._encodings = encodings or Encodings()
-        self._forward = SharedForward(self.model)
-        self._can_share: bool | None = None
-        self.distinct_tokens = 0
-
-    @property
-    def forwarded_tokens(self) -> int:
-        """Number of tokens in all forward passes since the last reset, including padding."""
-        return self._forward.forwarded_tokens
-
-    def reset_counts(self) -> None:
-        """Set all counts to 0, for the next task."""
-        super().reset_counts()
-        self._forward.forwarded_tokens = self.distinct_tokens = 0
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[ScoredAnswer]:
         """Log-probability of each continuation after its context, and whether greedy decoding would give it.
@@ -162,6 +133,7 @@ class SharedPrefixLM(KeepingHFLM):
         kept = KeptScores.of(encoded, self.answers)
         with (
             self.work_window(),
+            self._forward.own_attention(),
             self._budget() as budget,
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
@@ -194,6 +166,7 @@ class SharedPrefixLM(KeepingHFLM):
         kept = KeptTokens(self.answers, limit, rule.stops) if self.answers else None
         with (
             self.work_window(),
+            self._forward.own_attention(),
             self._budget() as budget,
             tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
         ):
@@ -225,36 +198,3 @@ class SharedPrefixLM(KeepingHFLM):
             and self.think_end_token is None
             and is_plain_greedy(options, self.model.generation_config)
         )
-
-    @contextmanager
-    def _budget(self) -> Iterator[Budget]:
-        """The batch size as a budget, 64 for `auto`. Afterwards the batch size is what fitted into memory."""
-        budget = Budget(self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES)
-        if self.answers and self.answers.batch_size:  # the size that fitted in the interrupted run
-            budget.sequences = min(budget.sequences, self.answers.batch_size)
-        try:
-            yield budget
-        finally:
-            self.batch_size_per_gpu = budget.sequences
-
-    def _reduced(self, budget: Budget) -> int | None:
-        """The batch size if lack of memory reduced it, else None."""
-        asked = self.batch_size if isinstance(self.batch_size, int) else _AUTO_SEQUENCES
-        return budget.sequences if budget.sequences < asked else None
-
-    def _shares_prefixes(self) -> bool:
-        """Whether this model gives the same logits on packed trees as on plain sequences; checked once."""
-        if self._can_share is None:
-            self._can_share = self._check()
-            if not self._can_share:
-                _LOGGER.warning(
-                    "%s is scored by lm-eval's HFLM, because its attention or logits do not allow shared prefixes",
-                    type(self.model).__name__,
-                )
-        return self._can_share
-
-    def _check(self) -> bool:
-        # HFLM divides the work of several processes and sets mixed precision in its own calls, which are not used here.
-        if self.backend != "causal" or self.world_size > 1 or self.mixed_precision_dtype is not None:
-            return False
-        return self._forward.matches_plain_forward(self.vocab_size, self.max_length)

@@ -17,6 +17,7 @@ MIN_SHARED = 16  # a shorter common prefix is not worth a separate cache
 _GOOD_ENOUGH = 1.05  # a plan of at most this × the distinct tokens is accepted without a further search
 _DEPTH = 32  # of nested splits
 _CALL_TOKENS = 64  # cost of the extra forward pass for a prefix, in tokens
+_STEP_TOKENS = 8  # cost of a decoding step with few rows, in tokens of a prompt; answers are half their limit long
 _BRANCHES = 0.25  # share by which a tree may exceed its longest request; a cache for the prefix would cost more
 
 
@@ -206,6 +207,31 @@ def prompt_batches(prompts: Sequence[Tokens], batch_size: int) -> Iterator[tuple
             yield members[0][:prefix], batch
     for batch in _by_length(loose, batch_size):
         yield (), batch
+
+
+def prompt_families(
+    prompts: Sequence[Tokens], seats: int, max_new_tokens: int
+) -> Iterator[tuple[Tokens, list[Tokens]]]:
+    """Groups of prompts that are decoded together, the longest first, each with the prefix that they all share.
+
+    The prefix never includes the last token of a prompt. Prompts that begin alike are decoded apart from the others
+    only if they fill all seats, or if computing their prefix once saves more than the steps that they need for
+    themselves; all others form one group without a prefix.
+    """
+    ordered = sorted(set(prompts))
+    shared = [common_length(a, b) for a, b in pairwise(ordered)]
+    loose: list[Tokens] = []
+    for start, stop in _families(shared, len(ordered)) if ordered else ():
+        members = ordered[start:stop]
+        prefix = min([*shared[start : stop - 1], *(len(prompt) - 1 for prompt in members)])
+        saves_steps = len(members) >= seats or (len(members) - 1) * prefix >= _STEP_TOKENS * max_new_tokens
+        is_apart = len(members) > 1 and (saves_steps or len(members) == len(ordered))
+        if prefix < MIN_SHARED or not is_apart:
+            loose += members
+            continue
+        yield members[0][:prefix], sorted(members, key=len, reverse=True)
+    if loose:
+        yield (), sorted(loose, key=len, reverse=True)
 
 
 def _by_length(prompts: Sequence[Tokens], batch_size: int) -> Iterator[list[Tokens]]:

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from glu_lib.machine.memory import free_bytes, peak_memory
+from glu_lib.machine.memory import free_bytes, peak_memory, usable_bytes
 
 needs_linux = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc"
@@ -67,3 +68,11 @@ def test_pruning_holds_no_second_copy_of_the_model():
 
 def test_free_memory_is_a_positive_number_of_bytes():
     assert free_bytes("cpu") > 1 << 20
+
+
+def test_what_the_gpus_allocator_holds_unused_is_usable(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 700)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 500)
+    assert (free_bytes("cuda:0"), usable_bytes("cuda:0")) == (1000, 1200)
+    assert usable_bytes("cpu") > 1 << 20

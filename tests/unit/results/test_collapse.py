@@ -14,6 +14,7 @@ from glu_lib.measure.accuracy.score_case import check_evaluation, task_fields
 from glu_lib.measure.accuracy.shortcuts import without_underflow
 from glu_lib.results.collapse import LIMIT, Overflowed, as_recorded, exp, read_recorded
 from glu_lib.study import STUDY
+from glu_lib.study.settings import Attention
 
 LOG_1E400 = 400 * math.log(10)
 
@@ -107,7 +108,7 @@ def test_a_metric_of_which_lower_is_better_collapses(found, is_collapsed):
 
 
 def evaluation(value):
-    return Evaluation(value, (value,), (), 20, 20, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, {}, {})
+    return Evaluation(value, (value,), (), 20, 20, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, Attention.PLAIN, {}, {})
 
 
 @pytest.mark.parametrize(

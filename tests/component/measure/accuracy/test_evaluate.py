@@ -14,7 +14,7 @@ from glu_lib.measure.tasks.task_library import TaskLibrary, task_data_digest
 from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import load_model
 from glu_lib.study import STUDY
-from glu_lib.study.settings import Settings
+from glu_lib.study.settings import Attention, Settings
 from glu_lib.study.tasks import Metric
 
 NANO = STUDY.models["nano"]
@@ -154,7 +154,7 @@ def _evaluation():
     from glu_lib.measure.accuracy.results import Evaluation
 
     value = MetricValue("t", "acc", "none", 1.0, None, 1)
-    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, {}, {})
+    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, Attention.PLAIN, {}, {})
 
 
 EVALUATION = _evaluation()

@@ -15,7 +15,7 @@ from glu_lib.measure.scoring.greedy_answers import StopRule
 from glu_lib.models.identity import resolve_identity
 from glu_lib.models.loading import load_model
 from glu_lib.study import STUDY
-from glu_lib.study.settings import Scorer, Settings
+from glu_lib.study.settings import Attention, Scorer, Settings
 
 TOKENS = st.lists(st.integers(3, 9), min_size=1, max_size=40).map(tuple)
 QUIET = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -162,10 +162,12 @@ def test_out_of_memory_shrinks_the_batch_and_repeats_nothing_else(models, monkey
     assert sum(size for size in sizes if size <= 5) == 60
 
 
-def test_out_of_memory_shrinks_the_batch_of_generations(models, monkeypatch):
+def test_out_of_memory_shrinks_the_batch_of_generations_with_plain_attention(models, monkeypatch):
     import glu_lib.measure.scoring.greedy_answers as generation
 
     fast, _ = models
+    assert fast._shares_prefixes()
+    monkeypatch.setattr(fast._forward, "attention", Attention.PLAIN)
     options = {"until": ["<eos>"], "max_gen_toks": 4, "do_sample": False}
     requests = instances(*[(f"please add {k} and 2 .", options) for k in range(1, 8)])
     expected = fast.generate_until(requests, disable_tqdm=True)
@@ -181,6 +183,40 @@ def test_out_of_memory_shrinks_the_batch_of_generations(models, monkeypatch):
     monkeypatch.setattr(fast, "batch_size_per_gpu", 8)
     assert fast.generate_until(requests, disable_tqdm=True) == expected
     assert (fast.batch_size, sum(sizes)) == (2, 7)
+
+
+def test_out_of_memory_takes_answers_out_of_their_seats_and_goes_on(models, monkeypatch):
+    fast, _ = models
+    options = {"until": ["<eos>"], "max_gen_toks": 6, "do_sample": False}
+    requests = instances(*[(f"please add {k} and 2 .", options) for k in range(1, 8)])
+    expected = fast.generate_until(requests, disable_tqdm=True)
+    own, sizes = fast._forward.states, []
+
+    def small(tokens, **arguments):
+        if len(tokens) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(tokens))
+        return own(tokens, **arguments)
+
+    monkeypatch.setattr(fast._forward, "states", small)
+    monkeypatch.setattr(fast, "batch_size_per_gpu", 8)
+    assert fast.generate_until(requests, disable_tqdm=True) == expected
+    assert (fast.batch_size, max(sizes)) == (3, 3)
+
+
+def test_out_of_memory_with_a_single_prompt_is_said(models, monkeypatch):
+    fast, _ = models
+    assert fast._shares_prefixes()
+
+    def full(*_arguments, **_options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fast._forward, "states", full)
+    monkeypatch.setattr(fast, "batch_size_per_gpu", 8)
+    requests = instances(("please add 1", {"until": ["<eos>"], "max_gen_toks": 4, "do_sample": False}))
+    with pytest.raises(torch.OutOfMemoryError):
+        fast.generate_until(requests, disable_tqdm=True)
+    assert fast.batch_size == 1
 
 
 def test_a_sliding_window_that_the_context_exceeds_is_left_to_hflm(models, monkeypatch):

@@ -3,7 +3,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glu_lib.measure.scoring.packing import Tree, common_length, distinct_tokens, pack_rows, plan, prompt_batches
+from glu_lib.measure.scoring.packing import (
+    Tree,
+    common_length,
+    distinct_tokens,
+    pack_rows,
+    plan,
+    prompt_batches,
+    prompt_families,
+)
 
 TOKENS = st.lists(st.integers(3, 9), min_size=1, max_size=40).map(tuple)
 
@@ -85,3 +93,33 @@ def test_rows_hold_each_tree_once_and_no_more_than_fits(sizes):
     widths = [sum(len(tree.tokens) for tree in row) for row in packed]
     assert widths == sorted(widths, reverse=True)
     assert all(width <= 64 or len(row) == 1 for row, width in zip(packed, widths, strict=True))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([(), (1,) * 20, (1,) * 20 + (2,) * 20, (7,) * 30]), st.lists(st.integers(0, 5), min_size=1)
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 8),
+    st.integers(1, 300),
+)
+def test_families_hold_each_prompt_once_behind_the_prefix_that_they_share(parts, seats, most):
+    prompts = [(*beginning, *rest) for beginning, rest in parts]
+    found = list(prompt_families(prompts, seats, most))
+    assert sorted(prompt for _, members in found for prompt in members) == sorted(set(prompts))
+    for prefix, members in found:
+        assert all(prompt[: len(prefix)] == prefix and len(prompt) > len(prefix) for prompt in members)
+        assert [len(prompt) for prompt in members] == sorted(map(len, members), reverse=True)
+        assert not prefix or (len(prefix) >= 16 and len(members) > 1)
+    assert sum(not prefix for prefix, _ in found) <= 1
+
+
+def test_a_family_is_decoded_apart_if_that_saves_more_than_its_own_steps():
+    few = [((1,) * 100 + (k,)) for k in range(3)]  # two prefixes of 100 tokens saved: the cost of 25 steps
+    others = [(9, k) for k in range(3)]
+    assert [len(prefix) for prefix, _ in prompt_families(few + others, 32, 25)] == [100, 0]
+    assert [len(prefix) for prefix, _ in prompt_families(few + others, 32, 26)] == [0]
+    assert [len(prefix) for prefix, _ in prompt_families(few + others, 3, 26)] == [100, 0]
+    assert [len(prefix) for prefix, _ in prompt_families(few, 32, 26)] == [100]

@@ -1,0 +1,222 @@
+"""Attention with grouped queries that attends once to a beginning shared by all rows (registered as `glu_shared`).
+
+Queries of several rows attend to a shared beginning in one matrix product, and to their own tokens row by row; the two
+parts are joined by their softmax sums, as in Hydragen (arXiv:2402.05099) and bifurcated attention (arXiv:2403.08845).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import sdpa_mask
+
+from glu_lib.study.settings import Attention
+
+NAME = Attention.SHARED.value
+# Options of other attention functions that change the result.
+_UNKNOWN_OPTIONS = ("softcap", "s_aux", "position_bias", "head_mask")
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Keys and values of the tokens with which all rows begin, held once.
+
+    `keys` and `values` hold one tensor (1, key/value heads, tokens, head size) per layer; `tokens` is their number.
+    """
+
+    keys: Sequence[torch.Tensor]
+    values: Sequence[torch.Tensor]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Neighbouring rows of a decoding step that attend to the first `length` tokens of their own.
+
+    `mask` (rows, 1, 1, length), additive, hides the places behind the end of shorter rows; None if all are this long.
+    """
+
+    start: int
+    stop: int
+    length: int
+    mask: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the rows of a forward pass attend to, given to the model as the keyword `glu_view`.
+
+    Without `spans` the attention mask covers the beginning and the own tokens. `spans` belong to a decoding step with
+    one new token per row; they replace the mask.
+    """
+
+    beginning: Beginning | None
+    spans: Sequence[Span] = ()
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    is_causal: bool | None = None,
+    glu_view: View | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of the queries to a shared beginning and to the rows' own tokens; signature as in transformers.
+
+    Args:
+        module: the attention layer; its `layer_idx` selects the keys and values of the beginning.
+        query: (rows, heads, new tokens, head size).
+        key: own keys (rows, key/value heads, own tokens, head size).
+        value: own values (rows, key/value heads, own tokens, value size).
+        attention_mask: additive or boolean (rows or 1, 1, new tokens, beginning + own tokens), or None for causal.
+        scaling: factor of the scores; None for 1 / √(head size).
+        dropout: must be 0.
+        is_causal: whether a missing mask means causal attention; None for the layer's own attribute.
+        glu_view: the beginning and spans; None for plain attention.
+        options: further options of transformers.
+
+    Returns:
+        The outputs (rows, new tokens, heads, value size), and None in place of attention weights.
+
+    Raises:
+        ValueError: for options that this function does not know, such as logit soft-capping or attention sinks.
+    """
+    changed = [name for name in _UNKNOWN_OPTIONS if options.get(name) is not None]
+    if changed or dropout:
+        raise ValueError(f"{NAME} attention does not know {', '.join(changed) or 'dropout'}")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if glu_view is not None and glu_view.spans:
+        return _decoded(module, query, key, value, glu_view, scale), None
+    if glu_view is not None and glu_view.beginning is not None:
+        layer = int(module.layer_idx)  # type: ignore[arg-type]
+        rows = len(query)
+        key = torch.cat([glu_view.beginning.keys[layer].expand(rows, -1, -1, -1), key], dim=2)
+        value = torch.cat([glu_view.beginning.values[layer].expand(rows, -1, -1, -1), value], dim=2)
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    return _grouped(query, key, value, attention_mask, scale, causal=causal).transpose(1, 2), None
+
+
+def _grouped(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    *,
+    causal: bool,
+) -> torch.Tensor:
+    """PyTorch's attention without repeated keys and values: (rows, heads, new tokens, value size)."""
+    rows, heads, new, _ = query.shape
+    if new == 1 and (mask is None or mask.shape[1] == 1):
+        found = F.scaled_dot_product_attention(_packed(query, key), key, value, attn_mask=mask, scale=scale)
+        return found.reshape(rows, heads, 1, -1)
+    if mask is not None and query.is_cuda and heads != key.shape[1]:
+        # With a mask, CUDA's fast kernels want a key/value head for each head.
+        key, value = (states.repeat_interleave(heads // key.shape[1], dim=1) for states in (key, value))
+    grouped = heads != key.shape[1]
+    causal = causal and mask is None and new > 1
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=grouped
+    )
+
+
+def _packed(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """One query per head and row (rows, heads, 1, size) as (rows, key/value heads, group, size)."""
+    rows, heads, _, size = query.shape
+    return query.reshape(rows, key.shape[1], heads // key.shape[1], size)
+
+
+def _decoded(
+    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, view: View, scale: float
+) -> torch.Tensor:
+    """One new token per row: the outputs (rows, 1, heads, value size)."""
+    rows, heads, _, _ = query.shape
+    packed = _packed(query, key)
+    if view.beginning is None:
+        parts = [
+            F.scaled_dot_product_attention(
+                packed[span.start : span.stop],
+                key[span.start : span.stop, :, : span.length],
+                value[span.start : span.stop, :, : span.length],
+                attn_mask=span.mask,
+                scale=scale,
+            )
+            for span in view.spans
+        ]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).reshape(rows, 1, heads, -1)
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    own = [
+        _Part.of(
+            packed[span.start : span.stop],
+            key[span.start : span.stop, :, : span.length],
+            value[span.start : span.stop, :, : span.length],
+            span.mask,
+            scale,
+        )
+        for span in view.spans
+    ]
+    groups, size = packed.shape[1:3], packed.shape[-1]
+    together = packed.transpose(0, 1).reshape(1, groups[0], rows * groups[1], size)  # all rows' queries
+    shared = _Part.of(together, view.beginning.keys[layer], view.beginning.values[layer], None, scale).apart(rows)
+    joined = shared.joined(own[0] if len(own) == 1 else _Part.cat(own))
+    return joined.to(query.dtype).reshape(rows, 1, heads, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Attention to some of the keys: `weighted` sum of values (…, size), `largest` score and `total` weight (…, 1)."""
+
+    weighted: torch.Tensor
+    largest: torch.Tensor
+    total: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scale: float
+    ) -> _Part:
+        """Attention of (rows, heads, queries, size) to (rows, heads, keys, size); weights and sums in float32."""
+        scores = torch.matmul(query * scale, key.transpose(-1, -2)).float()
+        if mask is not None:
+            scores += mask
+        largest = scores.amax(dim=-1, keepdim=True)
+        weights = scores.sub_(largest).exp_()
+        return cls(torch.matmul(weights.to(value.dtype), value).float(), largest, weights.sum(dim=-1, keepdim=True))
+
+    @classmethod
+    def cat(cls, parts: Sequence[_Part]) -> _Part:
+        """The rows of several parts."""
+        return cls(
+            torch.cat([part.weighted for part in parts]),
+            torch.cat([part.largest for part in parts]),
+            torch.cat([part.total for part in parts]),
+        )
+
+    def apart(self, rows: int) -> _Part:
+        """A part whose queries (1, heads, rows · group) belong to several rows, as (rows, heads, group)."""
+
+        def split(states: torch.Tensor) -> torch.Tensor:
+            return states.reshape(states.shape[1], rows, -1, states.shape[-1]).transpose(0, 1)
+
+        return _Part(split(self.weighted), split(self.largest), split(self.total))
+
+    def joined(self, other: _Part) -> torch.Tensor:
+        """Attention to the keys of both parts: the exponentials of each are brought to the larger maximum."""
+        largest = torch.maximum(self.largest, other.largest)
+        ours, theirs = (self.largest - largest).exp(), (other.largest - largest).exp()
+        total = self.total * ours + other.total * theirs
+        return (self.weighted * ours + other.weighted * theirs) / total
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)
