@@ -39,6 +39,19 @@ def run(code, seconds, patience_s, log):
     return run_until([sys.executable, "-c", code], time.monotonic() + seconds, patience_s, log)
 
 
+def has_ended(number, patience_s=30):
+    """Whether a process ends soon; nobody waits for an orphan's exit code in some containers, so it stays a zombie."""
+    give_up_s = time.monotonic() + patience_s
+    while time.monotonic() < give_up_s:
+        try:
+            if psutil.Process(number).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def test_a_process_that_ends_is_not_stopped(tmp_path):
     ended = run("print('one\\ntwo'); raise SystemExit(3)", 60, 0, tmp_path / "log")
     assert (ended.code, ended.was_stopped, ended.last_line) == (3, False, "two")
@@ -63,8 +76,7 @@ def test_a_process_that_does_not_end_is_killed_with_those_it_started(tmp_path):
     )
     ended = run(code, 4, 0.1, tmp_path / "log")
     assert (ended.code, ended.was_stopped) == (-9, True)
-    orphan = int(ended.last_line)
-    assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
+    assert has_ended(int(ended.last_line))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
@@ -81,11 +93,10 @@ def test_a_process_ends_with_the_one_that_started_it(tmp_path):
         assert time.monotonic() < give_up_s
         assert outer.poll() is None
         time.sleep(0.05)
-    inner = psutil.Process(int((tmp_path / "log").read_text()))
+    inner = int((tmp_path / "log").read_text())
     outer.kill()
     outer.wait()
-    psutil.wait_procs([inner], timeout=30)
-    assert not inner.is_running() or inner.status() == psutil.STATUS_ZOMBIE
+    assert has_ended(inner)
 
 
 @pytest.fixture
