@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from glu_lib.results.cached import read_cache, write_cache
 from glu_lib.results.collapse import LIMIT
-from glu_lib.results.writing import write_atomically
 
 FILE = ".significance.json"  # may be deleted at any time: it only saves time
 
@@ -32,11 +31,7 @@ class Remembered:
     def of(cls, root: Path) -> Remembered:
         """Load the cache of a results folder; empty if the file is missing or unreadable."""
         path = root / FILE
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            known = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(known, dict):
-                return cls(path, known)
-        return cls(path)
+        return cls(path, read_cache(path) or {})
 
     def get(self, key: str) -> Any | None:
         """The value of `key`, or None; a value found is kept on saving."""
@@ -50,8 +45,7 @@ class Remembered:
 
     def save(self) -> None:
         """Write the used values; if the folder cannot be written, they are computed again next time."""
-        with contextlib.suppress(OSError):
-            write_atomically(self.path, json.dumps(self._used, allow_nan=False).encode())
+        write_cache(self.path, self._used)
 
 
 def state_of(paths: Iterable[Path], *parameters: object) -> str:

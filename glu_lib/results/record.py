@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import RecordError
+from glu_lib.results.cached import is_regular
 from glu_lib.results.records import AccuracyRecord, Record, parse_record
 from glu_lib.study import Task
 from glu_lib.study.cases import Case
@@ -86,7 +86,7 @@ def read_values(path: Path) -> dict[str, Any]:
     Raises:
         RecordError: if the file is not a record, or was changed after it was written.
     """
-    if not _is_file(path):
+    if not is_regular(path):
         raise RecordError(f"{path}: not a regular file (a link, a pipe, a folder); put the record itself there")
     try:
         record = json.loads(path.read_bytes().decode(), parse_constant=_no_number)
@@ -109,14 +109,6 @@ def sealed(record: dict[str, Any]) -> dict[str, Any]:
     """The record with a SHA-256 of its content, so that later changes are detected; order and layout do not matter."""
     content = {name: value for name, value in record.items() if name != SEAL}
     return content | {SEAL: hashlib.sha256(_sealed_text(content).encode()).hexdigest()}
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is a regular file at `path` itself, and no link; one call of the system."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def _no_number(name: str) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import glu_lib
+from glu_lib.errors import one_line
 from glu_lib.results.address import SAMPLES
+from glu_lib.results.cached import read_cache, write_cache
 from glu_lib.results.folder import RECORDS
-from glu_lib.results.writing import write_atomically
 
 FILE = ".summary.json"  # may be deleted at any time: it only saves time
 Line = tuple[str, bool]  # its text, and whether it is a warning
@@ -43,18 +43,16 @@ class LastSummary:
 
     def lines(self) -> list[Line] | None:
         """The lines, or None if they have to be computed anew."""
-        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-            found = json.loads((self.root / FILE).read_text(encoding="utf-8"))
+        found = read_cache(self.root / FILE) or {}
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # written by somebody else
             if found["key"] == self.key and found["written"] == self._sizes(found["written"]):
-                return [(str(text), bool(is_warning)) for text, is_warning in found["lines"]]
+                return [(one_line(text), bool(is_warning)) for text, is_warning in found["lines"]]
         return None
 
     def save(self, lines: Sequence[Line], written: Iterable[Path]) -> None:
-        """Keep the lines, and the sizes of the files that they name; in a folder that cannot be written, do nothing."""
+        """Keep the lines, and the sizes of the files that they name."""
         sizes = self._sizes(path.relative_to(self.root).as_posix() for path in written)
-        content = json.dumps({"key": self.key, "written": sizes, "lines": lines})
-        with suppress(OSError):
-            write_atomically(self.root / FILE, content.encode())
+        write_cache(self.root / FILE, {"key": self.key, "written": sizes, "lines": lines})
 
     def _sizes(self, names: Iterable[str]) -> dict[str, int]:
         return {name: (self.root / name).stat().st_size for name in names}

@@ -52,6 +52,8 @@ def test_nothing_changed_and_the_lines_are_shown_again(root):
         lambda root: (root / FILE).write_text('{"key": 1, "written": {}, "lines": []}'),
         lambda root: (root / FILE).write_text("{"),
         lambda root: (root / FILE).unlink(),
+        lambda root: ((root / FILE).unlink(), os.mkfifo(root / FILE)),  # reading a pipe would wait for ever
+        lambda root: ((root / FILE).rename(root / "elsewhere"), (root / FILE).symlink_to(root / "elsewhere")),
     ],
 )
 def test_whatever_changes_has_the_lines_computed_anew(root, happen):
@@ -80,3 +82,10 @@ def test_a_folder_that_cannot_be_written_costs_only_time(root):
     (root / FILE).mkdir()
     saved(root)
     assert LastSummary.of(root).lines() is None
+
+
+def test_what_somebody_else_wrote_cannot_move_the_cursor(root):
+    saved(root)
+    path = root / FILE
+    path.write_text(path.read_text().replace("a table", r"a \u001b[2J table"))
+    assert LastSummary.of(root).lines()[0] == (r"a \x1b[2J table", False)
