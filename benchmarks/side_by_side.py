@@ -145,24 +145,10 @@ def _pytest(
 ) -> tuple[float, dict[tuple[int, str], float]]:
     """Seconds and headline values; one process per limit, since a run takes only one limit."""
     source = str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model
-    own = [
-        f'[tasks.{found.task.key}]\nmetric = "acc"\nnum_fewshot = {found.task.num_fewshot}\n'
-        for found in sampled
-        if found.task.key not in STUDY.tasks
-    ]
     seconds, values = 0.0, {}
-    by_limit = sorted(sampled, key=lambda found: found.limit)
-    suites = {
-        f"{KEY}_{limit}": [found.task.key for found in members]
-        for limit, members in groupby(by_limit, lambda found: found.limit)
-    }
     study, results = place / "study.toml", place / "results"
-    study.write_text(
-        f'[models.{KEY}]\nsource = "{source}"\nkind = "base"\nlevels = {list(levels)}\nsuites = []\n'
-        + "".join(own)
-        + "[suites]\n"
-        + "".join(f"{name} = {json.dumps(tasks)}\n" for name, tasks in suites.items())
-    )
+    text, suites = study_of(source, levels, sampled)
+    study.write_text(text)
     for name in suites:
         command = [sys.executable, "-m", "pytest", "-q", f"--study={study}", f"--results-dir={results}", "-m", name]
         command += ["--limit", name.rpartition("_")[2], "--batch-size", str(options.batch_size), "--dtype", "float32"]
@@ -172,6 +158,20 @@ def _pytest(
         record = json.loads(path.read_text())
         values[record["case"]["percent"], record["case"]["subject"]] = record["score"]["headline"]["value"]
     return seconds, values
+
+
+def study_of(source: str, levels: Sequence[int], sampled: Sequence[Sampled]) -> tuple[str, list[str]]:
+    """A study file with the model and a suite for each limit, and the suites' names, which end with the limit."""
+    own = [
+        f'[tasks.{found.task.key}]\nmetric = "acc"\nnum_fewshot = {found.task.num_fewshot}\n'
+        for found in sampled
+        if found.task.key not in STUDY.tasks
+    ]
+    by_limit = groupby(sorted(sampled, key=lambda found: found.limit), lambda found: found.limit)
+    suites = {f"limit_{limit}": [found.task.key for found in members] for limit, members in by_limit}
+    model = f'[models.{KEY}]\nsource = "{source}"\nkind = "base"\nlevels = {list(levels)}\nsuites = []\n'
+    lines = [f"{name} = {json.dumps(tasks)}\n" for name, tasks in suites.items()]
+    return "".join([model, *own, "[suites]\n", *lines]), list(suites)
 
 
 def _timed(command: Sequence[str], options: argparse.Namespace) -> float:
