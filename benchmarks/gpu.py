@@ -42,11 +42,18 @@ def main() -> int:
     except GluError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{page}: {len(setup.units()) - len(left)} of {len(setup.units())} parts; the same command measures the rest")
+    planned = setup.units()
+    failed = [unit for unit in planned if (found := records.read(unit)) and found["status"] == Status.FAILED]
+    print(f"{page}: {len(planned) - len(left)} of {len(planned)} parts; {_what_is_left(len(left), len(failed))}")
     if left:
         return LEFT
-    failed = [unit for unit in setup.units() if (found := records.read(unit)) and found["status"] == Status.FAILED]
     return 1 if failed else 0
+
+
+def _what_is_left(left: int, failed: int) -> str:
+    if left:
+        return "the same command measures the rest"
+    return f"{failed} of them failed, --again repeats these" if failed else "nothing is left"
 
 
 if __name__ == "__main__":

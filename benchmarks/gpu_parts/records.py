@@ -38,9 +38,14 @@ class Records:
             RecordError: if the folder holds records of another device or setup.
         """
         path = self.folder / "setup.json"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecordError(
+                f"{self.folder}: no folder can be made there ({error.strerror}); choose another --output"
+            ) from error
         if path.exists():
-            found = _read(path)
+            found = _read(path, "choose another --output")
             for name, value in binding.items():
                 if found.get(name) != value:
                     raise RecordError(
@@ -57,7 +62,13 @@ class Records:
     def read(self, unit: Unit) -> dict[str, Any] | None:
         """A unit's record; None if it has none."""
         path = self.path(unit)
-        return _read(path) if path.exists() else None
+        if not path.exists():
+            return None
+        found = _read(path)
+        complete = {Status.DONE: "measured", Status.FAILED: "error"}
+        if found.get("status") not in complete or complete[Status(found["status"])] not in found:
+            raise RecordError(f"{path} is no record of a part; delete it to measure the part again")
+        return found
 
     def measured(self, unit: Unit) -> dict[str, Any] | None:
         """The figures of a unit; None unless it is done."""
@@ -122,13 +133,13 @@ class Records:
         _write(self.path(unit), {**content, **rest, "machine": dict(machine)})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, remedy: str = "delete it to measure it again") -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path} cannot be read ({one_line(str(error))}); delete it to measure it again") from error
+        raise RecordError(f"{path} cannot be read ({one_line(str(error))}); {remedy}") from error
     if not isinstance(found, dict):
-        raise RecordError(f"{path} holds no JSON object; delete it to measure it again")
+        raise RecordError(f"{path} holds no JSON object; {remedy}")
     return found
 
 

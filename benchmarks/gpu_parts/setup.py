@@ -17,6 +17,7 @@ from gpu_parts.plan import MODELS, Part, Unit, units
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "benchmarks/gpu.py"
 SEED = 1234
+SHORTEST_MINUTES = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Setup:
     """What is measured, on which device, and where its records go; `minutes` is the time of one call.
 
     Raises:
-        SettingsError: if `minutes` is not positive.
+        SettingsError: if `minutes` is below SHORTEST_MINUTES, in which no part gets anywhere.
     """
 
     output: Path
@@ -36,8 +37,8 @@ class Setup:
     again: bool = False
 
     def __post_init__(self) -> None:
-        if not self.minutes > 0:
-            raise SettingsError(f"--minutes {self.minutes:g}: must be more than 0")
+        if not self.minutes >= SHORTEST_MINUTES:
+            raise SettingsError(f"--minutes {self.minutes:g}: no part fits; give at least {SHORTEST_MINUTES:g}")
 
     @property
     def device(self) -> str:

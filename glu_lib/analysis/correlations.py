@@ -14,6 +14,7 @@ from glu_lib.analysis.resampling import CONFIDENCE
 from glu_lib.analysis.table import Row
 
 _FEWEST_FOR_R = 3  # with two points |r| is always 1
+_ROUNDING = 1e-12  # relative
 _FEWEST_FOR_INTERVAL = 4  # the standard error of Fisher's z is 1/√(n - 3)
 
 
@@ -38,10 +39,10 @@ class Correlation:
 def correlations(rows: Iterable[Row]) -> list[Correlation]:
     """The correlation of every pair of tasks of one family, over the levels at which both were measured.
 
-    r is computed on relative scores. Where higher is better this equals r of the scores; perplexities enter as
-    baseline / value, so that a positive r always means that both tasks get worse together. p is Student's, the interval
-    that of Fisher's z (On the 'probable error' of a coefficient, 1921). r is None with fewer than three levels or a
-    constant task, the interval with fewer than four levels.
+    r is computed on skill, or on relative scores where no blind score is known. Where higher is better this equals r of
+    the scores; perplexities enter as baseline / value, so that a positive r always means that both tasks get worse
+    together. p is Student's, the interval that of Fisher's z (On the 'probable error' of a coefficient, 1921). r is
+    None with fewer than three levels or a constant task, the interval with fewer than four levels.
     """
     tasks = by_task(rows)
     courses = {name: {row["percent"]: float(retained(row) or 0.0) for row in found} for name, found in tasks.items()}
@@ -60,6 +61,13 @@ def correlations(rows: Iterable[Row]) -> list[Correlation]:
     return pairs
 
 
+def _varies(values: np.ndarray) -> np.ndarray:
+    """Which rows of (pairs, levels) are finite and vary beyond rounding."""
+    scale = np.abs(values).max(axis=1)
+    found: np.ndarray = np.isfinite(scale) & (np.ptp(values, axis=1) > _ROUNDING * scale)
+    return found
+
+
 def _computed(
     levels: int, members: Sequence[tuple[int, list[float], list[float]]]
 ) -> dict[int, tuple[float, float, float | None, float | None]]:
@@ -71,7 +79,7 @@ def _computed(
 
     places = np.array([place for place, *_ in members])
     first, second = (np.array([member[side] for member in members]) for side in (1, 2))  # (pairs, levels)
-    varies = (np.ptp(first, axis=1) > 0) & (np.ptp(second, axis=1) > 0)
+    varies = _varies(first) & _varies(second)
     if not varies.any():
         return {}
     result = pearsonr(first[varies], second[varies], axis=1)

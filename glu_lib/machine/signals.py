@@ -29,8 +29,16 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         _install(handlers)
-        for number in held:
-            signal.raise_signal(number)
+        _deliver(held)
+
+
+def _deliver(numbers: list[int]) -> None:
+    """Raise the signals in turn, also if the handler of one of them raises."""
+    if numbers:
+        try:
+            signal.raise_signal(numbers[0])
+        finally:
+            _deliver(numbers[1:])
 
 
 def _install(handlers: Mapping[int, Any]) -> None:

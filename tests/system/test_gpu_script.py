@@ -41,7 +41,14 @@ def test_it_measures_in_pieces_and_resumes(tmp_path):
     assert "holds records of dtype 'float32', this call is of 'bfloat16'; choose another --output" in other.stderr
 
 
-def test_without_time_everything_is_left(tmp_path):
+def test_a_time_in_which_no_part_gets_anywhere_is_refused(tmp_path):
     result = run("--output", str(tmp_path / "out"), "--minutes", "0.01")
-    assert result.returncode == 3, result.stdout + result.stderr
-    assert "0 of 14 parts; the same command measures the rest" in result.stdout
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.stderr == "--minutes 0.01: no part fits; give at least 0.1\n"
+
+
+def test_an_output_that_is_no_folder_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    result = run("--output", str(tmp_path / "file"), "--tiny")
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.stderr == f"{tmp_path / 'file'}: no folder can be made there (File exists); choose another --output\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,20 +52,26 @@ class LastSummary:
 
     def save(self, lines: Sequence[Line], written: Iterable[Path]) -> None:
         """Keep the lines, and the sizes of the files that they name."""
-        sizes = self._sizes(path.relative_to(self.root).as_posix() for path in written)
-        write_cache(self.root / FILE, {"key": self.key, "written": sizes, "lines": lines})
+        with suppress(OSError, ValueError):  # a file was deleted meanwhile
+            sizes = self._sizes(path.relative_to(self.root).as_posix() for path in written)
+            write_cache(self.root / FILE, {"key": self.key, "written": sizes, "lines": lines})
 
     def _sizes(self, names: Iterable[str]) -> dict[str, int]:
         return {name: (self.root / name).stat().st_size for name in names}
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    """Path, and size and modification time, of all files below `folder`; links to folders are not followed."""
+    """Path, and size and modification time, of all files below `folder`.
+
+    Links to folders are not followed; what they hold counts as changed each time.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name != "__pycache__":
                     yield from _files(Path(entry.path))
+            elif entry.is_dir():
+                yield entry.path, str(time.time_ns())
             else:
                 with suppress(OSError):  # a link to nowhere, which the tables name
                     found = entry.stat()

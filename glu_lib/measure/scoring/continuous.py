@@ -67,22 +67,24 @@ class ContinuousDecoder:
         self._waiting.extend(Seat(prompt, list(begun)) for prompt, begun in prompts)
         while self._waiting or self._seated:
             try:
-                ended = self._round()
+                chosen = self._round()
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 if self._tried <= 1:
                     self._budget.sequences = 1
                     raise
-                ended = None
-            if ended is None:  # not inside the handler, where the exception still holds the tensors of the forward pass
+                chosen = None
+            if (
+                chosen is None
+            ):  # not inside the handler, where the exception still holds the tensors of the forward pass
                 self._start_again()
-            elif ended:
+            elif ended := self._take(chosen):
                 yield ended
 
     @torch.inference_mode()
-    def _round(self) -> dict[Tokens, list[int]]:
-        """Seat newcomers or make one token in each seat; the answers that ended."""
+    def _round(self) -> list[int]:
+        """Seat newcomers or compute one step in each seat; the new tokens of the last seats."""
         newcomers = self._newcomers()
         self._tried = len(self._seated) + len(newcomers)
         self._make_room(newcomers)
@@ -90,8 +92,14 @@ class ContinuousDecoder:
         logits = self._forward.output(hidden)  # (rows, vocabulary)
         chosen = logits.argmax(dim=-1)  # (rows,)
         check_choice(logits, chosen, self._forward.model)
-        rows = self._seated[len(self._seated) - len(chosen) :]
-        for seat, token in zip(rows, chosen.tolist(), strict=True):
+        tokens: list[int] = chosen.tolist()
+        return tokens
+
+    @torch.inference_mode()
+    def _take(self, tokens: Sequence[int]) -> dict[Tokens, list[int]]:
+        """Append the new tokens of the last seats; the answers that ended leave."""
+        rows = self._seated[len(self._seated) - len(tokens) :]
+        for seat, token in zip(rows, tokens, strict=True):
             seat.made.append(token)
         self._observe({seat.prompt: seat.made for seat in self._seated})
         return self._leave([seat for seat in rows if self._is_ended(seat)])
@@ -104,13 +112,13 @@ class ContinuousDecoder:
         found: list[Seat] = []
         width = 0
         longest = max((self._expected(seat) for seat in self._seated), default=0)
-        seats = min(self._budget.seats(max(longest, 1)), len(self._seated) + len(self._waiting))
+        seats = min(self._seats_for(max(longest, 1)), len(self._seated) + len(self._waiting))
         if self._seated and (seats - len(self._seated)) * _FREE_SHARE < seats:
             return []
         for seat in self._waiting:
             width, longest = max(width, self._length(seat)), max(longest, self._expected(seat))
             count = len(found) + 1
-            if len(self._seated) + count > self._budget.seats(longest) or (found and count * width > MOST_TOKENS):
+            if len(self._seated) + count > self._seats_for(longest) or (found and count * width > MOST_TOKENS):
                 break
             found.append(seat)
         return found
@@ -126,15 +134,24 @@ class ContinuousDecoder:
     def _make_room(self, newcomers: Sequence[Seat]) -> None:
         """Let the cache grow for the next forward pass; if the budget has no tokens left, the last rows leave."""
         longest = max([seat.cached + 1 for seat in self._seated] + [self._length(seat) for seat in newcomers])
-        while not newcomers and len(self._seated) > self._budget.seats_in_memory(longest):
+        capacity = self._capacity(longest)
+        while not newcomers and len(self._seated) > self._budget.seats_in_memory(capacity):
             seat = self._seated.pop()
             seat.cached = 0
             self._waiting.appendleft(seat)
         rows = len(self._seated) + len(newcomers)
-        if rows > self._cache.seats or longest > self._cache.capacity:
-            capacity = self._cache.capacity if longest <= self._cache.capacity else longest + _ROOM
+        if rows > self._cache.seats or capacity != self._cache.capacity:
             wanted = min(self._budget.seats(capacity), len(self._seated) + len(self._waiting))
             self._cache.resize(max(rows, wanted), capacity)
+
+    def _capacity(self, longest: int) -> int:
+        """Tokens of each seat if the longest row has `longest`: as now, unless they do not fit or waste half of it."""
+        now = self._cache.capacity
+        return now if longest <= now <= 2 * (longest + _ROOM) else longest + _ROOM
+
+    def _seats_for(self, longest: int) -> int:
+        """Seats to fill if the longest row will need about `longest` tokens: all seats are as large as that one."""
+        return min(self._budget.seats(longest), self._budget.seats_in_memory(self._capacity(longest)))
 
     def _seat(self, newcomers: Sequence[Seat]) -> torch.Tensor:
         """Compute the prompts of newcomers; the hidden states (newcomers, hidden) of their last tokens."""

@@ -162,7 +162,7 @@ class SharedPrefixLM(PrefixSharingHFLM):
             prompt, was_cut = self._encodings.prompt(request.args[0], self.max_length - limit, self._encode_prompt)
             self.truncated_prompts += was_cut
             wanted[prompt].append(index)
-        answers: list[str] = [""] * len(requests)
+        answers: list[str | None] = [None] * len(requests)
         kept = KeptTokens(self.answers, limit, rule.stops) if self.answers else None
         with (
             self.work_window(),
@@ -180,7 +180,9 @@ class SharedPrefixLM(PrefixSharingHFLM):
                         answers[index] = text
                         self.cache_hook.add_partial("generate_until", requests[index].args, text)
                     bar.update(len(wanted[prompt]))
-        return answers
+        if None in answers:
+            raise MeasurementError(f"{answers.count(None)} of {len(answers)} prompts got no answer; run the case again")
+        return [answer or "" for answer in answers]
 
     def _encode_prompt(self, text: str, room: int) -> tuple[Tokens, bool]:
         """Encode one prompt with special tokens as in `HFLM`, but alone, so that there is no padding."""

@@ -175,9 +175,9 @@ def _decoded(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Attention to some of the keys: `weighted` sum of values (…, size), `largest` score and `total` weight (…, 1)."""
+    """Attention to some of the keys: their `mean` of values (…, size), `largest` score and `total` weight (…, 1)."""
 
-    weighted: torch.Tensor
+    mean: torch.Tensor
     largest: torch.Tensor
     total: torch.Tensor
 
@@ -191,13 +191,15 @@ class _Part:
             scores += mask
         largest = scores.amax(dim=-1, keepdim=True)
         weights = scores.sub_(largest).exp_()
-        return cls(torch.matmul(weights.to(value.dtype), value).float(), largest, weights.sum(dim=-1, keepdim=True))
+        total = weights.sum(dim=-1, keepdim=True)
+        # Divided before the product: sums over thousands of keys exceed the range of float16.
+        return cls(torch.matmul(weights.div_(total).to(value.dtype), value).float(), largest, total)
 
     @classmethod
     def cat(cls, parts: Sequence[_Part]) -> _Part:
         """The rows of several parts."""
         return cls(
-            torch.cat([part.weighted for part in parts]),
+            torch.cat([part.mean for part in parts]),
             torch.cat([part.largest for part in parts]),
             torch.cat([part.total for part in parts]),
         )
@@ -208,14 +210,14 @@ class _Part:
         def split(states: torch.Tensor) -> torch.Tensor:
             return states.reshape(states.shape[1], rows, -1, states.shape[-1]).transpose(0, 1)
 
-        return _Part(split(self.weighted), split(self.largest), split(self.total))
+        return _Part(split(self.mean), split(self.largest), split(self.total))
 
     def joined(self, other: _Part) -> torch.Tensor:
         """Attention to the keys of both parts: the exponentials of each are brought to the larger maximum."""
         largest = torch.maximum(self.largest, other.largest)
         ours, theirs = (self.largest - largest).exp(), (other.largest - largest).exp()
-        total = self.total * ours + other.total * theirs
-        return (self.weighted * ours + other.weighted * theirs) / total
+        ours, theirs = self.total * ours, other.total * theirs
+        return (self.mean * ours + other.mean * theirs) / (ours + theirs)
 
 
 AttentionInterface.register(NAME, attend)

@@ -110,7 +110,14 @@ def test_a_correlation_uses_the_shared_levels_and_the_better_side():
     assert (found.n, found.r, found.r_low) == (3, pytest.approx(1.0), None)
 
 
-@pytest.mark.parametrize(("first", "second"), [((0.8, 0.7), (0.5, 0.4)), ((0.8, 0.7, 0.6, 0.5), (0.5, 0.5, 0.5, 0.5))])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((0.8, 0.7), (0.5, 0.4)),
+        ((0.8, 0.7, 0.6, 0.5), (0.5, 0.5, 0.5, 0.5)),
+        ((0.8, 0.7, 0.6, 0.5), (1.0, 1.0 + 2.3e-16, 1.0, 1.0)),
+    ],
+)
 def test_too_few_levels_and_constant_tasks_have_no_correlation(first, second):
     (found,) = correlations([*course("a", *first), *course("b", *second)])
     assert found == Correlation("m", "a", "b", len(first), None, None, None, None)

@@ -33,6 +33,14 @@ def test_what_is_finished_is_not_pending(records):
     assert len(found["error"]) == 300
 
 
+@pytest.mark.parametrize("content", [{}, {"status": "done"}, {"status": "failed"}, {"status": "odd", "measured": {}}])
+def test_what_is_no_record_is_one_line(records, content):
+    records.path(RATES).parent.mkdir()
+    records.path(RATES).write_text(json.dumps(content))
+    with pytest.raises(RecordError, match=r"rates.json is no record of a part; delete it to measure the part again"):
+        records.read(RATES)
+
+
 def test_failed_units_are_forgotten_on_request(records):
     records.done(RATES, {}, 2.0, {})
     records.failed(KILL, {}, 3.0, "out of memory")

@@ -45,7 +45,8 @@ def test_another_process_gets_the_same_setup(gpu, tmp_path):
         (("--parts", "speed"), "--parts 'speed' is unknown; choose from rates, scorer"),
         (("--models", "gpt2"), "--models 'gpt2' is unknown; choose from llama1b, llama3b"),
         (("--models", ","), "--models is empty"),
-        (("--minutes", "0"), "--minutes 0: must be more than 0"),
+        (("--minutes", "0"), "--minutes 0: no part fits; give at least 0.1"),
+        (("--minutes", "nan"), "--minutes nan: no part fits; give at least 0.1"),
         (("--dtype", "int8"), "--dtype 'int8' is unknown"),
     ],
 )

@@ -12,6 +12,7 @@ from glu_lib.measure.scoring.continuous import ContinuousDecoder
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.greedy_answers import StopRule, generate
 from glu_lib.measure.scoring.pieces import forward_prefix, new_cache
+from glu_lib.measure.scoring.seat_cache import SeatCache
 from glu_lib.measure.scoring.seats import spans
 from glu_lib.measure.scoring.shared_attention import NAME, Beginning, View, attend
 from glu_lib.measure.scoring.trying_out import try_out
@@ -263,6 +264,48 @@ def test_a_decoding_step_is_attention_to_beginning_and_own_tokens(lengths, share
         values = torch.cat([second, value[row : row + 1, :, :length]], dim=2).repeat_interleave(many // few, dim=1)
         expected = scaled_dot_product_attention(query[row : row + 1], keys, values, scale=scaling)
         assert torch.allclose(found[row : row + 1], expected.transpose(1, 2), atol=1e-5)
+
+
+def test_sums_over_a_long_beginning_stay_in_the_range_of_float16():
+    """Flat attention over 4000 values of 20: their sum is beyond 65504, their mean is not."""
+    rows, size, shared = 3, 8, 4000
+    query = torch.zeros(rows, 2, 1, size, dtype=torch.float16)
+    key, value = (torch.zeros(rows, 2, 5, size, dtype=torch.float16) for _ in range(2))
+    first, second = (torch.full((1, 2, shared, size), number, dtype=torch.float16) for number in (1.0, 20.0))
+    layer = torch.nn.Module()
+    layer.layer_idx = 0
+    view = View(Beginning([first], [second], shared), spans([5] * rows, query.device, query.dtype))
+    found, _ = attend(layer, query, key, value, None, glu_view=view)
+    assert found.float().numpy() == pytest.approx(20 * shared / (shared + 5), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "limit"),
+    [([10] * 40, 20, 1000), ([300, *[20] * 60], 16, 4000), ([150] * 3 + [20] * 60, 16, 2000)],
+)
+def test_the_cache_stays_within_the_memory_that_was_free(monkeypatch, sizes, count, limit):
+    """Long prompts come first, and all seats are as large as the longest row's."""
+    forward = SharedForward(tiny("Llama"))
+    try_out(forward, VOCABULARY, 512)
+    allocated, own = [], SeatCache.resize
+
+    def resize(cache, seats, capacity):
+        allocated.append((seats, seats * capacity))
+        own(cache, seats, capacity)
+
+    monkeypatch.setattr(SeatCache, "resize", resize)
+    random = torch.Generator().manual_seed(0)
+    prompts = [tuple(torch.randint(3, VOCABULARY, (size,), generator=random).tolist()) for size in sizes]
+    rule = StopRule([], frozenset({2}), lambda _tokens: "")
+    with forward.own_attention():
+        found = {
+            prompt: made
+            for ended in generate(forward, prompts, Budget(32, limit), max_new_tokens=count, rule=rule)
+            for prompt, made in ended.items()
+        }
+    assert found.keys() == set(prompts)
+    assert all(tokens <= limit or seats == 1 for seats, tokens in allocated)
+    assert max(seats for seats, _ in allocated) > 3
 
 
 def test_a_layer_without_keys_has_no_beginning():

@@ -84,6 +84,18 @@ def test_a_folder_that_cannot_be_written_costs_only_time(root):
     assert LastSummary.of(root).lines() is None
 
 
+def test_what_lies_behind_a_link_counts_as_changed(root):
+    (root / "elsewhere").mkdir()
+    (root / "individual_files/n").symlink_to(root / "elsewhere")
+    saved(root)
+    assert LastSummary.of(root).lines() is None
+
+
+def test_a_file_that_is_deleted_meanwhile_costs_only_time(root):
+    LastSummary.of(root).save(LINES, [root / "results.csv", root / "gone"])
+    assert LastSummary.of(root).lines() is None
+
+
 def test_what_somebody_else_wrote_cannot_move_the_cursor(root):
     saved(root)
     path = root / FILE
