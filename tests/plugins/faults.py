@@ -20,8 +20,10 @@ def records() -> list[Path]:
 
 
 def wait_for(name: str) -> None:
-    """Until the test has made that file."""
+    """Until the test has made that file; a test that has failed never does."""
+    deadline_s = time.monotonic() + 240
     while not Path(name).exists():
+        assert time.monotonic() < deadline_s, name
         time.sleep(0.01)
 
 
@@ -87,6 +89,19 @@ def delay_tables() -> None:
     PATCH.setattr("glu_lib.frontends.pytest_plugin.summary.write_tables", delayed)
 
 
+def show_the_first_signal() -> None:
+    """The run has heard the first signal. Before that a second one would not count: the system merges them."""
+    from glu_lib.frontends.pytest_plugin.interruption import Ending
+
+    stop = Ending._stop
+
+    def stopping(ending: Ending, name: str) -> None:
+        Path("heard").touch()
+        stop(ending, name)
+
+    PATCH.setattr(Ending, "_stop", stopping)
+
+
 if wanted := os.environ.get("FULL_BETWEEN"):
     fill_disk(*map(int, wanted.split(",")))
 if wanted := os.environ.get("SLOW_RENAME_S"):
@@ -99,6 +114,7 @@ if wanted := os.environ.get("PATIENCE_S"):
     PATCH.setattr(PATIENCE_S, float(wanted))
 if "TABLES_WAIT" in os.environ:
     delay_tables()
+    show_the_first_signal()
 
 
 def pytest_runtest_call(item: pytest.Item) -> None:
