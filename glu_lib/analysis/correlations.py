@@ -45,7 +45,10 @@ def correlations(rows: Iterable[Row]) -> list[Correlation]:
     None with fewer than three levels or a constant task, the interval with fewer than four levels.
     """
     tasks = by_task(rows)
-    courses = {name: {row["percent"]: float(retained(row) or 0.0) for row in found} for name, found in tasks.items()}
+    courses = {
+        name: {row["percent"]: value for row in found if (value := retained(row)) is not None}
+        for name, found in tasks.items()
+    }
     pairs: list[Correlation] = []
     shared: defaultdict[int, list[tuple[int, list[float], list[float]]]] = defaultdict(list)  # by number of levels
     for first, second in combinations(tasks, 2):

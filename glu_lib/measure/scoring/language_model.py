@@ -180,9 +180,11 @@ class SharedPrefixLM(PrefixSharingHFLM):
                         answers[index] = text
                         self.cache_hook.add_partial("generate_until", requests[index].args, text)
                     bar.update(len(wanted[prompt]))
-        if None in answers:
-            raise MeasurementError(f"{answers.count(None)} of {len(answers)} prompts got no answer; run the case again")
-        return [answer or "" for answer in answers]
+        found = [answer for answer in answers if answer is not None]
+        if len(found) < len(answers):
+            lost = len(answers) - len(found)
+            raise MeasurementError(f"{lost} of {len(answers)} prompts got no answer; run the case again")
+        return found
 
     def _encode_prompt(self, text: str, room: int) -> tuple[Tokens, bool]:
         """Encode one prompt with special tokens as in `HFLM`, but alone, so that there is no padding."""

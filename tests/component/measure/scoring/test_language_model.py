@@ -322,3 +322,11 @@ def test_stop_strings_of_many_bytes_are_found_in_the_tail():
     rule = StopRule([text], frozenset(), decode)
     assert rule.is_met([65] * 40 + list(text.encode()))
     assert not rule.is_met([65] * 40 + list(text.encode())[:-1])
+
+
+def test_a_prompt_without_an_answer_is_no_empty_answer(models, monkeypatch):
+    fast = models[0]
+    monkeypatch.setattr("glu_lib.measure.scoring.language_model.generate", lambda *_given, **_options: iter(()))
+    requests = [SimpleNamespace(args=(text, {"until": ["\n"], "max_gen_toks": 4})) for text in ("one", "two")]
+    with pytest.raises(MeasurementError, match="2 of 2 prompts got no answer; run the case again"):
+        fast.generate_until(requests, disable_tqdm=True)

@@ -308,6 +308,23 @@ def test_the_cache_stays_within_the_memory_that_was_free(monkeypatch, sizes, cou
     assert max(seats for seats, _ in allocated) > 3
 
 
+def test_memory_that_runs_out_between_steps_loses_no_answer(monkeypatch):
+    """Only a forward pass is tried again; an error where answers leave their seats is raised."""
+    forward = SharedForward(tiny("Llama"))
+    try_out(forward, VOCABULARY, 512)
+
+    def move(_cache, _source, _target):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(SeatCache, "move", move)
+    prompts = [(3 + number, 4, 5) for number in range(6)]
+    decoder = ContinuousDecoder(
+        forward, None, Budget(6), max_new_tokens=9, has_stopped=lambda made: len(made) == 2 + made[0] % 5
+    )
+    with forward.own_attention(), pytest.raises(torch.OutOfMemoryError):
+        list(decoder.answers([(prompt, ()) for prompt in prompts]))
+
+
 def test_a_layer_without_keys_has_no_beginning():
     with pytest.raises(ValueError, match="a layer without keys and values"):
         new_cache(tiny("Llama"), 1, 4).beginning(2)
