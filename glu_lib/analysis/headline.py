@@ -28,6 +28,7 @@ WORKLOAD_FIGURES = {
 }
 
 
+_USUAL_WEIGHTS = ("real", "random", "None")
 # Counts of a case that a note below the table explains.
 _COUNTED = {
     "truncated_prompts": "prompts longer than the model's context, scored without their beginning",
@@ -103,6 +104,12 @@ class HeadlineTable:
                 notes.append(f"{text}: {', '.join(found)}")
         if odd := list(self._odd_answers()):
             notes.append(f"generated answers mostly repetition, empty or cut by the token limit: {', '.join(odd)}")
+        limits = {task: row.get("task_limit") for (task, _), row in self.cells.items()}
+        if some := [f"{task} {limit}" for task, limit in limits.items() if limit]:
+            notes.append(f"the first items of each subtask, by the study's own limits: {', '.join(some)}")
+        formats = dict.fromkeys(str(row.get("weights")) for row in self.cells.values())
+        if stored := [found for found in formats if found not in _USUAL_WEIGHTS]:
+            notes.append(f"weights: {', '.join(stored)}")
         if unlike := list(self._unlike_baselines()):
             notes.append(f"measured differently from p0, so no change is given: {', '.join(unlike)}")
         if shared := [
