@@ -48,7 +48,8 @@ def tiny_model() -> LlamaForCausalLM:
         eos_token_id=2,
     )
     model: LlamaForCausalLM = LlamaForCausalLM(config)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def write_gguf(
