@@ -24,6 +24,7 @@ def test_a_listing_says_who_works_on_what_since_when_and_where(tmp_path, capsys)
     assert found.since is None  # no answer is written yet
     assert found.refreshed_s < 60
     for start in ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"):
+        (store.root / "individual_files").mkdir(exist_ok=True)
         journal = Answers(store, store.unfinished_path(RecordId(CASE)), binding={}, run={"started_at": start})
         journal.hold("key", 1.0)
         journal.flush()
