@@ -134,7 +134,7 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
 def _lm_eval(
     options: argparse.Namespace, checkpoints: dict[int, Path], sampled: Sequence[Sampled], place: Path
 ) -> tuple[Duration, dict[tuple[int, str], float]]:
-    """Duration and headline values; one process per level and few-shot count, since one command takes only one count."""
+    """Duration and headline values; a process per level and few-shot count, since a command takes only one count."""
     duration, values = Duration(), {}
     library = TaskLibrary()
     parts = {found.task.key: list(library.load(found.task, seed=0)["tasks"]) for found in sampled}
