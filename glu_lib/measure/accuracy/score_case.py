@@ -113,6 +113,7 @@ def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
         "cut_generations": evaluation.cut_generations,
         "unknown_requests": evaluation.unknown_requests,
         "tied_items": evaluation.tied_items,
+        "window_tokens": evaluation.window_tokens,
     }
 
 

@@ -87,6 +87,9 @@ class Score(Part):
     cut_generations: Count | None = Field(None, description="answers that reached their token limit")
     unknown_requests: Count | None = Field(None, description="requests that hold the unknown token")
     tied_items: Count | None = Field(None, description="items whose best options have equal scores")
+    window_tokens: Count | None = Field(
+        None, description="tokens of a window of a task that scores one text in windows; null for other tasks"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Score:
