@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from glu_lib.results.collapse import LIMIT, read_recorded
 from glu_lib.results.plausibility import WindowClaim, implausible
 from glu_lib.results.records.base import BaseRecord
-from glu_lib.results.records.case import Memory, Resumed
+from glu_lib.results.records.case import Memory, Peak, Resumed
 from glu_lib.results.records.done_key import AccuracyKey
 from glu_lib.results.records.explained import REMEDY, shown
 from glu_lib.results.records.values import AnyNumber, Cell, Count, Part, Share
@@ -133,6 +133,7 @@ class AccuracyRecord(BaseRecord):
     runtime: AccuracyRuntime = Field(description="how the case was computed")
     resumed: Resumed | None = Field(None, description="null, or what was taken over from interrupted runs")
     memory: Memory = Field(description="peak memory of preparing the model")
+    scoring_memory: Peak | None = Field(None, description="peak memory of scoring")
     samples: Samples = Field(description="the file of the samples")
 
     @model_validator(mode="after")

@@ -62,6 +62,15 @@ class Removed(Part):
         return self
 
 
+class Attention(Part):
+    """Shape of a decoder's attention and LM head, the same in all layers."""
+
+    num_heads: Count = Field(description="heads of queries")
+    num_kv_heads: Count = Field(description="heads of keys and values")
+    head_dim: Count = Field(description="size of one head")
+    vocab_size: Count = Field(description="rows of the LM head")
+
+
 class PruningFields(Part):
     """The requested pruning and its result."""
 
@@ -83,6 +92,9 @@ class PruningFields(Part):
     width_mod_128: Count = Field(description="width modulo 128")
     parameters: Count = Field(description="parameters of the whole model after")
     unpruned_parameters: Count = Field(description="parameters of the whole model before")
+    attention: Attention | None = Field(
+        None, description="shape of the attention and of the LM head; null if layers differ or are of another kind"
+    )
     kept_neurons: str | None = Field(
         description="hash of the indices of the kept neurons; checked when the model is pruned again"
     )
