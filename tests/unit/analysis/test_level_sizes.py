@@ -143,7 +143,7 @@ def test_the_committed_records_have_sizes_in_every_table():
     assert "| p0 | 4.0x | 1.05 M |" in text
     assert "Weights and KV cache in float32." in text
     lines = terminal_lines(table, 100)
-    assert any(line.startswith("KV cache") and line.count("2.05 kB") == 7 for line in lines)
+    assert any(line.startswith(" KV cache") and line.count("2.05 kB") == 7 for line in lines)
 
 
 def test_a_table_without_any_figure_has_no_sizes():
