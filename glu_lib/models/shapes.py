@@ -69,7 +69,8 @@ def attention_shape(model: PreTrainedModel) -> AttentionShape | None:
     That is where layers differ, where queries, keys, values and output are not plain projections of heads, and where
     layers attend to fewer keys than `CONTEXT_TOKENS`.
     """
-    head, config = model.get_output_embeddings(), model.config
+    head: Any = model.get_output_embeddings()
+    config = model.config
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     found = {_heads(layer) for layer in import_optipfair().get_model_layers(model)}
     if head is None or len(found) != 1 or None in found or (window is not None and window < CONTEXT_TOKENS):

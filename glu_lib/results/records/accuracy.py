@@ -148,7 +148,7 @@ class AccuracyRecord(BaseRecord):
 
     def wrong_energies(self) -> list[str]:
         """Energies that this version would reject: tables leave them out, and keep the score."""
-        on_gpu = self.environment.device.startswith("cuda")
+        on_gpu = self.environment.is_on_gpu
         found = (*self.energy.wrong_total(on_gpu=on_gpu), *self.energy.wrong_memory(self.environment.memory_bytes))
         return [f"its energy {line}" for line in found]
 

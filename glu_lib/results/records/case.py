@@ -148,7 +148,7 @@ class Resumed(Part):
 class EnvironmentFields(Part):
     """The machine and the versions."""
 
-    device: Cell = Field(description="`cpu` or `cuda:N`")
+    device: Cell = Field(description="`cpu`, `cuda`, `cuda:N` or `mps`")
     dtype: Cell = Field(description="dtype of the weights")
     seed: Whole = Field(description="seed of the run")
     threads: Count | None = Field(description="`--threads`")
@@ -161,6 +161,11 @@ class EnvironmentFields(Part):
     outside: dict[str, Any] = Field(
         default_factory=dict, description="variables from outside that change speed or energy"
     )
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether the model computed on a GPU, whose energy is then part of the total."""
+        return self.device != "cpu"
 
     @property
     def processor(self) -> str:

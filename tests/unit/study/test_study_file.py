@@ -167,6 +167,10 @@ def test_a_file_asks_for_controls_and_no_key_of_it_may_then_be_part_of_theirs(lo
         ("controls = 1", "top level: controls is 1; it must be a true or false"),
         ("[tasks.wikitext2_2048]\nwindow = 1.5", "window is 1.5; it must be a whole number or text"),
         ('[tasks.wikitext2_2048]\nwindow = "all"', "window 'all' must be at least 2 tokens, or \"context\""),
+        (
+            "[suites]\nnul = ['piqa']",
+            "suite key 'nul' is the name of a device on Windows, no file can have it; rename it",
+        ),
         ("[suites]\nskip = ['piqa']", "suite key 'skip' is already used as a pytest marker or a model key; rename it"),
         ("[suites]\nq = [['a']]", r"the list holds \['a'\]; it must hold keys, as text"),
         ("[suites]\nq = 'piqa'", "is 'piqa'; it must be a list of tasks or a table"),
