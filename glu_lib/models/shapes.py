@@ -69,21 +69,21 @@ def attention_shape(model: PreTrainedModel) -> AttentionShape | None:
     That is where layers differ, where queries, keys, values and output are not plain projections of heads, and where
     layers attend to fewer keys than `CONTEXT_TOKENS`.
     """
-    head: Any = model.get_output_embeddings()
+    rows = getattr(model.get_output_embeddings(), "weight", ())
     config = model.config
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     found = {_heads(layer) for layer in import_optipfair().get_model_layers(model)}
-    if head is None or len(found) != 1 or None in found or (window is not None and window < CONTEXT_TOKENS):
+    if not len(rows) or len(found) != 1 or None in found or (window is not None and window < CONTEXT_TOKENS):
         return None
     (heads,) = found
-    return AttentionShape(*heads, vocab_size=head.weight.shape[0]) if heads else None
+    return AttentionShape(*heads, vocab_size=len(rows)) if heads else None
 
 
 def _heads(layer: Any) -> tuple[int, int, int] | None:
     """Heads of queries, heads of keys, and size of a head of one layer; None if it has no plain attention."""
     attention = getattr(layer, "self_attn", None)
     size = getattr(attention, "head_dim", None)
-    parts = [getattr(attention, name, None) for name in _ATTENTION]
+    parts: list[Any] = [getattr(attention, name, None) for name in _ATTENTION]
     if not size or any(getattr(part, "weight", None) is None for part in parts):
         return None
     query, key, value, output = (part.weight.shape for part in parts)  # (out, in) each
