@@ -50,6 +50,16 @@ def test_each_choice_that_moves_a_score_makes_a_record_stale(changed, difference
     assert found[0].startswith(difference)
 
 
+def test_the_window_is_in_the_key_of_tasks_with_windows():
+    task = STUDY.tasks["wikitext2_2048"]
+    found = [
+        key(Case(NANO, Pruning(40), dataclasses.replace(task, window=window))) for window in (2048, 4096, "context")
+    ]
+    assert [each["window"] for each in found] == ["2048", "4096", "context"]
+    assert differences(found[0], found[1]) == ["window 2048 -> 4096"]
+    assert "window" not in key()  # records of other tasks stay done
+
+
 @pytest.mark.parametrize("package", ["optipfair", "lm_eval"])
 def test_library_versions_that_decide_the_result_are_in_the_key(package):
     versions = ENVIRONMENT.versions | {package: "99"}
