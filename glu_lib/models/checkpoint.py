@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from glu_lib.errors import AccessError
-from glu_lib.models.identity import ModelIdentity, json_file, model_file
+from glu_lib.models.identity import ModelIdentity
+from glu_lib.models.model_files import json_file, model_file
 from glu_lib.study import ModelVariant
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from glu_lib.errors import AccessError, TemplateError
+from glu_lib.errors import AccessError
 from glu_lib.models.gguf_file import GgufHeader, file_digest, read_header
-from glu_lib.models.hub_access import explain_access, first_line, is_offline_error, transport_error, with_patience
+from glu_lib.models.hub_access import explain_access, is_offline_error, transport_error, with_patience
+from glu_lib.models.model_files import template_digest
 from glu_lib.nano import MODEL_DIR
-from glu_lib.study import ModelVariant, Task
+from glu_lib.study import ModelVariant
 
 _HASH_BLOCK_BYTES = 1 << 20
 _MODEL_FILES = frozenset({".json", ".safetensors", ".model", ".jinja", ".txt", ".tiktoken"})
@@ -142,7 +141,7 @@ def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelI
 
     files = _stamps(folder)  # before the digest, so that check_unchanged sees files written meanwhile
     found = ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, files=files)
-    return replace(found, chat_template=_chat_template(variant, found))
+    return replace(found, chat_template=template_digest(variant, found))
 
 
 def _gguf_identity(variant: ModelVariant, name: str) -> ModelIdentity:
@@ -198,49 +197,7 @@ def _hub_identity(variant: ModelVariant) -> ModelIdentity:
         commit, is_offline = cached, True
 
     found = ModelIdentity(variant.source, f"commit:{commit}", None, is_offline=is_offline)
-    return replace(found, chat_template=_chat_template(variant, found))
-
-
-def model_file(variant: ModelVariant, identity: ModelIdentity, name: str) -> Path | None:
-    """The local path of a small file of a model, downloaded from the hub if necessary; None if it does not exist.
-
-    Raises:
-        AccessError: if the hub does not say whether the file exists.
-    """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    if identity.gguf is not None:
-        return None
-    if identity.folder is not None:
-        return path if (path := identity.folder / name).is_file() else None
-    if identity.is_offline:
-        cached = try_to_load_from_cache(identity.source, name, revision=identity.commit)
-        return Path(cached) if isinstance(cached, str) else None
-    try:
-        return Path(with_patience(lambda: hf_hub_download(identity.source, name, revision=identity.commit)))
-    except (EntryNotFoundError, transport_error(), OSError, ValueError) as error:
-        # LocalEntryNotFoundError means that no server answered, so the file may exist.
-        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-            return None
-        raise AccessError(explain_access(variant, error)) from error
-
-
-def json_file(variant: ModelVariant, path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a model.
-
-    Raises:
-        AccessError: if the file cannot be read or holds no JSON object.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        found = error
-    if not isinstance(found, dict):
-        what = f"cannot be read ({first_line(found)})" if isinstance(found, Exception) else "holds no JSON object"
-        model = f"model {variant.key} ({variant.source})"
-        raise AccessError(f"{model} cannot be loaded: its {path.name} {what}; correct it, or download it again")
-    return found
+    return replace(found, chat_template=template_digest(variant, found))
 
 
 def _cached_commit(variant: ModelVariant) -> str | None:
@@ -248,30 +205,3 @@ def _cached_commit(variant: ModelVariant) -> str | None:
 
     path = try_to_load_from_cache(variant.source, "config.json", revision=variant.revision)
     return Path(path).parent.name if isinstance(path, str) else None
-
-
-def applied_template(task: Task, variant: ModelVariant, identity: ModelIdentity) -> str | None:
-    """Digest of the chat template that `task` uses on `variant`; None if its prompts are plain text.
-
-    Raises:
-        TemplateError: if the task needs a chat template and the tokenizer has none.
-    """
-    if not task.is_chat:
-        return None
-    if identity.chat_template is None:
-        raise TemplateError(
-            f"model {variant.key} ({variant.source}) has no chat template, which {task.key} needs; leave chat tasks "
-            'out (-k "not chat", or the model\'s suites in a study file), or add a template to its tokenizer'
-        )
-    return identity.chat_template
-
-
-def _chat_template(variant: ModelVariant, identity: ModelIdentity) -> str | None:
-    """Digest of a tokenizer's chat template, from chat_template.jinja or tokenizer_config.json; None without one."""
-    if path := model_file(variant, identity, "chat_template.jinja"):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    if (path := model_file(variant, identity, "tokenizer_config.json")) and (
-        template := json_file(variant, path).get("chat_template")
-    ):
-        return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
-    return None

@@ -14,7 +14,8 @@ from glu_lib.machine.memory import free_bytes
 from glu_lib.models.checkpoint import check_files
 from glu_lib.models.gguf_file import as_plain_model
 from glu_lib.models.hub_access import cannot_be_loaded, with_patience
-from glu_lib.models.identity import ModelIdentity, check_unchanged, model_file
+from glu_lib.models.identity import ModelIdentity, check_unchanged
+from glu_lib.models.model_files import model_file
 from glu_lib.models.pretrained import pretrained
 from glu_lib.models.shapes import llama_config, set_layer_widths
 from glu_lib.models.vocabulary import check_vocabulary, settle_filler

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from glu_lib.errors import AccessError, one_line
 from glu_lib.models.checkpoint import INDEX, SINGLE, WEIGHTS, named_weights
 from glu_lib.models.hub_access import with_patience
-from glu_lib.models.identity import ModelIdentity, json_file, model_file
+from glu_lib.models.identity import ModelIdentity
+from glu_lib.models.model_files import json_file, model_file
 from glu_lib.study import ModelVariant
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from glu_lib.machine.environment import Environment
 from glu_lib.measure.accuracy.evaluate import BOOTSTRAP_ITERATIONS
 from glu_lib.measure.tasks.task_library import task_data_digest
 from glu_lib.models import fixed_text
-from glu_lib.models.identity import ModelIdentity, applied_template
+from glu_lib.models.identity import ModelIdentity
+from glu_lib.models.model_files import applied_template
 from glu_lib.results.records import SCHEMA_VERSION
 from glu_lib.run import calibration
 from glu_lib.study import CHAT_DATE, Method, Task, Workload

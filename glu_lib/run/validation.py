@@ -9,9 +9,10 @@ from pathlib import Path
 from glu_lib.errors import AccessError, GluError, MeasurementError, RecordError, TemplateError
 from glu_lib.measure.accuracy.evaluate import answers_do_not_fit
 from glu_lib.models.glu import glu_layers
-from glu_lib.models.identity import ModelIdentity, applied_template
+from glu_lib.models.identity import ModelIdentity
 from glu_lib.models.inspection import InspectedModel, inspect_model
 from glu_lib.models.loading import check_memory, embedding_rows
+from glu_lib.models.model_files import applied_template
 from glu_lib.models.shapes import check_architecture
 from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
 from glu_lib.results.folder import ResultsFolder

@@ -13,7 +13,8 @@ from huggingface_hub.errors import (
 
 from glu_lib.errors import AccessError, TemplateError
 from glu_lib.models.hub_access import explain_access, transport_error, with_patience
-from glu_lib.models.identity import applied_template, resolve_identity
+from glu_lib.models.identity import resolve_identity
+from glu_lib.models.model_files import applied_template
 from glu_lib.study import STUDY, ModelVariant, VariantKind
 
 LLAMA = STUDY.models["llama1b"]
