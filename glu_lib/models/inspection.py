@@ -10,6 +10,7 @@ from glu_lib.models.checkpoint import check_files
 from glu_lib.models.hub_access import cannot_be_loaded, first_line, with_patience
 from glu_lib.models.identity import ModelIdentity
 from glu_lib.models.loading import embedding_rows
+from glu_lib.models.own_shapes import settled
 from glu_lib.models.vocabulary import check_vocabulary, settle_filler
 from glu_lib.models.weights import check_loading, check_stored, load_on_meta, stored_tensors
 from glu_lib.study import ModelVariant
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InspectedModel:
-    """A model on the meta device with its tokenizer; `unseen_weights` says why the weights' headers were not read."""
+    """A model on the meta device with its tokenizer; `unseen_weights` says why the weights' headers were not read.
 
+    `variant` has the shape of the configuration if the study declares none.
+    """
+
+    variant: ModelVariant
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     unseen_weights: str | None
@@ -31,12 +36,14 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedMo
     """Build the model on the meta device, and check its tokenizer and the headers of its weights.
 
     Raises:
-        AccessError: if a file is missing or unreadable, or the stored tensors do not fit the model.
+        AccessError: if a file is missing or unreadable, or the stored tensors do not fit the model, or
+            a declared shape contradicts the configuration.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     check_files(variant, identity)
+    variant = settled(variant, identity)
     source = str(identity.folder) if identity.folder else identity.source
     where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
@@ -51,7 +58,7 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedMo
         raise
     except Exception as error:  # with unknown files transformers may raise any exception
         raise AccessError(cannot_be_loaded(variant, error)) from error
-    return InspectedModel(model, tokenizer, unseen)
+    return InspectedModel(variant, model, tokenizer, unseen)
 
 
 def _inspect_weights(variant: ModelVariant, identity: ModelIdentity, model: PreTrainedModel) -> str | None:
