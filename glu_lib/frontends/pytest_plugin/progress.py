@@ -59,8 +59,9 @@ class CaseProgress:
         self._loaded: set[str] = set()  # groups whose model has been prepared
         self._clock = Clock()
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Store the cases to come."""
+        """Store the cases to come, before pytest prints the header."""
         self.expect([case for item in session.items if (case := case_of(item))])
 
     def expect(self, cases: Sequence[Case]) -> None:
@@ -73,6 +74,13 @@ class CaseProgress:
             experiment = self._config.stash[EXPERIMENT]
             limit = experiment.settings.limit
             self._clock = Clock(recorded_times(experiment.store, cases, limit, experiment.environment))
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """The time that the run will take, as far as earlier records of its tasks tell it."""
+        if self._config.getoption("collectonly") or not self._left:
+            return []
+        found = self._clock.left(self._to_come())
+        return [f"{left_text(found)}, by the records of these tasks"] if found else []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
