@@ -22,7 +22,7 @@ class ShownAnswers:
 
     kept: KeptTokens | None
     bar: Any
-    _shown_s: float = field(default_factory=time.monotonic)
+    _shown_s: float = field(default_factory=lambda: time.monotonic())
 
     def finished(self, prompt: Tokens) -> list[int] | None:
         """The new tokens of a finished answer; None if the answer is not finished."""
