@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from glu_lib.machine.environment import Environment
 
 _STEPS = 3
-_BATCH, _LENGTH = 16, 64  # most rows, and tokens per row, of one timed forward pass
+_BATCH, _LENGTH = 64, 16  # most rows, and tokens per row, of one timed forward pass
 _STEP_S = 0.1  # a pass that takes so long needs no further rows: starting the threads weighs nothing in it
-_ENOUGH_S = 0.5  # so long a pass is timed once: it is hardly disturbed, and large models take seconds
+_ENOUGH_S = 0.5  # a first pass so long counts: waking the threads weighs nothing in it, and large models take seconds
 
 
 @dataclass(slots=True)
@@ -81,9 +81,9 @@ def rows_of(step: Callable[[int], None]) -> int:
 def fastest(step: Callable[[], None], set_threads: Callable[[int], None], candidates: Sequence[int]) -> int:
     """The thread count with the shortest step, as the best of a few steps each.
 
-    Each candidate gets one uncounted warm-up step, and only one timed step if that takes _ENOUGH_S seconds. Candidates
-    ascend, and the first one that is not faster than its predecessor ends the search, so that a bad candidate costs
-    only a few steps.
+    Each candidate gets one uncounted warm-up step; one that takes _ENOUGH_S seconds is its only step, and counts.
+    Candidates ascend, and the first one that is not faster than its predecessor ends the search, so that a bad
+    candidate costs only a few steps.
     """
     best, best_s = candidates[0], float("inf")
     for threads in candidates:
@@ -91,7 +91,7 @@ def fastest(step: Callable[[], None], set_threads: Callable[[int], None], candid
         first_s = _seconds(step)
         if first_s > 2 * best_s:
             break
-        shortest_s = min(_seconds(step) for _ in range(_STEPS if first_s < _ENOUGH_S else 1))
+        shortest_s = first_s if first_s >= _ENOUGH_S else min(_seconds(step) for _ in range(_STEPS))
         if shortest_s >= best_s:
             break
         best, best_s = threads, shortest_s
