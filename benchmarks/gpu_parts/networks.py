@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.models.shapes import llama_config
+from glu_lib.models.shapes import config_of
 from glu_lib.study import STUDY
 from glu_lib.study.architecture import Architecture
 from glu_lib.study.settings import DType
@@ -53,7 +53,7 @@ def random_model(shape: Architecture, dtype: DType, device: str, seed: int) -> P
     torch.manual_seed(seed)
     with torch.device(device):
         model: Any = AutoModelForCausalLM.from_config(
-            llama_config(shape), dtype=getattr(torch, dtype), trust_remote_code=False
+            config_of(shape), dtype=getattr(torch, dtype), trust_remote_code=False
         )
     with torch.no_grad():
         model.get_input_embeddings().weight[_SPECIAL.index(END)] = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.measure.scoring.packing import distinct_tokens
-from glu_lib.models.shapes import llama_config
+from glu_lib.models.shapes import config_of
 from glu_lib.study.architecture import Architecture
 from gpu_parts.bench import Bench
 from gpu_parts.decoder import Decoding, decoding
@@ -76,7 +76,7 @@ def _figures(bench: Bench, llm: Any, model: Architecture, work: Decoding) -> dic
 
 
 def _write_config(folder: Path, model: Architecture, dtype: str) -> None:
-    config: Any = llama_config(model)
+    config: Any = config_of(model)
     config.architectures = ["LlamaForCausalLM"]
     config.dtype = dtype
     config.save_pretrained(folder)

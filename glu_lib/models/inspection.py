@@ -11,6 +11,7 @@ from glu_lib.models.gguf_file import check_elements
 from glu_lib.models.hub_access import cannot_be_loaded, first_line, with_patience
 from glu_lib.models.identity import ModelIdentity
 from glu_lib.models.loading import embedding_rows
+from glu_lib.models.own_shapes import settled
 from glu_lib.models.pretrained import pretrained
 from glu_lib.models.vocabulary import check_vocabulary, settle_filler
 from glu_lib.models.weights import check_loading, check_stored, load_on_meta, stored_tensors
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InspectedModel:
-    """A model on the meta device with its tokenizer; `unseen_weights` says why the weights' headers were not read."""
+    """A model on the meta device with its tokenizer; `unseen_weights` says why the weights' headers were not read.
 
+    `variant` has the shape of the configuration if the study declares none.
+    """
+
+    variant: ModelVariant
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     unseen_weights: str | None
@@ -33,12 +38,14 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedMo
     """Build the model on the meta device, and check its tokenizer and the headers of its weights.
 
     Raises:
-        AccessError: if a file is missing or unreadable, or the stored tensors do not fit the model.
+        AccessError: if a file is missing or unreadable, or the stored tensors do not fit the model, or
+            a declared shape contradicts the configuration.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     check_files(variant, identity)
+    variant = settled(variant, identity)
     try:
         with pretrained(identity) as (source, where):
             config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
@@ -52,7 +59,7 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedMo
         raise
     except Exception as error:  # with unknown files transformers may raise any exception
         raise AccessError(cannot_be_loaded(variant, error)) from error
-    return InspectedModel(model, tokenizer, unseen)
+    return InspectedModel(variant, model, tokenizer, unseen)
 
 
 def _inspect_weights(variant: ModelVariant, identity: ModelIdentity, model: PreTrainedModel) -> str | None:

@@ -16,8 +16,9 @@ from glu_lib.models.gguf_file import as_plain_model
 from glu_lib.models.hub_access import cannot_be_loaded, with_patience
 from glu_lib.models.identity import ModelIdentity, check_unchanged
 from glu_lib.models.model_files import model_file
+from glu_lib.models.own_shapes import settled
 from glu_lib.models.pretrained import pretrained
-from glu_lib.models.shapes import llama_config, set_layer_widths
+from glu_lib.models.shapes import config_of, set_layer_widths
 from glu_lib.models.vocabulary import check_vocabulary, settle_filler
 from glu_lib.models.weights import check_loading, check_stored, check_tied, quiet_report, stored_tensors
 from glu_lib.nano import MODEL_DIR
@@ -68,7 +69,7 @@ def load_model(
     """
     from transformers import AutoTokenizer
 
-    check_memory(variant, environment)
+    check_memory(settled(variant, identity), environment)
     if identity.is_random:
         return _build_random(variant, environment)
     check_files(variant, identity)
@@ -178,7 +179,7 @@ def _build_random(variant: ModelVariant, environment: Environment) -> LoadedMode
     assert variant.architecture is not None
     start_s = time.perf_counter()
     torch.manual_seed(environment.seed)
-    config = llama_config(variant.architecture)
+    config = config_of(variant.architecture)
     try:
         with torch.device(environment.device):
             model = AutoModelForCausalLM.from_config(

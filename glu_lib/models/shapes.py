@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import AccessError
 from glu_lib.models.glu import import_optipfair
 from glu_lib.study import ModelVariant
-from glu_lib.study.architecture import Architecture
+from glu_lib.study.architecture import FAMILIES, Architecture
 from glu_lib.study.costs import CONTEXT_TOKENS, AttentionShape
 
 if TYPE_CHECKING:
@@ -30,20 +31,22 @@ _SHAPE_FIELDS = {
 
 
 def build_on_meta(shape: Architecture) -> PreTrainedModel:
-    """A Llama of the declared shape on the meta device, that is without weights."""
+    """A model of the shape on the meta device, that is without weights."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(llama_config(shape), trust_remote_code=False)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config_of(shape), trust_remote_code=False)
     return model
 
 
-def llama_config(shape: Architecture) -> PretrainedConfig:
-    """The transformers configuration for a Llama of the declared shape."""
-    from transformers import LlamaConfig
+def config_of(shape: Architecture) -> PretrainedConfig:
+    """The transformers configuration for a model of the shape and its family."""
+    from transformers import AutoConfig
 
-    return LlamaConfig(
+    may_have_bias = FAMILIES[shape.family].may_have_bias
+    config: PretrainedConfig = AutoConfig.for_model(
+        shape.family,
         hidden_size=shape.hidden_size,
         intermediate_size=shape.intermediate_size,
         num_hidden_layers=shape.num_layers,
@@ -54,8 +57,11 @@ def llama_config(shape: Architecture) -> PretrainedConfig:
         tie_word_embeddings=shape.tied_embeddings,
         max_position_embeddings=shape.max_positions,
         rms_norm_eps=shape.rms_norm_eps,
+        pad_token_id=None,  # the default of some families is beyond a small vocabulary
         rope_parameters={"rope_theta": shape.rope_theta, "rope_type": "default", **dict(shape.rope_scaling)},
+        **({"attention_bias": shape.attention_bias} if may_have_bias else {}),
     )
+    return config
 
 
 def count_parameters(model: Module) -> int:
@@ -93,26 +99,46 @@ def _heads(layer: Any) -> tuple[int, int, int] | None:
 
 
 def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:
-    """Compare the loaded model's shape with the one that the study declares.
+    """Compare the loaded model's shape with the one that the study declares, or its configuration has.
 
     Raises:
-        AccessError: if they differ, because then the declared widths and ratios of all levels are wrong.
+        AccessError: if they differ, because then the widths and ratios of all levels are wrong.
     """
+    found = {name: getattr(model.config, theirs, None) for name, theirs in _SHAPE_FIELDS.items()}
+    _compare(variant, found, count_parameters(model))
+
+
+def check_against(variant: ModelVariant, own: Architecture) -> None:
+    """Compare the shape that the study declares with that of the model's own configuration.
+
+    Raises:
+        AccessError: if they differ.
+    """
+    _compare(variant, {name: getattr(own, name) for name in _SHAPE_FIELDS}, own.parameters())
+
+
+def _compare(variant: ModelVariant, sizes: Mapping[str, Any], parameters: int) -> None:
     shape = variant.architecture
     if shape is None:
         return
-    for name, theirs in _SHAPE_FIELDS.items():
-        declared, found = getattr(shape, name), getattr(model.config, theirs, None)
+    for name, found in sizes.items():
+        declared = getattr(shape, name)
         if found is not None and declared != found:  # some configurations do not set head_dim
             raise AccessError(
                 f"model {variant.key}: the study declares {name} {declared}, the weights have {found}; "
                 "correct the study or the model's source"
             )
-    if (declared := shape.parameters()) != (found := count_parameters(model)):
+    if (expected := shape.parameters()) == parameters:
+        return
+    if not shape.is_declared:
         raise AccessError(
-            f"model {variant.key}: a Llama of the declared shape has {declared:,} parameters, but the model has "
-            f"{found:,} (it may have biases or other norms); remove its architecture from the study"
+            f"model {variant.key}: a {shape.family} of its configuration's shape has {expected:,} parameters, but the "
+            f"model has {parameters:,}; report this as a bug, with its config.json"
         )
+    raise AccessError(
+        f"model {variant.key}: a Llama of the declared shape has {expected:,} parameters, but the model has "
+        f"{parameters:,} (it may have biases or other norms); remove its architecture from the study"
+    )
 
 
 def set_layer_widths(model: PreTrainedModel) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from glu_lib.machine.environment import Environment, detect_environment, set_library_defaults
 from glu_lib.measure.energy.window import EnergyMeter, meter_of
 from glu_lib.measure.tasks.task_library import TaskLibrary
+from glu_lib.models.own_shapes import with_own_shapes
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.store import Store
 from glu_lib.run.case_state import CaseStates
@@ -24,12 +26,16 @@ from glu_lib.study.settings import Settings, Weights
 class Experiment:
     """The parts of one run, made from its settings and study; `Session` drives them.
 
+    Models without a declared shape get that of their own configuration, if it is on this machine: all of them, or those
+    named by `own_shapes`.
+
     Raises:
         SettingsError: if a setting does not fit this machine.
     """
 
     settings: Settings = field(default_factory=Settings)
     study: Study = STUDY
+    own_shapes: Collection[str] | None = None
     environment: Environment = field(init=False)
     store: Store = field(init=False)
     library: TaskLibrary = field(default_factory=TaskLibrary)
@@ -43,6 +49,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         set_library_defaults()
+        self.study = with_own_shapes(self.study, self.own_shapes)
         settings = self.settings
         self.environment = detect_environment(settings)
         folder = settings.results_dir

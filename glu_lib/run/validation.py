@@ -38,17 +38,19 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
         yield CheckResult(variant.key, True, f"can be read: {identity.source} at {identity.version[:19]}")
         try:
             found = inspect_model(variant, identity)
-            check_architecture(variant, found.model)
+            check_architecture(found.variant, found.model)
             glu_layers(found.model)
         except AccessError as error:
             yield CheckResult(variant.key, False, str(error))
             continue
+        if found.variant.architecture is not None:
+            yield CheckResult(variant.key, True, f"shape: {found.variant.architecture.described}")
         yield CheckResult(variant.key, True, _weights(found))
         yield from _tokens(experiment, variant, found)
         yield from _templates(experiment, variant, identity)
         yield from _answers(experiment, variant, getattr(found.model.config, "max_position_embeddings", None))
         yield _disk(variant, identity)
-        yield _memory(experiment, variant)
+        yield _memory(experiment, found.variant)
     yield from _tasks(experiment, models)
     yield from check_records(experiment.store)
 
@@ -149,7 +151,9 @@ def _disk(variant: ModelVariant, identity: ModelIdentity) -> CheckResult:
 def _memory(experiment: Experiment, variant: ModelVariant) -> CheckResult:
     environment = experiment.environment
     if variant.architecture is None:
-        return CheckResult(variant.key, True, "the study declares no shape for it, so its memory is not checked")
+        return CheckResult(
+            variant.key, True, "neither the study nor its configuration gives a known shape: its memory is not checked"
+        )
     try:
         check_memory(variant, environment)
     except AccessError as error:

@@ -36,7 +36,9 @@ MODEL = {
         list,
         "suites that it runs (default: paper, core, carbon, layers; instruct kind: instruct, chat in place of paper)",
     ),
-    "architecture": Field(dict, "its shape: for `--weights random`, and for widths known before loading"),
+    "architecture": Field(
+        dict, "its shape (default: by its config.json): for `--weights random` and widths known before loading"
+    ),
 }
 SHAPE = {
     "hidden_size": Field(int, "hidden size, a multiple of num_heads"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from glu_lib.results.at_work import at_work
 from glu_lib.results.staleness import CaseState, Status
 from glu_lib.study import ModelVariant
+from glu_lib.study.architecture import format_ratio
 from glu_lib.study.cases import Case
 from glu_lib.study.selection import ON_REQUEST
 
@@ -17,7 +18,7 @@ _MARKS = [f"-m {mark}" for mark in ON_REQUEST]
 MATRIX_COLUMNS = ("model", "level", "cases", *(status.value for status in Status), *_MARKS)
 MATRIX_NOTE = f"{', '.join(_MARKS)}: done/all cases that run only with this option; no other column counts them"
 WORK_COLUMNS = ("being measured", "host", "process", "since", "last sign of life")
-MODEL_COLUMNS = ("model", "weights", "download")
+MODEL_COLUMNS = ("model", "weights", "download", "shape")
 
 
 def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
@@ -42,10 +43,19 @@ def work_rows(root: Path) -> Iterator[tuple[str, ...]]:
         yield found.case, found.host, str(found.process), found.since or "–", f"{found.refreshed_s:.0f} s ago"
 
 
-def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, str, str]]:
-    """One row per model: its source and the download still needed, without asking the hub."""
+def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, str, str, str]]:
+    """One row per model: source, download still needed, and shape, without asking the hub."""
     for model in models.values():
-        yield model.key, model.source, download(model)
+        yield model.key, model.source, download(model), _shape(model)
+
+
+def _shape(model: ModelVariant) -> str:
+    """Expansion ratio, parameters, and whether they are declared or the configuration's."""
+    shape = model.architecture
+    if shape is None:
+        return "unknown (see: glu validate)"
+    source = "declared" if shape.is_declared else "from its configuration"
+    return f"{format_ratio(shape.expansion_ratio)}, {shape.parameters() / 1e6:,.1f} million parameters, {source}"
 
 
 def download(model: ModelVariant) -> str:

@@ -13,7 +13,7 @@ from glu_lib.analysis.efficiency import energy_quality
 from glu_lib.errors import DeviceError, GluError
 from glu_lib.frontends.pytest_plugin.internals import item_of
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
-from glu_lib.frontends.pytest_plugin.progress import LINE_PROPERTY, SECONDS_PROPERTY, live_bars
+from glu_lib.frontends.pytest_plugin.progress import LINE_PROPERTY, LOAD_PROPERTY, SECONDS_PROPERTY, live_bars
 from glu_lib.frontends.pytest_plugin.resume import announce, fail_once
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.report import record_line
@@ -99,6 +99,9 @@ def run_case(request: pytest.FixtureRequest) -> RunCase:
             pytest.fail(message, pytrace=False)
         request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
         request.node.user_properties.append((SECONDS_PROPERTY, record.timing.duration_s))
+        if model is not None:
+            load_s = model.loaded.load_s + model.pruning.prune_s
+            request.node.user_properties.append((LOAD_PROPERTY, load_s))
         return record
 
     return run

@@ -32,6 +32,7 @@ from glu_lib.study.settings import (
 EXPERIMENT = pytest.StashKey[Experiment]()
 SESSION = pytest.StashKey[Session]()
 CHOICES = pytest.StashKey[Choices]()
+OWN_SHAPES_INPUT = "glu_own_shapes"  # sent by the controller: another worker may have downloaded a configuration since
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -175,9 +176,10 @@ def pytest_configure(config: pytest.Config) -> None:
             layers=config.getoption("layers"),
             percent_of=config.getoption("percent_of"),
         )
+        own_shapes = getattr(config, "workerinput", {}).get(OWN_SHAPES_INPUT)
+        config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study, own_shapes)
         # A divisor or a layer set that does not fit a model fails here with one line.
-        build_cases(chosen.study, *config.stash[CHOICES])
-        config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study)
+        build_cases(experiment.study, *config.stash[CHOICES])
         config.stash[SESSION] = Session(experiment)
     except GluError as error:
         raise pytest.UsageError(str(error)) from None

@@ -13,11 +13,12 @@ from glu_lib.frontends.pytest_plugin.collection import DEFAULT_SELECTION_INPUT, 
 from glu_lib.frontends.pytest_plugin.hints import no_match_lines
 from glu_lib.frontends.pytest_plugin.internals import NodeId, last_failed, set_last_failed
 from glu_lib.frontends.pytest_plugin.mirror import PENDING_PROPERTY
-from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
+from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, OWN_SHAPES_INPUT
 from glu_lib.frontends.pytest_plugin.resume import begin
 from glu_lib.frontends.pytest_plugin.summary import header_lines
 from glu_lib.machine.cpus import check_threads
 from glu_lib.machine.gpus import VISIBLE, GpuPool, visible_gpus
+from glu_lib.models.own_shapes import own_shape_keys
 from glu_lib.run.plan import GPU
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def pytest_configure_node(node: WorkerController) -> None:
         stash[_INPUT] = {
             DEFAULT_SELECTION_INPUT: is_default_selection(node.config),
             _LASTFAILED_INPUT: None if pending is None else list(map(str, pending)),
+            OWN_SHAPES_INPUT: own_shape_keys(stash[EXPERIMENT].study),
         }
         on_gpu = stash[EXPERIMENT].environment.device.startswith("cuda")
         stash[_POOL] = GpuPool(list(visible_gpus()) if on_gpu else [])

@@ -21,6 +21,7 @@ from glu_lib.measure.scoring.kept import KeptScores, KeptTokens
 from glu_lib.measure.scoring.likelihood import LikelihoodPlan, ScoredAnswer
 from glu_lib.measure.scoring.packing import Tokens
 from glu_lib.measure.scoring.prefix_sharing import PrefixSharingHFLM
+from glu_lib.measure.scoring.shown_answers import ShownAnswers
 from glu_lib.models.loading import end_tokens
 
 
@@ -170,7 +171,8 @@ class SharedPrefixLM(PrefixSharingHFLM):
             self._budget() as budget,
             tqdm(total=len(requests), disable=disable_tqdm, desc="Running generate_until requests") as bar,
         ):
-            for made in generate(self._forward, list(wanted), budget, max_new_tokens=limit, rule=rule, progress=kept):
+            shown = ShownAnswers(kept, bar)
+            for made in generate(self._forward, list(wanted), budget, max_new_tokens=limit, rule=rule, progress=shown):
                 if kept:
                     kept.add(made, self._reduced(budget))
                 for prompt, tokens in made.items():

@@ -1,4 +1,4 @@
-"""lm-eval's tasks: indexed and loaded once per process; requests are built once for all levels."""
+"""lm-eval's tasks: looked up and loaded once per process; requests are built once for all levels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import AccessError, StudyError, one_line
 from glu_lib.measure.tasks.declared_metric import check_metric
 from glu_lib.measure.tasks.few_shot import WHOLE_TEXTS, check_few_shot, set_few_shot
+from glu_lib.measure.tasks.task_index import folder_manager, manager_of
 from glu_lib.measure.tasks.window_sizes import window_size
 from glu_lib.models.hub_access import first_line, is_unreachable, with_patience
 from glu_lib.nano import TASKS_DIR
@@ -46,7 +46,7 @@ class TaskLibrary:
 
             self.check_known(task)
             try:
-                loaded = with_patience(lambda: self._manager(task.embedded).load([task.lm_eval_name]))
+                loaded = with_patience(lambda: _manager(task).load([task.lm_eval_name]))
             except Exception as error:  # loaders and the code of tasks may raise any exception
                 raise AccessError(_cannot_be_loaded(task, error)) from error
             for lm_eval_task in loaded["tasks"].values():
@@ -96,11 +96,11 @@ class TaskLibrary:
         Tasks marked `unsafe_code` run code written by the model. Some of them download and run code as soon as they are
         loaded, before lm-eval itself would refuse them.
         """
-        if task.lm_eval_name not in self._manager(task.embedded).task_index:
+        if task.lm_eval_name not in _manager(task).task_index:
             raise StudyError(
                 f"task {task.key}: lm-eval has no task {task.lm_eval_name!r}; choose one that `lm_eval ls tasks` lists"
             )
-        if self._manager(task.embedded).task_index[task.lm_eval_name].kind.name == "TAG":
+        if _manager(task).task_index[task.lm_eval_name].kind.name == "TAG":
             raise StudyError(
                 f"task {task.key}: lm-eval's {task.lm_eval_name} is a tag of several tasks and has no common score; "
                 "name one of the tasks, or a group"
@@ -129,7 +129,7 @@ class TaskLibrary:
 
     def _configs(self, task: Task) -> Iterator[dict[str, Any]]:
         """The configurations in the index of a task or group and of all its members."""
-        index = self._manager(task.embedded).task_index
+        index = _manager(task).task_index
         waiting: list[tuple[str, dict[str, Any]]] = [(task.lm_eval_name, {})]
         seen = set()
         while waiting:
@@ -148,23 +148,20 @@ class TaskLibrary:
             if entry.kind.name == "TAG":  # a group may have a tag as a member
                 waiting += [(other.name, {}) for other in index.values() if name in other.tags]
 
-    def _manager(self, embedded: bool) -> Any:
-        """The index of the embedded tasks (takes milliseconds), or of lm-eval's own and of windows (takes seconds)."""
-        return _index(TASKS_DIR if embedded else None)
+
+def _manager(task: Task) -> Any:
+    """The task manager whose index has `task`: that of the embedded tasks, of windows, or of lm-eval's own."""
+    if task.embedded:
+        return folder_manager(TASKS_DIR)
+    if (_WINDOWS_DIR / f"{task.lm_eval_name}.yaml").is_file():
+        return folder_manager(_WINDOWS_DIR)
+    return manager_of(task.lm_eval_name)
 
 
 def _seed_language_detection() -> None:
     """Seed langdetect, which IFEval's checks call; without a seed it draws at random and scores differ between runs."""
     if "langdetect" in sys.modules:
         sys.modules["langdetect"].DetectorFactory.seed = 0
-
-
-@lru_cache
-def _index(folder: Path | None) -> Any:
-    """The index of the task files in a folder, or of lm-eval's own and of `windows`; cached, as it takes seconds."""
-    from lm_eval.tasks import TaskManager
-
-    return TaskManager(include_path=str(folder or _WINDOWS_DIR), include_defaults=folder is None)
 
 
 def check_prompt_format(task: Task, output_type: str | None) -> None:

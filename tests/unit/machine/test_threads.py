@@ -2,7 +2,7 @@ import pytest
 
 from glu_lib.errors import SettingsError
 from glu_lib.machine.cpus import check_threads
-from glu_lib.machine.threads import fastest
+from glu_lib.machine.threads import fastest, rows_of
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.settings import Settings
 
@@ -63,3 +63,19 @@ def test_more_threads_than_there_are_cpus_are_refused(monkeypatch, threads, proc
 def test_a_notebook_is_told_of_too_many_threads(tmp_path):
     with pytest.raises(SettingsError, match="--threads 9999: this process may use"):
         Experiment(Settings(results_dir=tmp_path, threads=9999))
+
+
+@pytest.mark.parametrize(("row_s", "rows"), [(0.001, 64), (0.03, 4), (0.06, 2), (0.2, 1), (10.0, 1)])
+def test_a_step_has_no_more_rows_than_it_needs(monkeypatch, row_s, rows):
+    machine = Machine(monkeypatch, {})
+
+    def step(count):
+        machine.now += count * row_s
+
+    assert rows_of(step) == rows
+
+
+def test_a_long_step_is_done_once(monkeypatch):
+    machine = Machine(monkeypatch, {1: 2.0, 2: 1.1})
+    assert fastest(machine.step, machine.set_threads, [1, 2]) == 2
+    assert machine.steps == [1, 2]
