@@ -18,7 +18,7 @@ from glu_lib.study.settings import Weights
 LONGEST_REASON = 200  # characters
 # A level and its baseline may differ in these done-key fields; all others must be equal.
 _PRUNING_FIELDS = frozenset(
-    {"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control"}
+    {"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control", "width"}
 ) | {
     *("layers", "percent of", "scores"),
 }

@@ -29,7 +29,7 @@ MODEL = {
     "source": Field(str, "hub id, or a folder (absolute, or relative to where you run)"),
     "kind": Field(str, "`base` or `instruct`: decides the default suites"),
     "revision": Field(str, "branch, tag or commit on the hub (default `main`)"),
-    "levels": Field(list, "pruning percentages, whole numbers from 0 to 95"),
+    "levels": Field(list, "levels: whole numbers from 0 to 95 (per cent), or texts as `2.4x`, `900M`, `1.8GB`"),
     "layers": Field(list, "layer sets of this model, in place of those of the run"),
     "suites": Field(
         list,

@@ -48,6 +48,8 @@ class StudyFile:
     ) -> Choices:
         """The arguments of `build_cases` after the study: what the user names, else what the file sets.
 
+        The size of a weight is added by who knows the dtype.
+
         Raises:
             StudyError: for an unknown method, a wrong layer set, or a score file that cannot be read.
             SettingsError: for a divisor that OptiPFair does not support.

@@ -9,7 +9,15 @@ from typing import Any
 from glu_lib.errors import StudyError
 from glu_lib.study import study_fields
 from glu_lib.study.architecture import Architecture
-from glu_lib.study.checked_fields import check_fields, check_texts, choice, divisors_of, layer_sets_of, whole_numbers
+from glu_lib.study.checked_fields import (
+    check_fields,
+    check_texts,
+    choice,
+    divisors_of,
+    layer_sets_of,
+    levels_of,
+    whole_numbers,
+)
 from glu_lib.study.schema import Study, Suite
 from glu_lib.study.tasks import Metric, PromptFormat, Task
 from glu_lib.study.variants import ModelVariant, VariantKind
@@ -26,7 +34,7 @@ def model_of(key: str, table: Any, base: Study) -> ModelVariant:
     check_fields(place, table, study_fields.MODEL)
     values: dict[str, Any] = {name: table[name] for name in ("source", "revision") if name in table}
     if "levels" in table:
-        values["levels"] = tuple(whole_numbers(place, "levels", table["levels"]))
+        values["levels"] = levels_of(place, table["levels"])
     if "layers" in table:
         values["layers"] = layer_sets_of(place, table)
     if "kind" in table:

@@ -12,6 +12,7 @@ from glu_lib.errors import GluError
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
 from glu_lib.study import STUDY, StudyFile, load_study
+from glu_lib.study.asked import parse_level
 from glu_lib.study.cases import build_cases
 from glu_lib.study.choices import Choices
 from glu_lib.study.layers import PercentOf
@@ -65,6 +66,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how neurons are chosen: PPM (default; OptiPFair calls it MAW), PPM_down, VOW, PON, L2, hybrid, random "
         f"(seeds {', '.join(map(str, RANDOM_SEEDS))}; random:7 is one seed), or file:NAME.safetensors with scores of "
         "your own; may be repeated",
+    )
+    group.addoption(
+        "--level",
+        action="append",
+        metavar="LEVEL",
+        help="prune to this level, in place of the levels that the models declare (their p0 stays): 40 (per cent), "
+        "2.4x (expansion ratio), 900M or 1.2B (parameters), 800MB or 1.8GB (bytes of the weights in the run's dtype); "
+        "the width is the widest that has at most so much; may be repeated",
     )
     group.addoption(
         "--layers",
@@ -169,15 +178,18 @@ def pytest_configure(config: pytest.Config) -> None:
         chosen = study_from(config)
         if config.getoption("controls"):
             chosen = replace(chosen, study=replace(chosen.study, has_controls=True))
-        config.stash[CHOICES] = chosen.choices(
+        if levels := config.getoption("level"):
+            chosen = replace(chosen, study=chosen.study.with_levels([*map(parse_level, levels)]))
+        choices = chosen.choices(
             methods=config.getoption("method"),
             divisors=config.getoption("divisor"),
             layers=config.getoption("layers"),
             percent_of=config.getoption("percent_of"),
         )
-        # A divisor or a layer set that does not fit a model fails here with one line.
-        build_cases(chosen.study, *config.stash[CHOICES])
         config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study)
+        config.stash[CHOICES] = choices._replace(weight_bytes=experiment.environment.dtype.bytes)
+        # A divisor that does not fit a model fails here with one line.
+        build_cases(chosen.study, *config.stash[CHOICES])
         config.stash[SESSION] = Session(experiment)
     except GluError as error:
         raise pytest.UsageError(str(error)) from None

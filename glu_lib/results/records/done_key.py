@@ -27,6 +27,7 @@ class DoneKey(Part):
     model: str = Field(description="hub id, folder or `embedded`")
     model_version: str = _named("model version", "resolved commit of the hub, or a hash of the folder's files")
     percent: Percent = Field(description="pruning percentage")
+    width: Count | None = Field(None, description="width of the pruned layers (levels that are not a percentage)")
     control: Annotated[Control, Field(strict=False)] | None = Field(
         None, description="`nomlp` or `untrained` (controls only)"
     )

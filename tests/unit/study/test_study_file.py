@@ -122,7 +122,10 @@ def test_a_file_asks_for_controls_and_no_key_of_it_may_then_be_part_of_theirs(lo
         ("[models.x]\nsource = 3", r"\[models.x\]: source is 3; it must be a text"),
         ('[models.x]\nsource = "a/b"', r"\[models.x\] lacks kind; a new model needs source, kind and levels"),
         ('[models.x]\nsource="a/b"\nkind="chat"\nlevels=[0]', "kind 'chat' is unknown; choose one of base, instruct"),
-        ('[models.x]\nsource="a/b"\nkind="base"\nlevels=["0"]', "levels holds '0'; it must hold whole numbers"),
+        (
+            '[models.x]\nsource="a/b"\nkind="base"\nlevels=["0"]',
+            r"level '0': write a level as 40 \(per cent, a whole number from 0 to 95\), ",
+        ),
         ('[models.x]\nsource="a/b"\nkind="base"\nlevels=[99]', "level 99 of model 'x' is outside 0–95 per cent"),
         (
             '[models.x]\nsource="a/b"\nkind="base"\nlevels=[5, 50]',
@@ -258,3 +261,10 @@ def test_an_instruct_model_runs_the_chat_suite_unless_its_table_says_otherwise(l
     assert "talker" in load(table).study.suites["chat"].models
     assert "talker" not in load(f'{table}suites = ["instruct"]\n').study.suites["chat"].models
     assert "talker" not in load(table.replace("instruct", "base")).study.suites["chat"].models
+
+
+def test_a_level_is_a_percentage_or_what_is_wanted(load):
+    found = load(MINE.replace("[0, 40]", '[0, 40, "2.4x", "1.8gb"]')).study.models["mine"]
+    assert [str(level) for level in found.levels] == ["0", "40", "2.4x", "1.8GB"]
+    with pytest.raises(StudyError, match=r"levels holds 2.4; it must hold whole numbers \(per cent\) or texts such as"):
+        load(MINE.replace("40", "2.4"))
