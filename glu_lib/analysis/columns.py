@@ -31,7 +31,8 @@ TABLE = (
     Column("kind", _TEXT, "`accuracy`, `energy`, `architecture` or `layers`"),
     Column("model", _TEXT, "key of the model variant"),
     Column("control", _TEXT, "`no MLP`, or `untrained` for random weights; null for a level"),
-    Column("percent", _COUNT, "pruning percentage; 0 is the unpruned baseline; null for controls"),
+    Column("percent", _NUMBER, "pruning percentage; 0 is the unpruned baseline; null for controls"),
+    Column("asked", _TEXT, "what the level asks for, as `2.4x`, `900M`, `1.8GB`; null: the percentage"),
     Column("method", _TEXT, "how neurons were chosen, `random` with its seed; null at p0"),
     Column("divisor", _COUNT, "widths are rounded down to a multiple of it; null: not rounded"),
     Column(

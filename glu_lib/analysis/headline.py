@@ -11,7 +11,7 @@ from glu_lib.analysis.answer_texts import defects
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.level_series import LevelSeries, family_of
 from glu_lib.analysis.significance import ALPHA, is_significant
-from glu_lib.analysis.table import without_controls
+from glu_lib.analysis.table import LevelKey, level_text, row_level, without_controls
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY, Control
 
@@ -57,9 +57,9 @@ class HeadlineTable:
     divisor: int | None
     layers: str | None
     limit: int | None
-    levels: tuple[tuple[int, float], ...]
+    levels: tuple[tuple[LevelKey, float], ...]
     tasks: tuple[str, ...]
-    cells: dict[tuple[str, int], dict[str, Any]]
+    cells: dict[tuple[str, LevelKey], dict[str, Any]]
     figure: str = ""
     left_out: tuple[str, ...] = ()
     controls: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
@@ -99,18 +99,20 @@ class HeadlineTable:
         notes = []
         for column, text in _COUNTED.items():
             counts = {key: row.get(column) for key, row in self.cells.items()}
-            if found := [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]:
+            if found := [f"{task} {level_text(level)} {count}" for (task, level), count in counts.items() if count]:
                 notes.append(f"{text}: {', '.join(found)}")
         if odd := list(self._odd_answers()):
             notes.append(f"generated answers mostly repetition, empty or cut by the token limit: {', '.join(odd)}")
         if unlike := list(self._unlike_baselines()):
             notes.append(f"measured differently from p0, so no change is given: {', '.join(unlike)}")
         if shared := [
-            f"{task} p{percent}" for (task, percent), row in self.cells.items() if self._is_beside_others(row)
+            f"{task} {level_text(level)}" for (task, level), row in self.cells.items() if self._is_beside_others(row)
         ]:
             notes.append(f"joules and times measured beside other processes (--allow-shared): {', '.join(shared)}")
         own = {key: row.get("generation_settings") for key, row in self.cells.items()}
-        if decoded := [f"{task} p{percent} ({_listed(found)})" for (task, percent), found in own.items() if found]:
+        if decoded := [
+            f"{task} {level_text(level)} ({_listed(found)})" for (task, level), found in own.items() if found
+        ]:
             notes.append(f"answers decoded with the model's own generation settings: {', '.join(decoded)}")
         if self.controls:
             meanings = (f"{name} ({_CONTROLS[name]})" for name in self.controls)
@@ -125,9 +127,10 @@ class HeadlineTable:
 
     def _odd_answers(self) -> Iterator[str]:
         """Cells whose generated answers are mostly repetition, empty or cut: `ifeval p40 (cut 91 %)`."""
-        for (task, percent), row in self.cells.items():
+        for (task, level), row in self.cells.items():
             if found := defects(row):
-                yield f"{task} p{percent} ({', '.join(f'{word} {share:.0%}' for word, share in found.items())})"
+                words = ", ".join(f"{word} {share:.0%}" for word, share in found.items())
+                yield f"{task} {level_text(level)} ({words})"
 
     def _is_beside_others(self, row: Mapping[str, Any]) -> bool:
         """Whether other processes ran while a cell's energy or time was measured; scores do not depend on it."""
@@ -135,9 +138,9 @@ class HeadlineTable:
 
     def _unlike_baselines(self) -> Iterator[str]:
         """Cells that were measured differently from p0, with the fields that differ: `facts p40 (dtype)`."""
-        for (task, percent), row in self.cells.items():
+        for (task, level), row in self.cells.items():
             if differing := unlike_fields(row, self.cells.get((task, 0), row)):
-                yield f"{task} p{percent} ({', '.join(differing)})"
+                yield f"{task} {level_text(level)} ({', '.join(differing)})"
         for name, found in self.controls.items():
             for task, row in found.items():
                 if differing := unlike_fields(row, self.cells.get((task, 0), row)):
@@ -230,11 +233,16 @@ def _table(key: LevelSeries, scores: list[dict[str, Any]]) -> HeadlineTable:
         divisor=key.divisor,
         layers=key.layers,
         limit=key.limit,
-        levels=tuple(sorted({(row["percent"], row["expansion_ratio"]) for row in kept})),
+        levels=tuple(dict.fromkeys((row_level(row), row["expansion_ratio"]) for row in sorted(kept, key=_width_order))),
         tasks=tuple(sorted({row["subject"] for row in kept}, key=_declared_place)),
-        cells={(row["subject"], row["percent"]): row for row in kept},
-        left_out=tuple(f"{row['subject']} p{row['percent']} ({row['metric']})" for row in others),
+        cells={(row["subject"], row_level(row)): row for row in kept},
+        left_out=tuple(f"{row['subject']} {level_text(row_level(row))} ({row['metric']})" for row in others),
     )
+
+
+def _width_order(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Sort key of a family's levels, from wide to narrow; within a family, percentages and widths have one order."""
+    return row["percent"], row["expansion_ratio"]
 
 
 def _declared_place(task: str) -> tuple[int, str]:

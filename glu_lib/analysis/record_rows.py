@@ -48,6 +48,7 @@ def _columns(record: Record, path: str) -> dict[str, Any]:
         "control": control.label if control else None,
         # Not the record's 0 or 100: a reader of the table would take the row for a level.
         "percent": None if control else case.percent,
+        "asked": case.asked,
         "method": case.method,
         "divisor": case.divisor,
         "layers": pruning.pruned_layers,

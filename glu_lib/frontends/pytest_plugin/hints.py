@@ -151,6 +151,6 @@ def _marks_of_what_matches(config: pytest.Config, keyword: str) -> list[str]:
 def _levels(config: pytest.Config) -> list[str]:
     study = config.stash[EXPERIMENT].study
     levels = dict.fromkeys(level for model in study.models.values() for level in model.levels)
-    percents = sorted(level for level in levels if not isinstance(level, Asked))
-    asked = [level for level in levels if isinstance(level, Asked)]
-    return [*(level_key(level) for level in (*percents, *asked)), *(Control if study.has_controls else ())]
+    percents = (level_key(level) for level in sorted(level for level in levels if not isinstance(level, Asked)))
+    asked = (level_key(level) for level in levels if isinstance(level, Asked))
+    return [*percents, *asked, *(Control if study.has_controls else ())]

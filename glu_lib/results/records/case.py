@@ -40,10 +40,11 @@ class CaseFields(Part):
     )
     suites: list[Cell] = Field(description="suites that hold the case")
 
-    @property
-    def level_name(self) -> str:
-        """The level as tables show it, without divisor, layers and method: `p40`, `2.4x`."""
-        return self.asked or f"p{self.percent}"
+    @model_validator(mode="after")
+    def _check(self) -> CaseFields:
+        if self.asked is None and not isinstance(self.percent, int):
+            raise ValueError(f"case.percent is {shown(self.percent)}, not a whole number; {REMEDY}")
+        return self
 
 
 class Removed(Part):
