@@ -27,7 +27,6 @@ WORKLOAD_FIGURES = {
     "time_per_output_token_ms": ("time per output token, median", "ms"),
 }
 
-
 # Counts of a case that a note below the table explains.
 _COUNTED = {
     "truncated_prompts": "prompts longer than the model's context, scored without their beginning",

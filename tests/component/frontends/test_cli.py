@@ -132,6 +132,28 @@ def test_list_shows_the_cases_of_layer_sets(results, capsys):
     assert line.count("\n") == 1
 
 
+def test_list_shows_what_a_wanted_level_is_in_width_and_per_cent(results, capsys):
+    command = ["list", "--results-dir", str(results), "--dtype", "bfloat16", "--level", "2.4x", "--level", "2.3GB"]
+    assert main([*command, "--level", "30"]) == 0
+    shown = capsys.readouterr()
+    rows = [line.split()[:4] for line in shown.out.splitlines()]
+    found = {tuple(row[:2]): row[2:] for row in rows if row[3:] and row[3].endswith("%")}
+    assert [level for model, level in found if model == "llama1b" and "d" not in level] == [
+        "p0",
+        "b2.3gb",
+        "p30",
+        "r2.4x",
+    ]
+    assert found["llama1b", "r2.4x"] == ["4915", "40.0%"]
+    assert found["llama3b", "r2.4x"] == ["7372", "10.0%"]
+    assert found["llama1b", "b2.3gb"] == ["7319", "10.7%"]
+    assert (
+        "left out: model llama3b, level b2.3gb: at most 95 % of the neurons can go, which leaves 2.409GB" in shown.err
+    )
+    assert main(["list", "--results-dir", str(results), "--level", "9x"]) == 2
+    assert capsys.readouterr().err == "model nano, level r9x: it has 4x unpruned, which is p0; ask for less\n"
+
+
 def test_list_counts_layer_scans_with_the_unpruned_model_which_they_load(tmp_path, capsys):
     study = tmp_path / "study.toml"
     study.write_text('[models.mine]\nsource = "a/b"\nkind = "base"\nlevels = [20]\nsuites = ["layers"]\n')
