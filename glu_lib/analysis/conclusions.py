@@ -164,7 +164,7 @@ def _workload_rows(rows: Iterable[Row], family: LevelSeries) -> list[Row]:
     mine = [
         row
         for row in rows
-        if row["kind"] == "energy" and row["model"] == family.model and row["weights"] == "real"
+        if row["kind"] == "energy" and row["model"] == family.model and row["weights"] != "random"
         if row["percent"] == 0 or replace(family_of(row), limit=family.limit) == family
     ]
     limits = [row["limit"] for row in mine]

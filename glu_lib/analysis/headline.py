@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from glu_lib.analysis.answer_texts import defects
-from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.level_series import LevelSeries, family_of
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.table import LevelKey, level_text, row_level, without_controls
+from glu_lib.analysis.table_notes import table_notes
 from glu_lib.results.collapse import LIMIT_TEXT
-from glu_lib.study import STUDY, Control
+from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
 IS_BLIND = "° not better than the best answer that does not follow the question (blind)"
@@ -25,19 +24,6 @@ WORKLOAD_FIGURES = {
     "tokens_per_s": ("throughput", "tokens/s"),
     "time_to_first_token_ms": ("time to first token", "ms"),
     "time_per_output_token_ms": ("time per output token, median", "ms"),
-}
-
-# Counts of a case that a note below the table explains.
-_COUNTED = {
-    "truncated_prompts": "prompts longer than the model's context, scored without their beginning",
-    "unknown_requests": "texts with words that the tokenizer does not know (UNK), which a model may well predict",
-    "tied_items": "items whose best options are equally likely, so that the first one counts",
-}
-
-
-_CONTROLS = {
-    Control.NO_MLP.label: "all neurons off, attention and embeddings stay",
-    Control.UNTRAINED.label: "random weights of the same shape",
 }
 
 
@@ -95,64 +81,7 @@ class HeadlineTable:
     @property
     def notes(self) -> list[str]:
         """Notes on single cells, such as truncated prompts or levels that were not interleaved."""
-        notes = []
-        for column, text in _COUNTED.items():
-            counts = {key: row.get(column) for key, row in self.cells.items()}
-            if found := [f"{task} {level_text(level)} {count}" for (task, level), count in counts.items() if count]:
-                notes.append(f"{text}: {', '.join(found)}")
-        if odd := list(self._odd_answers()):
-            notes.append(f"generated answers mostly repetition, empty or cut by the token limit: {', '.join(odd)}")
-        if unlike := list(self._unlike_baselines()):
-            notes.append(f"measured differently from p0, so no change is given: {', '.join(unlike)}")
-        if shared := [
-            f"{task} {level_text(level)}" for (task, level), row in self.cells.items() if self._is_beside_others(row)
-        ]:
-            notes.append(f"joules and times measured beside other processes (--allow-shared): {', '.join(shared)}")
-        own = {key: row.get("generation_settings") for key, row in self.cells.items()}
-        if decoded := [
-            f"{task} {level_text(level)} ({_listed(found)})" for (task, level), found in own.items() if found
-        ]:
-            notes.append(f"answers decoded with the model's own generation settings: {', '.join(decoded)}")
-        if self.controls:
-            meanings = (f"{name} ({_CONTROLS[name]})" for name in self.controls)
-            notes.append(f"controls, not levels of pruning: {', '.join(meanings)}")
-        if self.left_out:
-            notes.append(f"left out, headline metric differs from the first level's: {', '.join(self.left_out)}")
-        apart = [task for task in self.tasks if self.figure and not self._took_turns(task)]
-        if apart:
-            text = "levels that did not take turns in one run, so drift may look like an effect of pruning"
-            notes.append(f"{text}: {', '.join(apart)}")
-        return notes
-
-    def _odd_answers(self) -> Iterator[str]:
-        """Cells whose generated answers are mostly repetition, empty or cut: `ifeval p40 (cut 91 %)`."""
-        for (task, level), row in self.cells.items():
-            if found := defects(row):
-                words = ", ".join(f"{word} {share:.0%}" for word, share in found.items())
-                yield f"{task} {level_text(level)} ({words})"
-
-    def _is_beside_others(self, row: Mapping[str, Any]) -> bool:
-        """Whether other processes ran while a cell's energy or time was measured; scores do not depend on it."""
-        return row.get("is_exclusive") is False and (bool(self.figure) or row.get("energy_j") is not None)
-
-    def _unlike_baselines(self) -> Iterator[str]:
-        """Cells that were measured differently from p0, with the fields that differ: `facts p40 (dtype)`."""
-        for (task, level), row in self.cells.items():
-            if differing := unlike_fields(row, self.cells.get((task, 0), row)):
-                yield f"{task} {level_text(level)} ({', '.join(differing)})"
-        for name, found in self.controls.items():
-            for task, row in found.items():
-                if differing := unlike_fields(row, self.cells.get((task, 0), row)):
-                    yield f"{task} {name} ({', '.join(differing)})"
-
-    def _took_turns(self, task: str) -> bool:
-        """Whether a workload's levels were interleaved in one run; True for a single level."""
-        turns = [row.get("turns") for (name, _), row in self.cells.items() if name == task]
-        return len(turns) == 1 or (None not in turns and len(set(turns)) == 1)
-
-
-def _listed(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+        return list(table_notes(self))
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.errors import AccessError, TemplateError
+from glu_lib.models.gguf_file import GgufHeader, file_digest, read_header
 from glu_lib.models.hub_access import explain_access, first_line, is_offline_error, transport_error, with_patience
 from glu_lib.nano import MODEL_DIR
 from glu_lib.study import ModelVariant, Task
@@ -24,10 +25,11 @@ _RANDOM = "random:"
 class ModelIdentity:
     """Location and version of a variant's weights.
 
-    `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder; `folder` is None for a hub model.
+    `version` is `commit:<sha>` for a hub model and `sha256:<digest>` for a folder or a GGUF file; `folder` is None for
+    a hub model and for a GGUF file, whose path is `gguf` and whose header is `header`.
     `chat_template` is the digest of the tokenizer's chat template, None if it has none. `is_offline` says that the hub
-    did not answer and only the local cache is available. `files` holds names, sizes and modification times of a
-    folder's files when the run began.
+    did not answer and only the local cache is available. `files` holds names, sizes and modification times of the
+    local files when the run began.
     """
 
     source: str
@@ -36,10 +38,17 @@ class ModelIdentity:
     chat_template: str | None = None
     is_offline: bool = False
     files: tuple[tuple[str, int, int], ...] = ()
+    gguf: Path | None = None
+    header: GgufHeader | None = None
+
+    @property
+    def stored_as(self) -> str | None:
+        """How a GGUF file held the weights, as in `dequantized Q4_1`; None for safetensors."""
+        return self.header.stored_as if self.header else None
 
     @property
     def commit(self) -> str | None:
-        """The hub commit to load; None for a folder or random weights."""
+        """The hub commit to load; None for a folder, a GGUF file or random weights."""
         return self.version.removeprefix("commit:") if self.version.startswith("commit:") else None
 
     @property
@@ -49,22 +58,21 @@ class ModelIdentity:
 
 
 def resolve_identity(variant: ModelVariant) -> ModelIdentity:
-    """Find the weights of `variant`: the embedded folder, a local folder, or a hub commit.
+    """Find the weights of `variant`: the embedded folder, a local folder, a GGUF file, or a hub commit.
 
-    Without network, the newest snapshot in the local cache is used for a hub model.
+    Without network, the newest snapshot in the local cache is used for a hub model. A GGUF file is downloaded here,
+    because only the whole file has the digest that identifies it.
 
     Raises:
         AccessError: one line with cause and remedy.
     """
     if variant.is_embedded:
         return _folder_identity(variant, MODEL_DIR, "embedded")
+    if variant.gguf is not None:
+        return _gguf_identity(variant, variant.gguf)
     if (folder := Path(variant.source).expanduser()).is_dir():
         return _folder_identity(variant, folder, str(folder))
-    if not _HUB_ID.fullmatch(variant.source):
-        raise AccessError(
-            f"model {variant.key}: source {variant.source!r} is neither an existing folder nor a hub id; "
-            'correct the path, or name a model as "org/name"'
-        )
+    _check_hub_id(variant)
     return _hub_identity(variant)
 
 
@@ -95,15 +103,24 @@ def folder_digest(folder: Path) -> str:
 
 
 def check_unchanged(variant: ModelVariant, identity: ModelIdentity) -> None:
-    """Check that a folder has not changed since the run began, because records name the weights of that time.
+    """Check that local files have not changed since the run began, because records name the weights of that time.
 
     Raises:
         AccessError: if a file was added, removed or written since.
     """
-    if identity.folder is not None and identity.files != _stamps(identity.folder):
+    place = identity.gguf or identity.folder
+    if place is not None and identity.files != _stamps(place):
         raise AccessError(
-            f"model {variant.key}: files in {identity.folder} changed during the run; "
+            f"model {variant.key}: files in {place} changed during the run; "
             "start the run again, so that its records name the new files"
+        )
+
+
+def _check_hub_id(variant: ModelVariant) -> None:
+    if not _HUB_ID.fullmatch(variant.source):
+        raise AccessError(
+            f"model {variant.key}: source {variant.source!r} is neither an existing folder nor a hub id; "
+            'correct the path, or name a model as "org/name"'
         )
 
 
@@ -111,9 +128,9 @@ def _model_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.suffix in _MODEL_FILES]
 
 
-def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def _stamps(place: Path) -> tuple[tuple[str, int, int], ...]:
     try:
-        found = [(path.name, path.stat()) for path in _model_files(folder)]
+        found = [(path.name, path.stat()) for path in (_model_files(place) if place.is_dir() else [place])]
     except OSError:
         return ()
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
@@ -126,6 +143,41 @@ def _folder_identity(variant: ModelVariant, folder: Path, source: str) -> ModelI
     files = _stamps(folder)  # before the digest, so that check_unchanged sees files written meanwhile
     found = ModelIdentity(source, f"sha256:{folder_digest(folder)}", folder, files=files)
     return replace(found, chat_template=_chat_template(variant, found))
+
+
+def _gguf_identity(variant: ModelVariant, name: str) -> ModelIdentity:
+    folder = Path(variant.source).expanduser()
+    path = folder / name if folder.is_dir() else _downloaded(variant, name)
+    if not path.is_file():
+        raise AccessError(f"model {variant.key}: folder {folder} has no file {name}; correct gguf, or the source")
+    files = _stamps(path)
+    header = read_header(variant, path)
+    template = header.chat_template
+    return ModelIdentity(
+        f"{variant.source}/{name}",
+        f"sha256:{file_digest(path)}",
+        None,
+        chat_template=hashlib.sha256(template.encode()).hexdigest() if template else None,
+        files=files,
+        gguf=path,
+        header=header,
+    )
+
+
+def _downloaded(variant: ModelVariant, name: str) -> Path:
+    """A file of a hub repository, from the local cache if no server answers."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    _check_hub_id(variant)
+    try:
+        return Path(with_patience(lambda: hf_hub_download(variant.source, name, revision=variant.revision)))
+    except (EntryNotFoundError, transport_error(), OSError, ValueError) as error:
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            raise AccessError(
+                f"model {variant.key}: {variant.source} has no file {name}; correct gguf in the study file"
+            ) from error
+        raise AccessError(explain_access(variant, error)) from error
 
 
 def _hub_identity(variant: ModelVariant) -> ModelIdentity:
@@ -158,6 +210,8 @@ def model_file(variant: ModelVariant, identity: ModelIdentity, name: str) -> Pat
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    if identity.gguf is not None:
+        return None
     if identity.folder is not None:
         return path if (path := identity.folder / name).is_file() else None
     if identity.is_offline:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from glu_lib.errors import AccessError
 from glu_lib.models.checkpoint import check_files
+from glu_lib.models.gguf_file import check_elements
 from glu_lib.models.hub_access import cannot_be_loaded, first_line, with_patience
 from glu_lib.models.identity import ModelIdentity
 from glu_lib.models.loading import embedding_rows
+from glu_lib.models.pretrained import pretrained
 from glu_lib.models.vocabulary import check_vocabulary, settle_filler
 from glu_lib.models.weights import check_loading, check_stored, load_on_meta, stored_tensors
 from glu_lib.study import ModelVariant
@@ -37,11 +39,10 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedMo
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     check_files(variant, identity)
-    source = str(identity.folder) if identity.folder else identity.source
-    where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
-        config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
-        tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
+        with pretrained(identity) as (source, where):
+            config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
+            tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
         with torch.device("meta"):
             model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         unseen = _inspect_weights(variant, identity, model)
@@ -56,6 +57,9 @@ def inspect_model(variant: ModelVariant, identity: ModelIdentity) -> InspectedMo
 
 def _inspect_weights(variant: ModelVariant, identity: ModelIdentity, model: PreTrainedModel) -> str | None:
     """Compare the headers of the weights with `model`. Returns why the headers were not readable, else None."""
+    if identity.header is not None:
+        check_elements(variant, model, identity.header)
+        return None
     try:
         stored = stored_tensors(variant, identity)
     except AccessError:

@@ -12,8 +12,10 @@ from glu_lib.machine.device_errors import is_out_of_memory
 from glu_lib.machine.environment import Environment
 from glu_lib.machine.memory import free_bytes
 from glu_lib.models.checkpoint import check_files
+from glu_lib.models.gguf_file import as_plain_model
 from glu_lib.models.hub_access import cannot_be_loaded, with_patience
 from glu_lib.models.identity import ModelIdentity, check_unchanged, model_file
+from glu_lib.models.pretrained import pretrained
 from glu_lib.models.shapes import llama_config, set_layer_widths
 from glu_lib.models.vocabulary import check_vocabulary, settle_filler
 from glu_lib.models.weights import check_loading, check_stored, check_tied, quiet_report, stored_tensors
@@ -69,13 +71,12 @@ def load_model(
     if identity.is_random:
         return _build_random(variant, environment)
     check_files(variant, identity)
-    source = str(identity.folder) if identity.folder else identity.source
     start_s = time.perf_counter()
-    where = {"revision": identity.commit or "main", "local_files_only": identity.is_offline}
     try:
-        tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
-        make = _untrained if is_untrained else _stored
-        model = make(variant, identity, environment, source, where)
+        with pretrained(identity) as (source, where):
+            tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
+            make = _untrained if is_untrained else _stored
+            model = make(variant, identity, environment, source, where)
         rows = embedding_rows(model)
         check_vocabulary(variant, tokenizer, rows)
         settle_filler(tokenizer, rows)
@@ -108,7 +109,7 @@ def _stored(
             lambda: AutoModelForCausalLM.from_pretrained(
                 source,
                 dtype=getattr(torch, environment.dtype),
-                use_safetensors=True,
+                use_safetensors=identity.gguf is None,
                 trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
@@ -118,6 +119,9 @@ def _stored(
     model: PreTrainedModel = with_info[0]
     check_loading(variant, with_info[1])
     check_tied(variant, model)
+    if identity.header is not None:
+        as_plain_model(variant, model, identity.header)
+        return model
     check_stored(variant, model, stored_tensors(variant, identity))
     return model
 

@@ -41,6 +41,10 @@ class CaseStates:
         identity = None if case.kind is CaseKind.ARCHITECTURE else self.identities.of(case.model)
         return done_key(case, identity, self.settings, self.environment)
 
+    def stored_as(self, case: Case) -> str | None:
+        """How a GGUF file held the weights that `case` needs; None for safetensors, or without weights."""
+        return None if case.kind is CaseKind.ARCHITECTURE else self.identities.of(case.model).stored_as
+
     def address(self, case: Case) -> RecordId:
         """The address of the record of `case` in this run."""
         return RecordId(case, self.settings.limit)

@@ -75,6 +75,7 @@ def _task_fields(case: Case, task: Task, identity: ModelIdentity | None, environ
         "lm-eval": environment.versions["lm_eval"],
         "few-shot": task.num_fewshot,
         "bootstrap iterations": BOOTSTRAP_ITERATIONS,
+        **({} if task.limit is None else {"task limit": task.limit}),
         "chat template": applied_template(task, case.model, identity) if identity else None,
         **({"chat date": CHAT_DATE.isoformat()} if task.is_chat else {}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from glu_lib.errors import AccessError
@@ -33,3 +34,12 @@ class Identities:
         if isinstance(found, AccessError):
             raise found
         return found
+
+    def stored_as(self, variants: Iterable[ModelVariant]) -> dict[str, str]:
+        """How GGUF files held the weights of the models identified so far, by their keys."""
+        found = ((variant.key, self._found.get(variant.key)) for variant in variants)
+        return {
+            key: identity.stored_as
+            for key, identity in found
+            if isinstance(identity, ModelIdentity) and identity.stored_as
+        }

@@ -54,7 +54,6 @@ def run_fields(
         "scorer": str(settings.scorer),
         "batch_size": prepared.lm.batch_size,
         "device": environment.device,
-        "limit": settings.limit,
         "bootstrap_iters": BOOTSTRAP_ITERATIONS,
         "gen_kwargs": None,
         **dict.fromkeys(("random_seed", "numpy_seed", "torch_seed", "fewshot_seed"), settings.seed),

@@ -85,6 +85,8 @@ class Recorder:
         parts = {"timing": {"load_s": None}} | (parts or {})
         parts["timing"] |= {"started_at": started_at.isoformat(timespec="seconds"), "duration_s": duration_s}
         key = self.states.done_key(case)
+        if stored_as := self.states.stored_as(case):
+            parts["weights"] = stored_as
         record = build_record(case, key, self.environment.as_dict(), pruning.as_dict(), **parts)
         # Read back, so that the caller gets exactly what the next run will find.
         return read_record(self.store.write(self.states.address(case), record, samples))

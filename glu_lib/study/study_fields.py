@@ -27,6 +27,7 @@ TOP = {
 }
 MODEL = {
     "source": Field(str, "hub id, or a folder (absolute, or relative to where you run)"),
+    "gguf": Field(str, "name of a GGUF file in the source; its weights are dequantized on loading"),
     "kind": Field(str, "`base` or `instruct`: decides the default suites"),
     "revision": Field(str, "branch, tag or commit on the hub (default `main`)"),
     "levels": Field(list, "levels: whole numbers from 0 to 95 (per cent), or texts as `2.4x`, `900M`, `1.8GB`"),
@@ -57,6 +58,7 @@ TASK = {
     "metric": Field(str, "headline metric, with its filter after a comma: `exact_match,flexible-extract`"),
     "higher_is_better": Field(bool, "the metric's better side (default true)"),
     "chance": Field(float, "score of guessing, 0 to 1 (default: none)"),
+    "limit": Field(int, "the task's own sample limit, per subtask (default: all; `--limit` may lower it)"),
     "slow": Field(bool, "marks the task `slow`"),
 }
 WORKLOAD = {

@@ -32,7 +32,7 @@ def model_of(key: str, table: Any, base: Study) -> ModelVariant:
     """
     place = f"[models.{key}]"
     check_fields(place, table, study_fields.MODEL)
-    values: dict[str, Any] = {name: table[name] for name in ("source", "revision") if name in table}
+    values: dict[str, Any] = {name: table[name] for name in ("source", "revision", "gguf") if name in table}
     if "levels" in table:
         values["levels"] = levels_of(place, table["levels"])
     if "layers" in table:
@@ -45,6 +45,7 @@ def model_of(key: str, table: Any, base: Study) -> ModelVariant:
         # The base study's shape may be wrong for weights from another source.
         if table.get("source", base.models[key].source) != base.models[key].source:
             values.setdefault("architecture", None)
+            values.setdefault("gguf", None)
         return replace(base.models[key], **values)
     for name in ("source", "kind", "levels"):
         if name not in table:
@@ -81,7 +82,7 @@ def task_of(key: str, table: Any, base: Study) -> Task:
     """
     place = f"[tasks.{key}]"
     check_fields(place, table, study_fields.TASK)
-    values: dict[str, Any] = {name: table[name] for name in ("num_fewshot", "slow") if name in table}
+    values: dict[str, Any] = {name: table[name] for name in ("num_fewshot", "slow", "limit") if name in table}
     if "task" in table:
         values["lm_eval_name"] = table["task"]
         values["embedded"] = any(task.embedded and task.lm_eval_name == table["task"] for task in base.tasks.values())

@@ -64,7 +64,8 @@ class Task:
 
     `key` appears in case ids; `lm_eval_name` is lm-eval's name of the task. `embedded` tasks ship with
     the package; `slow` tasks take minutes or more per level on a small GPU. The prompt format belongs to the task:
-    the same lm-eval task with the chat template is a separate task with its own key (`ifeval`, `ifeval_chat`).
+    the same lm-eval task with the chat template is a separate task with its own key (`ifeval`, `ifeval_chat`). `limit`
+    is the task's own sample limit, per subtask, as lm-eval counts; None for all samples.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Task:
     embedded: bool = False
     slow: bool = False
     prompt_format: PromptFormat = PromptFormat.PLAIN
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         check_key("task", self.key)
@@ -86,8 +88,14 @@ class Task:
             )
         if self.num_fewshot < 0:
             raise StudyError(f"task {self.key!r}: few-shot count {self.num_fewshot} must be 0 or more")
+        if self.limit is not None and self.limit < 1:
+            raise StudyError(f"task {self.key!r}: limit {self.limit} must be 1 or more; leave it out for all samples")
         if self.is_chat and self.metric.name.endswith(PERPLEXITY):
             raise StudyError(f"task {self.key!r}: {NO_TEMPLATE}")
+
+    def limited(self, limit: int | None) -> int | None:
+        """The sample limit of this task in a run with `limit`: the smaller of both; None for all samples."""
+        return min((found for found in (self.limit, limit) if found is not None), default=None)
 
     @property
     def is_chat(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import permutations
@@ -11,6 +12,8 @@ from glu_lib.study.architecture import Architecture
 from glu_lib.study.asked import MAX_PERCENT, Asked, Level
 from glu_lib.study.keys import check_key
 from glu_lib.study.layers import Layers
+
+_GGUF_NAME = re.compile(r"[\w-][\w.-]*\.gguf", re.ASCII)
 
 
 class VariantKind(StrEnum):
@@ -41,8 +44,8 @@ class ModelVariant:
     """A row of the study: a model's key, its source, and its pruning levels.
 
     `source` is a hub id, a folder, or `embedded` for the model that ships with the package. A level is a percentage, or
-    what is wanted (`Asked`). `layers` are the layer sets
-    that are pruned, None for all layers; empty: those of the run.
+    what is wanted (`Asked`). `layers` are the layer sets that are pruned, None for all layers; empty: those of the run.
+    `gguf` names a GGUF file in the source, whose weights are dequantized on loading; None for safetensors.
     """
 
     key: str
@@ -52,12 +55,18 @@ class ModelVariant:
     revision: str = "main"
     architecture: Architecture | None = None
     layers: tuple[Layers | None, ...] = ()
+    gguf: str | None = None
 
     def __post_init__(self) -> None:
         check_key("model", self.key)
         for name in ("source", "revision"):
             if not getattr(self, name).strip():
                 raise StudyError(f"model {self.key!r}: {name} is empty; give a {name}")
+        if self.gguf is not None and not _GGUF_NAME.fullmatch(self.gguf):
+            raise StudyError(
+                f"model {self.key!r}: gguf {self.gguf!r} is no name of a GGUF file; name a file of the source "
+                "that ends in .gguf, without its folder"
+            )
         if not self.levels:
             raise StudyError(f"model {self.key!r} has no levels; give at least one pruning percentage")
         percents = sorted({level for level in self.levels if not isinstance(level, Asked)})

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
+from local_hub import HUB, ROOT, SERVER
 from warm import Forked, Server, read_at_import, restored_signals
 
 from glu_lib.study import STUDY
 from glu_lib.study.cases import build_cases
 from glu_lib.study.settings import Scorer
 
-ROOT = Path(__file__).resolve().parents[2]
 # Plugins that happen to be installed: a second of imports in each run.
 NOT_NEEDED = "-p no:hypothesispytest -p no:anyio -p no:platformdirs -p no:cov -p no:timeout"
 
@@ -88,3 +90,39 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, warm: Serv
     yield pytester
     for process in started:
         process.kill()
+
+
+@pytest.fixture
+def serve(monkeypatch, tmp_path):
+    """Start the local hub with some options; its address stands in HF_ENDPOINT, downloads go to a fresh cache."""
+    running = []
+
+    def start(*options, root=HUB):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, str(SERVER), str(root), "--port", str(port), *options]
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        deadline_s = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline_s, "the hub did not start"
+                time.sleep(0.05)
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+
+    for name, value in {
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(tmp_path / "hub"),
+        "HF_DATASETS_CACHE": str(tmp_path / "datasets"),
+        "NLTK_DATA": str(HUB / "nltk_data"),
+        "OMP_NUM_THREADS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait()

@@ -5,24 +5,15 @@ named by environment variables, or stand beside the checkout. Without them these
 """
 
 import json
-import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from local_hub import HUB, NEEDS_HUB
 
-ROOT = Path(__file__).resolve().parents[2]
-HUB = Path(os.environ.get("GLU_TEST_HUB", ROOT.parent / "shared/hub"))
-SERVER = Path(os.environ.get("GLU_TEST_HUB_SERVER", ROOT.parent / "shared/tools/hub_server.py"))
-
-pytestmark = pytest.mark.skipif(
-    not (HUB.is_dir() and SERVER.is_file()),
-    reason="no local hub: name one with GLU_TEST_HUB and its server with GLU_TEST_HUB_SERVER",
-)
+pytestmark = NEEDS_HUB
 
 STUDY = """
 [models.stories]
@@ -32,42 +23,6 @@ levels = [0, 40]
 suites = ["paper", "core"]
 """
 LIMIT = ("--limit", "6", "--threads", "1", "--study=study.toml")
-
-
-@pytest.fixture
-def serve(monkeypatch, tmp_path):
-    """Start the local hub with some options; its address stands in HF_ENDPOINT, downloads go to a fresh cache."""
-    running = []
-
-    def start(*options, root=HUB):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        command = [sys.executable, str(SERVER), str(root), "--port", str(port), *options]
-        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        deadline_s = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline_s, "the hub did not start"
-                time.sleep(0.05)
-        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
-
-    for name, value in {
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HOME": str(tmp_path / "hub"),
-        "HF_DATASETS_CACHE": str(tmp_path / "datasets"),
-        "NLTK_DATA": str(HUB / "nltk_data"),
-        "OMP_NUM_THREADS": "1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture

@@ -79,6 +79,8 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
         outside = (f"{name}={value}" for name, value in environment.outside.items())
         yield f"environment variables that change the speed (recorded): {', '.join(outside)}"
     scored = dict.fromkeys(case.model for case in cases if case.kind is not CaseKind.ARCHITECTURE)
+    for key, stored_as in experiment.identities.stored_as(scored).items():
+        yield f"weights of {key}: {stored_as}"
     if lacking := [model.key for model in scored if 0 not in model.levels]:
         yield f"level 0 is not in the study of {', '.join(lacking)}: no changes will be shown"
     if experiment.settings.limit:

@@ -52,14 +52,14 @@ def score_case(
         RecordError: if the journal cannot be written.
     """
     library.load(task, seed=settings.seed)
-    lm = prepared.lm
+    lm, limit = prepared.lm, task.limited(settings.limit)
     windows, batch_size = WorkWindows(meter, prepared.loaded.model.device), lm.batch_size
     lm.work_window = windows.open
     try:
-        evaluation = evaluate_task(lm, library, task, seed=settings.seed, limit=settings.limit, answers=answers)
+        evaluation = evaluate_task(lm, library, task, seed=settings.seed, limit=limit, answers=answers)
     finally:
         lm.work_window = nullcontext
-    check_evaluation(task, evaluation, settings.limit)
+    check_evaluation(task, evaluation, limit)
     resumed = answers.resumed()
     shrank = evaluation.batch_size != batch_size
     energy = windows.result(_no_energy(windows, settings, is_resumed=bool(resumed), shrank=shrank))
@@ -128,7 +128,7 @@ def check_evaluation(task: Task, evaluation: Evaluation, limit: int | None) -> N
         )
     if limit is not None and evaluation.count > limit * len(evaluation.task_versions):
         raise MeasurementError(
-            f"task {task.key}: {evaluation.count} samples were scored, more than --limit {limit}; report this as a bug"
+            f"task {task.key}: {evaluation.count} samples were scored, more than its limit {limit}; report it as a bug"
         )
     if not math.isfinite(evaluation.headline.value) and not evaluation.headline.is_collapsed:
         raise MeasurementError(

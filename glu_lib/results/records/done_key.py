@@ -56,6 +56,9 @@ class AccuracyKey(MeasuredKey):
     task_data: str | None = _named("task data", "hash of an embedded task's files; null for lm-eval's tasks")
     lm_eval: str = _named("lm-eval", "version of lm-evaluation-harness")
     few_shot: Count = _named("few-shot", "few-shot examples requested; the number used is `score.num_fewshot`")
+    task_limit: Annotated[Count, Field(ge=1)] | None = _named(
+        "task limit", "the task's own sample limit of a study file, per subtask; absent: all samples", default=None
+    )
     bootstrap_iterations: Count = _named("bootstrap iterations", "of lm-eval's standard errors")
     chat_template: str | None = _named("chat template", "hash of the template, if the task's format is `chat`")
     chat_date: str | None = _named("chat date", "the date passed to the chat template", default=None)
