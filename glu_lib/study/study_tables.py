@@ -27,6 +27,8 @@ from glu_lib.study.workloads import Workload
 def model_of(key: str, table: Any, base: Study) -> ModelVariant:
     """A new model, or one of `base` with the fields that the table changes.
 
+    A new model's table has its levels and its kind (`model_defaults.with_defaults`).
+
     Raises:
         StudyError: one line with place, value, rule and remedy.
     """
@@ -47,9 +49,8 @@ def model_of(key: str, table: Any, base: Study) -> ModelVariant:
             values.setdefault("architecture", None)
             values.setdefault("gguf", None)
         return replace(base.models[key], **values)
-    for name in ("source", "kind", "levels"):
-        if name not in table:
-            raise StudyError(f"{place} lacks {name}; a new model needs source, kind and levels")
+    if "source" not in table:
+        raise StudyError(f"{place} lacks source; a new model needs a hub id or a folder")
     return ModelVariant(key, **values)
 
 

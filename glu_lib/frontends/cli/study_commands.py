@@ -42,7 +42,10 @@ def _study_file_of(options: argparse.Namespace) -> StudyFile:
 def list_cases(options: argparse.Namespace) -> int:
     """Print case counts by status for each level, and the models; with --stale only stale cases and their reasons."""
     experiment = experiment_of(options)
-    choices = _study_file_of(options).choices(
+    chosen = _study_file_of(options)
+    for note in chosen.notes:
+        print(one_line(note), file=sys.stderr)
+    choices = chosen.choices(
         methods=options.method, divisors=options.divisor, layers=options.layers, percent_of=options.percent_of
     )
     choices = choices._replace(weight_bytes=experiment.environment.dtype.bytes)
@@ -87,6 +90,8 @@ def _that_fit(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
 def validate_models(options: argparse.Namespace) -> int:
     """Check what a long run needs; print one line per check."""
     experiment = experiment_of(options)
+    for note in _study_file_of(options).notes:
+        print(one_line(f"note     {note}"), flush=True)
     keys = options.model or list(experiment.study.models)
     findings = validate(experiment, [experiment.study.model(key) for key in keys])
     is_fine = True

@@ -20,6 +20,7 @@ from glu_lib.study.settings import Scorer, Settings, Weights, given_folder, pars
 EXPERIMENT = pytest.StashKey[Experiment]()
 SESSION = pytest.StashKey[Session]()
 CHOICES = pytest.StashKey[Choices]()
+STUDY_NOTES = pytest.StashKey[tuple[str, ...]]()  # what the study file left open and the suite decided
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
             chosen = replace(chosen, study=replace(chosen.study, has_controls=True))
         if levels := config.getoption("level"):
             chosen = replace(chosen, study=chosen.study.with_levels([*map(parse_level, levels)]))
+        config.stash[STUDY_NOTES] = chosen.notes
         choices = chosen.choices(
             methods=config.getoption("method"),
             divisors=config.getoption("divisor"),

@@ -22,7 +22,7 @@ from glu_lib.frontends.pytest_plugin.hints import keyword_lines, no_match_lines
 from glu_lib.frontends.pytest_plugin.internals import cache_folder, terminal_width
 from glu_lib.frontends.pytest_plugin.last_summary import LastSummary
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY
-from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
+from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION, STUDY_NOTES
 from glu_lib.frontends.pytest_plugin.resume import MIRROR
 from glu_lib.machine.outside import ignored_settings
 from glu_lib.report import alignment_lines, report_data, scan_lines, terminal_lines, workload_lines, write_report
@@ -78,6 +78,7 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
     if environment.outside:
         outside = (f"{name}={value}" for name, value in environment.outside.items())
         yield f"environment variables that change the speed (recorded): {', '.join(outside)}"
+    yield from config.stash[STUDY_NOTES]
     scored = dict.fromkeys(case.model for case in cases if case.kind is not CaseKind.ARCHITECTURE)
     for key, stored_as in experiment.identities.stored_as(scored).items():
         yield f"weights of {key}: {stored_as}"
