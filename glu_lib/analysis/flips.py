@@ -40,6 +40,7 @@ class TaskFlips:
     lost: tuple[int, ...]
     items: tuple[Item, ...]
     problem: str = ""
+    subset: str | None = None
 
 
 def flips(rows: Iterable[Row], store: Store) -> Iterator[TaskFlips]:
@@ -111,13 +112,16 @@ def _task_flips(model: str, rows: Sequence[Row], store: Store) -> TaskFlips:
         lost=tuple(len(lost) for _, lost in changed),
         items=tuple(texts.item(keys[place], [found[place] for found in right]) for place in chosen),
         problem="; ".join(problems),
+        subset=rows[0].get("subset"),
     )
 
 
 def _empty(model: str, rows: Sequence[Row], problem: str) -> TaskFlips:
     first, none = rows[0], (0,) * len(rows)
     levels = tuple((row_level(row), row["expansion_ratio"]) for row in rows)
-    return TaskFlips(model, first["limit"], first["subject"], first["metric"], levels, none, none, (), problem)
+    return TaskFlips(
+        model, first["limit"], first["subject"], first["metric"], levels, none, none, (), problem, first.get("subset")
+    )
 
 
 def _level(row: Row, store: Store) -> LevelSamples:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from glu_lib.analysis.level_series import LevelSeries, family_of
+from glu_lib.analysis.level_series import LevelSeries, family_of, only, scope_of
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.table import LevelKey, level_text, row_level, without_controls
 from glu_lib.analysis.table_notes import table_notes
@@ -48,6 +48,7 @@ class HeadlineTable:
     figure: str = ""
     left_out: tuple[str, ...] = ()
     controls: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    subset: str | None = None
 
     @property
     def control_lines(self) -> Iterator[tuple[str, float, list[dict[str, Any] | None]]]:
@@ -59,14 +60,15 @@ class HeadlineTable:
     @property
     def family(self) -> LevelSeries:
         """The family of its levels."""
-        return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit)
+        return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit, self.subset)
 
     @property
     def title(self) -> str:
         """Title of the table, as `nano` or `nano, random1, divisor 64, only 8 samples per task`."""
         parts = [self.model, *self.family.words]
         parts += [self.figure] if self.figure else []
-        parts += [f"only {self.limit} {'prompts' if self.figure else 'samples per task'}"] if self.limit else []
+        marked = f"only {self.limit} prompts" if self.figure and self.limit else only(self.limit, self.subset)
+        parts += [marked] if marked else []
         return ", ".join(parts)
 
     @property
@@ -121,19 +123,15 @@ def _tables(scores: list[dict[str, Any]]) -> list[HeadlineTable]:
     levels = without_controls(scores)
     pruned = [family_of(row) for row in levels if row["percent"] != 0]
     keys = list(dict.fromkeys(pruned))
-    covered = {(key.model, key.limit) for key in keys}
-    keys += [key for key in dict.fromkeys(map(family_of, levels)) if (key.model, key.limit) not in covered]
+    covered = {key.scope for key in keys}
+    keys += [key for key in dict.fromkeys(map(family_of, levels)) if key.scope not in covered]
     controls = [row for row in scores if row.get("control")]
     return [_with_controls(_table(key, levels), controls) for key in keys]
 
 
 def _with_controls(table: HeadlineTable, scores: list[dict[str, Any]]) -> HeadlineTable:
     """The table with the rows of its model's controls; those of another headline metric are left out and named."""
-    mine = [
-        row
-        for row in scores
-        if (row["model"], row["limit"]) == (table.model, table.limit) and row["subject"] in table.tasks
-    ]
+    mine = [row for row in scores if scope_of(row) == table.family.scope and row["subject"] in table.tasks]
     metrics = {task: (row["metric"], row["filter"]) for (task, _), row in reversed(table.cells.items())}
     found: dict[str, dict[str, dict[str, Any]]] = {}
     others = []
@@ -146,11 +144,7 @@ def _with_controls(table: HeadlineTable, scores: list[dict[str, Any]]) -> Headli
 
 
 def _table(key: LevelSeries, scores: list[dict[str, Any]]) -> HeadlineTable:
-    mine = [
-        row
-        for row in scores
-        if family_of(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (key.model, key.limit))
-    ]
+    mine = [row for row in scores if family_of(row) == key or (row["percent"] == 0 and scope_of(row) == key.scope)]
     mine.sort(key=lambda row: row["percent"])
     metrics = {row["subject"]: (row["metric"], row["filter"]) for row in reversed(mine)}  # of the lowest level
     kept = [row for row in mine if (row["metric"], row["filter"]) == metrics[row["subject"]]]
@@ -164,6 +158,7 @@ def _table(key: LevelSeries, scores: list[dict[str, Any]]) -> HeadlineTable:
         levels=tuple(dict.fromkeys((row_level(row), row["expansion_ratio"]) for row in sorted(kept, key=_width_order))),
         tasks=tuple(sorted({row["subject"] for row in kept}, key=_declared_place)),
         cells={(row["subject"], row_level(row)): row for row in kept},
+        subset=key.subset,
         left_out=tuple(f"{row['subject']} {level_text(row_level(row))} ({row['metric']})" for row in others),
     )
 

@@ -65,6 +65,7 @@ class AgainstRandom:
     p_holm: float | None = None
     reason: str = ""
     asked: str | None = None
+    subset: str | None = None
 
     @property
     def level(self) -> LevelKey:
@@ -117,9 +118,9 @@ def _width(item: AgainstRandom) -> tuple[float, str, int, float]:
     return (item.percent, item.layers or "", item.divisor or 0, item.limit or 0)
 
 
-def level_of(item: AgainstRandom) -> tuple[str, str, LevelKey, int | None, str | None, int | None]:
-    """Model, method, level, divisor, layers and limit: what a verdict over tasks is about."""
-    return (item.model, item.method, item.level, item.divisor, item.layers, item.limit)
+def level_of(item: AgainstRandom) -> tuple[str, str, LevelKey, int | None, str | None, int | None, str | None]:
+    """Model, method, level, divisor, layers, limit and subset: what a verdict over tasks is about."""
+    return (item.model, item.method, item.level, item.divisor, item.layers, item.limit, item.subset)
 
 
 def verdict_over_tasks(items: Sequence[AgainstRandom]) -> Verdict:
@@ -160,6 +161,7 @@ def _compared(
         method=row["method"],
         percent=row["percent"],
         asked=row.get("asked"),
+        subset=row.get("subset"),
         divisor=row["divisor"],
         layers=row["layers"],
         limit=row["limit"],

@@ -58,6 +58,7 @@ def _columns(record: Record, path: str) -> dict[str, Any]:
         "suites": " ".join(case.suites),
         "subject": case.subject,
         "limit": record.done_key.limit,
+        "subset": record.subset,
         "task_limit": getattr(record.done_key, "task_limit", None),
         "weights": record.weights if record.weights and weights is Weights.REAL else weights.value,
         "dtype": environment.dtype,

@@ -9,6 +9,7 @@ from typing import Any
 
 from glu_lib.analysis.flips import TaskFlips, evenly
 from glu_lib.analysis.item_texts import Item
+from glu_lib.analysis.level_series import only
 from glu_lib.analysis.table import LevelKey, level_text
 from glu_lib.report.page import page_environment, page_script, page_style
 from glu_lib.study.architecture import format_ratio
@@ -127,10 +128,10 @@ def _tables(found: Sequence[TaskFlips]) -> Iterator[dict[str, Any]]:
     for model in dict.fromkeys(task.model for task in found):
         mine = [(place, task) for place, task in enumerate(found) if task.model == model and task.items]
         levels = sorted({level for _, task in mine for level in task.levels[1:]}, key=lambda level: -level[1])
-        limit = next((task.limit for _, task in mine if task.limit), None)
+        marked = next((words for _, task in mine if (words := only(task.limit, task.subset))), "")
         if mine:
             yield {
-                "title": f"{model}{f', only {limit} samples per task' if limit else ''}",
+                "title": f"{model}{f', {marked}' if marked else ''}",
                 "levels": [{"key": level_text(level), "ratio": format_ratio(ratio)} for level, ratio in levels],
                 "rows": [_row(place, task, levels) for place, task in mine],
             }

@@ -12,6 +12,7 @@ from glu_lib.analysis.claims import TradeOff
 from glu_lib.analysis.correlations import Correlation
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.analysis.headline import main_tables
+from glu_lib.analysis.level_series import only
 from glu_lib.analysis.published.blind import BesideBlind
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside
 from glu_lib.analysis.significance import ALPHA, is_significant
@@ -78,7 +79,7 @@ def _score_changes(table: HeadlineTable, level: LevelKey, rows: Sequence[dict[st
     changes = sorted((score_change(row) or 0.0, str(row["subject"])) for row in rows)
     mean = statistics.fmean(change for change, _ in changes)
     (worst, worst_task), (best, best_task) = changes[0], changes[-1]
-    look = f"Limited run, {table.limit} samples per task: at" if table.limit else "At"
+    look = f"Limited run, {only(table.limit, table.subset).removeprefix('only ')}: at" if table.limit else "At"
     place = f"{look} {format_ratio(rows[0]['expansion_ratio'])} ({level_text(level)}{_fewer(table, rows[0])})"
     if skill := skill_sentence(table, level, place):
         yield Finding(table.model, skill)
@@ -147,7 +148,7 @@ def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
 
 
 def _is_of(table: HeadlineTable, trend: Trend) -> bool:
-    return trend.family.is_main and (trend.model, trend.limit) == (table.model, table.limit)
+    return trend.family.is_main and trend.family.scope == table.family.scope
 
 
 def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:

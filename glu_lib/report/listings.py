@@ -160,7 +160,7 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
 def _level(row: Row) -> str:
     """The level of a row, with what differs from PPM, plain widths and all samples: `p30 random, limit 40`."""
     return " ".join([level_text(row_level(row)), *family_of(row).words]) + (
-        f", limit {row['limit']}" if row["limit"] else ""
+        f", limit {row['limit']}{f' {found}' if (found := row.get('subset')) else ''}" if row["limit"] else ""
     )
 
 

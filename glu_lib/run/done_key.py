@@ -36,7 +36,10 @@ def done_key(
     }
     if case.kind is CaseKind.ARCHITECTURE:
         return key | {"transformers": environment.versions["transformers"]}
-    key |= {"dtype": str(environment.dtype), "limit": settings.limit, "seed": settings.seed}
+    items = settings.items.of(case.subject)
+    key |= {"dtype": str(environment.dtype), "limit": items.limit, "seed": settings.seed}
+    if items.subset:
+        key["items"] = items.digest
     if isinstance(case.subject, Task):
         return key | _task_fields(case, case.subject, identity, environment)
     if isinstance(case.subject, Workload):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from glu_lib.study.items import LimitFrom
 from glu_lib.study.layers import PercentOf
 from glu_lib.study.methods import RANDOM_SEEDS
 from glu_lib.study.settings import (
@@ -33,6 +34,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         metavar="N",
         help="score at most N samples per task, or N prompts per workload; a limited run does not replace full results",
+    )
+    group.addoption(
+        "--limit-from",
+        choices=[str(place) for place in LimitFrom],
+        default=str(LimitFrom.START),
+        help="which samples --limit takes: start, the first ones of the data set (default); spread, in equal steps "
+        "over the whole data set",
+    )
+    group.addoption(
+        "--samples",
+        metavar="FILE",
+        help="score only the samples that a JSON file lists, as lm-eval's --samples: tasks with their indices; a task "
+        "that it does not name is scored whole",
     )
     group.addoption(
         "--study",

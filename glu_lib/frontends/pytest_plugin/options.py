@@ -11,10 +11,11 @@ import pytest
 from glu_lib.errors import GluError
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
-from glu_lib.study import STUDY, StudyFile, load_study
+from glu_lib.study import STUDY, Study, StudyFile, load_study
 from glu_lib.study.asked import parse_level
 from glu_lib.study.cases import build_cases
 from glu_lib.study.choices import Choices
+from glu_lib.study.items import LimitFrom, SampleFile
 from glu_lib.study.settings import Scorer, Settings, Weights, given_folder, parse_dtype
 
 EXPERIMENT = pytest.StashKey[Experiment]()
@@ -26,8 +27,8 @@ STUDY_NOTES = pytest.StashKey[tuple[str, ...]]()  # what the study file left ope
 def pytest_configure(config: pytest.Config) -> None:
     """Create the experiment, so that a wrong value ends the run before collection."""
     try:
-        settings = settings_from(config)
         chosen = study_from(config)
+        settings = settings_from(config, chosen.study)
         if config.getoption("controls"):
             chosen = replace(chosen, study=replace(chosen.study, has_controls=True))
         if levels := config.getoption("level"):
@@ -56,8 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: tasks that take minutes or more per level on a small GPU")
 
 
-def settings_from(config: pytest.Config) -> Settings:
+def settings_from(config: pytest.Config, study: Study) -> Settings:
     """The run's settings from options, environment and ini file, in that order.
+
+    A file of samples names tasks of `study`.
 
     Raises:
         SettingsError: if a value is invalid.
@@ -66,6 +69,10 @@ def settings_from(config: pytest.Config) -> Settings:
     return Settings(
         results_dir=_results_dir(config),
         limit=config.getoption("limit"),
+        limit_from=LimitFrom(config.getoption("limit_from")),
+        samples=SampleFile.read(Path(given).expanduser(), study.tasks)
+        if (given := config.getoption("samples"))
+        else None,
         rerun=config.getoption("rerun"),
         dtype=parse_dtype(dtype) if dtype else None,
         device=config.getoption("device"),

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-_PATH_OPTIONS = ("--results-dir", "--study")
+_PATH_OPTIONS = ("--results-dir", "--study", "--samples")
 _OPTIONS_PLUGIN = "glu_lib.frontends.pytest_plugin.declared_options"
 
 

@@ -59,10 +59,20 @@ class AccuracyKey(MeasuredKey):
     task_limit: Annotated[Count, Field(ge=1)] | None = _named(
         "task limit", "the task's own sample limit of a study file, per subtask; absent: all samples", default=None
     )
+    items: Cell | None = Field(
+        None,
+        description="which items the limit leaves: `spread` over the data set, or `samples_<file>` with the digest of "
+        "those that the file names; absent: the first ones",
+    )
     bootstrap_iterations: Count = _named("bootstrap iterations", "of lm-eval's standard errors")
     chat_template: str | None = _named("chat template", "hash of the template, if the task's format is `chat`")
     chat_date: str | None = _named("chat date", "the date passed to the chat template", default=None)
     weights: AnyWeights = Field(Weights.REAL, description="`real` or `random`; absent: `real`")
+
+    @property
+    def subset(self) -> str | None:
+        """Which items, without their digest: `spread`, `samples_hard`; None for all or the first ones."""
+        return self.items.split(" ")[0] if self.items else None
 
 
 class EnergyKey(MeasuredKey):
