@@ -13,6 +13,7 @@ from glu_lib.frontends.cli.method_commands import methods
 from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, export, report, table
 from glu_lib.frontends.cli.study_commands import list_cases, push, validate_models
+from glu_lib.study.items import LimitFrom
 from glu_lib.study.layers import PercentOf
 from glu_lib.study.settings import given_folder
 from glu_lib.version import __version__
@@ -45,6 +46,15 @@ def parser() -> argparse.ArgumentParser:
         "--layers", action="append", metavar="SET", help="list cases of this layer set; may be repeated"
     )
     command.add_argument("--percent-of", choices=list(PercentOf), help="what a level is a percentage of, as for pytest")
+    command.add_argument(
+        "--limit-from",
+        choices=list(LimitFrom),
+        default=LimitFrom.START,
+        help="which samples --limit takes, as for pytest",
+    )
+    command.add_argument(
+        "--samples", type=Path, metavar="FILE", help="list the cases of this file of samples, as for pytest"
+    )
     command.add_argument("--controls", action="store_true", help="list the controls nomlp and untrained too")
     command.add_argument(
         "--dtype", metavar="TYPE", help="dtype of the weights, for levels in bytes (default: by device)"

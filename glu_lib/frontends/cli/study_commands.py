@@ -17,6 +17,7 @@ from glu_lib.run.validation import validate
 from glu_lib.study import STUDY, StudyFile, load_study
 from glu_lib.study.asked import Asked, parse_level
 from glu_lib.study.cases import Case, build_cases
+from glu_lib.study.items import LimitFrom, SampleFile
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
@@ -27,7 +28,15 @@ from glu_lib.study.settings import Settings, parse_dtype
 def experiment_of(options: argparse.Namespace) -> Experiment:
     """The experiment with the study and the results folder of the arguments."""
     dtype = parse_dtype(given) if (given := getattr(options, "dtype", None)) else None
-    return Experiment(Settings(options.results_dir, options.limit, dtype=dtype), _study_file_of(options).study)
+    study = _study_file_of(options).study
+    settings = Settings(
+        options.results_dir,
+        options.limit,
+        limit_from=getattr(options, "limit_from", LimitFrom.START),
+        samples=SampleFile.read(given, study.tasks) if (given := getattr(options, "samples", None)) else None,
+        dtype=dtype,
+    )
+    return Experiment(settings, study)
 
 
 def _study_file_of(options: argparse.Namespace) -> StudyFile:
