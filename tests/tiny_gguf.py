@@ -47,7 +47,9 @@ def tiny_model() -> LlamaForCausalLM:
         bos_token_id=1,
         eos_token_id=2,
     )
-    return LlamaForCausalLM(config).eval()
+    model: LlamaForCausalLM = LlamaForCausalLM(config)
+    model.eval()
+    return model
 
 
 def write_gguf(

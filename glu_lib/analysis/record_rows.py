@@ -60,7 +60,7 @@ def _columns(record: Record, path: str) -> dict[str, Any]:
         "limit": record.done_key.limit,
         "subset": record.subset,
         "task_limit": getattr(record.done_key, "task_limit", None),
-        "weights": record.weights if record.weights and weights is Weights.REAL else weights.value,
+        "weights": (getattr(record, "weights", None) if weights is Weights.REAL else None) or weights.value,
         "dtype": environment.dtype,
         "device": environment.processor,
         "run": _digest(environment.as_text()),

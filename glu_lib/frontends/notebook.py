@@ -13,6 +13,7 @@ from glu_lib.frontends.bars import bars_as_lines
 from glu_lib.results.record import read_record
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
+from glu_lib.run.starting_place import starting_place
 from glu_lib.study import Method, StudyFile
 from glu_lib.study.asked import Asked, parse_level
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
@@ -136,7 +137,7 @@ def _run(experiment: Experiment, cases: list[Case]) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
 
     session, failures = Session(experiment), list[MeasurementError]()
-    session.begin(run_order(cases, experiment.settings.seed))
+    session.begin(run_order(cases, experiment.settings.seed, starting_place(experiment.store.root)))
     for error in session.plan.blocked.values():
         raise error
     pending = list(session.plan.pending.values())

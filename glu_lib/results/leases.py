@@ -1,4 +1,4 @@
-"""Leases in the results folder: several runs that use one folder divide the cases among themselves."""
+"""Leases in the results folder: several runs that use one folder divide levels and cases among themselves."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glu_lib.errors import RecordError
-from glu_lib.results.address import RecordId
+from glu_lib.results.address import LEASES, RecordId
 from glu_lib.study.cases import Case
 from glu_lib.study.items import ItemChoice
 
 if TYPE_CHECKING:
     from filelock import SoftFileLease
 
-LEASE_S = 60.0  # a lease expires after this time without refresh; its holder refreshes it every third of it
+# A lease expires after this time without refresh; its holder refreshes it every third of it. Network folders show
+# another machine's refresh up to a minute late (NFS keeps attributes for 60 s), and all runs on a folder must agree.
+LEASE_S = 180.0
 PATIENCE_S = 1.5 * LEASE_S  # long enough to see that a lease has expired
 EMPTY_S = 5.0  # a lease is written right after it is created; one that stays empty for longer has lost its holder
 _POLL_S = 0.2
@@ -34,7 +36,8 @@ class _Seen:
 class Leases:
     """The leases of one run in `root`, a results folder that runs on this or other machines may share.
 
-    Leases only save work: they keep two runs from measuring the same case. Records do not depend on them, because
+    There is a lease for each case, and one for each (model, level), so that a level is loaded by one run. Leases only
+    save work: they keep two runs from measuring the same case. Records do not depend on them, because
     records are written atomically. If the holder was a process on this machine and has ended, its lease is taken over
     at once; a lease of another machine is taken over after LEASE_S seconds without refresh, by this run's clock. An
     empty lease, of a process that was killed before it wrote its name, is removed after EMPTY_S seconds.
@@ -45,6 +48,10 @@ class Leases:
     _asked: dict[Path, SoftFileLease] = field(default_factory=dict)
     _empty: dict[Path, _Seen] = field(default_factory=dict)
 
+    def take_level(self, case: Case, *, wait_s: float = 0.0) -> bool:
+        """Take the lease of the (model, level) of `case`; otherwise as `take`."""
+        return self._take(self._level_path(case), wait_s)
+
     def take(self, case: Case, *, wait_s: float = 0.0) -> bool:
         """Take the lease of `case`, waiting at most `wait_s` seconds if another run holds it.
 
@@ -54,9 +61,11 @@ class Leases:
         Raises:
             RecordError: if the folder cannot be written.
         """
+        return self._take(self._path(case), wait_s)
+
+    def _take(self, path: Path, wait_s: float) -> bool:
         from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
-        path = self._path(case)
         try:
             if path not in self._asked:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +88,11 @@ class Leases:
         if lease := self._asked.get(self._path(case)):
             _release(lease)
 
+    def give_level_back(self, case: Case) -> None:
+        """Release the lease of the (model, level) of `case`, if this run holds it."""
+        if lease := self._asked.get(self._level_path(case)):
+            _release(lease)
+
     def give_all_back(self) -> None:
         """Release all leases of this run, which may end in the middle of a case."""
         for lease in self._asked.values():
@@ -86,6 +100,9 @@ class Leases:
 
     def _path(self, case: Case) -> Path:
         return self.root / RecordId.of(case, self.items).lease
+
+    def _level_path(self, case: Case) -> Path:
+        return self.root / LEASES / f"{case.group}.level"
 
     def _remove_if_empty(self, path: Path) -> None:
         """Remove a lease that has been empty since EMPTY_S seconds; filelock would respect it for ever."""

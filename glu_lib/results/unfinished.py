@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -16,13 +14,12 @@ from typing import Any
 
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.folder import ResultsFolder
+from glu_lib.results.journal_lines import LONGEST_TEXT, has_binding, line_of, whole_lines
 from glu_lib.results.writing import write_at
 
 FLUSH_S = 2.0  # between two writes: a kill loses at most these seconds of answers and the current batch
 PROGRESS_S = 2.0  # between two entries for a batch of generations that is still running
 _KEY_BYTES = 16
-_LONGEST_TEXT = 200  # characters of each field that describes an earlier run
-_LONGEST_LINE = 1 << 20  # bytes of the first line, which holds the binding
 
 
 def request_key(*parts: Iterable[int] | str) -> str:
@@ -146,7 +143,7 @@ class Answers:
             lines.insert(0, {"run": dict(self.run)})
         if self._written_bytes == 0:
             lines.insert(0, {"binding": self.binding})
-        data = b"".join(map(_line, lines))
+        data = b"".join(map(line_of, lines))
         try:
             self.folder.make_room(self.path)
             write_at(self.path, self._written_bytes, data)
@@ -182,8 +179,8 @@ class Answers:
             data = self.path.read_bytes()
         except OSError:
             return  # no journal, or an unreadable one: the case starts from the beginning
-        lines = _whole_lines(data)
-        if not _is_binding(next(lines, None), self.binding):
+        lines = whole_lines(data)
+        if not has_binding(next(lines, None), self.binding):
             return
         for line, end in lines:
             with suppress(LookupError, TypeError, ValueError, AttributeError):  # valid checksum, unknown content
@@ -195,7 +192,7 @@ class Answers:
         """Read one line of an earlier run."""
         if "run" in line:
             self._interrupted |= self._begun.keys() - self._known.keys()
-            described = {name: one_line(str(line["run"].get(name)))[:_LONGEST_TEXT] for name in self.run}
+            described = {name: one_line(str(line["run"].get(name)))[:LONGEST_TEXT] for name in self.run}
             self.earlier.append(described | {"seconds": 0.0, "answers": 0})
             return
         if not self.earlier:  # the line that describes the run was damaged
@@ -213,37 +210,3 @@ class Answers:
         self._known.update(answers)
         self._begun.update(begun)
         self.batch_size = int(line["batch_size"]) if "batch_size" in line else self.batch_size
-
-
-def is_bound(path: Path, binding: Mapping[str, Any]) -> bool:
-    """Whether the journal at `path` has this `binding`; only its first line is read."""
-    try:
-        with path.open("rb") as file:
-            return _is_binding(next(_whole_lines(file.readline(_LONGEST_LINE)), None), binding)
-    except OSError:
-        return False
-
-
-def _is_binding(line: tuple[dict[str, Any], int] | None, binding: Mapping[str, Any]) -> bool:
-    return line is not None and line[0].get("binding") == json.loads(json.dumps(binding))
-
-
-def _line(content: Mapping[str, Any]) -> bytes:
-    text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def _whole_lines(data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
-    """Lines with a valid checksum, each with the byte offset of its end; damaged lines are skipped."""
-    start = 0
-    while (stop := data.find(b"\n", start)) >= 0:
-        checksum, _, text = data[start:stop].partition(b" ")
-        start = stop + 1
-        if checksum == b"%08x" % zlib.crc32(text):
-            with suppress(ValueError, RecursionError):
-                if isinstance(line := json.loads(text, parse_constant=_no_answer), dict):
-                    yield line, start
-
-
-def _no_answer(name: str) -> float:
-    raise ValueError(f"{name} is not an answer")  # older versions wrote NaN

@@ -11,10 +11,11 @@ from typing import Any
 from glu_lib.errors import RecordError
 from glu_lib.machine.environment import Environment
 from glu_lib.models.pruning_result import PruningResult
+from glu_lib.results.journal_lines import is_bound
 from glu_lib.results.record import build_record, read_record
 from glu_lib.results.records import Record
 from glu_lib.results.store import Store
-from glu_lib.results.unfinished import Answers, is_bound
+from glu_lib.results.unfinished import Answers
 from glu_lib.run.case_state import CaseStates
 from glu_lib.study.cases import Case
 from glu_lib.study.settings import Settings

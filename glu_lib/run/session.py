@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from glu_lib.errors import AccessError, DeviceError, RecordError, TemplateError
@@ -16,7 +16,7 @@ from glu_lib.run.experiment import Experiment
 from glu_lib.run.measuring import Measuring
 from glu_lib.run.plan import GPU, RESULTS_FOLDER, Plan, template_of
 from glu_lib.study import ModelVariant
-from glu_lib.study.cases import Case
+from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.pruning import Pruning
 
 _POLL_S = 1.0
@@ -38,6 +38,8 @@ class Session:
     plan: Plan = field(init=False)
     leases: Leases = field(init=False)
     measuring: Measuring = field(init=False)
+    _level: Case | None = None  # a case of the (model, level) whose lease this run holds
+    _waited_for: set[str] = field(default_factory=set)  # (model, level) groups that another run kept for too long
 
     def __post_init__(self) -> None:
         settings = self.experiment.settings
@@ -66,10 +68,11 @@ class Session:
         return self.plan.is_done(case)
 
     def claim(self, case: Case) -> bool:
-        """Take the lease of `case` before its model is loaded, and look again whether another run has finished it.
+        """Take the leases of `case` and its level before the model is loaded; look whether another run has finished it.
 
         Returns:
-            False if another run is measuring the case. A results folder that cannot be written blocks the case.
+            False if another run is measuring the case, or has its level. A results folder that cannot be written
+            blocks the case.
         """
         return self._claim(case, wait_s=0.0)
 
@@ -77,12 +80,17 @@ class Session:
         """Claim `case`, waiting until the run that measures it has ended or finished the case.
 
         Returns:
-            False if the other run is still measuring it after PATIENCE_S seconds; the plan then has it `elsewhere`.
+            False if the other run is still at work after PATIENCE_S seconds; the plan then has the case `elsewhere`. A
+            level is waited for only once.
         """
-        end_s = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end_s:
-            if self._claim(case, wait_s=_POLL_S) or self.look_up(case):
+        patience_s = 0.0 if case.group in self._waited_for else PATIENCE_S
+        end_s = time.monotonic() + patience_s
+        while True:
+            if self._claim(case, wait_s=min(_POLL_S, patience_s)) or self.look_up(case):
                 return True
+            if time.monotonic() >= end_s:
+                break
+        self._waited_for.add(case.group)
         self.plan.elsewhere.add(case.id)
         return False
 
@@ -92,9 +100,19 @@ class Session:
             self.plan.blocked.setdefault(GPU, DeviceError(failure))
         return self.plan.cause(case)
 
-    def prepared(self, variant: ModelVariant, pruning: Pruning) -> AbstractContextManager[PreparedModel]:
-        """The model of a (model, level); arguments and errors are those of `Levels.prepared`."""
-        return self.experiment.levels.prepared(variant, pruning)
+    @contextmanager
+    def prepared(self, variant: ModelVariant, pruning: Pruning) -> Iterator[PreparedModel]:
+        """The model of a (model, level); arguments and errors are those of `Levels.prepared`.
+
+        When it is freed, the level's lease is given back.
+        """
+        level = self._level
+        try:
+            with self.experiment.levels.prepared(variant, pruning) as model:
+                yield model
+        finally:
+            if level is not None and self._level is level:
+                self._give_level_back()
 
     def measure(self, case: Case, prepared: PreparedModel | None = None) -> Record:
         """Measure `case`, check the measurement, write its record and return it.
@@ -136,7 +154,7 @@ class Session:
         is_measured = case.id in self.plan.measured
         try:
             self.experiment.recorder.check_folder()
-            is_mine = is_measured or self.leases.take(case, wait_s=wait_s)
+            is_mine = is_measured or (self._has_level(case, wait_s) and self.leases.take(case, wait_s=wait_s))
         except RecordError as error:
             self.plan.blocked[RESULTS_FOLDER] = RecordError(str(error))
             return True
@@ -144,6 +162,26 @@ class Session:
         if is_mine and not is_measured:
             self.look_up(case)
         return is_mine
+
+    def _has_level(self, case: Case, wait_s: float) -> bool:
+        """Take the lease of the level of `case`, and give back that of the level before.
+
+        Energy cases measure several levels at once and architecture cases load no model: they need no level.
+        """
+        if case.kind in (CaseKind.ENERGY, CaseKind.ARCHITECTURE):
+            return True
+        if self._level is not None and self._level.group == case.group:
+            return True
+        self._give_level_back()
+        if not self.leases.take_level(case, wait_s=wait_s):
+            return False
+        self._level = case
+        return True
+
+    def _give_level_back(self) -> None:
+        if self._level is not None:
+            self.leases.give_level_back(self._level)
+            self._level = None
 
     def _claim_beside(self, case: Case) -> bool:
         """Take the lease of a case that is measured together with another; False if another run has it or did it."""

@@ -138,10 +138,12 @@ def build_cases(
     return [case for model in study.models.values() for case in _cases_of_model(study, model, choice)]
 
 
-def run_order(cases: Sequence[Case], seed: int) -> list[Case]:
+def run_order(cases: Sequence[Case], seed: int, start: float = 0.0) -> list[Case]:
     """The order in which `cases` run: as declared, but the levels of models with energy cases are shuffled by `seed`.
 
-    Shuffling keeps drift over hours from looking like an effect of pruning when levels cannot be interleaved.
+    Shuffling keeps drift over hours from looking like an effect of pruning when levels cannot be interleaved. `start`,
+    from 0 to below 1, is the place in the list of (model, level) groups where the run begins; those before it come
+    last. Runs that share a results folder begin at different places.
     """
     chance = random.Random(seed)
     drawn = {model.key for model in {case.model for case in cases if case.kind is CaseKind.ENERGY}}
@@ -154,7 +156,9 @@ def run_order(cases: Sequence[Case], seed: int) -> list[Case]:
     for key, levels in models.items():
         if key in drawn:
             chance.shuffle(levels)
-    return [case for levels in models.values() for members in levels for case in members]
+    ordered = [members for levels in models.values() for members in levels]
+    first = int(start * len(ordered))
+    return [case for members in (*ordered[first:], *ordered[:first]) for case in members]
 
 
 def _cases_of_model(study: Study, model: ModelVariant, choice: Choices) -> Iterator[Case]:

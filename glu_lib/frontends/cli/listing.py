@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from glu_lib.results.at_work import at_work
 from glu_lib.results.staleness import CaseState, Status
 from glu_lib.study import ModelVariant
 from glu_lib.study.cases import Case
@@ -16,6 +17,7 @@ from glu_lib.study.selection import ON_REQUEST
 _MARKS = [f"-m {mark}" for mark in ON_REQUEST]
 MATRIX_COLUMNS = ("model", "level", "width", "pruned", "cases", *(status.value for status in Status), *_MARKS)
 MATRIX_NOTE = f"{', '.join(_MARKS)}: done/all cases that run only with this option; no other column counts them"
+WORK_COLUMNS = ("being measured", "host", "process", "since", "last sign of life")
 MODEL_COLUMNS = ("model", "weights", "download")
 
 
@@ -44,6 +46,12 @@ def _size(model: ModelVariant, pruning: Pruning) -> tuple[str, str]:
 def _done_of(states: Sequence[CaseState]) -> str:
     """Done and all cases, as in `2/6`; empty without cases."""
     return f"{sum(state.status is Status.DONE for state in states)}/{len(states)}" if states else ""
+
+
+def work_rows(root: Path) -> Iterator[tuple[str, ...]]:
+    """One row per case that a run is measuring in the results folder `root`."""
+    for found in at_work(root):
+        yield found.case, found.host, str(found.process), found.since or "–", f"{found.refreshed_s:.0f} s ago"
 
 
 def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, str, str]]:

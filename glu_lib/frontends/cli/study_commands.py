@@ -73,6 +73,8 @@ def list_cases(options: argparse.Namespace) -> int:
         return 0
     print_table(listing.MATRIX_COLUMNS, listing.matrix_rows(states))
     print(listing.MATRIX_NOTE)
+    if at_work := list(listing.work_rows(options.results_dir)):
+        print_table(listing.WORK_COLUMNS, at_work)
     print_table(listing.MODEL_COLUMNS, listing.model_rows(experiment.study.models))
     return 0
 

@@ -7,6 +7,7 @@ import pytest
 from glu_lib.errors import StudyError
 from glu_lib.frontends.pytest_plugin.internals import last_failed
 from glu_lib.frontends.pytest_plugin.options import CHOICES, EXPERIMENT
+from glu_lib.run.starting_place import starting_place
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.study.selection import ON_REQUEST
 
@@ -79,7 +80,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.clear()
     selected = {case.id for item in items if (case := case_of(item))}
     cases = [case for case in all_cases(config) if case.id in selected]
-    order = {case.id: place for place, case in enumerate(run_order(cases, config.stash[EXPERIMENT].settings.seed))}
+    experiment = config.stash[EXPERIMENT]
+    start = starting_place(experiment.store.root, is_worker=hasattr(config, "workerinput"))
+    order = {case.id: place for place, case in enumerate(run_order(cases, experiment.settings.seed, start))}
     items.sort(key=lambda item: order[found.id] if (found := case_of(item)) else -1)
     if is_default_selection(config):
         kept = [item for item in items if (case := case_of(item)) is None or case.model.is_embedded]

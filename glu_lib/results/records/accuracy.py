@@ -130,6 +130,9 @@ class AccuracyRecord(BaseRecord):
     runtime: AccuracyRuntime = Field(description="how the case was computed")
     resumed: Resumed | None = Field(None, description="null, or what was taken over from interrupted runs")
     memory: Memory = Field(description="peak memory of preparing the model")
+    weights: Cell | None = Field(
+        None, description="how a GGUF file held the weights: `dequantized Q4_1`; absent: safetensors, as they are"
+    )
     samples: Samples = Field(description="the file of the samples")
 
     @model_validator(mode="after")

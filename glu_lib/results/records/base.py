@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from glu_lib.results.records.case import CaseFields, EnvironmentFields, PruningFields, Timing
 from glu_lib.results.records.done_key import DoneKey
-from glu_lib.results.records.values import Cell, Part
+from glu_lib.results.records.values import Part
 
 _AT_THE_END = ("environment", "samples", "sha256")  # of the file
 
@@ -22,9 +22,6 @@ class BaseRecord(Part):
     pruning: PruningFields = Field(description="the pruning and its result")
     timing: Timing = Field(description="when the case ran, and how long")
     environment: EnvironmentFields = Field(description="the machine and the versions")
-    weights: Cell | None = Field(
-        None, description="how a GGUF file held the weights: `dequantized Q4_1`; absent: safetensors, as they are"
-    )
     sha256: str | None = Field(None, description="digest of all other fields: a record changed by hand is stale")
 
     def as_json(self) -> dict[str, Any]:

@@ -52,19 +52,19 @@ class MeasuredKey(DoneKey):
 class AccuracyKey(MeasuredKey):
     """The done key of a scored case."""
 
-    task: str = Field(description="lm-eval's name of the task")
-    task_data: str | None = _named("task data", "hash of an embedded task's files; null for lm-eval's tasks")
-    lm_eval: str = _named("lm-eval", "version of lm-evaluation-harness")
-    few_shot: Count = _named("few-shot", "few-shot examples requested; the number used is `score.num_fewshot`")
-    task_limit: Annotated[Count, Field(ge=1)] | None = _named(
-        "task limit", "the task's own sample limit of a study file, per subtask; absent: all samples", default=None
-    )
     items: Cell | None = Field(
         None,
         description="which items the limit leaves: `spread` over the data set, or `samples_<file>` with the digest of "
         "those that the file names; absent: the first ones",
     )
+    task: str = Field(description="lm-eval's name of the task")
+    task_data: str | None = _named("task data", "hash of an embedded task's files; null for lm-eval's tasks")
+    lm_eval: str = _named("lm-eval", "version of lm-evaluation-harness")
+    few_shot: Count = _named("few-shot", "few-shot examples requested; the number used is `score.num_fewshot`")
     bootstrap_iterations: Count = _named("bootstrap iterations", "of lm-eval's standard errors")
+    task_limit: Annotated[Count, Field(ge=1)] | None = _named(
+        "task limit", "the task's own sample limit of a study file, per subtask; absent: all samples", default=None
+    )
     chat_template: str | None = _named("chat template", "hash of the template, if the task's format is `chat`")
     chat_date: str | None = _named("chat date", "the date passed to the chat template", default=None)
     weights: AnyWeights = Field(Weights.REAL, description="`real` or `random`; absent: `real`")

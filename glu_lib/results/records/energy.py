@@ -11,10 +11,10 @@ from glu_lib.results.energy import PARTS
 from glu_lib.results.plausibility import implausible
 from glu_lib.results.records.base import UncontrolledRecord
 from glu_lib.results.records.case import Memory, Peak
-from glu_lib.results.records.done_key import AnyWeights, EnergyKey
+from glu_lib.results.records.done_key import EnergyKey
 from glu_lib.results.records.explained import REMEDY
 from glu_lib.results.records.repeat import Repeat, same
-from glu_lib.results.records.values import Count, Number, Part
+from glu_lib.results.records.values import Cell, Count, Number, Part
 from glu_lib.results.repeats import summarize
 
 
@@ -86,7 +86,7 @@ class EnergyRecord(UncontrolledRecord):
     done_key: EnergyKey = Field(description="what must be equal for the case to count as done")
     repeats: Annotated[list[Repeat], Field(min_length=1)] = Field(description="one for each seed")
     profile: Profile = Field(description="the figures over the repeats")
-    weights: AnyWeights = Field(description="`real` or `random`")
+    weights: Cell = Field(description="`real`, `random`, or how a GGUF file held them: `dequantized Q4_1`")
     idle: Idle | None = Field(None, description="the machine at rest; null if it was not measured")
     generation_memory: Peak = Field(description="peak memory of generation")
     schedule: Schedule | None = Field(None, description="how the levels took turns")

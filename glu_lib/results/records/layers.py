@@ -62,6 +62,9 @@ class LayersRecord(UncontrolledRecord):
     runtime: ScanRuntime = Field(description="how the scan was computed")
     memory: Memory = Field(description="peak memory of preparing the model")
     resumed: Resumed | None = Field(None, description="null, or what was taken over from interrupted runs")
+    weights: Cell | None = Field(
+        None, description="how a GGUF file held the weights: `dequantized Q4_1`; absent: safetensors, as they are"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> LayersRecord:

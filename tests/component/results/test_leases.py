@@ -129,6 +129,17 @@ def test_an_empty_lease_that_is_written_after_all_is_respected(tmp_path, holder,
         assert not mine.take(CASE, wait_s=0.1)
 
 
+def test_a_level_has_a_lease_beside_its_cases(tmp_path):
+    one, two = Leases(tmp_path), Leases(tmp_path)
+    assert one.take_level(CASE)
+    assert not two.take_level(CASE)
+    assert two.take(CASE)  # the case itself is free
+    two.give_back(CASE)
+    one.give_level_back(CASE)
+    assert two.take_level(CASE)
+    assert [path.name for path in (tmp_path / "leases").iterdir()] == ["nano-p40.level"]
+
+
 def test_all_leases_go_back_at_the_end(tmp_path):
     mine = Leases(tmp_path)
     other = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["facts"])
