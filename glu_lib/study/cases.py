@@ -13,7 +13,7 @@ from glu_lib.errors import StudyError
 from glu_lib.study import Control, LayerScan, Method, ModelVariant, Study, Suite, Task, VariantKind, Workload
 from glu_lib.study.asked import Asked, level_key
 from glu_lib.study.choices import Choices
-from glu_lib.study.layers import Layers, PercentOf
+from glu_lib.study.layers import Layers, PercentOf, distinct
 from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
 from glu_lib.study.selection import ARCHITECTURE, hidden_in, same_ids
@@ -192,7 +192,13 @@ def _prunings(model: ModelVariant, choice: Choices) -> Iterator[Pruning]:
     shape = model.architecture
     if 0 in model.levels:
         yield Pruning(0)
-    parts = list(product(_distinct(model, model.layers or choice.layers), choice.methods, choice.divisors))
+    parts = list(
+        product(
+            distinct(model.layers or choice.layers, shape.num_layers if shape else None),
+            choice.methods,
+            choice.divisors,
+        )
+    )
     for level in dict.fromkeys(model.levels):
         for layers, method, divisor in dict.fromkeys(parts) if level else ():
             percent = 0 if isinstance(level, Asked) else level
@@ -210,18 +216,6 @@ def _prunings(model: ModelVariant, choice: Choices) -> Iterator[Pruning]:
             elif shape is not None and layers is None:
                 pruning.widths(shape.intermediate_size, shape.num_layers)  # raises if the divisor leaves no neuron
             yield pruning
-
-
-def _distinct(model: ModelVariant, sets: Sequence[Layers | None]) -> list[Layers | None]:
-    """The layer sets without those that name the same layers as an earlier one, as `1-` and `-0` do."""
-    found: dict[object, Layers | None] = {}
-    for layers in sets:
-        same: object = layers
-        if layers is not None and model.architecture is not None:
-            with suppress(StudyError):  # a set that does not fit is refused if its cases are selected
-                same = layers.of(model.architecture.num_layers)
-        found.setdefault(same, layers)
-    return list(found.values())
 
 
 def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: Choices) -> Iterator[Case]:
