@@ -154,6 +154,17 @@ def test_list_shows_what_a_wanted_level_is_in_width_and_per_cent(results, capsys
     assert capsys.readouterr().err == "model nano, level r9x: it has 4x unpruned, which is p0; ask for less\n"
 
 
+def test_list_reads_a_file_of_samples(results, tmp_path, capsys):
+    path = tmp_path / "few.json"
+    path.write_text('{"facts": [1]}')
+    assert main(["list", "--results-dir", str(results), "--samples", str(path)]) == 0
+    path.write_text('{"fact": [1]}')
+    assert main(["list", "--results-dir", str(results), "--samples", str(path)]) == 2
+    assert "'fact' is no task of the study; name tasks or subtasks as lm-eval does" in capsys.readouterr().err
+    assert main(["list", "--results-dir", str(results), "--limit-from", "spread"]) == 2
+    assert "--limit-from spread: says where --limit takes its items from; add --limit N" in capsys.readouterr().err
+
+
 def test_list_counts_layer_scans_with_the_unpruned_model_which_they_load(tmp_path, capsys):
     study = tmp_path / "study.toml"
     study.write_text('[models.mine]\nsource = "a/b"\nkind = "base"\nlevels = [20]\nsuites = ["layers"]\n')
