@@ -5,8 +5,9 @@
 Both use the same tasks, weights, samples, batch size and number of threads, and float32 on CPU. lm-eval's time excludes
 pruning and saving the checkpoints; pytest's time includes loading, pruning and energy measurement. A task is written
 `name[@shots][:limit]`; a task that is not in the study (such as one subject of MMLU) is measured by its accuracy.
-lm-eval runs one process per level and few-shot count, pytest one per limit. With `--each` every task is timed
-separately. Prints one line per comparison, and writes all results to `--output` as JSON.
+lm-eval runs one process per level and few-shot count, pytest one in all. With `--each` every task is timed separately.
+Prints one line per comparison, and writes all results to `--output` as JSON. Seconds of the processor are given beside
+those of the clock: on a machine with other work only they can be compared.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -32,7 +34,7 @@ from glu_lib.study.settings import Settings
 from glu_lib.study.tasks import Metric
 
 ROOT = Path(__file__).resolve().parents[1]
-KEY = "sidebyside"
+KEY, SUITE = "sidebyside", "compared"
 
 
 def main() -> None:
@@ -48,25 +50,40 @@ def main() -> None:
         for number, group in enumerate(groups):
             place = folder / f"run{number}"
             place.mkdir()
-            own_s, own = _lm_eval(options, checkpoints, group, place)
-            glu_s, glu = _pytest(options, levels, group, place)
+            theirs, own = _lm_eval(options, checkpoints, group, place)
+            ours, glu = _pytest(options, levels, group, place)
             difference = max(abs(glu[key] - own[key]) / max(abs(own[key]), 1e-9) for key in own)
             line: dict[str, Any] = {
                 "tasks": {sampled.task.key: sampled.limit for sampled in group},
-                "lm_eval_s": own_s,
-                "pytest_s": glu_s,
-                "ratio": own_s / glu_s,
+                "lm_eval_s": theirs.clock_s,
+                "pytest_s": ours.clock_s,
+                "ratio": theirs.clock_s / ours.clock_s,
+                "lm_eval_processor_s": theirs.processor_s,
+                "pytest_processor_s": ours.processor_s,
+                "processor_ratio": theirs.processor_s / ours.processor_s,
                 "largest_relative_difference": difference,
                 "values": len(own),
             }
             found.append(line)
             print(
-                f"{','.join(line['tasks'])}: lm_eval {own_s:.1f} s, pytest {glu_s:.1f} s, ratio {own_s / glu_s:.2f}, "
-                f"{len(own)} headline values, largest relative difference {difference:.1e}",
+                f"{','.join(line['tasks'])}: lm_eval {theirs.clock_s:.1f} s, pytest {ours.clock_s:.1f} s, ratio "
+                f"{line['ratio']:.2f}, of processor time {line['processor_ratio']:.2f}, {len(own)} headline values, "
+                f"largest relative difference {difference:.1e}",
                 flush=True,
             )
     if options.output:
         options.output.write_text(json.dumps({**vars(options), "output": None, "found": found}, indent=1) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Seconds of the clock, and seconds that all processors worked."""
+
+    clock_s: float = 0.0
+    processor_s: float = 0.0
+
+    def __add__(self, other: Duration) -> Duration:
+        return Duration(self.clock_s + other.clock_s, self.processor_s + other.processor_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +133,9 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
 
 def _lm_eval(
     options: argparse.Namespace, checkpoints: dict[int, Path], sampled: Sequence[Sampled], place: Path
-) -> tuple[float, dict[tuple[int, str], float]]:
-    """Seconds and headline values; one process per level and few-shot count, since one command takes only one count."""
-    seconds, values = 0.0, {}
+) -> tuple[Duration, dict[tuple[int, str], float]]:
+    """Duration and headline values; a process per level and few-shot count, since a command takes only one count."""
+    duration, values = Duration(), {}
     library = TaskLibrary()
     parts = {found.task.key: list(library.load(found.task, seed=0)["tasks"]) for found in sampled}
     by_shots = sorted(sampled, key=lambda found: found.task.num_fewshot)
@@ -131,58 +148,58 @@ def _lm_eval(
             command += ["--model_args", f"pretrained={path},dtype=float32", "--samples", json.dumps(samples)]
             command += ["--tasks", ",".join(found.task.lm_eval_name for found in group), "--output_path", str(output)]
             command += ["--batch_size", str(options.batch_size), *(["--num_fewshot", str(shots)] if shots else [])]
-            seconds += _timed(command, options)
+            duration += _timed(command, options)
             (report,) = output.rglob("results*.json")
             results = json.loads(report.read_text())["results"]
             for found in group:
                 metric = f"{found.task.metric.name},{found.task.metric.filter}"
                 values[level, found.task.key] = results[found.task.lm_eval_name][metric]
-    return seconds, values
+    return duration, values
 
 
 def _pytest(
     options: argparse.Namespace, levels: Sequence[int], sampled: Sequence[Sampled], place: Path
-) -> tuple[float, dict[tuple[int, str], float]]:
-    """Seconds and headline values; one process per limit, since a run takes only one limit."""
+) -> tuple[Duration, dict[tuple[int, str], float]]:
+    """Duration and headline values of one run."""
     source = str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model
-    seconds, values = 0.0, {}
+    values = {}
     study, results = place / "study.toml", place / "results"
-    text, suites = study_of(source, levels, sampled)
-    study.write_text(text)
-    for name in suites:
-        command = [sys.executable, "-m", "pytest", "-q", f"--study={study}", f"--results-dir={results}", "-m", name]
-        command += ["--limit", name.rpartition("_")[2], "--batch-size", str(options.batch_size), "--dtype", "float32"]
-        command += ["--device", "cpu", "--threads", str(options.threads), "-o", f"cache_dir={place / 'cache'}"]
-        seconds += _timed(command, options)
+    study.write_text(study_of(source, levels, sampled))
+    command = [sys.executable, "-m", "pytest", "-q", f"--study={study}", f"--results-dir={results}", "-m", SUITE]
+    command += ["--batch-size", str(options.batch_size), "--dtype", "float32", "--device", "cpu"]
+    command += ["--threads", str(options.threads), "-o", f"cache_dir={place / 'cache'}"]
+    duration = _timed(command, options)
     for path in results.glob("individual_files/*/*/*.json"):
         record = json.loads(path.read_text())
         values[record["case"]["percent"], record["case"]["subject"]] = record["score"]["headline"]["value"]
-    return seconds, values
+    return duration, values
 
 
-def study_of(source: str, levels: Sequence[int], sampled: Sequence[Sampled]) -> tuple[str, list[str]]:
-    """A study file with the model and a suite for each limit, and the suites' names, which end with the limit."""
-    own = [
-        f'[tasks.{found.task.key}]\nmetric = "acc"\nnum_fewshot = {found.task.num_fewshot}\n'
-        for found in sampled
-        if found.task.key not in STUDY.tasks
-    ]
-    by_limit = groupby(sorted(sampled, key=lambda found: found.limit), lambda found: found.limit)
-    suites = {f"limit_{limit}": [found.task.key for found in members] for limit, members in by_limit}
-    model = f'[models.{KEY}]\nsource = "{source}"\nkind = "base"\nlevels = {list(levels)}\nsuites = []\n'
-    lines = [f"{name} = {json.dumps(tasks)}\n" for name, tasks in suites.items()]
-    return "".join([model, *own, "[suites]\n", *lines]), list(suites)
+def study_of(source: str, levels: Sequence[int], sampled: Sequence[Sampled]) -> str:
+    """A study file with the model and one suite of the tasks, each with its limit."""
+    lines = [f"[models.{KEY}]", f'source = "{source}"', 'kind = "base"', f"levels = {list(levels)}", "suites = []"]
+    for found in sampled:
+        lines += [f"[tasks.{found.task.key}]", f"num_fewshot = {found.task.num_fewshot}", f"limit = {found.limit}"]
+        if found.task.key not in STUDY.tasks:
+            lines.append('metric = "acc"')
+    return "\n".join([*lines, "[suites]", f"{SUITE} = {json.dumps([found.task.key for found in sampled])}", ""])
 
 
-def _timed(command: Sequence[str], options: argparse.Namespace) -> float:
-    start_s = time.perf_counter()
+def _timed(command: Sequence[str], options: argparse.Namespace) -> Duration:
+    start_s, before_s = time.perf_counter(), _processor_s()
     answer = subprocess.run(
         command, check=False, cwd=ROOT, env=_environment(options), capture_output=True, text=True, errors="replace"
     )
-    seconds = time.perf_counter() - start_s
+    duration = Duration(time.perf_counter() - start_s, _processor_s() - before_s)
     if answer.returncode:
         raise SystemExit(f"{' '.join(command)}\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}")
-    return seconds
+    return duration
+
+
+def _processor_s() -> float:
+    """Seconds that the processors worked for the child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -10,7 +10,15 @@ from glu_lib.study import STUDY, Method, Suite
 from glu_lib.study.methods import RANDOM_SEEDS
 from glu_lib.study.study_fields import TABLES
 
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list", dict: "table"}
+_WORDS: dict[type | tuple[type, ...], str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    list: "list",
+    dict: "table",
+    (int, str): "whole number or text",
+}
 
 
 def study_page() -> Iterator[str]:

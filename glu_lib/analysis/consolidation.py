@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glu_lib.analysis.record_rows import LONGEST_REASON, rows_of
+from glu_lib.analysis.zero_shot import add_zero_shot_means
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.record import MALFORMED, read_record
 from glu_lib.results.records import EnergyRecord, LayersRecord, Record
@@ -76,8 +77,10 @@ def consolidate(results_dir: Path) -> Consolidation:
             found[place] = entry
     entries, mixed = _without_random(list(found.values()))
     records = [entry.record for entry in entries]
+    rows = tuple(_with_baselines([(entry.comparable, entry.rows) for entry in entries]))
+    add_zero_shot_means(rows)
     return Consolidation(
-        tuple(_with_baselines([(entry.comparable, entry.rows) for entry in entries])),
+        rows,
         tuple(map(one_line, (*problems, *mixed))),
         tuple(entry.header for entry in entries),
         tuple(record for record in records if isinstance(record, EnergyRecord)),

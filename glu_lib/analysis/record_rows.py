@@ -12,7 +12,8 @@ from glu_lib.analysis.columns import COLUMNS
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.errors import one_line
 from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record
-from glu_lib.study import Control
+from glu_lib.study import STUDY, Control
+from glu_lib.study.costs import AttentionShape, costs, dtype_bytes
 from glu_lib.study.settings import Weights
 
 LONGEST_REASON = 200  # characters
@@ -33,7 +34,12 @@ def rows_of(record: Record, path: str, wrong: Sequence[str]) -> list[dict[str, A
         path: its path relative to the results folder.
         wrong: its wrong energies (`Record.wrong_energies`), which enter no table.
     """
-    shared = {**_columns(record, path), **_energy_columns(record, wrong), "measured_as": shared_fields(record)}
+    shared = {
+        **_columns(record, path),
+        **_cost_columns(record),
+        **_energy_columns(record, wrong),
+        "measured_as": shared_fields(record),
+    }
     return [{**_EMPTY, **shared, **values} for values in _values(record)]
 
 
@@ -68,6 +74,45 @@ def _columns(record: Record, path: str) -> dict[str, Any]:
         "started_at": record.timing.started_at,
         "record": path,
     }
+
+
+def _cost_columns(record: Record) -> dict[str, Any]:
+    """MACs and bytes by arithmetic on the record's shape, and the measured peak memory; null where not known."""
+    pruning, dtype = record.pruning, record.environment.dtype
+    (shape, widths), one_weight_bytes = _shape(record), dtype_bytes(dtype)
+    found = costs(shape, pruning.hidden_size, widths, dtype) if shape and widths else None
+    return {
+        "prefill_macs_per_token": found.prefill_macs_per_token if found else None,
+        "decode_macs_per_token": found.decode_macs_per_token if found else None,
+        "kv_cache_bytes_per_token": found.kv_cache_bytes_per_token if found else None,
+        "weights_bytes": None if one_weight_bytes is None else pruning.parameters * one_weight_bytes,
+        "peak_memory_bytes": _peak_memory_bytes(record),
+    }
+
+
+def _shape(record: Record) -> tuple[AttentionShape | None, list[int]]:
+    """The attention shape of a record and its widths; of an earlier version's, those of the built-in model.
+
+    A declared shape counts only if the source is the same and its arithmetic gives the record's number of parameters.
+    """
+    pruning, model = record.pruning, STUDY.models.get(record.case.model)
+    if pruning.has("attention"):
+        found = pruning.attention
+        return (AttentionShape(**found.model_dump()) if found else None), pruning.widths
+    declared = model.architecture if model and model.source == record.done_key.model else None
+    if declared is None:
+        return None, []
+    widths = pruning.widths or [pruning.width] * declared.num_layers
+    is_it = len(widths) == declared.num_layers and declared.parameters(widths) == pruning.parameters
+    return (AttentionShape.of(declared) if is_it else None), widths
+
+
+def _peak_memory_bytes(record: Record) -> int | None:
+    if isinstance(record, EnergyRecord):
+        return record.generation_memory.peak_bytes
+    if isinstance(record, AccuracyRecord) and record.scoring_memory:
+        return record.scoring_memory.peak_bytes
+    return None
 
 
 def _energy_columns(record: Record, wrong: Sequence[str]) -> dict[str, Any]:
@@ -137,6 +182,7 @@ def _scores(record: AccuracyRecord) -> Iterator[dict[str, Any]]:
         "cut_generations": score.cut_generations,
         "unknown_requests": score.unknown_requests,
         "tied_items": score.tied_items,
+        "window_tokens": score.window_tokens,
         "prompt_format": record.case.prompt_format.value,
         # Early records hold only the requested number of examples.
         "num_fewshot": score.num_fewshot if score.has("num_fewshot") else record.done_key.few_shot,

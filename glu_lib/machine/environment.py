@@ -9,6 +9,8 @@ import platform
 import random
 import re
 import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     import torch
 
 PACKAGES = ("torch", "transformers", "optipfair", "lm_eval", "codecarbon", "datasets")
+MPS = "mps"  # torch's name of the GPU of a Mac with an Apple chip
+UNTRIED_MPS = "mps: this suite has not been tried on it; compare some scores with --device cpu first"
 _BFLOAT16_CAPABILITY = (8, 0)  # Ampere; a T4 is 7.5
 
 
@@ -92,10 +96,12 @@ def setup_environment(settings: Settings | None = None) -> Environment:
     environment = detect_environment(settings)
     import torch
 
-    if environment.device.startswith("cuda") and not torch.cuda.is_available():
+    is_usable = torch.backends.mps.is_available() if environment.device == MPS else torch.cuda.is_available()
+    if environment.device != "cpu" and not is_usable:
+        build = "a torch for this macOS" if environment.device == MPS else "a CUDA or ROCm build of torch"
         raise SettingsError(
-            f"device {environment.device!r}: torch {torch.__version__} cannot use it; "
-            "install a CUDA build of torch, or choose --device cpu"
+            f"device {environment.device!r}: torch {torch.__version__} cannot use it; install {build}, or choose "
+            "--device cpu"
         )
     quiet_libraries()
     seed_everything(environment.seed)
@@ -139,34 +145,42 @@ def quiet_libraries() -> None:
 
 def synchronize(device: torch.device) -> None:
     """Wait until the device has finished its queued work, so that a clock read afterwards includes that work."""
-    if device.type == "cuda":
-        import torch
+    if device.type == "cpu":
+        return
+    import torch
 
+    if device.type == MPS:
+        torch.mps.synchronize()
+    else:
         torch.cuda.synchronize(device)
 
 
 def default_dtype(device: str, gpu: Gpu | None) -> DType:
-    """The default dtype: bfloat16 on GPUs that support it, float16 on older ones (T4), float32 on CPU."""
+    """The default dtype: bfloat16 on GPUs that support it, float16 on older ones (T4), float32 on CPU and MPS."""
     if not device.startswith("cuda") or gpu is None:
         return DType.FLOAT32
     return DType.BFLOAT16 if gpu.capability >= _BFLOAT16_CAPABILITY else DType.FLOAT16
 
 
 def _check_device(device: str, gpu: Gpu | None) -> None:
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise SettingsError(f"--device {device!r} is unknown; choose cpu, cuda or cuda:N")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise SettingsError(f"--device {device!r} is unknown; choose cpu, cuda, cuda:N or mps")
     if device.startswith("cuda") and gpu is None:
         raise SettingsError(
-            f"--device {device!r}: no NVIDIA GPU with a CUDA build of torch was found; choose cpu, or install one"
+            f"--device {device!r}: no GPU with a CUDA or ROCm build of torch was found; choose cpu, or install one"
         )
+    if device == MPS and (sys.platform, platform.machine()) != ("darwin", "arm64"):
+        raise SettingsError(f"--device {MPS!r} is the GPU of a Mac with an Apple chip, and this is none; choose cpu")
 
 
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
+def _cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     if cpuinfo.exists():
         found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE)
         if found:
             return found.group(1).strip()
+    if sys.platform == "darwin":  # where Python knows only "arm"
+        with suppress(OSError, subprocess.SubprocessError):
+            return _answer("sysctl", "-n", "machdep.cpu.brand_string")
     return platform.processor() or platform.machine()
 
 
@@ -175,14 +189,11 @@ def _git_commit() -> str | None:
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
+    with suppress(OSError, subprocess.SubprocessError):
+        return _answer("git", "-C", str(root), "rev-parse", "HEAD")
+    return None
+
+
+def _answer(*command: str) -> str:
+    """What a command prints, without blanks around it."""
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

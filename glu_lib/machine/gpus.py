@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs that this process may use, read from the driver and CUDA_VISIBLE_DEVICES, without torch."""
+"""The GPUs that this process may use: NVIDIA's from the driver and CUDA_VISIBLE_DEVICES, AMD's as torch shows them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+_AMD_VISIBLE = ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", VISIBLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """An NVIDIA GPU as its driver describes it; `capability` is CUDA's (major, minor)."""
+    """A GPU; `capability` is (major, minor) of CUDA, or of the architecture of an AMD GPU."""
 
     name: str
     capability: tuple[int, int]
 
 
 def find_gpu() -> Gpu | None:
-    """The first NVIDIA GPU that this process may use; None without a GPU, a driver or a CUDA build of torch."""
+    """The first GPU that this process may use; None without a GPU, a driver or a CUDA or ROCm build of torch."""
+    if _torch_has_rocm():
+        return _amd_gpu()
     pynvml = _driver()
     if pynvml is None:
         return None
@@ -46,8 +49,23 @@ def visible_gpus() -> tuple[str, ...]:
         return ()
 
 
+def _amd_gpu() -> Gpu | None:
+    """The first AMD GPU as a ROCm build of torch describes it; this takes the import of torch. None without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    return Gpu(str(found.name), (int(found.major), int(found.minor)))
+
+
 def driver_index(number: int) -> int | None:
-    """The driver's index for CUDA's GPU `number`, or of the whole GPU for a MIG instance; None without that GPU."""
+    """The driver's index for torch's GPU `number`, or of the whole GPU for a MIG instance; None without that GPU.
+
+    AMD GPUs have their own order only where no variable hides or reorders them.
+    """
+    if _torch_has_rocm():
+        return None if any(name in os.environ for name in _AMD_VISIBLE) else number
     pynvml = _driver()
     if pynvml is None:
         return None
@@ -110,12 +128,22 @@ def _whole(pynvml: Any, handle: Any) -> Any:
 
 
 def _torch_has_cuda() -> bool:
-    """Whether the installed torch is a CUDA build, read from its version file to avoid the import."""
+    """Whether the installed torch is a CUDA build."""
+    return _torch_build_has("cuda")
+
+
+def _torch_has_rocm() -> bool:
+    """Whether the installed torch is a ROCm build, which shows AMD GPUs as `cuda`."""
+    return _torch_build_has("hip")
+
+
+def _torch_build_has(name: str) -> bool:
+    """Whether the installed torch is a build with `cuda` or `hip` (ROCm), read from its version file, not imported."""
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
         return False
     text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-    return re.search(r"^cuda[^=]*= *'", text, re.MULTILINE) is not None
+    return re.search(rf"^{name}[^=]*= *'", text, re.MULTILINE) is not None
 
 
 @dataclass(slots=True)

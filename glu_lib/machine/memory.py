@@ -48,6 +48,10 @@ def peak_memory(device: str) -> Iterator[PeakMemory]:
         yield found
         found.peak_bytes = torch.cuda.max_memory_allocated(device)
         return
+    if device == "mps":
+        found.reason = "torch does not tell the peak memory of this GPU"
+        yield found
+        return
     try:
         _CLEAR.write_text(_RESET_PEAK)
         found.before_bytes = _resident_bytes("VmRSS")

@@ -14,7 +14,7 @@ from glu_lib.models.glu import glu_layers, glu_layers_unchecked, import_optipfai
 from glu_lib.models.neuron_scores import OPTIPFAIR_METHODS, Batches, Calibration, activation_norms_of, neuron_scores
 from glu_lib.models.pruning_result import PruningResult
 from glu_lib.models.removed import Activations, Removed, activations_on, removed_of
-from glu_lib.models.shapes import count_parameters
+from glu_lib.models.shapes import attention_shape, count_parameters
 from glu_lib.study import Method
 from glu_lib.study.architecture import exact_percent
 from glu_lib.study.layers import as_ranges
@@ -171,6 +171,7 @@ class Cut:
             **{f"width_mod_{n}": width % n for n in _ALIGNMENTS},
             parameters=count_parameters(self.model),
             unpruned_parameters=unpruned_parameters,
+            attention=attention_shape(self.model),
             kept_neurons=digest.hexdigest() if self.kept else None,
             calibration=self._calibration.source if self._calibration else None,
             removed=Removed.of({index: kept.removed for index, kept in self.kept.items()}) if self.kept else None,

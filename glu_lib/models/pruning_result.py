@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from glu_lib.models.removed import Removed
+from glu_lib.study.costs import AttentionShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class PruningResult:
 
     `width` is the width of the pruned layers, `widths` that of every layer; `layers` names the pruned layers if they
     are not all. The expansion ratio is the mean over all layers. `calibration` is the text that the method
-    `hybrid` was calibrated on. `removed` says of each pruned layer what was removed.
+    `hybrid` was calibrated on. `removed` says of each pruned layer what was removed. `attention` is the shape of
+    attention and LM head; None if layers differ or are of another kind.
     `kept_neurons` is the SHA-256 of the indices of the kept neurons of the pruned layers; None for the baseline, for
     controls and on the meta device, where no neurons are selected.
     """
@@ -35,6 +37,7 @@ class PruningResult:
     width_mod_128: int
     parameters: int
     unpruned_parameters: int
+    attention: AttentionShape | None
     kept_neurons: str | None
     calibration: str | None
     removed: Removed | None

@@ -112,9 +112,9 @@ def _share(values: torch.Tensor, is_removed: torch.Tensor) -> float | None:
     """The removed part of the sum of `values`; None if the sum is 0 or not finite."""
     import math
 
-    values = values.double()
+    values = values.cpu().double()  # a Mac's GPU has no float64
     total = float(values.sum())
-    return float(values[is_removed].sum()) / total if total and math.isfinite(total) else None
+    return float(values[is_removed.cpu()].sum()) / total if total and math.isfinite(total) else None
 
 
 def _finite(value: torch.Tensor) -> float | None:

@@ -9,11 +9,13 @@ from glu_lib.errors import AccessError
 from glu_lib.models.glu import import_optipfair
 from glu_lib.study import ModelVariant
 from glu_lib.study.architecture import Architecture
+from glu_lib.study.costs import CONTEXT_TOKENS, AttentionShape
 
 if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PretrainedConfig, PreTrainedModel
 
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 # The fields of a declared shape that determine its parameter count, with their names in transformers' configurations.
 _SHAPE_FIELDS = {
     "hidden_size": "hidden_size",
@@ -59,6 +61,35 @@ def llama_config(shape: Architecture) -> PretrainedConfig:
 def count_parameters(model: Module) -> int:
     """Number of parameters of a model; tied ones are counted once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def attention_shape(model: PreTrainedModel) -> AttentionShape | None:
+    """Shape of attention and LM head, read from the weights; None if it does not say the model's costs.
+
+    That is where layers differ, where queries, keys, values and output are not plain projections of heads, and where
+    layers attend to fewer keys than `CONTEXT_TOKENS`.
+    """
+    rows = getattr(model.get_output_embeddings(), "weight", ())
+    config = model.config
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    found = {_heads(layer) for layer in import_optipfair().get_model_layers(model)}
+    if not len(rows) or len(found) != 1 or None in found or (window is not None and window < CONTEXT_TOKENS):
+        return None
+    (heads,) = found
+    return AttentionShape(*heads, vocab_size=len(rows)) if heads else None
+
+
+def _heads(layer: Any) -> tuple[int, int, int] | None:
+    """Heads of queries, heads of keys, and size of a head of one layer; None if it has no plain attention."""
+    attention = getattr(layer, "self_attn", None)
+    size = getattr(attention, "head_dim", None)
+    parts: list[Any] = [getattr(attention, name, None) for name in _ATTENTION]
+    if not size or any(getattr(part, "weight", None) is None for part in parts):
+        return None
+    query, key, value, output = (part.weight.shape for part in parts)  # (out, in) each
+    if query != tuple(reversed(output)) or key != value or query[0] % size or key[0] % size:
+        return None
+    return query[0] // size, key[0] // size, size
 
 
 def check_architecture(variant: ModelVariant, model: PreTrainedModel) -> None:

@@ -2,7 +2,7 @@
 
 from glu_lib.report.contents import ReportData, report_data, runs_of
 from glu_lib.report.files import write_report
-from glu_lib.report.markdown import markdown_alignment, markdown_name, markdown_scan, markdown_table
+from glu_lib.report.markdown import markdown_alignment, markdown_name, markdown_scan, markdown_sizes, markdown_table
 from glu_lib.report.terminal import alignment_lines, record_line, scan_lines, terminal_lines, workload_lines
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "markdown_alignment",
     "markdown_name",
     "markdown_scan",
+    "markdown_sizes",
     "markdown_table",
     "record_line",
     "report_data",

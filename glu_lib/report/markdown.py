@@ -12,6 +12,7 @@ from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
+from glu_lib.report.size_table import size_listing, size_notes
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
@@ -48,6 +49,15 @@ def markdown_table(table: HeadlineTable) -> str:
         lines.append(_line(["blind", "–", *(blind_at_p0(table, task) for task in table.tasks)]))
     lines += [_line([name, format_ratio(ratio), *map(number.score, rows)]) for name, ratio, rows in table.control_lines]
     return _with_notes(lines, (*table.legend, *map(markdown_name, notes_of(table)))) + _skills(table)
+
+
+def markdown_sizes(table: HeadlineTable) -> str:
+    """Size and cost of each level of a headline table, with title and notes; empty if nothing is known of them."""
+    if (found := size_listing(table)) is None:
+        return ""
+    lines = [f"**{markdown_name(found.caption)}**", "", _line(found.columns), _line(["---"] * len(found.columns))]
+    lines += [_line([markdown_name(str(cell)) for cell in row]) for row in found.rows]
+    return _with_notes(lines, map(markdown_name, size_notes(table)))
 
 
 def _skills(table: HeadlineTable) -> str:

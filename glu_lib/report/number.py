@@ -10,6 +10,7 @@ from glu_lib.results.collapse import LIMIT, LIMIT_TEXT, exp
 
 COLLAPSED = "collapsed"  # shown instead of a change
 BEYOND = f"> {LIMIT_TEXT}"
+_PREFIXES = ("", "k", "M", "G", "T", "P")
 _MANY_DIGITS = 1e6  # per cent; larger changes are shown in scientific notation
 
 
@@ -70,6 +71,16 @@ def percent(value: float) -> str:
     """A signed change in per cent without decimals: `+3 %`, `−12 %`, `0 %`; from a million on `+6.7e+13 %`."""
     text = f"{value:+.0f}" if abs(value) < _MANY_DIGITS else f"{value:+.2g}"
     return "0 %" if text in ("+0", "-0") else f"{text} %".replace("-", "−")
+
+
+def prefixed(value: float | None, unit: str = "") -> str:
+    """A quantity with three significant digits and a decimal prefix: `1.24 G`, `2.53 MB`, `512 B`; `–` for None."""
+    if value is None:
+        return "–"
+    power = 0
+    while abs(value) >= 999.5 and power < len(_PREFIXES) - 1:
+        value, power = value / 1000, power + 1
+    return f"{value:.3g} {_PREFIXES[power]}{unit}".strip()
 
 
 def plain(value: str | float | bool | None) -> str:

@@ -27,6 +27,7 @@ from glu_lib.report.listings import (
 )
 from glu_lib.report.random_floor import random_listing, verdict_listing
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_parts
+from glu_lib.report.size_table import size_listing, size_notes
 from glu_lib.report.wide import wide_table
 from glu_lib.results.collapse import LIMIT_TEXT
 
@@ -85,6 +86,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "data": data,
         "findings": _by_model(findings(data, tables)),
         "tables": [wide_table(table, is_main=table in main) for table in tables],
+        "sizes": [(found, list(size_notes(table))) for table in tables if (found := size_listing(table)) is not None],
         "has_collapsed": any(row.get("is_collapsed") and row["is_headline"] for row in data.rows),
         "has_blind": any(row.get("is_blind") is not None for row in data.rows),
         "has_skill": any(row.get("skill") is not None for row in data.rows),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.resampling import FEWEST_ITEMS
 from glu_lib.analysis.table import LevelKey, level_text, row_level, without_controls
 from glu_lib.errors import one_line
 from glu_lib.report import number
@@ -110,14 +111,16 @@ def blind_notes(table: HeadlineTable) -> list[str]:
 
 def skill_notes(table: HeadlineTable) -> list[str]:
     """Why skills or their intervals are missing."""
-    nothing_to_lose, no_baseline, no_interval = [], [], []
+    nothing_to_lose, too_few, no_baseline, no_interval = [], [], [], []
     for task in skill_tasks(table):
         rows = _pruned(table, task)
         if unskilled(table, task):
             nothing_to_lose.append(task)
             continue
         known = [row for row in rows if _blind(row) is not None]
-        no_baseline += [f"{task} {level_text(row_level(row))}" for row in known if row.get("skill") is None]
+        lacking = [row for row in known if row.get("skill") is None]
+        too_few += [f"{task} {level_text(row_level(row))}" for row in lacking if row["n"] < FEWEST_ITEMS]
+        no_baseline += [f"{task} {level_text(row_level(row))}" for row in lacking if row["n"] >= FEWEST_ITEMS]
         no_interval += [
             f"{task} {level_text(row_level(row))}"
             for row in known
@@ -125,6 +128,7 @@ def skill_notes(table: HeadlineTable) -> list[str]:
         ]
     parts = (
         (f"no skill shown, since p0 is not better than blind: {', '.join(nothing_to_lose)}", nothing_to_lose),
+        (f"no skill from fewer than {FEWEST_ITEMS} items: {', '.join(too_few)}", too_few),
         (f"no skill without a comparable p0 with controls: {', '.join(no_baseline)}", no_baseline),
         (
             "no interval, because p0 falls to blind in a resample of the items or the items are not known: "

@@ -18,6 +18,7 @@ from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
+from glu_lib.report.size_table import size_listing, size_notes
 from glu_lib.report.skills import (
     SKILL_TITLE,
     blind_at_p0,
@@ -46,6 +47,7 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
         *_render(_scores(table), width),
         *(line for note in (*_controls(table), *table.legend, *notes_of(table)) for line in textwrap.wrap(note, width)),
         *_skill_lines(table, width),
+        *_size_lines(table, width),
         f"{table.title}: energy per case in joules, and time ({', '.join(shown)})",
         *_render(_energy(table), width),
         *(line for note in _without_joules(table) for line in textwrap.wrap(note, width)),
@@ -141,6 +143,20 @@ def _skill_lines(table: HeadlineTable, width: int) -> list[str]:
         *_render(drawn, width),
         *(line for note in skill_notes(table) for line in textwrap.wrap(note, width)),
     ]
+
+
+def _size_lines(table: HeadlineTable, width: int) -> list[str]:
+    """Size and cost of each level, a line per figure; empty if nothing is known of them."""
+    if (found := size_listing(table)) is None:
+        return []
+    drawn = _empty(table.levels)
+    for place, name in enumerate(found.columns[2:], start=2):
+        drawn.add_row(
+            name.replace(", ", "\n").replace(" per", "\nper"),
+            *(str(row[place]).replace(" (", "\n(") for row in found.rows),
+        )
+    notes = (line for note in size_notes(table) for line in textwrap.wrap(note, width))
+    return [*textwrap.wrap(found.caption, width), *_render(drawn, width), *notes]
 
 
 def _controls(table: HeadlineTable) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import time
 from contextlib import suppress
 from glob import escape
 from pathlib import Path
 
 _TEMPORARY = ".tmp"
 _LITTER_S = 3600.0  # no write takes this long, so an older temporary file is abandoned
+_REPLACE_WAITS_S = (0.01, 0.1, 0.5, 1.0)  # between attempts on Windows; a reader of a record is done by then
 _PROBE_BYTES = 4096  # not 0: a full disk still accepts empty files
 
 
@@ -20,7 +23,8 @@ def write_at(path: Path, offset: int, data: bytes) -> None:
         OSError: if it cannot be written; the bytes before `offset` are kept.
     """
     # O_NOFOLLOW: a link at `path` is an error.
-    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    # O_BINARY: without it Windows would write two bytes for each line break.
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, 0o644), "wb") as file:
         file.truncate(offset)
         file.seek(offset)
@@ -58,12 +62,24 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         # mkstemp creates private files, but records are meant to be shared.
         Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        _replace(Path(temporary), path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
     remove_litter(path, _LITTER_S)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename a file over another. Windows refuses that while someone reads the other one, so it is tried again."""
+    for wait_s in _REPLACE_WAITS_S if sys.platform == "win32" else ():
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            time.sleep(wait_s)
+        else:
+            return
+    temporary.replace(path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -80,6 +80,7 @@ def _task_fields(case: Case, task: Task, identity: ModelIdentity | None, environ
         "bootstrap iterations": BOOTSTRAP_ITERATIONS,
         **({} if task.limit is None else {"task limit": task.limit}),
         "chat template": applied_template(task, case.model, identity) if identity else None,
+        **({"window": str(task.window)} if task.window is not None else {}),
         **({"chat date": CHAT_DATE.isoformat()} if task.is_chat else {}),
     }
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from glu_lib.errors import AccessError, GluError, RecordError, TemplateError
+from glu_lib.errors import AccessError, GluError, MeasurementError, RecordError, TemplateError
 from glu_lib.measure.accuracy.evaluate import answers_do_not_fit
 from glu_lib.models.glu import glu_layers
 from glu_lib.models.identity import ModelIdentity, applied_template
@@ -170,11 +170,16 @@ def _templates(experiment: Experiment, variant: ModelVariant, identity: ModelIde
 
 
 def _answers(experiment: Experiment, variant: ModelVariant, context: int | None) -> Iterator[CheckResult]:
-    """Generation tasks that would fail, because their answers alone fill the model's context."""
+    """Tasks that would fail, because their answers alone fill the model's context, or their windows exceed it."""
     for task in _tasks_of(experiment, [variant]):
         wanted = experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS)
         if wanted is not None and context is not None and wanted >= context:
             yield CheckResult(variant.key, False, answers_do_not_fit(task, wanted, context))
+        if context is not None:
+            try:
+                experiment.library.check_window(task, context)
+            except MeasurementError as error:
+                yield CheckResult(variant.key, False, str(error))
 
 
 def _tasks_of(experiment: Experiment, models: Sequence[ModelVariant]) -> list[Task]:

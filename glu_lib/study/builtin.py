@@ -16,6 +16,7 @@ def _choice(options: int, name: str = "acc") -> Metric:
 
 _WORD_PERPLEXITY = Metric("word_perplexity", higher_is_better=False)
 _PERPLEXITY = Metric("perplexity", higher_is_better=False)
+_TOKEN_PERPLEXITY = Metric("token_perplexity", higher_is_better=False)
 _EXACT_MATCH = Metric("exact_match", chance=0.0)
 
 _GSM8K_METRIC = Metric("exact_match", "flexible-extract", chance=0.0)
@@ -63,6 +64,13 @@ _TASKS = (
         prompt_format=PromptFormat.CHAT,
     ),
     Task("ifeval_chat", _IFEVAL_METRIC, lm_eval_name="ifeval", slow=True, prompt_format=PromptFormat.CHAT),
+)
+
+# Token perplexity as papers on compression report it, by corpus; the window is part of the key.
+_CORPORA, _WINDOW = ("wikitext2", "c4", "ptb"), 2048
+_WINDOWED_TASKS = tuple(
+    Task(f"{corpus}_{_WINDOW}", _TOKEN_PERPLEXITY, lm_eval_name=f"{corpus}_windows", window=_WINDOW)
+    for corpus in _CORPORA
 )
 
 _WORKLOAD_SHAPES = ((100, 20), (100, 50), (30, 150))  # prompts × new tokens, as the published study's
@@ -162,6 +170,12 @@ _SUITES = (
         instruct_tasks=("ifeval",),
     ),
     Suite(
+        "perplexity",
+        "token perplexity in windows of 2048 tokens, as papers on compression report it",
+        models=(*BASE, *INSTRUCT),
+        tasks=tuple(task.key for task in _WINDOWED_TASKS),
+    ),
+    Suite(
         "carbon",
         "energy, latency and throughput workloads; only run when asked for with -m carbon",
         models=("nano", *BASE, *INSTRUCT),
@@ -184,7 +198,7 @@ _SUITES = (
 
 STUDY = Study(
     models={model.key: model for model in MODELS},
-    tasks={task.key: task for task in _TASKS},
+    tasks={task.key: task for task in (*_TASKS, *_WINDOWED_TASKS)},
     workloads={workload.key: workload for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS, *_ALIGNMENT_WORKLOADS)},
     suites={suite.key: suite for suite in _SUITES},
 )

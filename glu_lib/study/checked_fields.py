@@ -16,7 +16,15 @@ from glu_lib.study.study_fields import Field
 
 Choice = TypeVar("Choice", bound=StrEnum)
 _TEXT_LISTS = frozenset({"suites", "tasks", "workloads", "models", "methods"})
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list", dict: "table"}
+_WORDS: dict[type | tuple[type, ...], str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    list: "list",
+    dict: "table",
+    (int, str): "whole number or text",
+}
 
 
 def check_values(place: str, value: Any) -> None:

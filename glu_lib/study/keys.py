@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from glu_lib.errors import StudyError
 
 _LONGEST_KEY = 60  # a file name of two keys, a level and a sample limit then has at most 255 bytes
+_DEVICE = re.compile("con|prn|aux|nul|(com|lpt)[0-9]")
 _KEY = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
@@ -27,3 +28,5 @@ def check_key(kind: str, key: str) -> None:
             f"{kind} key {key!r} must consist of at most {_LONGEST_KEY} lower-case letters, digits and _, and not "
             "start with _ (it is used in case ids, file names and -k expressions); rename it"
         )
+    if _DEVICE.fullmatch(key):
+        raise StudyError(f"{kind} key {key!r} is the name of a device on Windows, no file can have it; rename it")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Field:
     """A field of a study file's table."""
 
-    type: type
+    type: type | tuple[type, ...]
     meaning: str
 
 
@@ -66,6 +66,7 @@ TASK = {
     "chance": Field(float, "score of guessing, 0 to 1 (default: none)"),
     "limit": Field(int, "the task's own sample limit, per subtask (default: all; `--limit` may lower it)"),
     "slow": Field(bool, "marks the task `slow`"),
+    "window": Field((int, str), "tokens of a window, or `context` (tasks that score one text in windows only)"),
 }
 WORKLOAD = {
     "prompts": Field(str, "task whose prompts are used"),

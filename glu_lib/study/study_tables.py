@@ -83,7 +83,8 @@ def task_of(key: str, table: Any, base: Study) -> Task:
     """
     place = f"[tasks.{key}]"
     check_fields(place, table, study_fields.TASK)
-    values: dict[str, Any] = {name: table[name] for name in ("num_fewshot", "slow", "limit") if name in table}
+    names = ("num_fewshot", "slow", "limit", "window")
+    values: dict[str, Any] = {name: table[name] for name in names if name in table}
     if "task" in table:
         values["lm_eval_name"] = table["task"]
         values["embedded"] = any(task.embedded and task.lm_eval_name == table["task"] for task in base.tasks.values())

@@ -16,6 +16,8 @@ _LM_EVAL_NAME = re.compile(r"\w[\w.+()-]*", re.ASCII)
 # The date given to chat templates that ask for today's date: the default of Llama-3.2's own template. With the real
 # date, prompts and scores would change from day to day.
 CHAT_DATE = date(2024, 7, 26)
+CONTEXT = "context"  # a task's window: as many tokens as the model's context
+_SHORTEST_WINDOW = 2  # one token that is only read, one that is scored
 PERPLEXITY = "perplexity"  # ending of the names of lm-eval's perplexity metrics
 NO_TEMPLATE = (
     'it scores how a text continues, and a chat template would break up the text; set prompt_format = "plain" (only '
@@ -66,6 +68,7 @@ class Task:
     the package; `slow` tasks take minutes or more per level on a small GPU. The prompt format belongs to the task:
     the same lm-eval task with the chat template is a separate task with its own key (`ifeval`, `ifeval_chat`). `limit`
     is the task's own sample limit, per subtask, as lm-eval counts; None for all samples.
+    `window` is the number of tokens of a window, or `context`, of tasks that score one text in windows; else None.
     """
 
     key: str
@@ -76,6 +79,7 @@ class Task:
     slow: bool = False
     prompt_format: PromptFormat = PromptFormat.PLAIN
     limit: int | None = None
+    window: int | str | None = None
 
     def __post_init__(self) -> None:
         check_key("task", self.key)
@@ -90,6 +94,11 @@ class Task:
             raise StudyError(f"task {self.key!r}: few-shot count {self.num_fewshot} must be 0 or more")
         if self.limit is not None and self.limit < 1:
             raise StudyError(f"task {self.key!r}: limit {self.limit} must be 1 or more; leave it out for all samples")
+        is_size = type(self.window) is int and self.window >= _SHORTEST_WINDOW
+        if self.window is not None and self.window != CONTEXT and not is_size:
+            raise StudyError(
+                f'task {self.key!r}: window {self.window!r} must be at least {_SHORTEST_WINDOW} tokens, or "{CONTEXT}"'
+            )
         if self.is_chat and self.metric.name.endswith(PERPLEXITY):
             raise StudyError(f"task {self.key!r}: {NO_TEMPLATE}")
 

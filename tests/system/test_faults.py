@@ -104,6 +104,18 @@ def test_a_signal_stops_a_run_as_ctrl_c_does_and_it_says_how_to_go_on(suite, num
     finish(suite, *resume)
 
 
+@pytest.mark.parametrize("grace_s", [0.0, 0.3])
+def test_sigterm_and_sigkill_after_a_grace_time_lose_nothing(suite, grace_s):
+    """As Slurm preempts a job; the grace is too short for the tables."""
+    process = start(suite, *SELECTION, env={"SLOW_RENAME_S": "0.2"})
+    wait_for(suite, 3, process)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(grace_s)
+    process.kill()
+    process.communicate(timeout=60)
+    finish(suite, "--lf")
+
+
 def test_workers_are_stopped_with_their_controller(suite):
     process = start(suite, *SELECTION, "-n2", "--dist=loadgroup", env={"SLOW_RENAME_S": "0.3"})
     wait_for(suite, 3, process)

@@ -280,7 +280,7 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
         ),
         (["--divisor", "7"], "ERROR: --divisor 7: widths are rounded to 32, 64, 128, 256; choose one"),
         (["--dtype", "int4"], "ERROR: --dtype 'int4' is unknown; choose one of float32, bfloat16, float16"),
-        (["--device", "tpu"], "ERROR: --device 'tpu' is unknown; choose cpu, cuda or cuda:N"),
+        (["--device", "tpu"], "ERROR: --device 'tpu' is unknown; choose cpu, cuda, cuda:N or mps"),
         (["--results-dir", "pytest.ini"], "ERROR: --results-dir '*pytest.ini' is a file; records need a folder: *"),
         (["--min-window", "0"], "ERROR: --min-window 0.0: must be more than 0 seconds"),
         (["--idle-seconds", "-1"], "ERROR: --idle-seconds -1.0: must be 0 or more; 0 leaves idle power out"),

@@ -10,7 +10,15 @@ from glu_lib.analysis.published.comparison import MODEL_KEYS, published_rows
 from glu_lib.analysis.published.restated import ENERGY_TABLES, energy_restated
 from glu_lib.errors import RecordError, one_line
 from glu_lib.frontends.cli.printing import print_listing, print_problems
-from glu_lib.report import markdown_alignment, markdown_name, markdown_scan, markdown_table, report_data, write_report
+from glu_lib.report import (
+    markdown_alignment,
+    markdown_name,
+    markdown_scan,
+    markdown_sizes,
+    markdown_table,
+    report_data,
+    write_report,
+)
 from glu_lib.report.blind_answers import surviving
 from glu_lib.report.listings import beside_listing, blind_listing, restated_listing
 from glu_lib.report.optimum import OPTIMUM_FOLDER, export_records
@@ -82,7 +90,10 @@ def report(options: argparse.Namespace) -> int:
 def table(options: argparse.Namespace) -> int:
     """Print the headline tables and the layer scans as Markdown."""
     found = concluded(options)
-    for table in (*headline_tables(found.rows), *workload_tables(found.rows)):
+    for table in headline_tables(found.rows):
+        print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
+        print(markdown_sizes(table))
+    for table in workload_tables(found.rows):
         print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
     if found.aligned_pairs:
         print(markdown_alignment(found.aligned_pairs))

@@ -106,7 +106,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--device",
         metavar="DEVICE",
-        help="cpu, cuda or cuda:N (default: a GPU if there is one; with -n N --dist loadgroup one per worker)",
+        help="cpu, cuda, cuda:N or mps (default: cuda if there is one; with -n N --dist loadgroup one per worker)",
     )
     group.addoption(
         "--batch-size",

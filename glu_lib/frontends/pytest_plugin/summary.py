@@ -24,6 +24,7 @@ from glu_lib.frontends.pytest_plugin.last_summary import LastSummary
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION, STUDY_NOTES
 from glu_lib.frontends.pytest_plugin.resume import MIRROR
+from glu_lib.machine.environment import MPS, UNTRIED_MPS
 from glu_lib.machine.outside import ignored_settings
 from glu_lib.report import alignment_lines, report_data, scan_lines, terminal_lines, workload_lines, write_report
 from glu_lib.report.number import counted
@@ -73,6 +74,8 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
         yield 'nothing was selected, so the embedded model runs; select with -k "llama1b and p40", -m paper, -m carbon'
     hardware = environment.gpu or f"{environment.cpu}, {environment.cores} cores"
     yield f"on {environment.device} ({hardware}), {environment.dtype}, batch {experiment.settings.batch_size}"
+    if environment.device == MPS:
+        yield UNTRIED_MPS
     yield ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     if ignored := list(ignored_settings()):
         yield f"ignored CodeCarbon settings (the suite uses its own): {', '.join(ignored)}"

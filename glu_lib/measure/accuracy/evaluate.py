@@ -88,12 +88,13 @@ def evaluate_task(
 
     Raises:
         AccessError: if the task's data cannot be loaded.
-        MeasurementError: if lm-eval does not report the headline metric, or an item does not exist.
+        MeasurementError: if lm-eval does not report the headline metric, an item does not exist, or windows do not fit.
         NotFiniteError: if the model returns NaN or infinity, or -inf for all options; the journal is deleted.
         RecordError: if the journal cannot be written.
     """
     loaded = library.load(task, seed=seed)
     _check_room(lm, task, loaded)
+    window_tokens = _cut_windows(lm, task, loaded)
     samples = chosen_items(task, loaded, replace(items, limit=limit))
     lm.answers = answers
     try:
@@ -133,6 +134,7 @@ def evaluate_task(
         tied_items=count_ties(raw_samples),
         batch_size=lm.batch_size,
         attention=lm.attention,
+        window_tokens=window_tokens,
         results=json_value(results),
         raw_samples=json_value(raw_samples),
     )
@@ -202,6 +204,13 @@ def _used_few_shot(loaded: Any) -> int:
     """The few-shot count of lm-eval's tasks; `TaskLibrary.load` has checked that all of them use the same count."""
     (count,) = {int(lm_eval_task.get_config("num_fewshot") or 0) for lm_eval_task in loaded["tasks"].values()}
     return count
+
+
+def _cut_windows(lm: KeepingHFLM, task: Task, loaded: Any) -> int | None:
+    """Cut the text of a task with windows; tokens of a window, or None."""
+    from glu_lib.measure.tasks.windowed import cut_windows
+
+    return cut_windows(lm, task, loaded)
 
 
 def _check_room(lm: KeepingHFLM, task: Task, loaded: Any) -> None:

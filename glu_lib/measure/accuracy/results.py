@@ -45,8 +45,9 @@ class Evaluation:
     few-shot examples that lm-eval's tasks used. `generation_settings` holds the settings of the model's generation
     configuration that changed greedy answers. `truncated_prompts` and `cut_generations` count requests that did not
     fit into the context, `tied_items` items whose best options have equal scores. `batch_size` is the size that
-    fitted into memory, `attention` the attention that computed. `results` and `raw_samples` are lm-eval's own tables as
-    JSON values (`json_value`), for its own files.
+    fitted into memory, `attention` the attention that computed. `window_tokens` is the length of a window, None for
+    tasks without windows. `results` and `raw_samples` are lm-eval's own tables as JSON values (`json_value`), for its
+    own files.
     """
 
     headline: MetricValue
@@ -63,6 +64,7 @@ class Evaluation:
     tied_items: int
     batch_size: int
     attention: Attention
+    window_tokens: int | None
     results: dict[str, Any] = field(repr=False, compare=False)
     raw_samples: dict[str, list[dict[str, Any]]] = field(repr=False, compare=False)
 

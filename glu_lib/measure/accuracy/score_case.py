@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from glu_lib.errors import MeasurementError
+from glu_lib.machine.memory import peak_memory
 from glu_lib.measure.accuracy.evaluate import evaluate_task
 from glu_lib.measure.accuracy.results import Evaluation
 from glu_lib.measure.energy.reading import check_energy
@@ -41,10 +42,11 @@ def score_case(
         settings: seed, limit and scorer.
 
     Returns:
-        The parts of a record (`score`, `energy`, `conditions`, `runtime`, `resumed`), and the evaluation. The energy
-        windows contain only the model's work: requests are built and tokenized before them, metrics are computed after
-        them. So windows of different levels contain the same kind of work. Joules are null, with the reason, if the
-        case was resumed, if memory ran out, or if other processes were busy (unless that is allowed).
+        The parts of a record (`score`, `energy`, `conditions`, `runtime`, `resumed`, `scoring_memory`), and the
+        evaluation. The energy windows contain only the model's work: requests are built and tokenized before them,
+        metrics are computed after them. So windows of different levels contain the same kind of work. Joules are null,
+        with the reason, if the case was resumed, if memory ran out, or if other processes were busy (unless that is
+        allowed).
 
     Raises:
         AccessError: if the task's data cannot be loaded.
@@ -57,7 +59,8 @@ def score_case(
     windows, batch_size = WorkWindows(meter, prepared.loaded.model.device), lm.batch_size
     lm.work_window = windows.open
     try:
-        evaluation = evaluate_task(lm, library, task, seed=settings.seed, limit=limit, items=items, answers=answers)
+        with peak_memory(str(prepared.loaded.model.device)) as memory:
+            evaluation = evaluate_task(lm, library, task, seed=settings.seed, limit=limit, items=items, answers=answers)
     finally:
         lm.work_window = nullcontext
     check_evaluation(task, evaluation, limit)
@@ -77,6 +80,7 @@ def score_case(
             "attention": str(evaluation.attention),
         },
         "resumed": resumed,
+        "scoring_memory": memory.as_dict(),
     }
     return parts, evaluation
 
@@ -114,6 +118,7 @@ def task_fields(task: Task, evaluation: Evaluation) -> dict[str, Any]:
         "cut_generations": evaluation.cut_generations,
         "unknown_requests": evaluation.unknown_requests,
         "tied_items": evaluation.tied_items,
+        "window_tokens": evaluation.window_tokens,
     }
 
 

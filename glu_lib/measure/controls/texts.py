@@ -31,11 +31,19 @@ def continuation_controls(scored: Scored) -> Iterator[dict[str, Any]]:
 
 
 def text_controls(scored: Scored) -> Iterator[dict[str, Any]]:
-    """`flat` and `unigram` of each text: each token 1 / size; each token by its frequency in the other texts."""
-    texts = [scored.tokens(sample["arguments"][0][0]) for sample in scored.samples]
+    """`flat` and `unigram` of each text: each token 1 / size; each token by its frequency in the other texts.
+
+    The texts of a task with windows are its windows, each without the first token, which is not scored.
+    """
+    texts = [_scored_ids(scored, *sample["arguments"][0]) for sample in scored.samples]
     for sample, found in zip(scored.samples, _likelihoods(texts, scored.size), strict=True):
         values = [scored.value(sample["doc"], [value]) for value in found]
         yield dict(zip(("flat", "unigram"), values, strict=True))
+
+
+def _scored_ids(scored: Scored, text: str, window: Sequence[int] = ()) -> Sequence[int]:
+    """Token ids that are scored, of a text or of a window with its ids."""
+    return window[1:] if window else scored.tokens(text)
 
 
 def _likelihoods(texts: Sequence[Sequence[int]], size: int) -> Iterator[tuple[float, float]]:

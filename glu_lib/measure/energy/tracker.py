@@ -7,6 +7,8 @@ the source of each figure, show nowhere else. (The check of old records has one 
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 # Seconds between CodeCarbon's samples of parts that have no energy counter.
 SAMPLING_S = 1.0
+_ASK_S = 5.0  # sudo and one sample of powermetrics take well under a second
 
 # Every parameter of CodeCarbon's tracker that could change a figure, end a run or send data. The other parameters are
 # deprecated (DEPRECATED) and have no effect if `output_methods` is set.
@@ -92,13 +95,15 @@ def make_tracker(device: torch.device) -> Any:
 
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it logs before its own log_level takes effect
     wanted = VALUES | {"gpu_ids": _gpu_numbers(device), "output_handlers": [], "output_methods": []}
-    with _without_outside_settings():
-        tracker = OfflineEmissionsTracker(**wanted)
-    taken = getattr(tracker, "_conf", {})
-    different = sorted(name for name, value in wanted.items() if name not in taken or taken[name] != value)
-    if not different:
-        tracker.start_task("warm-up")
-    if different or tracker.stop_task("warm-up") is None:
+    with _without_password():  # also of the first task, because the hardware may be looked for only then
+        with _without_outside_settings():
+            tracker = OfflineEmissionsTracker(**wanted)
+        taken = getattr(tracker, "_conf", {})
+        different = sorted(name for name, value in wanted.items() if name not in taken or taken[name] != value)
+        if not different:
+            tracker.start_task("warm-up")
+        has_failed = different or tracker.stop_task("warm-up") is None
+    if has_failed:
         raise MeasurementError(
             f"CodeCarbon could not be set up ({', '.join(different) or 'no window'}); this version cannot measure "
             "energy here: install the one in constraints.txt"
@@ -121,6 +126,41 @@ def _without_outside_settings() -> Iterator[None]:
         yield
     finally:
         emissions_tracker.get_hierarchical_config = before
+
+
+@contextmanager
+def _without_password() -> Iterator[None]:
+    """Keep CodeCarbon from asking for a password on macOS, where it reads Apple's chips with `sudo powermetrics`.
+
+    No setting turns that off. The reading is left to it only if sudo allows the command without a password, whatever it
+    remembers of an earlier one; otherwise CodeCarbon estimates by the processor's load.
+    """
+    if sys.platform != "darwin" or _may_use_powermetrics():
+        yield
+        return
+    from codecarbon.core import powermetrics
+
+    before = powermetrics.is_powermetrics_available
+    powermetrics.is_powermetrics_available = lambda: False
+    try:
+        yield
+    finally:
+        powermetrics.is_powermetrics_available = before
+
+
+def _may_use_powermetrics() -> bool:
+    """Whether sudo runs powermetrics without a password; `-n` never asks, `-k` ignores a remembered password."""
+    command = (
+        "sudo",
+        "-k",
+        "-n",
+        *("powermetrics", "--samplers", "cpu_power", "-n", "1", "-i", "1", "-o", "/dev/null"),
+    )
+    try:
+        found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ASK_S, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return found.returncode == 0
 
 
 def _gpu_numbers(device: torch.device) -> list[int]:

@@ -85,7 +85,7 @@ class EnergyMeter:
                 with uninterrupted():
                     data = tracker.stop_task(name)
                 window.reading = read_components(
-                    data, sources(tracker), window_s, self.carbon_intensity, on_gpu=device.type == "cuda"
+                    data, sources(tracker), window_s, self.carbon_intensity, on_gpu=device.type != "cpu"
                 )
                 if log is not None:
                     append_emissions(log, data)

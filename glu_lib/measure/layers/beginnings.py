@@ -73,7 +73,7 @@ class LayerRuns:
         ids = row.to(self.model.device)[None]
         with torch.no_grad():
             logits = self.model(input_ids=ids, use_cache=False).logits[0, :-1].float()  # (tokens − 1, vocabulary)
-            loss = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none").double().sum()
+            loss = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none").cpu().double().sum()
         self.layers_run += layers_run
         self.layers_whole += len(self.layers)
         return float(loss)

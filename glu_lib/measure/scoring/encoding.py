@@ -62,6 +62,7 @@ class Encodings:
 
     controls: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _contexts: dict[str, array[int]] = field(default_factory=dict)
+    _whole_texts: dict[str, array[int]] = field(default_factory=dict)
     _pairs: dict[tuple[str, str], Encoded] = field(default_factory=dict)
     _prompts: dict[tuple[str, int], tuple[Tokens, bool]] = field(default_factory=dict)
 
@@ -107,6 +108,12 @@ class Encodings:
         if text not in self._contexts:
             self._contexts[text] = array("i", encode(text))
         return self._contexts[text]
+
+    def whole_text(self, text: str, encode: Encode) -> array[int]:
+        """Token ids of a long text; `encode` adds the tokenizer's special tokens, so they are kept apart."""
+        if text not in self._whole_texts:
+            self._whole_texts[text] = array("i", encode(text))
+        return self._whole_texts[text]
 
     def prompt(self, text: str, room: int, encode: Callable[[str, int], tuple[Tokens, bool]]) -> tuple[Tokens, bool]:
         """Token ids of a generation prompt, at most the last `room`, and whether the prompt was cut.

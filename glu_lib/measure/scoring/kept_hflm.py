@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from glu_lib.measure.scoring.encoding import Encodings
@@ -51,6 +53,20 @@ class KeepingHFLM(MeasuredHFLM):
             super().score_tokens(asked, *args, **options)
             self._keep_batch()
         return [as_score(answers.get(key)) for key in keys]
+
+    def whole_text(self, text: str) -> array[int]:
+        """Token ids of a long text, with the special tokens that the tokenizer puts at the beginning of a text."""
+        return (self.encodings or Encodings()).whole_text(text, partial(self.tok_encode, add_special_tokens=True))
+
+    def loglikelihood_windows(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-probabilities of windows in nats, each without its first token, which is only read.
+
+        Args:
+            requests: instances of (text, token ids).
+            disable_tqdm: whether to hide the progress bar.
+        """
+        asked = [((text, ""), list(tokens[:1]), list(tokens[1:])) for text, tokens in (r.args for r in requests)]
+        return [logprob for logprob, _ in self.score_tokens(asked, disable_tqdm)]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """The same answers as from `HFLM`. Sampled answers are not journaled, as they depend on the random state."""

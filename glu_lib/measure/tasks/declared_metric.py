@@ -30,7 +30,8 @@ def check_metric(task: Task, configs: Iterable[Config]) -> None:
         _check_group(task, _aggregated(whole))
     for metric in listed:
         if metric["metric"] == task.metric.name:
-            _check_direction(task, metric.get("higher_is_better", _usual_direction(task.metric.name)))
+            given = "higher_is_better" in metric  # lm-eval warns of metrics of which it knows no direction
+            _check_direction(task, metric["higher_is_better"] if given else _usual_direction(task.metric.name))
     filters = {name for config in leaves for name in _filters(config)}
     if leaves and task.metric.filter not in filters:
         raise StudyError(

@@ -13,11 +13,15 @@ from typing import Any
 from glu_lib.errors import AccessError, StudyError, one_line
 from glu_lib.measure.tasks.declared_metric import check_metric
 from glu_lib.measure.tasks.few_shot import WHOLE_TEXTS, check_few_shot, set_few_shot
+from glu_lib.measure.tasks.window_sizes import window_size
 from glu_lib.models.hub_access import first_line, is_unreachable, with_patience
 from glu_lib.nano import TASKS_DIR
 from glu_lib.study import NO_TEMPLATE, Task
 
 _CONTINUATIONS = ("loglikelihood", WHOLE_TEXTS)
+_WINDOWS_DIR = Path(__file__).resolve().parent / "windows"
+_HAS_NO_WINDOW = "lm-eval cuts its texts by the model's context and takes no window; remove window"
+_NEEDS_WINDOW = 'its text is scored in windows; set window = 2048, another number of tokens, or "context"'
 
 
 @dataclass(slots=True)
@@ -77,6 +81,15 @@ class TaskLibrary:
             name = str(config.get("task") if isinstance(config.get("task"), str) else config.get("group"))
             check_few_shot(task, name, config.get("num_fewshot"), config.get("output_type"))
 
+    def check_window(self, task: Task, context: int) -> None:
+        """Check that the windows of `task`, if it has any, fit into a context of so many tokens.
+
+        Raises:
+            MeasurementError: if they do not.
+        """
+        if task.window is not None:
+            window_size(task, context)
+
     def _check_indexed(self, task: Task) -> None:
         """Check that lm-eval's index has the task and that it is safe to load.
 
@@ -92,6 +105,8 @@ class TaskLibrary:
                 f"task {task.key}: lm-eval's {task.lm_eval_name} is a tag of several tasks and has no common score; "
                 "name one of the tasks, or a group"
             )
+        if (task.window is not None) != (_window_file(task) is not None):
+            raise StudyError(f"task {task.key}: {_HAS_NO_WINDOW if task.window else _NEEDS_WINDOW}")
         if any(config.get("unsafe_code") for config in self._configs(task)):
             raise StudyError(
                 f"task {task.key}: lm-eval's {task.lm_eval_name} runs code written by the model, which this suite "
@@ -134,7 +149,7 @@ class TaskLibrary:
                 waiting += [(other.name, {}) for other in index.values() if name in other.tags]
 
     def _manager(self, embedded: bool) -> Any:
-        """lm-eval's index of the embedded tasks (takes milliseconds), or of its own tasks (takes seconds)."""
+        """The index of the embedded tasks (takes milliseconds), or of lm-eval's own and of windows (takes seconds)."""
         return _index(TASKS_DIR if embedded else None)
 
 
@@ -146,10 +161,10 @@ def _seed_language_detection() -> None:
 
 @lru_cache
 def _index(folder: Path | None) -> Any:
-    """lm-eval's index of the task files in a folder, or of its own tasks; cached, because building it takes seconds."""
+    """The index of the task files in a folder, or of lm-eval's own and of `windows`; cached, as it takes seconds."""
     from lm_eval.tasks import TaskManager
 
-    return TaskManager() if folder is None else TaskManager(include_path=str(folder), include_defaults=False)
+    return TaskManager(include_path=str(folder or _WINDOWS_DIR), include_defaults=folder is None)
 
 
 def check_prompt_format(task: Task, output_type: str | None) -> None:
@@ -198,17 +213,35 @@ class _BuildOnce:
         for instance in self._task.instances:
             instance.resps, instance.filtered_resps = [], {}
 
+    def forget(self) -> None:
+        """Build anew at the next call, because the task's documents have changed."""
+        self._key = None
+
 
 def task_data_digest(task: Task) -> str | None:
-    """SHA-256 of an embedded task's definition and items; None for lm-eval's tasks, which its version identifies."""
-    if not task.embedded:
+    """SHA-256 of the definition of a task that ships with the package, and of its items if they do.
+
+    None for lm-eval's tasks, which its version identifies.
+    """
+    files = [*_own_files(task)]
+    if not files:
         return None
     digest = hashlib.sha256()
-    for path in _embedded_files(task):
+    for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def _embedded_files(task: Task) -> Iterator[Path]:
+def _window_file(task: Task) -> Path | None:
+    """The definition of a task that scores a text in windows; None for other tasks."""
+    path = _WINDOWS_DIR / f"{task.lm_eval_name}.yaml"
+    return path if path.exists() else None
+
+
+def _own_files(task: Task) -> Iterator[Path]:
+    if (found := _window_file(task)) is not None:
+        yield from (_WINDOWS_DIR / "_shared.yaml", found)
+    if not task.embedded:
+        return
     yield TASKS_DIR / f"{task.lm_eval_name}.yaml"
     yield TASKS_DIR / f"{task.lm_eval_name.removeprefix('nano_')}.jsonl"

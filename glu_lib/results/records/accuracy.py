@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from glu_lib.results.collapse import LIMIT, read_recorded
 from glu_lib.results.plausibility import WindowClaim, implausible
 from glu_lib.results.records.base import BaseRecord
-from glu_lib.results.records.case import Memory, Resumed
+from glu_lib.results.records.case import Memory, Peak, Resumed
 from glu_lib.results.records.done_key import AccuracyKey
 from glu_lib.results.records.explained import REMEDY, shown
 from glu_lib.results.records.values import AnyNumber, Cell, Count, Part, Share
@@ -87,6 +87,9 @@ class Score(Part):
     cut_generations: Count | None = Field(None, description="answers that reached their token limit")
     unknown_requests: Count | None = Field(None, description="requests that hold the unknown token")
     tied_items: Count | None = Field(None, description="items whose best options have equal scores")
+    window_tokens: Count | None = Field(
+        None, description="tokens of a window of a task that scores one text in windows; null for other tasks"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Score:
@@ -133,6 +136,7 @@ class AccuracyRecord(BaseRecord):
     weights: Cell | None = Field(
         None, description="how a GGUF file held the weights: `dequantized Q4_1`; absent: safetensors, as they are"
     )
+    scoring_memory: Peak | None = Field(None, description="peak memory of scoring")
     samples: Samples = Field(description="the file of the samples")
 
     @model_validator(mode="after")
@@ -152,7 +156,7 @@ class AccuracyRecord(BaseRecord):
 
     def wrong_energies(self) -> list[str]:
         """Energies that this version would reject: tables leave them out, and keep the score."""
-        on_gpu = self.environment.device.startswith("cuda")
+        on_gpu = self.environment.is_on_gpu
         found = (*self.energy.wrong_total(on_gpu=on_gpu), *self.energy.wrong_memory(self.environment.memory_bytes))
         return [f"its energy {line}" for line in found]
 

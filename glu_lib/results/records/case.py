@@ -71,6 +71,15 @@ class Removed(Part):
         return self
 
 
+class Attention(Part):
+    """Shape of a decoder's attention and LM head, the same in all layers."""
+
+    num_heads: Count = Field(description="heads of queries")
+    num_kv_heads: Count = Field(description="heads of keys and values")
+    head_dim: Count = Field(description="size of one head")
+    vocab_size: Count = Field(description="rows of the LM head")
+
+
 class PruningFields(Part):
     """The requested pruning and its result."""
 
@@ -92,6 +101,9 @@ class PruningFields(Part):
     width_mod_128: Count = Field(description="width modulo 128")
     parameters: Count = Field(description="parameters of the whole model after")
     unpruned_parameters: Count = Field(description="parameters of the whole model before")
+    attention: Attention | None = Field(
+        None, description="shape of the attention and of the LM head; null if layers differ or are of another kind"
+    )
     kept_neurons: str | None = Field(
         description="hash of the indices of the kept neurons; checked when the model is pruned again"
     )
@@ -145,7 +157,7 @@ class Resumed(Part):
 class EnvironmentFields(Part):
     """The machine and the versions."""
 
-    device: Cell = Field(description="`cpu` or `cuda:N`")
+    device: Cell = Field(description="`cpu`, `cuda`, `cuda:N` or `mps`")
     dtype: Cell = Field(description="dtype of the weights")
     seed: Whole = Field(description="seed of the run")
     threads: Count | None = Field(description="`--threads`")
@@ -158,6 +170,11 @@ class EnvironmentFields(Part):
     outside: dict[str, Any] = Field(
         default_factory=dict, description="variables from outside that change speed or energy"
     )
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether the model computed on a GPU, whose energy is then part of the total."""
+        return self.device != "cpu"
 
     @property
     def processor(self) -> str:

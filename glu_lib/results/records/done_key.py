@@ -58,7 +58,12 @@ class AccuracyKey(MeasuredKey):
         "those that the file names; absent: the first ones",
     )
     task: str = Field(description="lm-eval's name of the task")
-    task_data: str | None = _named("task data", "hash of an embedded task's files; null for lm-eval's tasks")
+    task_data: str | None = _named(
+        "task data", "hash of the files of a task that ships with the package; null for lm-eval's tasks"
+    )
+    window: str | None = Field(
+        None, description="tokens of a window, or `context`: the model's (tasks that score one text in windows only)"
+    )
     lm_eval: str = _named("lm-eval", "version of lm-evaluation-harness")
     few_shot: Count = _named("few-shot", "few-shot examples requested; the number used is `score.num_fewshot`")
     bootstrap_iterations: Count = _named("bootstrap iterations", "of lm-eval's standard errors")

@@ -106,7 +106,7 @@ class EnergyRecord(UncontrolledRecord):
 
     def wrong_energies(self) -> list[str]:
         """Energies that this version would reject; a record that has one does not count."""
-        on_gpu, memory_bytes = self.environment.device.startswith("cuda"), self.environment.memory_bytes
+        on_gpu, memory_bytes = self.environment.is_on_gpu, self.environment.memory_bytes
         lines = []
         for repeat in self.repeats:
             for place, window in repeat.windows():

@@ -31,6 +31,12 @@ def test_the_peak_is_that_of_the_block_not_of_the_process():
     assert (busy.source, busy.reason) == ("resident set", None)
 
 
+def test_the_peak_of_a_macs_gpu_is_null_with_the_reason():
+    with peak_memory("mps") as found:
+        pass
+    assert (found.peak_bytes, found.reason) == (None, "torch does not tell the peak memory of this GPU")
+
+
 def test_where_the_system_does_not_tell_it_is_null_with_the_reason(monkeypatch, tmp_path):
     monkeypatch.setattr("glu_lib.machine.memory._CLEAR", tmp_path / "no" / "such")
     with peak_memory("cpu") as found:

@@ -1,5 +1,6 @@
 """What a run would refuse `validate` does not approve, and it leaves nothing behind."""
 
+import dataclasses
 import errno
 import os
 
@@ -8,6 +9,7 @@ import pytest
 from glu_lib.errors import RecordError
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import validate
+from glu_lib.study import STUDY, Suite
 from glu_lib.study.settings import Settings
 
 
@@ -70,3 +72,13 @@ def test_validate_makes_no_folder(tmp_path, name):
     assert (refusal, finding.is_fine) == (None, True)
     assert finding.text.startswith("can be written, ")
     assert (tmp_path / name / "individual_files").is_dir()  # of the run's own check, after validate's
+
+
+def test_validate_names_windows_that_do_not_fit(tmp_path):
+    suites = dict(STUDY.suites) | {"windows": Suite("windows", "", models=("nano",), tasks=("wikitext2_2048",))}
+    experiment = Experiment(Settings(results_dir=tmp_path), dataclasses.replace(STUDY, suites=suites))
+    problems = [found.text for found in validate(experiment, [STUDY.models["nano"]]) if not found.is_fine]
+    assert problems == [
+        "task wikitext2_2048: its windows have 2048 tokens, and the model's context has 256; choose a shorter window, "
+        'or window = "context", in a study file, or leave the task out, with -k "not wikitext2_2048"'
+    ]

@@ -2,8 +2,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from glu_lib.machine.gpus import Gpu, GpuPool, find_gpu, visible_gpus
+from glu_lib.machine.gpus import Gpu, GpuPool, _torch_build_has, driver_index, find_gpu, visible_gpus
 
 T4, L4, A100 = "GPU-aaaa-1", "GPU-aabb-2", "GPU-cccc-3"
 MIG = "MIG-5555-6"
@@ -97,3 +98,39 @@ def test_a_gpu_given_back_goes_to_the_worker_that_comes_in_place():
     pool.give_back("gw1")
     pool.give_back("gw1")
     assert [pool.take("gw2"), pool.take("gw3"), pool.take("gw4")] == [L4, A100, None]
+
+
+@pytest.fixture
+def rocm(monkeypatch):
+    """A ROCm build of torch with one AMD GPU, which torch shows as `cuda`; there is no NVIDIA driver."""
+    monkeypatch.setattr("glu_lib.machine.gpus._torch_has_rocm", lambda: True)
+    monkeypatch.setattr("glu_lib.machine.gpus._torch_has_cuda", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    properties = SimpleNamespace(name="AMD Instinct MI300X", major=9, minor=4)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _number: properties)
+    for name in ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_an_amd_gpu_is_the_one_that_torch_shows(rocm, monkeypatch):
+    assert find_gpu() == Gpu("AMD Instinct MI300X", (9, 4))
+    assert (visible_gpus(), driver_index(1)) == ((), 1)
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "2,3")  # renumbers them, so the driver's number is not known
+    assert driver_index(1) is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_gpu() is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "builds"),
+    [
+        ("cuda: Optional[str] = '12.8'\nhip: Optional[str] = None", ["cuda"]),
+        ("cuda: Optional[str] = None\nhip: Optional[str] = '6.4.0'", ["hip"]),
+        ("cuda: Optional[str] = None\nhip: Optional[str] = None", []),
+    ],
+)
+def test_the_build_of_torch_is_read_from_its_version_file(monkeypatch, tmp_path, lines, builds):
+    (tmp_path / "version.py").write_text(f"__version__ = '2.13.0'\n{lines}\n")
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("glu_lib.machine.gpus.importlib.util.find_spec", lambda _name: spec)
+    assert [name for name in ("cuda", "hip") if _torch_build_has(name)] == builds

@@ -17,7 +17,7 @@ from glu_lib.report.findings import findings
 from glu_lib.report.listings import answers_listing
 from glu_lib.report.page import render_page
 from glu_lib.report.skill_findings import rises
-from glu_lib.report.skills import Kept, kept_of
+from glu_lib.report.skills import Kept, kept_of, skill_notes
 from glu_lib.report.wide import wide_table
 from glu_lib.results.address import RecordId
 from glu_lib.results.records import Samples
@@ -399,3 +399,13 @@ def test_controls_of_the_model_do_not_change_what_claims_are_made_of(tmp_path):
     rows = [dict(row) for row in conclude(tmp_path).rows]
     untrained = [row | {"control": "untrained", "percent": None, "blind": None, "skill": None} for row in rows[:1]]
     assert kept_of([*rows, *untrained]) == kept_of(rows) == {"nano": Kept.SKILL}
+
+
+def test_too_few_items_are_not_called_a_missing_baseline(tmp_path):
+    write(tmp_path, "facts", {0: drawn(0.9, 1), 20: drawn(0.85, 2), 40: drawn(0.25, 3)}, OPTIONS)
+    _, table = told(tmp_path)
+    table.cells["facts", 20].update(skill=None)
+    table.cells["facts", 40].update(skill=None, n=6)
+    notes = skill_notes(table)
+    assert "no skill from fewer than 20 items: facts p40" in notes
+    assert "no skill without a comparable p0 with controls: facts p20" in notes

@@ -108,7 +108,7 @@ def test_a_metric_of_which_lower_is_better_collapses(found, is_collapsed):
 
 
 def evaluation(value):
-    return Evaluation(value, (value,), (), 20, 20, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, Attention.PLAIN, {}, {})
+    return Evaluation(value, (value,), (), 20, 20, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, Attention.PLAIN, None, {}, {})
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,16 @@ def test_what_was_really_cut_is_in_the_key_and_not_the_words_that_asked():
     assert half.unfit is not None
 
 
+def test_the_window_is_in_the_key_of_tasks_with_windows():
+    task = STUDY.tasks["wikitext2_2048"]
+    found = [
+        key(Case(NANO, Pruning(40), dataclasses.replace(task, window=window))) for window in (2048, 4096, "context")
+    ]
+    assert [each["window"] for each in found] == ["2048", "4096", "context"]
+    assert differences(found[0], found[1]) == ["window 2048 -> 4096"]
+    assert "window" not in key()  # records of other tasks stay done
+
+
 @pytest.mark.parametrize("package", ["optipfair", "lm_eval"])
 def test_library_versions_that_decide_the_result_are_in_the_key(package):
     versions = ENVIRONMENT.versions | {package: "99"}

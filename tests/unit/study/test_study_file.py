@@ -84,6 +84,15 @@ def test_a_new_model_runs_the_suites_of_its_kind(load):
     assert {suite for case in cases for suite in case.suites} == {"paper", "quick"}
 
 
+def test_a_file_may_choose_the_window_of_a_text(load):
+    table = '[tasks.wikitext2_{0}]\ntask = "wikitext2_windows"\nwindow = {1}\nmetric = "token_perplexity"\n'
+    table += "higher_is_better = false\n"
+    text = table.format("4096", 4096) + table.format("context", '"context"')
+    tasks = load(f'{text}[suites]\nlong = ["wikitext2_4096", "wikitext2_context"]').study.tasks
+    assert [tasks[f"wikitext2_{name}"].window for name in ("2048", "4096", "context")] == [2048, 4096, "context"]
+    assert tasks["wikitext2_4096"].metric == tasks["wikitext2_2048"].metric
+
+
 @pytest.mark.parametrize("suites", ['quick = ["facts", "sums"]', 'quick = { tasks = ["facts", "sums"], models = [] }'])
 def test_a_model_may_name_a_suite_of_the_same_file(load, suites):
     study = load(f'{MINE}suites = ["quick"]\n[suites]\n{suites}\n').study
@@ -159,6 +168,12 @@ def test_a_file_asks_for_controls_and_no_key_of_it_may_then_be_part_of_theirs(lo
         (MINE + "architecture = {width = 8}", r"\[models.mine.architecture\]: field 'width' is unknown"),
         ('methods = ["magic"]', "method 'magic' is unknown"),
         ("controls = 1", "top level: controls is 1; it must be a true or false"),
+        ("[tasks.wikitext2_2048]\nwindow = 1.5", "window is 1.5; it must be a whole number or text"),
+        ('[tasks.wikitext2_2048]\nwindow = "all"', "window 'all' must be at least 2 tokens, or \"context\""),
+        (
+            "[suites]\nnul = ['piqa']",
+            "suite key 'nul' is the name of a device on Windows, no file can have it; rename it",
+        ),
         ("[suites]\nskip = ['piqa']", "suite key 'skip' is already used as a pytest marker or a model key; rename it"),
         ("[suites]\nq = [['a']]", r"the list holds \['a'\]; it must hold keys, as text"),
         ("[suites]\nq = 'piqa'", "is 'piqa'; it must be a list of tasks or a table"),

@@ -154,7 +154,7 @@ def _evaluation():
     from glu_lib.measure.accuracy.results import Evaluation
 
     value = MetricValue("t", "acc", "none", 1.0, None, 1)
-    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, Attention.PLAIN, {}, {})
+    return Evaluation(value, (value,), (), 1, 1, 0, {}, {"t": "1"}, 0, 0, 0, 0, 8, Attention.PLAIN, None, {}, {})
 
 
 EVALUATION = _evaluation()

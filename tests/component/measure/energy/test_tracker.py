@@ -1,4 +1,5 @@
 import inspect
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from glu_lib.errors import MeasurementError
-from glu_lib.measure.energy.tracker import DEPRECATED, VALUES, make_tracker
+from glu_lib.measure.energy.tracker import DEPRECATED, VALUES, make_tracker, sources
 from glu_lib.measure.energy.window import EnergyMeter
 
 CPU = torch.device("cpu")
@@ -146,3 +147,60 @@ def test_a_tracker_that_measures_nothing_is_one_line(monkeypatch):
     monkeypatch.setattr("codecarbon.OfflineEmissionsTracker.stop_task", lambda *_: None)
     with pytest.raises(MeasurementError, match=r"CodeCarbon could not be set up \(no window\); this version cannot"):
         make_tracker(CPU)
+
+
+@pytest.fixture
+def apple_chip(monkeypatch):
+    """CodeCarbon on a Mac whose chip it does not know, so that it would ask sudo; the commands that are run."""
+    from codecarbon.core import hardware_cache, powermetrics
+
+    asked = SimpleNamespace(codecarbon=0, commands=[], status=1)
+
+    def ask():
+        asked.codecarbon += 1
+        return False
+
+    ask.cache_clear = lambda: None
+
+    def run(command, **options):
+        asked.commands.append((command, options["stdin"]))
+        return SimpleNamespace(returncode=asked.status)
+
+    for name, value in {
+        "is_linux_os": lambda: False,
+        "is_mac_os": lambda: True,
+        "is_mac_arm": lambda _model: True,
+        "detect_cpu_model": lambda: "Apple M99",
+        "ResourceTracker._setup_cpu_load_fast": lambda _tracker, _model: False,
+    }.items():
+        monkeypatch.setattr(f"codecarbon.core.resource_tracker.{name}", value)
+    monkeypatch.setattr(powermetrics, "is_powermetrics_available", ask)
+    monkeypatch.setattr("glu_lib.measure.energy.tracker.sys", SimpleNamespace(platform="darwin"))
+    fake = SimpleNamespace(run=run, DEVNULL=subprocess.DEVNULL, SubprocessError=subprocess.SubprocessError)
+    monkeypatch.setattr("glu_lib.measure.energy.tracker.subprocess", fake)
+    hardware_cache.clear_cache()
+    yield asked
+    hardware_cache.clear_cache()
+
+
+def test_on_a_mac_codecarbon_asks_for_no_password(apple_chip):
+    assert "cpu" in sources(make_tracker(CPU))
+    assert apple_chip.codecarbon == 0
+    ((command, stdin),) = apple_chip.commands
+    assert command[:4] == ("sudo", "-k", "-n", "powermetrics")  # never asks, and trusts no remembered password
+    assert stdin == subprocess.DEVNULL
+
+
+def test_on_a_mac_whose_sudo_allows_it_without_a_password_codecarbon_decides(apple_chip):
+    apple_chip.status = 0
+    make_tracker(CPU)
+    assert apple_chip.codecarbon == 1
+
+
+def test_on_a_mac_without_sudo_codecarbon_asks_for_none(apple_chip, monkeypatch):
+    def run(*_args, **_options):
+        raise FileNotFoundError("sudo")
+
+    monkeypatch.setattr("glu_lib.measure.energy.tracker.subprocess.run", run)
+    make_tracker(CPU)
+    assert apple_chip.codecarbon == 0

@@ -1,0 +1,59 @@
+"""Size and cost of each level of a table: parameters, MACs, bytes, peak memory, mean of the zero-shot tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from glu_lib.analysis.headline import HeadlineTable
+from glu_lib.analysis.table import LevelKey, Row
+
+
+@dataclass(frozen=True, slots=True)
+class LevelSize:
+    """Size and cost of one level, as in the columns of the same names; None where it is not known.
+
+    `peak_memory_bytes` is the highest of the level's cases. `zero_shot_mean` is None if the levels of the table do not
+    all have the same zero-shot tasks.
+    """
+
+    level: LevelKey
+    expansion_ratio: float
+    parameters: int | None
+    prefill_macs_per_token: int | None
+    decode_macs_per_token: int | None
+    weights_bytes: int | None
+    kv_cache_bytes_per_token: int | None
+    peak_memory_bytes: int | None
+    zero_shot_mean: float | None
+
+
+_OWN = ("level", "expansion_ratio", "peak_memory_bytes", "zero_shot_mean")
+_SHARED = tuple(field.name for field in fields(LevelSize) if field.name not in _OWN)
+
+
+def level_sizes(table: HeadlineTable) -> list[LevelSize]:
+    """One size per level, in the order of the levels."""
+    has_mean = len(zero_shot_sets(table)) == 1
+    return [_size(level, ratio, list(_rows(table, level)), has_mean) for level, ratio in table.levels]
+
+
+def zero_shot_sets(table: HeadlineTable) -> set[str | None]:
+    """The zero-shot tasks of each level, as in the column `zero_shot_tasks`; {None} without any."""
+    return {row.get("zero_shot_tasks") for row in table.cells.values()}
+
+
+def _rows(table: HeadlineTable, level: LevelKey) -> Iterable[Row]:
+    return (row for (_, found), row in table.cells.items() if found == level)
+
+
+def _size(level: LevelKey, ratio: float, rows: list[Row], has_mean: bool) -> LevelSize:
+    shared = {name: _one([row.get(name) for row in rows]) for name in _SHARED}
+    peaks = [row["peak_memory_bytes"] for row in rows if row.get("peak_memory_bytes") is not None]
+    mean = rows[0].get("zero_shot_mean") if has_mean else None
+    return LevelSize(level, ratio, **shared, peak_memory_bytes=max(peaks, default=None), zero_shot_mean=mean)
+
+
+def _one(values: list[int | None]) -> int | None:
+    """The value that all rows of a level share; None if they differ, as bytes do between dtypes."""
+    return values[0] if len(set(values)) == 1 else None
