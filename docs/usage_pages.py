@@ -9,7 +9,7 @@ from typing import Any
 from markdown_tables import sentence, table
 
 from glu_lib.frontends.cli.arguments import parser
-from glu_lib.frontends.pytest_plugin.options import pytest_addoption
+from glu_lib.frontends.pytest_plugin.declared_options import pytest_addoption
 from glu_lib.study import STUDY
 
 
@@ -60,8 +60,9 @@ def options_page() -> Iterator[str]:
     yield ""
     yield "## Case ids"
     yield ""
-    yield "`<model>-p<percent>[ofmodel][d<divisor>][-<layers>][-<method>]-<task>`; layers appear only if they are not"
-    yield "all, the method only if it is not PPM: `llama1b-p40-layers1uponly-random2-piqa`. `-k` selects by parts of"
+    yield "`<model>-<level>[ofmodel][d<divisor>][-<layers>][-<method>]-<task>`; the level is `p40`, or `r2.4x`,"
+    yield "`n900m`, `b1.8gb` where it is not a percentage; layers appear only if they are not all, the method only"
+    yield "if it is not PPM: `llama1b-p40-layers1uponly-random2-piqa`. `-k` selects by parts of"
     yield 'ids: `pytest -k "llama1b and p40 and not mmlu"`.'
     yield ""
     yield "## Exit codes"

@@ -64,7 +64,7 @@ def efficiencies() -> list[Efficiency]:
                         method="PPM" if percent else None,
                         divisor=divisor,
                         layers=None,
-                        percent=percent,
+                        level=percent,
                         width=width,
                         expansion_ratio=width / 2048,
                         limit=None,

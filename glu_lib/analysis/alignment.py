@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
+from glu_lib.analysis.table import LevelKey
 from glu_lib.results.records import EnergyRecord, Repeat
 from glu_lib.results.repeats import summarize
 
@@ -51,7 +52,7 @@ class AlignedPair:
 
     model: str
     workload: str
-    percent: int
+    level: LevelKey
     divisor: int
     figure: str
     energy_quality: str | None
@@ -74,8 +75,8 @@ def aligned_pairs(records: Iterable[EnergyRecord]) -> list[AlignedPair]:
     """
     found = {_place(record): record for record in records}
     pairs = []
-    for (family, percent, divisor), aligned in found.items():
-        plain = found.get((family, percent, None))
+    for (family, level, divisor), aligned in found.items():
+        plain = found.get((family, level, None))
         if divisor is None or plain is None:
             continue
         unpruned = found.get((family, 0, None))
@@ -83,13 +84,13 @@ def aligned_pairs(records: Iterable[EnergyRecord]) -> list[AlignedPair]:
     return pairs
 
 
-def _place(record: EnergyRecord) -> tuple[tuple[str, ...], int, int | None]:
+def _place(record: EnergyRecord) -> tuple[tuple[str, ...], LevelKey, int | None]:
     """The fields that compared records must share, the level, and the divisor."""
     key = record.done_key.as_json()
-    pruning = ("percent", "method", "divisor", "layers", "percent of", "optipfair")
+    pruning = ("percent", "width", "method", "divisor", "layers", "percent of", "optipfair")
     family = tuple(f"{name}={value}" for name, value in sorted(key.items()) if name not in pruning)
     family = (*family, f"threads={record.runtime.threads}", f"schedule={record.turns}")
-    return (record.case.model, *family), record.case.percent, record.case.divisor
+    return (record.case.model, *family), record.case.asked or record.case.percent, record.case.divisor
 
 
 def _pair(figure: str, plain: EnergyRecord, aligned: EnergyRecord, unpruned: EnergyRecord | None) -> AlignedPair | None:
@@ -99,7 +100,7 @@ def _pair(figure: str, plain: EnergyRecord, aligned: EnergyRecord, unpruned: Ene
     return AlignedPair(
         model=aligned.case.model,
         workload=aligned.case.subject,
-        percent=aligned.case.percent,
+        level=aligned.case.asked or aligned.case.percent,
         divisor=divisor,
         figure=figure,
         energy_quality=energy_quality([*aligned.repeats, *plain.repeats]),

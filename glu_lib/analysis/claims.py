@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glu_lib.analysis.level_series import by_task, retained
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import LevelKey, Row, row_level
 from glu_lib.analysis.trends import Sensitivity, Trend
 
 _FEWEST_FOR_KNEE = 3
@@ -50,7 +50,7 @@ class TradeOff:
 
     model: str
     expansion_ratio: float
-    percent: int
+    level: LevelKey
     score: float
     parameters: int
     energy_per_token_j: float | None
@@ -94,18 +94,18 @@ def trade_offs(rows: Iterable[Row], workload_rows: Iterable[Row] = ()) -> list[T
     if not tasks:
         return []
     workloads = list(workload_rows)
-    percents = [row["percent"] for row in tasks[0]]
-    energies = _workload_means(workloads, "energy_per_token_j", percents)
-    speeds = _workload_means(workloads, "tokens_per_s", percents)
+    keys = [row_level(row) for row in tasks[0]]
+    energies = _workload_means(workloads, "energy_per_token_j", keys)
+    speeds = _workload_means(workloads, "tokens_per_s", keys)
     levels = [
         TradeOff(
             model=found[0]["model"],
             expansion_ratio=found[0]["expansion_ratio"],
-            percent=found[0]["percent"],
+            level=row_level(found[0]),
             score=float(_kept(found).mean()),
             parameters=found[0]["parameters"],
-            energy_per_token_j=energies.get(found[0]["percent"]),
-            tokens_per_s=speeds.get(found[0]["percent"]),
+            energy_per_token_j=energies.get(row_level(found[0])),
+            tokens_per_s=speeds.get(row_level(found[0])),
             on_front=False,
             is_best=False,
         )
@@ -119,8 +119,8 @@ def trade_offs(rows: Iterable[Row], workload_rows: Iterable[Row] = ()) -> list[T
 def _complete(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Rows by task, only of tasks measured at all levels of a family."""
     tasks = by_task(rows)
-    percents = {row["percent"] for levels in tasks.values() for row in levels}
-    return {task: levels for task, levels in tasks.items() if len(levels) == len(percents)}
+    every = {row_level(row) for levels in tasks.values() for row in levels}
+    return {task: levels for task, levels in tasks.items() if len(levels) == len(every)}
 
 
 def _kept(rows: Sequence[Row]) -> np.ndarray:
@@ -141,17 +141,17 @@ def _point(rows: Sequence[Row]) -> GroupPoint:
     )
 
 
-def _workload_means(rows: Iterable[Row], metric: str, percents: Sequence[int]) -> dict[int, float]:
-    """Mean of a figure over the workloads that have it at all levels, by pruning percentage."""
-    by_workload: dict[str, dict[int, float]] = {}
+def _workload_means(rows: Iterable[Row], metric: str, levels: Sequence[LevelKey]) -> dict[LevelKey, float]:
+    """Mean of a figure over the workloads that have it at all levels, by level."""
+    by_workload: dict[str, dict[LevelKey, float]] = {}
     for row in rows:
         if row["kind"] == "energy" and row["metric"] == metric and row["value"] is not None:
             # Joules of different parts or sources cannot be averaged.
-            by_workload.setdefault(f"{row['subject']} {row.get('parts')}", {})[row["percent"]] = row["value"]
-    complete = [values for values in by_workload.values() if set(percents) <= set(values)]
+            by_workload.setdefault(f"{row['subject']} {row.get('parts')}", {})[row_level(row)] = row["value"]
+    complete = [values for values in by_workload.values() if set(levels) <= set(values)]
     if not complete:
         return {}
-    return {percent: float(np.mean([values[percent] for values in complete])) for percent in percents}
+    return {level: float(np.mean([values[level] for values in complete])) for level in levels}
 
 
 def _costs(level: TradeOff) -> tuple[float, ...]:

@@ -60,7 +60,7 @@ def consolidate(results_dir: Path) -> Consolidation:
         raise RecordError(f"{results_dir} is not a folder; name the results folder of a run")
     store = Store(results_dir)
     problems: list[str] = []
-    found: dict[tuple[str, int | None], _Entry] = {}
+    found: dict[tuple[str, int | None, str | None], _Entry] = {}
     for path in store.record_paths():
         try:
             entry = _entry(path, read_record(path), store.relative(path))
@@ -70,7 +70,7 @@ def consolidate(results_dir: Path) -> Consolidation:
             problems.append(f"{path}: the record is malformed ({error}); run the case again with this version")
         else:
             problems += [f"{path}: {line}; tables leave its energy out, run the case again" for line in entry.wrong]
-            place = (entry.case, entry.header.limit)
+            place = (entry.case, entry.header.limit, entry.rows[0]["subset"])
             if place in found:
                 entry, other = _preferred(found[place], entry)
                 problems.append(f"{other.path}: {entry.path} is of the same case and is used; delete this copy")

@@ -11,7 +11,7 @@ import numpy as np
 
 from glu_lib.analysis.level_series import by_task, retained
 from glu_lib.analysis.resampling import CONFIDENCE
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import Row, row_level
 
 _FEWEST_FOR_R = 3  # with two points |r| is always 1
 _ROUNDING = 1e-12  # relative
@@ -46,17 +46,17 @@ def correlations(rows: Iterable[Row]) -> list[Correlation]:
     """
     tasks = by_task(rows)
     courses = {
-        name: {row["percent"]: value for row in found if (value := retained(row)) is not None}
+        name: {row_level(row): value for row in found if (value := retained(row)) is not None}
         for name, found in tasks.items()
     }
     pairs: list[Correlation] = []
     shared: defaultdict[int, list[tuple[int, list[float], list[float]]]] = defaultdict(list)  # by number of levels
     for first, second in combinations(tasks, 2):
-        percents = [percent for percent in courses[first] if percent in courses[second]]
-        if percents:
-            values = [[courses[task][percent] for percent in percents] for task in (first, second)]
-            shared[len(percents)].append((len(pairs), values[0], values[1]))
-            pairs.append(Correlation(tasks[first][0]["model"], first, second, len(percents), None, None, None, None))
+        both = [level for level in courses[first] if level in courses[second]]
+        if both:
+            values = [[courses[task][level] for level in both] for task in (first, second)]
+            shared[len(both)].append((len(pairs), values[0], values[1]))
+            pairs.append(Correlation(tasks[first][0]["model"], first, second, len(both), None, None, None, None))
     for levels, members in shared.items():
         if levels >= _FEWEST_FOR_R:
             for place, (r, p, low, high) in _computed(levels, members).items():

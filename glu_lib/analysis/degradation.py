@@ -10,7 +10,7 @@ from typing import Any
 from glu_lib.analysis.answer_texts import AnswerForm
 from glu_lib.analysis.changes import Change, change_of, lacking_controls, read_case, with_blind
 from glu_lib.analysis.items import Items, weighed_alike
-from glu_lib.analysis.level_series import LevelSeries, by_task, families, family_of
+from glu_lib.analysis.level_series import LevelSeries, by_task, families, family_of, scope_of
 from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.random_floor import AgainstRandom, adjusted, against_random
 from glu_lib.analysis.remembered import Remembered, has_its_types, state_of
@@ -147,10 +147,10 @@ def _read(known: Any, group: Sequence[Row]) -> Degradation | None:
 
 
 def _sharing_a_baseline(scores: Sequence[Row]) -> Iterator[list[Row]]:
-    """Groups of rows of one (model, task, limit), with all methods, divisors and layer sets."""
+    """Groups of rows of one (model, task, items), with all methods, divisors and layer sets."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in scores:
-        groups.setdefault((row["model"], row["subject"], row["limit"]), []).append(row)
+        groups.setdefault((row["subject"], *scope_of(row)), []).append(row)
     yield from groups.values()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import LevelKey, Row, row_level
 from glu_lib.results.energy import PARTS, worst_quality
 from glu_lib.results.records import EnergyRecord, Repeat
 from glu_lib.results.repeats import summarize
@@ -27,7 +27,7 @@ class Efficiency:
     method: str | None
     divisor: int | None
     layers: str | None
-    percent: int
+    level: LevelKey
     width: int
     expansion_ratio: float
     limit: int | None
@@ -63,7 +63,7 @@ class CorrectAnswers:
     method: str | None
     divisor: int | None
     layers: str | None
-    percent: int
+    level: LevelKey
     expansion_ratio: float
     limit: int | None
     task: str
@@ -99,7 +99,7 @@ def _correct_answers(row: Row) -> CorrectAnswers:
         method=row["method"],
         divisor=row["divisor"],
         layers=row["layers"],
-        percent=row["percent"],
+        level=row_level(row),
         expansion_ratio=row["expansion_ratio"],
         limit=row["limit"],
         task=row["subject"],
@@ -119,7 +119,7 @@ def _efficiency(record: EnergyRecord) -> Efficiency:
         method=case.method,
         divisor=case.divisor,
         layers=pruning.pruned_layers,
-        percent=case.percent,
+        level=case.asked or case.percent,
         width=pruning.width,
         expansion_ratio=pruning.expansion_ratio,
         limit=record.done_key.limit,

@@ -9,7 +9,7 @@ from typing import Any
 from glu_lib.analysis.answer_texts import are_generated
 from glu_lib.analysis.conclusions import main_families
 from glu_lib.analysis.item_texts import Item, ItemTexts, LevelSamples
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import LevelKey, Row, level_text, row_level
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.record import MALFORMED, read_scored
 from glu_lib.results.store import Store
@@ -27,7 +27,7 @@ _HALF = 0.5
 class TaskFlips:
     """The items of a task that flipped between p0 and some level.
 
-    `levels` are (percent, expansion ratio), p0 first. `gained` and `lost` are the numbers of flipped items of each
+    `levels` are (level, expansion ratio), p0 first. `gained` and `lost` are the numbers of flipped items of each
     level, shown or not. `problem` says why there are no items or no prompts; empty if there are.
     """
 
@@ -35,11 +35,12 @@ class TaskFlips:
     limit: int | None
     task: str
     metric: str
-    levels: tuple[tuple[int, float], ...]
+    levels: tuple[tuple[LevelKey, float], ...]
     gained: tuple[int, ...]
     lost: tuple[int, ...]
     items: tuple[Item, ...]
     problem: str = ""
+    subset: str | None = None
 
 
 def flips(rows: Iterable[Row], store: Store) -> Iterator[TaskFlips]:
@@ -88,7 +89,7 @@ def _task_flips(model: str, rows: Sequence[Row], store: Store) -> TaskFlips:
         try:
             read.append(_level(row, store))
         except (RecordError, *MALFORMED) as error:
-            problems.append(f"p{row['percent']}: {one_line(str(error))}")
+            problems.append(f"{level_text(row_level(row))}: {one_line(str(error))}")
     if not read or read[0].row["percent"] != 0:
         return _empty(model, rows, "; ".join(problems))
     metric = rows[0]["metric"]
@@ -106,18 +107,21 @@ def _task_flips(model: str, rows: Sequence[Row], store: Store) -> TaskFlips:
         limit=rows[0]["limit"],
         task=rows[0]["subject"],
         metric=metric,
-        levels=tuple((level.row["percent"], level.row["expansion_ratio"]) for level in read),
+        levels=tuple((row_level(level.row), level.row["expansion_ratio"]) for level in read),
         gained=tuple(len(gained) for gained, _ in changed),
         lost=tuple(len(lost) for _, lost in changed),
         items=tuple(texts.item(keys[place], [found[place] for found in right]) for place in chosen),
         problem="; ".join(problems),
+        subset=rows[0].get("subset"),
     )
 
 
 def _empty(model: str, rows: Sequence[Row], problem: str) -> TaskFlips:
     first, none = rows[0], (0,) * len(rows)
-    levels = tuple((row["percent"], row["expansion_ratio"]) for row in rows)
-    return TaskFlips(model, first["limit"], first["subject"], first["metric"], levels, none, none, (), problem)
+    levels = tuple((row_level(row), row["expansion_ratio"]) for row in rows)
+    return TaskFlips(
+        model, first["limit"], first["subject"], first["metric"], levels, none, none, (), problem, first.get("subset")
+    )
 
 
 def _level(row: Row, store: Store) -> LevelSamples:

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from glu_lib.analysis.answer_texts import defects
-from glu_lib.analysis.consolidation import unlike_fields
-from glu_lib.analysis.level_series import LevelSeries, family_of
+from glu_lib.analysis.level_series import LevelSeries, family_of, only, scope_of
 from glu_lib.analysis.significance import ALPHA, is_significant
-from glu_lib.analysis.table import without_controls
+from glu_lib.analysis.table import LevelKey, level_text, row_level, without_controls
+from glu_lib.analysis.table_notes import table_notes
 from glu_lib.results.collapse import LIMIT_TEXT
-from glu_lib.study import STUDY, Control
+from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
 IS_BLIND = "° not better than the best answer that does not follow the question (blind)"
@@ -25,21 +24,6 @@ WORKLOAD_FIGURES = {
     "tokens_per_s": ("throughput", "tokens/s"),
     "time_to_first_token_ms": ("time to first token", "ms"),
     "time_per_output_token_ms": ("time per output token, median", "ms"),
-}
-
-
-_USUAL_WEIGHTS = ("real", "random", "None")
-# Counts of a case that a note below the table explains.
-_COUNTED = {
-    "truncated_prompts": "prompts longer than the model's context, scored without their beginning",
-    "unknown_requests": "texts with words that the tokenizer does not know (UNK), which a model may well predict",
-    "tied_items": "items whose best options are equally likely, so that the first one counts",
-}
-
-
-_CONTROLS = {
-    Control.NO_MLP.label: "all neurons off, attention and embeddings stay",
-    Control.UNTRAINED.label: "random weights of the same shape",
 }
 
 
@@ -58,12 +42,13 @@ class HeadlineTable:
     divisor: int | None
     layers: str | None
     limit: int | None
-    levels: tuple[tuple[int, float], ...]
+    levels: tuple[tuple[LevelKey, float], ...]
     tasks: tuple[str, ...]
-    cells: dict[tuple[str, int], dict[str, Any]]
+    cells: dict[tuple[str, LevelKey], dict[str, Any]]
     figure: str = ""
     left_out: tuple[str, ...] = ()
     controls: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    subset: str | None = None
 
     @property
     def control_lines(self) -> Iterator[tuple[str, float, list[dict[str, Any] | None]]]:
@@ -75,14 +60,15 @@ class HeadlineTable:
     @property
     def family(self) -> LevelSeries:
         """The family of its levels."""
-        return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit)
+        return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit, self.subset)
 
     @property
     def title(self) -> str:
         """Title of the table, as `nano` or `nano, random1, divisor 64, only 8 samples per task`."""
         parts = [self.model, *self.family.words]
         parts += [self.figure] if self.figure else []
-        parts += [f"only {self.limit} {'prompts' if self.figure else 'samples per task'}"] if self.limit else []
+        marked = f"only {self.limit} prompts" if self.figure and self.limit else only(self.limit, self.subset)
+        parts += [marked] if marked else []
         return ", ".join(parts)
 
     @property
@@ -97,67 +83,7 @@ class HeadlineTable:
     @property
     def notes(self) -> list[str]:
         """Notes on single cells, such as truncated prompts or levels that were not interleaved."""
-        notes = []
-        for column, text in _COUNTED.items():
-            counts = {key: row.get(column) for key, row in self.cells.items()}
-            if found := [f"{task} p{percent} {count}" for (task, percent), count in counts.items() if count]:
-                notes.append(f"{text}: {', '.join(found)}")
-        if odd := list(self._odd_answers()):
-            notes.append(f"generated answers mostly repetition, empty or cut by the token limit: {', '.join(odd)}")
-        limits = {task: row.get("task_limit") for (task, _), row in self.cells.items()}
-        if some := [f"{task} {limit}" for task, limit in limits.items() if limit]:
-            notes.append(f"the first items of each subtask, by the study's own limits: {', '.join(some)}")
-        formats = dict.fromkeys(str(row.get("weights")) for row in self.cells.values())
-        if stored := [found for found in formats if found not in _USUAL_WEIGHTS]:
-            notes.append(f"weights: {', '.join(stored)}")
-        if unlike := list(self._unlike_baselines()):
-            notes.append(f"measured differently from p0, so no change is given: {', '.join(unlike)}")
-        if shared := [
-            f"{task} p{percent}" for (task, percent), row in self.cells.items() if self._is_beside_others(row)
-        ]:
-            notes.append(f"joules and times measured beside other processes (--allow-shared): {', '.join(shared)}")
-        own = {key: row.get("generation_settings") for key, row in self.cells.items()}
-        if decoded := [f"{task} p{percent} ({_listed(found)})" for (task, percent), found in own.items() if found]:
-            notes.append(f"answers decoded with the model's own generation settings: {', '.join(decoded)}")
-        if self.controls:
-            meanings = (f"{name} ({_CONTROLS[name]})" for name in self.controls)
-            notes.append(f"controls, not levels of pruning: {', '.join(meanings)}")
-        if self.left_out:
-            notes.append(f"left out, headline metric differs from the first level's: {', '.join(self.left_out)}")
-        apart = [task for task in self.tasks if self.figure and not self._took_turns(task)]
-        if apart:
-            text = "levels that did not take turns in one run, so drift may look like an effect of pruning"
-            notes.append(f"{text}: {', '.join(apart)}")
-        return notes
-
-    def _odd_answers(self) -> Iterator[str]:
-        """Cells whose generated answers are mostly repetition, empty or cut: `ifeval p40 (cut 91 %)`."""
-        for (task, percent), row in self.cells.items():
-            if found := defects(row):
-                yield f"{task} p{percent} ({', '.join(f'{word} {share:.0%}' for word, share in found.items())})"
-
-    def _is_beside_others(self, row: Mapping[str, Any]) -> bool:
-        """Whether other processes ran while a cell's energy or time was measured; scores do not depend on it."""
-        return row.get("is_exclusive") is False and (bool(self.figure) or row.get("energy_j") is not None)
-
-    def _unlike_baselines(self) -> Iterator[str]:
-        """Cells that were measured differently from p0, with the fields that differ: `facts p40 (dtype)`."""
-        for (task, percent), row in self.cells.items():
-            if differing := unlike_fields(row, self.cells.get((task, 0), row)):
-                yield f"{task} p{percent} ({', '.join(differing)})"
-        for name, found in self.controls.items():
-            for task, row in found.items():
-                if differing := unlike_fields(row, self.cells.get((task, 0), row)):
-                    yield f"{task} {name} ({', '.join(differing)})"
-
-    def _took_turns(self, task: str) -> bool:
-        """Whether a workload's levels were interleaved in one run; True for a single level."""
-        turns = [row.get("turns") for (name, _), row in self.cells.items() if name == task]
-        return len(turns) == 1 or (None not in turns and len(set(turns)) == 1)
-
-
-def _listed(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+        return list(table_notes(self))
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
@@ -197,19 +123,15 @@ def _tables(scores: list[dict[str, Any]]) -> list[HeadlineTable]:
     levels = without_controls(scores)
     pruned = [family_of(row) for row in levels if row["percent"] != 0]
     keys = list(dict.fromkeys(pruned))
-    covered = {(key.model, key.limit) for key in keys}
-    keys += [key for key in dict.fromkeys(map(family_of, levels)) if (key.model, key.limit) not in covered]
+    covered = {key.scope for key in keys}
+    keys += [key for key in dict.fromkeys(map(family_of, levels)) if key.scope not in covered]
     controls = [row for row in scores if row.get("control")]
     return [_with_controls(_table(key, levels), controls) for key in keys]
 
 
 def _with_controls(table: HeadlineTable, scores: list[dict[str, Any]]) -> HeadlineTable:
     """The table with the rows of its model's controls; those of another headline metric are left out and named."""
-    mine = [
-        row
-        for row in scores
-        if (row["model"], row["limit"]) == (table.model, table.limit) and row["subject"] in table.tasks
-    ]
+    mine = [row for row in scores if scope_of(row) == table.family.scope and row["subject"] in table.tasks]
     metrics = {task: (row["metric"], row["filter"]) for (task, _), row in reversed(table.cells.items())}
     found: dict[str, dict[str, dict[str, Any]]] = {}
     others = []
@@ -222,11 +144,7 @@ def _with_controls(table: HeadlineTable, scores: list[dict[str, Any]]) -> Headli
 
 
 def _table(key: LevelSeries, scores: list[dict[str, Any]]) -> HeadlineTable:
-    mine = [
-        row
-        for row in scores
-        if family_of(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (key.model, key.limit))
-    ]
+    mine = [row for row in scores if family_of(row) == key or (row["percent"] == 0 and scope_of(row) == key.scope)]
     mine.sort(key=lambda row: row["percent"])
     metrics = {row["subject"]: (row["metric"], row["filter"]) for row in reversed(mine)}  # of the lowest level
     kept = [row for row in mine if (row["metric"], row["filter"]) == metrics[row["subject"]]]
@@ -237,11 +155,17 @@ def _table(key: LevelSeries, scores: list[dict[str, Any]]) -> HeadlineTable:
         divisor=key.divisor,
         layers=key.layers,
         limit=key.limit,
-        levels=tuple(sorted({(row["percent"], row["expansion_ratio"]) for row in kept})),
+        levels=tuple(dict.fromkeys((row_level(row), row["expansion_ratio"]) for row in sorted(kept, key=_width_order))),
         tasks=tuple(sorted({row["subject"] for row in kept}, key=_declared_place)),
-        cells={(row["subject"], row["percent"]): row for row in kept},
-        left_out=tuple(f"{row['subject']} p{row['percent']} ({row['metric']})" for row in others),
+        cells={(row["subject"], row_level(row)): row for row in kept},
+        subset=key.subset,
+        left_out=tuple(f"{row['subject']} {level_text(row_level(row))} ({row['metric']})" for row in others),
     )
+
+
+def _width_order(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Sort key of a family's levels, from wide to narrow; within a family, percentages and widths have one order."""
+    return row["percent"], row["expansion_ratio"]
 
 
 def _declared_place(task: str) -> tuple[int, str]:

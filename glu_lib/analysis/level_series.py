@@ -7,17 +7,29 @@ from dataclasses import dataclass
 
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.study import Method
+from glu_lib.study.items import LimitFrom
+
+Scope = tuple[str, int | None, str | None]  # model, limit, subset
 
 
 @dataclass(frozen=True, slots=True)
 class LevelSeries:
-    """Key of a family of levels: one model, one pruning method, one divisor, one layer set, one sample limit."""
+    """Key of a family of levels: one model, one pruning method, one divisor, one layer set, the same items.
+
+    `limit` is the sample limit, `subset` says which samples if they are not the first ones.
+    """
 
     model: str
     method: str | None
     divisor: int | None
     layers: str | None
     limit: int | None
+    subset: str | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The model and the items."""
+        return self.model, self.limit, self.subset
 
     @property
     def is_main(self) -> bool:
@@ -66,11 +78,7 @@ def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
     scores = [row for row in without_controls(rows) if row["kind"] == "accuracy" and row["is_headline"]]
     keys = dict.fromkeys(family_of(row) for row in scores if row["percent"] != 0)
     return {
-        key: [
-            row
-            for row in scores
-            if family_of(row) == key or (row["percent"] == 0 and (row["model"], row["limit"]) == (key.model, key.limit))
-        ]
+        key: [row for row in scores if family_of(row) == key or (row["percent"] == 0 and scope_of(row) == key.scope)]
         for key in keys
     }
 
@@ -93,4 +101,16 @@ def by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 def family_of(row: Row) -> LevelSeries:
     """The family of a pruned row."""
-    return LevelSeries(row["model"], row["method"], row["divisor"], row["layers"], row["limit"])
+    return LevelSeries(row["model"], row["method"], row["divisor"], row["layers"], row["limit"], row.get("subset"))
+
+
+def scope_of(row: Row) -> Scope:
+    """The model and the items of a row: what it shares with its baseline and its controls."""
+    return row["model"], row["limit"], row.get("subset")
+
+
+def only(limit: int | None, subset: str | None) -> str:
+    """How a title marks that not all samples were scored: `only 8 samples per task`; empty for all."""
+    if subset and subset != LimitFrom.SPREAD:
+        return f"only the samples of {subset.removeprefix('samples_')}.json"
+    return f"only {limit} samples per task{', spread over the data set' if subset else ''}" if limit else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from glu_lib.analysis.headline import HeadlineTable
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import LevelKey, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class LevelSize:
     all have the same zero-shot tasks.
     """
 
-    percent: int
+    level: LevelKey
     expansion_ratio: float
     parameters: int | None
     prefill_macs_per_token: int | None
@@ -28,14 +28,14 @@ class LevelSize:
     zero_shot_mean: float | None
 
 
-_OWN = ("percent", "expansion_ratio", "peak_memory_bytes", "zero_shot_mean")
+_OWN = ("level", "expansion_ratio", "peak_memory_bytes", "zero_shot_mean")
 _SHARED = tuple(field.name for field in fields(LevelSize) if field.name not in _OWN)
 
 
 def level_sizes(table: HeadlineTable) -> list[LevelSize]:
     """One size per level, in the order of the levels."""
     has_mean = len(zero_shot_sets(table)) == 1
-    return [_size(percent, ratio, list(_rows(table, percent)), has_mean) for percent, ratio in table.levels]
+    return [_size(level, ratio, list(_rows(table, level)), has_mean) for level, ratio in table.levels]
 
 
 def zero_shot_sets(table: HeadlineTable) -> set[str | None]:
@@ -43,15 +43,15 @@ def zero_shot_sets(table: HeadlineTable) -> set[str | None]:
     return {row.get("zero_shot_tasks") for row in table.cells.values()}
 
 
-def _rows(table: HeadlineTable, percent: int) -> Iterable[Row]:
-    return (row for (_, level), row in table.cells.items() if level == percent)
+def _rows(table: HeadlineTable, level: LevelKey) -> Iterable[Row]:
+    return (row for (_, found), row in table.cells.items() if found == level)
 
 
-def _size(percent: int, ratio: float, rows: list[Row], has_mean: bool) -> LevelSize:
+def _size(level: LevelKey, ratio: float, rows: list[Row], has_mean: bool) -> LevelSize:
     shared = {name: _one([row.get(name) for row in rows]) for name in _SHARED}
     peaks = [row["peak_memory_bytes"] for row in rows if row.get("peak_memory_bytes") is not None]
     mean = rows[0].get("zero_shot_mean") if has_mean else None
-    return LevelSize(percent, ratio, **shared, peak_memory_bytes=max(peaks, default=None), zero_shot_mean=mean)
+    return LevelSize(level, ratio, **shared, peak_memory_bytes=max(peaks, default=None), zero_shot_mean=mean)
 
 
 def _one(values: list[int | None]) -> int | None:

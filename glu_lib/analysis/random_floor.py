@@ -15,7 +15,7 @@ from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.resampling import CONFIDENCE, resampled_scores
 from glu_lib.analysis.significance import ALPHA, holm
 from glu_lib.analysis.skill import is_logarithmic
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import LevelKey, Row, row_level
 from glu_lib.errors import RecordError
 from glu_lib.results.collapse import LIMIT
 from glu_lib.study.methods import is_random
@@ -45,7 +45,7 @@ class AgainstRandom:
 
     model: str
     method: str
-    percent: int
+    percent: float
     divisor: int | None
     layers: str | None
     limit: int | None
@@ -64,6 +64,13 @@ class AgainstRandom:
     p: float | None = None
     p_holm: float | None = None
     reason: str = ""
+    asked: str | None = None
+    subset: str | None = None
+
+    @property
+    def level(self) -> LevelKey:
+        """The level, which no other level of its family has."""
+        return self.asked or self.percent
 
     @property
     def verdict(self) -> Verdict:
@@ -106,14 +113,14 @@ def adjusted(found: Sequence[AgainstRandom]) -> list[AgainstRandom]:
     return sorted(result, key=lambda item: (models.index(item.model), *_width(item)))
 
 
-def _width(item: AgainstRandom) -> tuple[int, str, int, float]:
+def _width(item: AgainstRandom) -> tuple[float, str, int, float]:
     """Sort key of a level: percentage, layers (all first), divisor (none first), limit (complete runs first)."""
     return (item.percent, item.layers or "", item.divisor or 0, item.limit or 0)
 
 
-def level_of(item: AgainstRandom) -> tuple[str, str, int, int | None, str | None, int | None]:
-    """Model, method, percentage, divisor, layers and limit: what a verdict over tasks is about."""
-    return (item.model, item.method, item.percent, item.divisor, item.layers, item.limit)
+def level_of(item: AgainstRandom) -> tuple[str, str, LevelKey, int | None, str | None, int | None, str | None]:
+    """Model, method, level, divisor, layers, limit and subset: what a verdict over tasks is about."""
+    return (item.model, item.method, item.level, item.divisor, item.layers, item.limit, item.subset)
 
 
 def verdict_over_tasks(items: Sequence[AgainstRandom]) -> Verdict:
@@ -127,7 +134,7 @@ def verdict_over_tasks(items: Sequence[AgainstRandom]) -> Verdict:
 def _beside_random(rows: Sequence[Row]) -> Iterator[tuple[Row, list[Row]]]:
     """Each row of a method with the rows of random selection of the same width in the same layers."""
     # One set of layers may be written in two ways (`1-`, `-0`): its rows have other ids and the same layers.
-    known = {(family_of(row), row["percent"], row["metric"], row["filter"]): row for row in reversed(rows)}
+    known = {(family_of(row), row_level(row), row["metric"], row["filter"]): row for row in reversed(rows)}
     pruned = [row for row in reversed(known.values()) if row["percent"]]
     for row in pruned:
         if is_random(row["method"]):
@@ -137,7 +144,7 @@ def _beside_random(rows: Sequence[Row]) -> Iterator[tuple[Row, list[Row]]]:
             other
             for other in pruned
             if is_random(other["method"]) and replace(family_of(other), method=None) == same
-            if (other["percent"], other["metric"], other["filter"]) == (row["percent"], row["metric"], row["filter"])
+            if (row_level(other), other["metric"], other["filter"]) == (row_level(row), row["metric"], row["filter"])
         ]
         if draws:
             yield row, draws
@@ -153,6 +160,8 @@ def _compared(
         model=row["model"],
         method=row["method"],
         percent=row["percent"],
+        asked=row.get("asked"),
+        subset=row.get("subset"),
         divisor=row["divisor"],
         layers=row["layers"],
         limit=row["limit"],

@@ -19,7 +19,7 @@ from glu_lib.study.settings import Weights
 LONGEST_REASON = 200  # characters
 # A level and its baseline may differ in these done-key fields; all others must be equal.
 _PRUNING_FIELDS = frozenset(
-    {"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control"}
+    {"percent", "method", "divisor", "optipfair", "selection seed", "calibration", "control", "width"}
 ) | {
     *("layers", "percent of", "scores"),
 }
@@ -54,6 +54,7 @@ def _columns(record: Record, path: str) -> dict[str, Any]:
         "control": control.label if control else None,
         # Not the record's 0 or 100: a reader of the table would take the row for a level.
         "percent": None if control else case.percent,
+        "asked": case.asked,
         "method": case.method,
         "divisor": case.divisor,
         "layers": pruning.pruned_layers,
@@ -63,6 +64,7 @@ def _columns(record: Record, path: str) -> dict[str, Any]:
         "suites": " ".join(case.suites),
         "subject": case.subject,
         "limit": record.done_key.limit,
+        "subset": record.subset,
         "task_limit": getattr(record.done_key, "task_limit", None),
         "weights": (getattr(record, "weights", None) if weights is Weights.REAL else None) or weights.value,
         "dtype": environment.dtype,

@@ -84,7 +84,7 @@ class Scan:
     model: str
     source: str
     method: str
-    percent: int
+    percent: float
     limit: int | None
     dtype: str
     text: str

@@ -16,6 +16,19 @@ from glu_lib.results.writing import write_atomically
 Row = dict[str, Any]  # one case and metric, a value for each of COLUMNS
 
 
+LevelKey = int | float | str  # a percentage, or what the level asks for; 0 is the baseline
+
+
+def row_level(row: Row) -> LevelKey:
+    """The level of a row, which no other level of its family has: `40`, `"2.4x"`."""
+    return row.get("asked") or row["percent"]  # type: ignore[no-any-return]
+
+
+def level_text(level: LevelKey) -> str:
+    """A level as tables show it: `p40`, `2.4x`."""
+    return level if isinstance(level, str) else f"p{level}"
+
+
 def without_controls(rows: Iterable[Row]) -> list[Row]:
     """The rows of levels: controls are no points of a trend, a curve or a test."""
     return [row for row in rows if row.get("control") is None]

@@ -60,11 +60,12 @@ class Trend:
     kind: Sensitivity
     levels: int
     source: str
+    subset: str | None = None
 
     @property
     def family(self) -> LevelSeries:
         """The family of its levels."""
-        return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit)
+        return LevelSeries(self.model, self.method, self.divisor, self.layers, self.limit, self.subset)
 
 
 def level_trends(rows: Iterable[Row]) -> list[Trend]:
@@ -120,6 +121,7 @@ def trend(
         divisor=family.divisor,
         layers=family.layers,
         limit=family.limit,
+        subset=family.subset,
         task=levels[0]["subject"],
         metric=levels[0]["metric"],
         slope=slope,

@@ -10,7 +10,7 @@ from glu_lib.analysis.table import Row
 # The seven of wanda, LLM-Pruner and SliceGPT, each with its headline metric of the study.
 ZERO_SHOT_TASKS = ("boolq", "piqa", "hellaswag", "winogrande", "arc_easy", "arc_challenge", "openbookqa")
 _FEWEST = 2  # the mean of one task is that task
-_PLACE = ("model", "control", "percent", "method", "divisor", "layers", "limit", "weights")
+_PLACE = ("model", "control", "percent", "asked", "method", "divisor", "layers", "limit", "subset", "weights")
 
 
 def add_zero_shot_means(rows: Iterable[Row]) -> None:
@@ -22,7 +22,7 @@ def add_zero_shot_means(rows: Iterable[Row]) -> None:
     levels: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row["kind"] == "accuracy":
-            levels.setdefault(tuple(row[name] for name in _PLACE), []).append(row)
+            levels.setdefault(tuple(row.get(name) for name in _PLACE), []).append(row)
     for found in levels.values():
         scores = {row["subject"]: row["value"] for row in found if is_zero_shot(row)}
         if len(scores) < _FEWEST:

@@ -15,6 +15,7 @@ from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
 from glu_lib.run.starting_place import starting_place
 from glu_lib.study import Method, StudyFile
+from glu_lib.study.asked import Asked, parse_level
 from glu_lib.study.cases import Case, CaseKind, build_cases, run_order
 from glu_lib.study.choices import Choices
 from glu_lib.study.layers import ALL
@@ -28,7 +29,7 @@ def run_evaluation(
     model: str,
     suite: str,
     *,
-    levels: Sequence[int] | None = None,
+    levels: Sequence[int | str] | None = None,
     methods: Sequence[str] = (Method.PPM,),
     layers: Sequence[str] = (ALL,),
     settings: Settings | None = None,
@@ -38,7 +39,8 @@ def run_evaluation(
     Args:
         model: key of a model variant, such as `nano`.
         suite: key of a suite of tasks, such as `embedded` or `paper`.
-        levels: pruning percentages; None takes all levels of the variant.
+        levels: pruning percentages that the variant declares, or what is wanted, as `2.4x`, `900M`, `1.8GB`; None takes
+            all levels of the variant.
         methods: pruning methods as for `--method`; `random` stands for several seeds.
         layers: layer sets as for `--layers`.
         settings: settings of the run; None takes the defaults.
@@ -66,7 +68,7 @@ def run_evaluation(
 
 
 def run_carbon_analysis(
-    model: str, workload: str, *, levels: Sequence[int] | None = None, settings: Settings | None = None
+    model: str, workload: str, *, levels: Sequence[int | str] | None = None, settings: Settings | None = None
 ) -> list[dict[str, Any]]:
     """Run a generation workload of the energy suite on a model variant at its pruning levels.
 
@@ -75,6 +77,8 @@ def run_carbon_analysis(
     experiment = Experiment(settings or Settings())
     experiment.study.workload(workload)
     cases = [case for case in _cases(experiment, model, levels) if case.subject_key == workload]
+    for case in cases:
+        case.check_fits()
     if not cases:
         raise StudyError(f"workload {workload!r} is not for model {model!r}; embedded models have their own workloads")
     return _run(experiment, cases)
@@ -100,22 +104,27 @@ def consolidate_results(results_dir: str | Path = "results") -> pandas.DataFrame
 
 
 def _cases(
-    experiment: Experiment, model: str, levels: Sequence[int] | None, choices: Choices | None = None
+    experiment: Experiment, model: str, levels: Sequence[int | str] | None, choices: Choices | None = None
 ) -> list[Case]:
-    variant = experiment.study.model(model)
+    study, variant = experiment.study, experiment.study.model(model)
     if levels is not None and (isinstance(levels, int | str) or not levels):
         raise StudyError(
-            f"levels {levels!r}: must be a list of pruning percentages such as [0, 40]; leave it out for all levels"
+            f"levels {levels!r}: must be a list of pruning percentages such as [0, 40], or of texts as '2.4x'; "
+            "leave it out for all levels"
         )
-    for level in levels or ():
-        if level not in variant.levels:
+    wanted = [parse_level(level) if isinstance(level, str) else level for level in levels or ()]
+    for level in wanted:
+        if not isinstance(level, Asked) and level not in variant.levels:
             raise StudyError(
                 f"level {level} is not declared for model {model!r}; choose from {', '.join(map(str, variant.levels))}"
             )
+    if wanted:
+        study = study.with_levels(wanted)
+    choices = (choices or Choices())._replace(weight_bytes=experiment.environment.dtype.bytes)
     return [
         case
-        for case in build_cases(experiment.study, *(choices or Choices()))
-        if case.model.key == model and (levels is None or case.pruning.percent in levels)
+        for case in build_cases(study, *choices)
+        if case.model.key == model and (case.pruning.percent != 0 or not wanted or 0 in wanted)
     ]
 
 

@@ -16,6 +16,7 @@ from glu_lib.models.pruning_result import PruningResult
 from glu_lib.models.removed import Activations, Removed, activations_on, removed_of
 from glu_lib.models.shapes import attention_shape, count_parameters
 from glu_lib.study import Method
+from glu_lib.study.architecture import exact_percent
 from glu_lib.study.layers import as_ranges
 from glu_lib.study.pruning import Pruning, mean_ratio
 
@@ -95,7 +96,7 @@ class Cut:
         mlp = layers[index].mlp
         originals: dict[str, torch.Tensor] = {name: tensor.detach() for name, tensor in mlp.named_parameters()}
         home = mlp.gate_proj.weight.device
-        width = self.widths[index]
+        width, share = self.widths[index], pruning.layer_percent(len(layers))
         scores = neuron_scores(mlp, pruning, layer=index, activation_norms=self._norms.get(index))
         is_own = pruning.method not in OPTIPFAIR_METHODS
         # A rank in place of a score, because OptiPFair takes scores from 0 to 1 in float32, which could change their
@@ -107,7 +108,7 @@ class Cut:
             import_optipfair().prune_model_mlp_glu(
                 self.model,
                 neuron_selection_method="PPM" if is_own else str(pruning.method),
-                pruning_percentage=pruning.layer_percent(len(layers)),
+                pruning_percentage=exact_percent(len(scores), width) if pruning.asked else share,
                 expansion_divisor=pruning.divisor,
                 layer_indices=[index],
                 # OptiPFair removes the neurons with the highest values.

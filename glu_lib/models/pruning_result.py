@@ -21,7 +21,7 @@ class PruningResult:
     controls and on the meta device, where no neurons are selected.
     """
 
-    percent: int
+    percent: float
     method: str | None
     divisor: int | None
     layers: str | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from glu_lib.analysis.alignment import FIGURES, AlignedPair, Ratio
+from glu_lib.analysis.table import level_text
 from glu_lib.report import number
 
 ALIGNMENT_COLUMNS = (
@@ -21,14 +22,14 @@ def alignment_tables(pairs: Sequence[AlignedPair]) -> Iterator[tuple[str, list[l
     places = dict.fromkeys((pair.model, pair.workload, pair.figure) for pair in pairs)
     for model, workload, figure in places:
         mine = [pair for pair in pairs if (pair.model, pair.workload, pair.figure) == (model, workload, figure)]
-        rows = [_cells(pair) for pair in sorted(mine, key=lambda pair: pair.percent)]
+        rows = [_cells(pair) for pair in sorted(mine, key=lambda pair: -pair.expansion_ratio)]
         quality = f" ({mine[0].energy_quality})" if "joules" in FIGURES[figure][0] else ""
         yield f"{model}, {workload}, divisor {mine[0].divisor}, {FIGURES[figure][0]}{quality}", rows
 
 
 def _cells(pair: AlignedPair) -> list[str]:
     return [
-        f"p{pair.percent}",
+        level_text(pair.level),
         str(pair.width),
         str(pair.aligned_width),
         number.significant(pair.plain),

@@ -9,6 +9,8 @@ from typing import Any
 
 from glu_lib.analysis.flips import TaskFlips, evenly
 from glu_lib.analysis.item_texts import Item
+from glu_lib.analysis.level_series import only
+from glu_lib.analysis.table import LevelKey, level_text
 from glu_lib.report.page import page_environment, page_script, page_style
 from glu_lib.study.architecture import format_ratio
 
@@ -68,7 +70,7 @@ class _Encoded:
         head = {
             "name": _name(self.task),
             "metric": self.task.metric,
-            "levels": [f"p{percent}" for percent, _ in self.task.levels],
+            "levels": [level_text(level) for level, _ in self.task.levels],
             "ratios": [format_ratio(ratio) for _, ratio in self.task.levels],
             "left": sum(self.task.gained) + sum(self.task.lost) - self._shown(kept),
         }
@@ -125,19 +127,19 @@ def _tables(found: Sequence[TaskFlips]) -> Iterator[dict[str, Any]]:
     """A table per model: tasks as rows, pruned levels as columns, gained and lost in the cells."""
     for model in dict.fromkeys(task.model for task in found):
         mine = [(place, task) for place, task in enumerate(found) if task.model == model and task.items]
-        levels = sorted({level for _, task in mine for level in task.levels[1:]})
-        limit = next((task.limit for _, task in mine if task.limit), None)
+        levels = sorted({level for _, task in mine for level in task.levels[1:]}, key=lambda level: -level[1])
+        marked = next((words for _, task in mine if (words := only(task.limit, task.subset))), "")
         if mine:
             yield {
-                "title": f"{model}{f', only {limit} samples per task' if limit else ''}",
-                "levels": [{"key": f"p{percent}", "ratio": format_ratio(ratio)} for percent, ratio in levels],
+                "title": f"{model}{f', {marked}' if marked else ''}",
+                "levels": [{"key": level_text(level), "ratio": format_ratio(ratio)} for level, ratio in levels],
                 "rows": [_row(place, task, levels) for place, task in mine],
             }
 
 
-def _row(place: int, task: TaskFlips, levels: Sequence[tuple[int, float]]) -> dict[str, Any]:
+def _row(place: int, task: TaskFlips, levels: Sequence[tuple[LevelKey, float]]) -> dict[str, Any]:
     cells = {
-        level: {"level": f"p{level[0]}", "gained": gained, "lost": lost}
+        level: {"level": level_text(level[0]), "gained": gained, "lost": lost}
         for level, gained, lost in zip(task.levels, task.gained, task.lost, strict=True)
     }
     return {"place": place, "task": task.task, "metric": task.metric, "cells": [cells.get(level) for level in levels]}

@@ -12,9 +12,11 @@ from glu_lib.analysis.claims import TradeOff
 from glu_lib.analysis.correlations import Correlation
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.analysis.headline import main_tables
+from glu_lib.analysis.level_series import only
 from glu_lib.analysis.published.blind import BesideBlind
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside
 from glu_lib.analysis.significance import ALPHA, is_significant
+from glu_lib.analysis.table import LevelKey, level_text
 from glu_lib.analysis.trends import FEWEST_LEVELS, Source, Trend
 from glu_lib.report import number
 from glu_lib.report.blind_answers import surviving
@@ -58,10 +60,10 @@ def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]
 
 
 def _scores(table: HeadlineTable) -> Iterator[Finding]:
-    percent = levels_of_interest(table, STAR_RATIO)
-    rows = [row for row in cells_at(table, percent) if score_change(row) is not None]
-    if percent and rows:
-        yield from _score_changes(table, percent, rows)
+    level = levels_of_interest(table, STAR_RATIO)
+    rows = [row for row in cells_at(table, level) if score_change(row) is not None]
+    if level and rows:
+        yield from _score_changes(table, level, rows)
     if idle := idle_sentence(table):
         yield Finding(table.model, idle)
     if blind := _marked(table, "is_blind"):
@@ -72,14 +74,14 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
         yield Finding(table.model, f"Collapsed, with a perplexity above {LIMIT_TEXT} or infinite: {collapsed}.")
 
 
-def _score_changes(table: HeadlineTable, percent: int, rows: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+def _score_changes(table: HeadlineTable, level: LevelKey, rows: Sequence[dict[str, Any]]) -> Iterator[Finding]:
     """Skill and score at the level of interest."""
     changes = sorted((score_change(row) or 0.0, str(row["subject"])) for row in rows)
     mean = statistics.fmean(change for change, _ in changes)
     (worst, worst_task), (best, best_task) = changes[0], changes[-1]
-    look = f"Limited run, {table.limit} samples per task: at" if table.limit else "At"
-    place = f"{look} {format_ratio(rows[0]['expansion_ratio'])} (p{percent}{_fewer(table, rows[0])})"
-    if skill := skill_sentence(table, percent, place):
+    look = f"Limited run, {only(table.limit, table.subset).removeprefix('only ')}: at" if table.limit else "At"
+    place = f"{look} {format_ratio(rows[0]['expansion_ratio'])} ({level_text(level)}{_fewer(table, rows[0])})"
+    if skill := skill_sentence(table, level, place):
         yield Finding(table.model, skill)
     if len(rows) == 1:
         text = f"{'The score of' if skill else place} {worst_task} changes by {number.percent(worst)}."
@@ -103,21 +105,19 @@ def _score_changes(table: HeadlineTable, percent: int, rows: Sequence[dict[str, 
 
 def _marked(table: HeadlineTable, flag: str) -> str:
     """The tasks with their marked levels, `facts (p40, p50) and sums (all levels)`; empty if no level is marked."""
-    marked = {
-        task: [percent for percent, _ in table.levels if _has(table, task, percent, flag)] for task in table.tasks
-    }
-    every = [percent for percent, _ in table.levels]
+    marked = {task: [level for level, _ in table.levels if _has(table, task, level, flag)] for task in table.tasks}
+    every = [level for level, _ in table.levels]
     return number.listed(
         [
-            f"{task} ({'all levels' if levels == every else ', '.join(f'p{percent}' for percent in levels)})"
+            f"{task} ({'all levels' if levels == every else ', '.join(level_text(level) for level in levels)})"
             for task, levels in marked.items()
             if levels
         ]
     )
 
 
-def _has(table: HeadlineTable, task: str, percent: int, flag: str) -> bool:
-    row = table.cells.get((task, percent))
+def _has(table: HeadlineTable, task: str, level: LevelKey, flag: str) -> bool:
+    row = table.cells.get((task, level))
     return row is not None and bool(row.get(flag))
 
 
@@ -148,7 +148,7 @@ def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
 
 
 def _is_of(table: HeadlineTable, trend: Trend) -> bool:
-    return trend.family.is_main and (trend.model, trend.limit) == (table.model, table.limit)
+    return trend.family.is_main and trend.family.scope == table.family.scope
 
 
 def _correlations(correlations: Sequence[Correlation]) -> Iterator[Finding]:
@@ -177,12 +177,12 @@ def _trade_offs(points: Sequence[TradeOff], kept: Mapping[str, Kept]) -> Iterato
     for best in points:
         if not best.is_best:
             continue
-        unpruned = [point for point in points if point.model == best.model and not point.percent]
+        unpruned = [point for point in points if point.model == best.model and not point.level]
         size = f" with {100 * best.parameters / unpruned[0].parameters:.0f} % of the parameters" if unpruned else ""
         ratios = [point.expansion_ratio for point in points if point.model == best.model]
         text = (
             f"Best trade-off between {format_ratio(max(ratios))} and {format_ratio(min(ratios))} (knee of the Pareto "
-            f"front): {format_ratio(best.expansion_ratio)} (p{best.percent}), where tasks keep "
+            f"front): {format_ratio(best.expansion_ratio)} ({level_text(best.level)}), where tasks keep "
             f"{100 * best.score:.0f} % of their {kept.get(best.model, Kept.SCORE).noun} on average{size}. "
             "A point estimate: neighbouring levels may be as good."
         )
@@ -192,7 +192,7 @@ def _trade_offs(points: Sequence[TradeOff], kept: Mapping[str, Kept]) -> Iterato
 def _efficiency(efficiencies: Sequence[Efficiency]) -> Iterator[Finding]:
     for setting, items in settings_of(efficiencies).items():
         plain = [item for item in items if item.divisor is None]
-        pruned = [item for item in plain if item.percent]
+        pruned = [item for item in plain if item.level]
         if not pruned:
             continue
         ratio = min((item.expansion_ratio for item in pruned), key=lambda found: abs(found - STAR_RATIO))
@@ -210,7 +210,7 @@ def _efficiency(efficiencies: Sequence[Efficiency]) -> Iterator[Finding]:
 
 def _span(name: str, plain: Sequence[Efficiency], pruned: Sequence[Efficiency]) -> str:
     """Smallest to largest change over the workloads, `−12 % to −8 %`; empty without comparable values."""
-    baselines = {(item.workload, _qualities(name, item)): getattr(item, name) for item in plain if not item.percent}
+    baselines = {(item.workload, _qualities(name, item)): getattr(item, name) for item in plain if not item.level}
     changes = [
         100 * (getattr(item, name) / baseline - 1)
         for item in pruned

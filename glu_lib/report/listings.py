@@ -13,7 +13,7 @@ from glu_lib.analysis.level_series import family_of
 from glu_lib.analysis.published.blind import BLIND_TABLE, BesideBlind
 from glu_lib.analysis.published.comparison import Beside
 from glu_lib.analysis.published.restated import Defect, RestatedEnergy
-from glu_lib.analysis.table import Row
+from glu_lib.analysis.table import Row, level_text, row_level
 from glu_lib.report import number
 from glu_lib.report.blind_answers import blind_answers, blind_levels
 from glu_lib.report.figures.figure import Cell
@@ -86,7 +86,7 @@ def answers_listing(answers: Sequence[CorrectAnswers]) -> Listing:
         "Joules per correct answer: energy of scoring a task / its number of correct answers",
         ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "energy is"),
         tuple(
-            (item.model, f"p{item.percent}", format_ratio(item.expansion_ratio), item.task, item.energy_j,
+            (item.model, level_text(item.level), format_ratio(item.expansion_ratio), item.task, item.energy_j,
              item.correct, item.energy_per_correct_j, item.energy_quality)
             for item in answers
         ),
@@ -100,7 +100,7 @@ def _above_blind(answers: Sequence[CorrectAnswers]) -> Listing:
         ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "above blind",
          "joules per answer above blind", "energy is"),
         tuple(
-            (item.model, f"p{item.percent}", format_ratio(item.expansion_ratio), item.task, item.energy_j,
+            (item.model, level_text(item.level), format_ratio(item.expansion_ratio), item.task, item.energy_j,
              item.correct, item.energy_per_correct_j, item.above_blind, item.energy_per_answer_above_blind_j,
              item.energy_quality)
             for item in answers
@@ -130,7 +130,7 @@ def alignment_listing(pairs: Sequence[AlignedPair]) -> Listing:
         ("model", "workload", "level", "figure", "width", "aligned width", "plain", "aligned", "aligned / plain",
          "from", "to", "parameters, aligned / plain"),
         tuple(
-            (pair.model, pair.workload, f"p{pair.percent}", FIGURES[pair.figure][0], pair.width, pair.aligned_width,
+            (pair.model, pair.workload, level_text(pair.level), FIGURES[pair.figure][0], pair.width, pair.aligned_width,
              pair.plain, pair.aligned, pair.aligned_to_plain.mean, pair.aligned_to_plain.low,
              pair.aligned_to_plain.high, pair.parameters_ratio)
             for pair in pairs
@@ -159,7 +159,9 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
 
 def _level(row: Row) -> str:
     """The level of a row, with what differs from PPM, plain widths and all samples: `p30 random, limit 40`."""
-    return " ".join([f"p{row['percent']}", *family_of(row).words]) + (f", limit {row['limit']}" if row["limit"] else "")
+    return " ".join([level_text(row_level(row)), *family_of(row).words]) + (
+        f", limit {row['limit']}{f' {found}' if (found := row.get('subset')) else ''}" if row["limit"] else ""
+    )
 
 
 def _defects(items: Sequence[RestatedEnergy]) -> str:

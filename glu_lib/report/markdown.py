@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.analysis.scans import Scan
+from glu_lib.analysis.table import level_text
 from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
@@ -35,15 +36,15 @@ def markdown_table(table: HeadlineTable) -> str:
     """
     header = ["level", "expansion ratio", *(_heading(table, task) for task in table.tasks)]
     lines = [_line(header), _line(["---"] * len(header))]
-    for percent, ratio in table.levels:
-        rows = [table.cells.get((task, percent)) for task in table.tasks]
+    for level, ratio in table.levels:
+        rows = [table.cells.get((task, level)) for task in table.tasks]
         cells = [
             f"{number.score(row)} ({change})"
             if len(change := number.marked_change(row)) > 2
             else number.score(row) + change
             for row in rows
         ]
-        lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
+        lines.append(_line([level_text(level), format_ratio(ratio), *cells]))
     if knows_blind(table):
         lines.append(_line(["blind", "–", *(blind_at_p0(table, task) for task in table.tasks)]))
     lines += [_line([name, format_ratio(ratio), *map(number.score, rows)]) for name, ratio, rows in table.control_lines]
@@ -66,12 +67,12 @@ def _skills(table: HeadlineTable) -> str:
         return ""
     header = ["level", "expansion ratio", *map(markdown_name, tasks)]
     lines = [f"**{markdown_name(f'{table.title}, {SKILL_TITLE}')}**", "", _line(header), _line(["---"] * len(header))]
-    for percent, ratio in skill_levels(table):
-        rows = [table.cells.get((task, percent)) for task in tasks]
+    for level, ratio in skill_levels(table):
+        rows = [table.cells.get((task, level)) for task in tasks]
         cells = [
             f"{skill_text(row)} ({interval})" if (interval := skill_interval(row)) else skill_text(row) for row in rows
         ]
-        lines.append(_line([f"p{percent}", format_ratio(ratio), *cells]))
+        lines.append(_line([level_text(level), format_ratio(ratio), *cells]))
     return "\n" + _with_notes(lines, map(markdown_name, skill_notes(table)))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from glu_lib.analysis.headline import HeadlineTable
 from glu_lib.analysis.level_sizes import LevelSize, level_sizes, zero_shot_sets
+from glu_lib.analysis.table import level_text
 from glu_lib.analysis.zero_shot import ZERO_SHOT_TASKS
 from glu_lib.report import number
 from glu_lib.report.listings import Listing
@@ -35,7 +36,7 @@ def size_listing(table: HeadlineTable) -> Listing | None:
         ("level", "expansion ratio", *(_FIGURES[name][0] for name in names), *([MEAN] if has_mean else [])),
         tuple(
             (
-                f"p{size.percent}",
+                level_text(size.level),
                 format_ratio(size.expansion_ratio),
                 *(number.prefixed(getattr(size, name), _FIGURES[name][1]) for name in names),
                 *([_mean(size, sizes[0])] if has_mean else []),
@@ -78,6 +79,6 @@ def _mean(size: LevelSize, first: LevelSize) -> str:
     if size.zero_shot_mean is None:
         return "–"
     text = number.plain_score(size.zero_shot_mean)
-    if size.percent == 0 or first.percent != 0 or not first.zero_shot_mean:
+    if size.level == 0 or first.level != 0 or not first.zero_shot_mean:
         return text
     return f"{text} ({number.percent(100 * (size.zero_shot_mean / first.zero_shot_mean - 1))})"

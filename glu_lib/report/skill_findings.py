@@ -9,6 +9,7 @@ from typing import Any
 from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.power import POWER
 from glu_lib.analysis.significance import is_significant
+from glu_lib.analysis.table import LevelKey, level_text, row_level
 from glu_lib.report import number
 from glu_lib.report.skills import control_of, is_blind, unskilled
 from glu_lib.report.wide import cells_at
@@ -17,13 +18,13 @@ NEXT_TO_NOTHING = 0.1  # a mean skill below it is said to be next to nothing
 _MUCH = 0.5  # a task that keeps so much has kept something
 
 
-def skill_sentence(table: HeadlineTable, percent: int, place: str) -> str:
+def skill_sentence(table: HeadlineTable, level: LevelKey, place: str) -> str:
     """How much of their skill the tasks keep at a level, as a mean over the tasks with skill to lose.
 
     A skill below 0 counts as 0 in the mean: a score worse than blind holds as little as a blind one, and a ratio has no
     lower bound. Empty without skills, unless no task has skill to lose.
     """
-    known = [row for row in cells_at(table, percent) if row.get("blind") is not None]
+    known = [row for row in cells_at(table, level) if row.get("blind") is not None]
     kept = sorted((row["skill"], str(row["subject"]), row) for row in known if row["skill"] is not None)
     if not kept:
         idle = [row for row in known if unskilled(table, row["subject"])]
@@ -68,8 +69,8 @@ def rises(table: HeadlineTable) -> Iterator[str]:
         sign = 1 if unpruned["higher_is_better"] else -1
         better = [
             row
-            for percent, _ in table.levels
-            if (row := table.cells.get((task, percent))) is not None and row.get("blind") is not None
+            for level, _ in table.levels
+            if (row := table.cells.get((task, level))) is not None and row.get("blind") is not None
             if row["value"] is not None and sign * (row["value"] - unpruned["value"]) > 0
             if number.score(row) != number.score(unpruned)
         ]
@@ -79,7 +80,7 @@ def rises(table: HeadlineTable) -> Iterator[str]:
 
 def _rise(task: str, unpruned: dict[str, Any], row: dict[str, Any], sign: int) -> str:
     moves, blind = "rises" if sign > 0 else "falls", number.score({"value": row["blind"]})
-    text = f"{task} {moves} from {number.score(unpruned)} to {number.score(row)} (p{row['percent']})"
+    text = f"{task} {moves} from {number.score(unpruned)} to {number.score(row)} ({level_text(row_level(row))})"
     if row.get("p_holm") is not None and not is_significant(row):
         text += ", which is not significant"
     answers = f"blind answers get {blind} ({control_of(row)})"

@@ -8,7 +8,7 @@ from typing import Any
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.resampling import FEWEST_ITEMS
-from glu_lib.analysis.table import without_controls
+from glu_lib.analysis.table import LevelKey, level_text, row_level, without_controls
 from glu_lib.errors import one_line
 from glu_lib.report import number
 
@@ -70,8 +70,8 @@ def skill_tasks(table: HeadlineTable) -> list[str]:
     return [task for task in table.tasks if any(_blind(row) is not None for row in _pruned(table, task))]
 
 
-def skill_levels(table: HeadlineTable) -> list[tuple[int, float]]:
-    """The pruned levels, as (percentage, expansion ratio); the skill of p0 is 1 by definition."""
+def skill_levels(table: HeadlineTable) -> list[tuple[LevelKey, float]]:
+    """The pruned levels, as (level, expansion ratio); the skill of p0 is 1 by definition."""
     return [level for level in table.levels if level[0]]
 
 
@@ -94,7 +94,7 @@ def blind_notes(table: HeadlineTable) -> list[str]:
     controls: dict[str, list[str]] = {}
     ranges = []
     for task in table.tasks:
-        rows = [row for percent, _ in table.levels if (row := table.cells.get((task, percent))) is not None]
+        rows = [row for level, _ in table.levels if (row := table.cells.get((task, level))) is not None]
         known = [row for row in rows if _blind(row) is not None]
         for row in known[:1]:
             controls.setdefault(control_of(row), []).append(task)
@@ -119,10 +119,12 @@ def skill_notes(table: HeadlineTable) -> list[str]:
             continue
         known = [row for row in rows if _blind(row) is not None]
         lacking = [row for row in known if row.get("skill") is None]
-        too_few += [f"{task} p{row['percent']}" for row in lacking if row["n"] < FEWEST_ITEMS]
-        no_baseline += [f"{task} p{row['percent']}" for row in lacking if row["n"] >= FEWEST_ITEMS]
+        too_few += [f"{task} {level_text(row_level(row))}" for row in lacking if row["n"] < FEWEST_ITEMS]
+        no_baseline += [f"{task} {level_text(row_level(row))}" for row in lacking if row["n"] >= FEWEST_ITEMS]
         no_interval += [
-            f"{task} p{row['percent']}" for row in known if row.get("skill") is not None and not skill_interval(row)
+            f"{task} {level_text(row_level(row))}"
+            for row in known
+            if row.get("skill") is not None and not skill_interval(row)
         ]
     parts = (
         (f"no skill shown, since p0 is not better than blind: {', '.join(nothing_to_lose)}", nothing_to_lose),
@@ -153,7 +155,7 @@ def is_blind(row: dict[str, Any]) -> bool:
 
 
 def _pruned(table: HeadlineTable, task: str) -> Sequence[dict[str, Any]]:
-    found = (table.cells.get((task, percent)) for percent, _ in skill_levels(table))
+    found = (table.cells.get((task, level)) for level, _ in skill_levels(table))
     return [row for row in found if row is not None]
 
 

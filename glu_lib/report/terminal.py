@@ -13,6 +13,7 @@ from rich.table import Table
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.analysis.scans import Scan
+from glu_lib.analysis.table import LevelKey, level_text
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
@@ -112,7 +113,7 @@ def _scores(table: HeadlineTable) -> Table:
     is_with_blind = knows_blind(table)
     drawn = _empty(table.levels, below_p0="(blind)" if is_with_blind else "")
     for task in table.tasks:
-        rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
+        rows = [table.cells.get((task, level)) for level, _ in table.levels]
         first = next(row for row in rows if row is not None)
         arrow = "↑" if first["higher_is_better"] else "↓"
         cells = [_cell(row) for row in rows]
@@ -135,7 +136,7 @@ def _skill_lines(table: HeadlineTable, width: int) -> list[str]:
         return []
     drawn = _empty(skill_levels(table))
     for task in tasks:
-        rows = [table.cells.get((task, percent)) for percent, _ in skill_levels(table)]
+        rows = [table.cells.get((task, level)) for level, _ in skill_levels(table)]
         drawn.add_row(task, *(f"{skill_text(row)}\n{skill_interval(row)}".strip() for row in rows))
     return [
         *textwrap.wrap(f"{table.title}, {SKILL_TITLE}", width),
@@ -170,7 +171,7 @@ def _controls(table: HeadlineTable) -> list[str]:
 def _energy(table: HeadlineTable) -> Table:
     drawn = _empty(table.levels)
     for task in table.tasks:
-        rows = [table.cells.get((task, percent)) for percent, _ in table.levels]
+        rows = [table.cells.get((task, level)) for level, _ in table.levels]
         drawn.add_row(task, *(_joules_and_time(row) for row in rows))
     return drawn
 
@@ -178,9 +179,9 @@ def _energy(table: HeadlineTable) -> Table:
 def _without_joules(table: HeadlineTable) -> list[str]:
     """Cases without joules, one line per reason."""
     cases: dict[str, list[str]] = {}
-    for (task, percent), row in table.cells.items():
+    for (task, level), row in table.cells.items():
         if row["energy_j"] is None and row.get("energy_reason"):
-            cases.setdefault(row["energy_reason"], []).append(f"{task} p{percent}")
+            cases.setdefault(row["energy_reason"], []).append(f"{task} {level_text(level)}")
     return [f"no joules: {', '.join(names)}: {reason}" for reason, names in cases.items()]
 
 
@@ -191,12 +192,12 @@ def _joules_and_time(row: dict[str, Any] | None) -> str:
     return f"{number.joules(row['energy_j'])}{time}"
 
 
-def _empty(levels: Sequence[tuple[int, float]], *, below_p0: str = "") -> Table:
+def _empty(levels: Sequence[tuple[LevelKey, float]], *, below_p0: str = "") -> Table:
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     drawn.add_column("", no_wrap=True)
-    for percent, ratio in levels:
-        below = "" if percent else f"\n{below_p0}".rstrip()
-        drawn.add_column(f"p{percent}\n{format_ratio(ratio)}{below}", justify="right")
+    for level, ratio in levels:
+        below = "" if level else f"\n{below_p0}".rstrip()
+        drawn.add_column(f"{level_text(level)}\n{format_ratio(ratio)}{below}", justify="right")
     return drawn
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from glu_lib.analysis import HeadlineTable
 from glu_lib.analysis.power import POWER
 from glu_lib.analysis.significance import is_significant
+from glu_lib.analysis.table import LevelKey, level_text
 from glu_lib.report import number
 from glu_lib.report.figures.change_points import score_change
 from glu_lib.report.skills import (
@@ -85,9 +86,9 @@ def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
     """
     rows = tuple(
         WideRow(
-            f"p{percent}", format_ratio(ratio), tuple(_cell(found.cells.get((task, percent))) for task in found.tasks)
+            level_text(level), format_ratio(ratio), tuple(_cell(found.cells.get((task, level))) for task in found.tasks)
         )
-        for percent, ratio in found.levels
+        for level, ratio in found.levels
     )
     controls = [
         WideRow(name, format_ratio(ratio), tuple(map(_cell, mine))) for name, ratio, mine in found.control_lines
@@ -102,15 +103,15 @@ def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
     )
 
 
-def levels_of_interest(found: HeadlineTable, ratio: float) -> int:
-    """The percentage of the pruned level closest to the expansion ratio `ratio`."""
+def levels_of_interest(found: HeadlineTable, ratio: float) -> LevelKey:
+    """The pruned level closest to the expansion ratio `ratio`."""
     pruned = [level for level in found.levels if level[0]] or list(found.levels)
     return min(pruned, key=lambda level: abs(level[1] - ratio))[0]
 
 
-def cells_at(found: HeadlineTable, percent: int) -> Sequence[dict[str, Any]]:
+def cells_at(found: HeadlineTable, level: LevelKey) -> Sequence[dict[str, Any]]:
     """The rows of one level with a value or a collapse, in the order of the tasks."""
-    rows = [found.cells.get((task, percent)) for task in found.tasks]
+    rows = [found.cells.get((task, level)) for task in found.tasks]
     return [row for row in rows if row is not None and (row["value"] is not None or row.get("is_collapsed"))]
 
 
@@ -136,9 +137,9 @@ def _skills(found: HeadlineTable) -> WideTable:
     tasks = skill_tasks(found)
     rows = tuple(
         WideRow(
-            f"p{percent}", format_ratio(ratio), tuple(_skill_cell(found.cells.get((task, percent))) for task in tasks)
+            level_text(level), format_ratio(ratio), tuple(_skill_cell(found.cells.get((task, level))) for task in tasks)
         )
-        for percent, ratio in skill_levels(found)
+        for level, ratio in skill_levels(found)
     )
     return WideTable(
         title=f"{found.title}, {SKILL_TITLE}",

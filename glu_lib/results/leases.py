@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from glu_lib.errors import RecordError
 from glu_lib.results.address import LEASES, RecordId
 from glu_lib.study.cases import Case
+from glu_lib.study.items import ItemChoice
 
 if TYPE_CHECKING:
     from filelock import SoftFileLease
@@ -43,7 +44,7 @@ class Leases:
     """
 
     root: Path
-    limit: int | None = None
+    items: ItemChoice = field(default_factory=ItemChoice)
     _asked: dict[Path, SoftFileLease] = field(default_factory=dict)
     _empty: dict[Path, _Seen] = field(default_factory=dict)
 
@@ -98,7 +99,7 @@ class Leases:
             _release(lease)
 
     def _path(self, case: Case) -> Path:
-        return self.root / RecordId(case, self.limit).lease
+        return self.root / RecordId.of(case, self.items).lease
 
     def _level_path(self, case: Case) -> Path:
         return self.root / LEASES / f"{case.group}.level"

@@ -44,6 +44,7 @@ def case_fields(case: Case) -> dict[str, Any]:
         "id": case.id,
         "model": case.model.key,
         "percent": case.pruning.percent,
+        **({"asked": str(case.pruning.asked)} if case.pruning.asked else {}),
         "level": case.pruning.key,
         "method": case.pruning.selection.key if case.pruning.selects else None,
         "divisor": case.pruning.divisor,

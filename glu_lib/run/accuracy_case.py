@@ -55,7 +55,9 @@ def _write_lm_eval_files(
     folder = experiment.store.lm_eval_folder(experiment.states.address(case))
     experiment.recorder.make_room(folder)
     fields = run_fields(identity, prepared, experiment.environment, settings, started_at)
-    fields["config"]["limit"] = task.limited(settings.limit)
+    items = settings.items.of(task)
+    fields["config"]["limit"] = None if items.indices else task.limited(items.limit)
+    fields["config"]["samples"] = dict(items.indices) or items.subset
     if case.pruning.control:
         fields["config"]["model_args"] += f",control={case.pruning.control}"
     write_lm_eval_files(folder, f"{identity.source}-{case.pruning.key}", task, evaluation, prepared.lm, fields)

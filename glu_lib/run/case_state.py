@@ -47,7 +47,7 @@ class CaseStates:
 
     def address(self, case: Case) -> RecordId:
         """The address of the record of `case` in this run."""
-        return RecordId(case, self.settings.limit)
+        return RecordId.of(case, self.settings.items)
 
     def of(self, case: Case) -> CaseState:
         """Whether `case` is done, stale or pending.

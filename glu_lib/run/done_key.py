@@ -37,7 +37,10 @@ def done_key(
     }
     if case.kind is CaseKind.ARCHITECTURE:
         return key | {"transformers": environment.versions["transformers"]}
-    key |= {"dtype": str(environment.dtype), "limit": settings.limit, "seed": settings.seed}
+    items = settings.items.of(case.subject)
+    key |= {"dtype": str(environment.dtype), "limit": items.limit, "seed": settings.seed}
+    if items.subset:
+        key["items"] = items.digest
     if isinstance(case.subject, Task):
         return key | _task_fields(case, case.subject, identity, environment)
     if isinstance(case.subject, Workload):
@@ -46,7 +49,7 @@ def done_key(
 
 
 def _pruning_fields(case: Case, settings: Settings, environment: Environment) -> dict[str, Any]:
-    """Percentage, method and divisor; only the percentage where no neurons are selected: at p0 and for controls."""
+    """Level, method and divisor; only the percentage where no neurons are selected: at p0 and for controls."""
     if case.pruning.control:
         return {"percent": case.pruning.percent, "control": str(case.pruning.control)}
     if case.pruning.percent == 0:
@@ -54,6 +57,8 @@ def _pruning_fields(case: Case, settings: Settings, environment: Environment) ->
     pruning = case.pruning
     fields: dict[str, Any] = {
         "percent": pruning.percent,
+        # What was really cut, not the words that asked for it: two levels of one width are the same pruning.
+        **({"width": pruning.width} if pruning.asked else {}),
         "method": str(pruning.method),
         "divisor": pruning.divisor,
         "optipfair": environment.versions["optipfair"],

@@ -44,7 +44,7 @@ class Session:
     def __post_init__(self) -> None:
         settings = self.experiment.settings
         self.plan = Plan(rerun=settings.rerun)
-        self.leases = Leases(self.experiment.store.root, settings.limit)
+        self.leases = Leases(self.experiment.store.root, settings.items)
         self.measuring = Measuring(self.experiment)
 
     def begin(self, cases: Iterable[Case]) -> None:

@@ -123,12 +123,27 @@ def pruned_width(intermediate_size: int, percent: float, divisor: int | None = N
     width = intermediate_size - int(percent / 100 * intermediate_size)
     if width == intermediate_size:
         raise StudyError(f"{percent:g} % of {intermediate_size} neurons is less than one; choose a higher level")
-    if divisor is None:
-        return width
-    rounded = width // divisor * divisor
+    return rounded_width(width, intermediate_size, f"{percent:g} %", divisor)
+
+
+def exact_percent(intermediate_size: int, width: int) -> float:
+    """A percentage with which `pruned_width`, and so OptiPFair, leaves exactly `width` of `intermediate_size` neurons.
+
+    Half a neuron is added to those that go, so that no rounding error of the percentage changes the truncated number.
+    """
+    return (intermediate_size - width + 0.5) / intermediate_size * 100
+
+
+def rounded_width(width: int, intermediate_size: int, level: str, divisor: int | None) -> int:
+    """`width` rounded down to a multiple of `divisor`; `level` is the level as an error message names it.
+
+    Raises:
+        StudyError: if rounding leaves no neuron.
+    """
+    rounded = width // divisor * divisor if divisor else width
     if rounded == 0:
         raise StudyError(
-            f"divisor {divisor}: only {width} of {intermediate_size} neurons stay at {percent:g} %, "
+            f"divisor {divisor}: only {width} of {intermediate_size} neurons stay at {level}, "
             "which rounds down to 0; choose a smaller divisor"
         )
     return rounded

@@ -11,8 +11,9 @@ from itertools import product
 
 from glu_lib.errors import StudyError
 from glu_lib.study import Control, LayerScan, Method, ModelVariant, Study, Suite, Task, VariantKind, Workload
+from glu_lib.study.asked import Asked, level_key
 from glu_lib.study.choices import Choices
-from glu_lib.study.layers import Layers, PercentOf
+from glu_lib.study.layers import Layers, PercentOf, distinct
 from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
 from glu_lib.study.selection import ARCHITECTURE, hidden_in, same_ids
@@ -72,15 +73,18 @@ class Case:
     def check_fits(self) -> None:
         """Check that the model's declared shape has the pruned layers, and that each can lose so much.
 
+        A level that asks for something else than a percentage needs a declared shape.
+
         Raises:
             StudyError: one line with the model's key.
         """
         shape = self.model.architecture
-        if shape is not None:
-            try:
+        try:
+            self.pruning.check_possible()
+            if shape is not None:
                 self.pruning.widths(shape.intermediate_size, shape.num_layers)
-            except StudyError as error:
-                raise StudyError(f"model {self.model.key}, level {self.pruning.key}: {error}") from error
+        except StudyError as error:
+            raise StudyError(f"model {self.model.key}, level {self.pruning.key}: {error}") from error
 
     def limited(self, limit: int | None) -> int | None:
         """The run's sample limit; None for an architecture case, which has no samples."""
@@ -110,8 +114,9 @@ def build_cases(
     divisors: Sequence[int | None] = (None,),
     layers: Sequence[Layers | None] = (None,),
     percent_of: PercentOf = PercentOf.LAYER,
+    weight_bytes: int | None = None,
 ) -> list[Case]:
-    """Every case of a study, with models in declared order and levels ascending.
+    """Every case of a study, with models in declared order and levels from wide to narrow.
 
     Cases of one (model, level) are neighbours, in the order architecture, tasks, workloads, so that each model is
     loaded once. The baseline appears once, because methods and divisors do not change it. A suite that declares
@@ -120,15 +125,16 @@ def build_cases(
     them, come last and have tasks only.
 
     Raises:
-        StudyError: if a divisor does not fit the declared shape of a model. A layer set may not fit: `Case.check_fits`.
+        StudyError: if a divisor does not fit the declared shape of a model. A layer set or a level that asks for
+            something else than a percentage may not fit: `Case.check_fits`.
     """
     methods = list(dict.fromkeys(methods))
     keys = [method.key for method in methods]
-    levels = {f"p{percent}" for model in study.models.values() for percent in model.levels}
+    levels = {level_key(level) for model in study.models.values() for level in model.levels}
     names = (*study.models, *study.tasks, *study.workloads, *study.suites, *levels)
     for line in (*same_ids(keys), *hidden_in([method.key for method in methods if method.scores], names)):
         raise StudyError(line)
-    choice = Choices(tuple(methods), tuple(divisors), tuple(layers), percent_of)
+    choice = Choices(tuple(methods), tuple(divisors), tuple(layers), percent_of, weight_bytes)
     return [case for model in study.models.values() for case in _cases_of_model(study, model, choice)]
 
 
@@ -159,7 +165,9 @@ def _cases_of_model(study: Study, model: ModelVariant, choice: Choices) -> Itera
     suites = [suite for suite in study.suites.values() if model.key in suite.models]
     asked = list(_prunings(model, choice))
     of_suite = {
-        suite.key: list(_prunings(model, Choices(divisors=(None, *suite.divisors)))) if suite.divisors else asked
+        suite.key: list(_prunings(model, Choices(divisors=(None, *suite.divisors), weight_bytes=choice.weight_bytes)))
+        if suite.divisors
+        else asked
         for suite in suites
     }
     every = dict.fromkeys(pruning for prunings in (asked, *of_suite.values()) for pruning in prunings)
@@ -182,12 +190,18 @@ def _cases_of_model(study: Study, model: ModelVariant, choice: Choices) -> Itera
 
 def _prunings(model: ModelVariant, choice: Choices) -> Iterator[Pruning]:
     shape = model.architecture
-    for percent in sorted(set(model.levels)):
-        if percent == 0:
-            yield Pruning(0)
-            continue
-        parts = product(_distinct(model, model.layers or choice.layers), choice.methods, choice.divisors)
-        for layers, method, divisor in dict.fromkeys(parts):
+    if 0 in model.levels:
+        yield Pruning(0)
+    parts = list(
+        product(
+            distinct(model.layers or choice.layers, shape.num_layers if shape else None),
+            choice.methods,
+            choice.divisors,
+        )
+    )
+    for level in dict.fromkeys(model.levels):
+        for layers, method, divisor in dict.fromkeys(parts) if level else ():
+            percent = 0 if isinstance(level, Asked) else level
             pruning = Pruning(
                 percent,
                 method.method,
@@ -197,21 +211,11 @@ def _prunings(model: ModelVariant, choice: Choices) -> Iterator[Pruning]:
                 seed=method.seed,
                 scores=method.scores,
             )
-            if shape is not None and layers is None:
+            if isinstance(level, Asked):
+                pruning = pruning.to(level, shape, choice.weight_bytes)
+            elif shape is not None and layers is None:
                 pruning.widths(shape.intermediate_size, shape.num_layers)  # raises if the divisor leaves no neuron
             yield pruning
-
-
-def _distinct(model: ModelVariant, sets: Sequence[Layers | None]) -> list[Layers | None]:
-    """The layer sets without those that name the same layers as an earlier one, as `1-` and `-0` do."""
-    found: dict[object, Layers | None] = {}
-    for layers in sets:
-        same: object = layers
-        if layers is not None and model.architecture is not None:
-            with suppress(StudyError):  # a set that does not fit is refused if its cases are selected
-                same = layers.of(model.architecture.num_layers)
-        found.setdefault(same, layers)
-    return list(found.values())
 
 
 def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: Choices) -> Iterator[Case]:

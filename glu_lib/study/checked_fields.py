@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from glu_lib.errors import StudyError
+from glu_lib.study.asked import Asked, Level
 from glu_lib.study.keys import unknown
 from glu_lib.study.layers import Layers
 from glu_lib.study.settings import DIVISORS
@@ -78,6 +79,23 @@ def whole_numbers(place: str, name: str, values: list[Any]) -> list[int]:
         if not isinstance(value, int) or isinstance(value, bool):
             raise StudyError(f"{place}: {name} holds {value!r}; it must hold whole numbers")
     return values
+
+
+def levels_of(place: str, values: list[Any]) -> tuple[Level, ...]:
+    """The levels that a table lists: whole numbers are percentages, texts are what is wanted.
+
+    Raises:
+        StudyError: one line with place, value, rule and remedy.
+    """
+    for value in values:
+        if not isinstance(value, int | str) or isinstance(value, bool):
+            raise StudyError(
+                f'{place}: levels holds {value!r}; it must hold whole numbers (per cent) or texts such as "2.4x"'
+            )
+    try:
+        return tuple(Asked.parse(value) if isinstance(value, str) else value for value in values)
+    except StudyError as error:
+        raise StudyError(f"{place}: {error}") from error
 
 
 def choice(place: str, name: str, text: str, choices: type[Choice]) -> Choice:

@@ -9,9 +9,13 @@ from glu_lib.study.methods import Selection
 
 
 class Choices(NamedTuple):
-    """What a run prunes at each level; the arguments of `build_cases` after the study."""
+    """What a run prunes at each level; the arguments of `build_cases` after the study.
+
+    `weight_bytes` is the size of one weight in the run's dtype, in bytes; without it, levels in bytes fit no model.
+    """
 
     methods: tuple[Selection, ...] = (Selection(),)
     divisors: tuple[int | None, ...] = (None,)
     layers: tuple[Layers | None, ...] = (None,)
     percent_of: PercentOf = PercentOf.LAYER
+    weight_bytes: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,6 +101,21 @@ class Layers:
                 f"layers {self.text!r}: the model has {num_layers} layers, 0 to {num_layers - 1}; {_FORMS}"
             )
         return layer
+
+
+def distinct(sets: Iterable[Layers | None], num_layers: int | None) -> list[Layers | None]:
+    """The layer sets without those that name the same layers as an earlier one, as `1-` and `-0` do.
+
+    `num_layers` is the model's number of layers, None if it is not known.
+    """
+    found: dict[object, Layers | None] = {}
+    for layers in sets:
+        same: object = layers
+        if layers is not None and num_layers is not None:
+            with suppress(StudyError):  # a set that does not fit is refused if its cases are selected
+                same = layers.of(num_layers)
+        found.setdefault(same, layers)
+    return list(found.values())
 
 
 def as_ranges(layers: Iterable[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from glu_lib.study.asked import Asked
 from glu_lib.study.builtin import STUDY
 from glu_lib.study.schema import Suite
 
@@ -24,7 +25,7 @@ EXPERIMENT_CONFIG: dict[str, dict[str, Any]] = {
     model.key: {
         "source": model.source,
         "kind": str(model.kind),
-        "levels": list(model.levels),
+        "levels": [str(level) if isinstance(level, Asked) else level for level in model.levels],
         "hidden_size": model.architecture.hidden_size if model.architecture else None,
         "intermediate_size": model.architecture.intermediate_size if model.architecture else None,
         "expansion_ratio": model.architecture.expansion_ratio if model.architecture else None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from glu_lib.errors import StudyError
+from glu_lib.study.asked import Level
 from glu_lib.study.keys import check_key, unknown
 from glu_lib.study.methods import Method
 from glu_lib.study.selection import OPERATORS, clashes
@@ -98,6 +99,18 @@ class Study:
         controls = Control if self.has_controls else ()
         for line in clashes(levels, (*self.tasks, *self.workloads), Method, marks, controls):
             raise StudyError(line)
+
+    def with_levels(self, levels: Sequence[Level]) -> Study:
+        """The same study with these levels for all models; a model's p0 stays, because changes are against it.
+
+        Raises:
+            StudyError: if `-k` cannot tell a level from another name, or a percentage is out of range.
+        """
+        models = {}
+        for key, model in self.models.items():
+            unpruned = [level for level in model.levels if level == 0]
+            models[key] = replace(model, levels=tuple(dict.fromkeys((*unpruned, *levels))))
+        return replace(self, models=models)
 
     def model(self, key: str) -> ModelVariant:
         """The model variant called `key`.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import permutations, product
 
+from glu_lib.study.asked import Level, level_key
+
 ARCHITECTURE = "architecture"  # in case ids, the place of the task for cases without one
 LAYER_SCAN = "layer_scan"  # the same for layer scans
 OPERATORS = ("and", "or", "not")  # of -k expressions
@@ -15,7 +17,7 @@ _YOURS = ("model key", "task or workload key", "suite or marker")  # kinds of na
 
 
 def clashes(
-    models: Mapping[str, Iterable[int]],
+    models: Mapping[str, Iterable[Level]],
     subjects: Iterable[str],
     methods: Iterable[str],
     marks: Iterable[str],
@@ -32,7 +34,7 @@ def clashes(
     """
     subjects, methods = list(subjects), [method.lower() for method in methods]
     controls = [str(control) for control in controls]
-    levels = [*dict.fromkeys(f"p{percent}" for percents in models.values() for percent in percents), *controls]
+    levels = [*dict.fromkeys(level_key(level) for found in models.values() for level in found), *controls]
     fixed = [*(("level", level) for level in levels), *(("pruning method", method) for method in methods)]
     others = [
         *(("task or workload key", key) for key in subjects),

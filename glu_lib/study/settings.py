@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from glu_lib.errors import SettingsError
+from glu_lib.study.items import ItemChoice, LimitFrom, SampleFile
 
 
 class DType(StrEnum):
@@ -56,7 +57,8 @@ SEED = 1234
 class Settings:
     """Settings of one run.
 
-    `limit` is samples per task (or prompts per workload), None for all. `batch_size` is requests per forward pass.
+    `limit` is samples per task (or prompts per workload), None for all; `limit_from` says which, for tasks; `samples`
+    names the samples instead. `batch_size` is requests per forward pass.
     `threads` is CPU threads of torch, None to measure the best number; `dtype` and `device` are detected if None.
     `min_window_s` is the shortest energy window of a workload, `idle_s` the time at rest before workloads, both in
     seconds. `carbon_intensity` is in g CO2e/kWh. `calibration` is a UTF-8 text file for the method
@@ -68,6 +70,8 @@ class Settings:
 
     results_dir: Path = Path("results")
     limit: int | None = None
+    limit_from: LimitFrom = LimitFrom.START
+    samples: SampleFile | None = None
     rerun: bool = False
     dtype: DType | None = None
     device: str | None = None
@@ -91,6 +95,12 @@ class Settings:
         if self.dtype is not None:
             object.__setattr__(self, "dtype", parse_dtype(self.dtype))
         _check_count("--limit", self.limit, "leave it out to score every sample")
+        if self.samples and self.limit is not None:
+            raise SettingsError(f"--limit {self.limit} and --samples both choose the items; give only one of them")
+        if self.limit is None and self.limit_from is not LimitFrom.START:
+            raise SettingsError(
+                f"--limit-from {self.limit_from}: says where --limit takes its items from; add --limit N"
+            )
         _check_count("--batch-size", self.batch_size, f"the default is {DEFAULT_BATCH_SIZE}")
         _check_count("--threads", self.threads, "leave it out to have it measured")
         if not 0 < self.min_window_s < math.inf:
@@ -112,6 +122,11 @@ class Settings:
             raise SettingsError(
                 f"--results-dir {str(self.results_dir)!r} is a file; records need a folder: choose another path"
             )
+
+    @property
+    def items(self) -> ItemChoice:
+        """Which items the cases of the run score."""
+        return ItemChoice(self.limit, self.limit_from, self.samples)
 
 
 def given_folder(text: str) -> Path:

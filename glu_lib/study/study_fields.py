@@ -28,9 +28,15 @@ TOP = {
 MODEL = {
     "source": Field(str, "hub id, or a folder (absolute, or relative to where you run)"),
     "gguf": Field(str, "name of a GGUF file in the source; its weights are dequantized on loading"),
-    "kind": Field(str, "`base` or `instruct`: decides the default suites"),
+    "kind": Field(
+        str,
+        "`base` or `instruct`: decides the default suites (default: instruct where a chat template is on this machine)",
+    ),
     "revision": Field(str, "branch, tag or commit on the hub (default `main`)"),
-    "levels": Field(list, "pruning percentages, whole numbers from 0 to 95"),
+    "levels": Field(
+        list,
+        "whole numbers from 0 to 95 (per cent), or texts as `2.4x`, `900M`, `1.8GB` (default: the built-in ones)",
+    ),
     "layers": Field(list, "layer sets of this model, in place of those of the run"),
     "suites": Field(
         list,

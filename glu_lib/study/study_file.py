@@ -15,6 +15,7 @@ from glu_lib.study.choices import Choices
 from glu_lib.study.keys import unknown
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import Selection
+from glu_lib.study.model_defaults import with_defaults
 from glu_lib.study.schema import Study, Suite
 from glu_lib.study.settings import check_divisor
 from glu_lib.study.study_tables import model_of, suite_of, task_of, workload_of
@@ -30,13 +31,17 @@ _SUITES_OF = {
 
 @dataclass(frozen=True, slots=True)
 class StudyFile:
-    """The study of a file, with the methods and divisors that the file sets (empty: the defaults)."""
+    """The study of a file, with the methods and divisors that the file sets (empty: the defaults).
+
+    `notes` are lines on what the file left open and the suite decided.
+    """
 
     study: Study
     methods: tuple[Selection, ...] = ()
     divisors: tuple[int, ...] = ()
     layers: tuple[Layers | None, ...] = ()
     percent_of: PercentOf | None = None
+    notes: tuple[str, ...] = ()
 
     def choices(
         self,
@@ -47,6 +52,8 @@ class StudyFile:
         percent_of: str | None = None,
     ) -> Choices:
         """The arguments of `build_cases` after the study: what the user names, else what the file sets.
+
+        The size of a weight is added by who knows the dtype.
 
         Raises:
             StudyError: for an unknown method, a wrong layer set, or a score file that cannot be read.
@@ -81,6 +88,7 @@ def load_study(path: Path, base: Study) -> StudyFile:
 
 def _build(data: dict[str, Any], base: Study) -> StudyFile:
     check_fields("top level", data, study_fields.TOP)
+    data, notes = _completed(data, base)
     tasks = dict(base.tasks) | {key: task_of(key, table, base) for key, table in data.get("tasks", {}).items()}
     workloads = dict(base.workloads)
     workloads |= {key: workload_of(key, table, base) for key, table in data.get("workloads", {}).items()}
@@ -97,7 +105,18 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
         divisors_of("top level", data),
         layer_sets_of("top level", data),
         choice("top level", "percent_of", data["percent_of"], PercentOf) if "percent_of" in data else None,
+        notes,
     )
+
+
+def _completed(data: dict[str, Any], base: Study) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The data with the defaults of its new models, and the lines on what was decided."""
+    models, notes = dict(data.get("models", {})), list[str]()
+    for key, table in models.items():
+        if key not in base.models and isinstance(table, dict):
+            models[key], lines = with_defaults(key, table)
+            notes += lines
+    return data | ({"models": models} if models else {}), tuple(notes)
 
 
 def _selections(names: Iterable[str]) -> Iterator[Selection]:

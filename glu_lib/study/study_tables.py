@@ -9,7 +9,15 @@ from typing import Any
 from glu_lib.errors import StudyError
 from glu_lib.study import study_fields
 from glu_lib.study.architecture import Architecture
-from glu_lib.study.checked_fields import check_fields, check_texts, choice, divisors_of, layer_sets_of, whole_numbers
+from glu_lib.study.checked_fields import (
+    check_fields,
+    check_texts,
+    choice,
+    divisors_of,
+    layer_sets_of,
+    levels_of,
+    whole_numbers,
+)
 from glu_lib.study.schema import Study, Suite
 from glu_lib.study.tasks import Metric, PromptFormat, Task
 from glu_lib.study.variants import ModelVariant, VariantKind
@@ -19,6 +27,8 @@ from glu_lib.study.workloads import Workload
 def model_of(key: str, table: Any, base: Study) -> ModelVariant:
     """A new model, or one of `base` with the fields that the table changes.
 
+    A new model's table has its levels and its kind (`model_defaults.with_defaults`).
+
     Raises:
         StudyError: one line with place, value, rule and remedy.
     """
@@ -26,7 +36,7 @@ def model_of(key: str, table: Any, base: Study) -> ModelVariant:
     check_fields(place, table, study_fields.MODEL)
     values: dict[str, Any] = {name: table[name] for name in ("source", "revision", "gguf") if name in table}
     if "levels" in table:
-        values["levels"] = tuple(whole_numbers(place, "levels", table["levels"]))
+        values["levels"] = levels_of(place, table["levels"])
     if "layers" in table:
         values["layers"] = layer_sets_of(place, table)
     if "kind" in table:
@@ -39,9 +49,8 @@ def model_of(key: str, table: Any, base: Study) -> ModelVariant:
             values.setdefault("architecture", None)
             values.setdefault("gguf", None)
         return replace(base.models[key], **values)
-    for name in ("source", "kind", "levels"):
-        if name not in table:
-            raise StudyError(f"{place} lacks {name}; a new model needs source, kind and levels")
+    if "source" not in table:
+        raise StudyError(f"{place} lacks source; a new model needs a hub id or a folder")
     return ModelVariant(key, **values)
 
 

@@ -9,10 +9,10 @@ from itertools import permutations
 
 from glu_lib.errors import StudyError
 from glu_lib.study.architecture import Architecture
+from glu_lib.study.asked import MAX_PERCENT, Asked, Level
 from glu_lib.study.keys import check_key
 from glu_lib.study.layers import Layers
 
-MAX_PERCENT = 95
 _GGUF_NAME = re.compile(r"[\w-][\w.-]*\.gguf", re.ASCII)
 
 
@@ -43,15 +43,15 @@ class Control(StrEnum):
 class ModelVariant:
     """A row of the study: a model's key, its source, and its pruning levels.
 
-    `source` is a hub id, a folder, or `embedded` for the model that ships with the package. `layers` are the layer sets
-    that are pruned, None for all layers; empty: those of the run. `gguf` names a GGUF file in the source, whose weights
-    are dequantized on loading; None for safetensors.
+    `source` is a hub id, a folder, or `embedded` for the model that ships with the package. A level is a percentage, or
+    what is wanted (`Asked`). `layers` are the layer sets that are pruned, None for all layers; empty: those of the run.
+    `gguf` names a GGUF file in the source, whose weights are dequantized on loading; None for safetensors.
     """
 
     key: str
     source: str
     kind: VariantKind
-    levels: tuple[int, ...]
+    levels: tuple[Level, ...]
     revision: str = "main"
     architecture: Architecture | None = None
     layers: tuple[Layers | None, ...] = ()
@@ -69,12 +69,13 @@ class ModelVariant:
             )
         if not self.levels:
             raise StudyError(f"model {self.key!r} has no levels; give at least one pruning percentage")
-        for percent in self.levels:
+        percents = sorted({level for level in self.levels if not isinstance(level, Asked)})
+        for percent in percents:
             if not 0 <= percent <= MAX_PERCENT:
                 raise StudyError(
                     f"level {percent} of model {self.key!r} is outside 0–{MAX_PERCENT} per cent; choose one inside"
                 )
-        for percent, other in permutations(sorted(set(self.levels)), 2):
+        for percent, other in permutations(percents, 2):
             if str(other).startswith(str(percent)):
                 raise StudyError(
                     f"levels {percent} and {other} of model {self.key!r}: "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glu_lib.errors import StudyError
+from glu_lib.study.asked import MAX_PERCENT
 from glu_lib.study.keys import check_key
 from glu_lib.study.selection import LAYER_SCAN
-from glu_lib.study.variants import MAX_PERCENT
 
 
 @dataclass(frozen=True, slots=True)

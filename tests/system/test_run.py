@@ -136,6 +136,8 @@ def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
             ["--layers", "1-", "--layers=-0,-3", "-k", "nano and sums", "--method=random:7"],
             1 + 2 * len(STUDY.models["nano"].levels[1:]),
         ),
+        (["--level", "2.4x", "-k", "(llama1b or llama3b) and piqa"], 2 * 2),  # with p0
+        (["--level", "2.4x", "--level", "900M", "-k", "llama1b and n900m and piqa"], 1),
     ],
 )
 def test_exactly_what_is_selected_is_collected_without_torch(suite, arguments, count):
@@ -262,6 +264,11 @@ def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
         ),
         (["--method", "file:no.safetensors"], "ERROR: method file:no.safetensors: cannot be read (No such file *"),
         (["--method=random:1", "--method=random:10"], "ERROR: methods random1 and random10: -k random1 would select *"),
+        (["--level", "2.4"], "ERROR: level '2.4': write a level as 40 (per cent, a whole number from 0 to 95), *"),
+        (
+            ["--level", "900M", "-k", "llama3b and n900m"],
+            "ERROR: model llama3b, level n900m: at most 95 % of the neurons can go, which leaves 1.205B; ask *",
+        ),
         (["--layers", "x"], "ERROR: layers 'x': write layers as *"),
         (
             ["--layers", "9-"],

@@ -13,6 +13,7 @@ from glu_lib.frontends.cli.method_commands import methods
 from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, export, report, table
 from glu_lib.frontends.cli.study_commands import list_cases, push, validate_models
+from glu_lib.study.items import LimitFrom
 from glu_lib.study.layers import PercentOf
 from glu_lib.study.settings import given_folder
 from glu_lib.version import __version__
@@ -35,10 +36,29 @@ def parser() -> argparse.ArgumentParser:
         "--divisor", action="append", type=int, metavar="N", help="list cases with this divisor; may be repeated"
     )
     command.add_argument(
+        "--level",
+        action="append",
+        metavar="LEVEL",
+        help="list this level in place of those that the models declare: 40, 2.4x, 900M, 1.8GB, as for pytest; may be "
+        "repeated",
+    )
+    command.add_argument(
         "--layers", action="append", metavar="SET", help="list cases of this layer set; may be repeated"
     )
     command.add_argument("--percent-of", choices=list(PercentOf), help="what a level is a percentage of, as for pytest")
+    command.add_argument(
+        "--limit-from",
+        choices=list(LimitFrom),
+        default=LimitFrom.START,
+        help="which samples --limit takes, as for pytest",
+    )
+    command.add_argument(
+        "--samples", type=Path, metavar="FILE", help="list the cases of this file of samples, as for pytest"
+    )
     command.add_argument("--controls", action="store_true", help="list the controls nomlp and untrained too")
+    command.add_argument(
+        "--dtype", metavar="TYPE", help="dtype of the weights, for levels in bytes (default: by device)"
+    )
     command.add_argument(
         "--stale",
         action="store_true",
@@ -118,6 +138,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="repository to write to")
     command.add_argument("--model", metavar="KEY", help="upload this model, pruned, instead of the results")
     command.add_argument("--percent", type=int, metavar="N", help="pruning percentage of the model")
+    command.add_argument(
+        "--level",
+        metavar="LEVEL",
+        help="level of the model in place of --percent: 40, 2.4x, 900M, 1.8GB, as for pytest",
+    )
     command.add_argument("--method", default="PPM", metavar="NAME", help="pruning method of the model (default PPM)")
     command.add_argument("--layers", default="all", metavar="SET", help="prune only these layers (default all)")
     command.add_argument(

@@ -12,10 +12,11 @@ from glu_lib.results.staleness import CaseState, Status
 from glu_lib.study import ModelVariant
 from glu_lib.study.architecture import format_ratio
 from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 from glu_lib.study.selection import ON_REQUEST
 
 _MARKS = [f"-m {mark}" for mark in ON_REQUEST]
-MATRIX_COLUMNS = ("model", "level", "cases", *(status.value for status in Status), *_MARKS)
+MATRIX_COLUMNS = ("model", "level", "width", "pruned", "cases", *(status.value for status in Status), *_MARKS)
 MATRIX_NOTE = f"{', '.join(_MARKS)}: done/all cases that run only with this option; no other column counts them"
 WORK_COLUMNS = ("being measured", "host", "process", "since", "last sign of life")
 MODEL_COLUMNS = ("model", "weights", "download", "shape")
@@ -29,7 +30,18 @@ def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
         counts = Counter(states[case].status for case in plain)
         model, pruning = cases[0].model, cases[0].loaded
         on_request = (_done_of([states[case] for case in cases if mark in case.marks]) for mark in ON_REQUEST)
-        yield (model.key, pruning.key, str(len(plain)), *(str(counts[status]) for status in Status), *on_request)
+        size = _size(model, pruning)
+        yield (model.key, pruning.key, *size, str(len(plain)), *(str(counts[status]) for status in Status), *on_request)
+
+
+def _size(model: ModelVariant, pruning: Pruning) -> tuple[str, str]:
+    """The width of the pruned layers and the share of their neurons that goes, in per cent; empty without a shape."""
+    shape = model.architecture
+    if shape is None or pruning.control:
+        return "", ""
+    layers = pruning.pruned_layers(shape.num_layers)
+    width = pruning.widths(shape.intermediate_size, shape.num_layers)[layers[0] if layers else 0]
+    return str(width), f"{100 * (1 - width / shape.intermediate_size):.1f}%"
 
 
 def _done_of(states: Sequence[CaseState]) -> str:

@@ -1,6 +1,7 @@
 """The pytest plugin: options, collection, resuming, fixtures, progress and the terminal report."""
 
 PLUGINS = (
+    "glu_lib.frontends.pytest_plugin.declared_options",
     "glu_lib.frontends.pytest_plugin.options",
     "glu_lib.frontends.pytest_plugin.collection",
     "glu_lib.frontends.pytest_plugin.hints",

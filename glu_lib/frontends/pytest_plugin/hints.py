@@ -14,6 +14,7 @@ from glu_lib.frontends.pytest_plugin.collection import DEFAULT_MARKEXPR, all_cas
 from glu_lib.frontends.pytest_plugin.internals import expression_matches, expression_words
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT
 from glu_lib.study import Control
+from glu_lib.study.asked import Asked, level_key
 from glu_lib.study.selection import ON_REQUEST
 
 _JOIN = 'join words with and, or, not, as -k "llama1b and p40"'
@@ -149,5 +150,7 @@ def _marks_of_what_matches(config: pytest.Config, keyword: str) -> list[str]:
 
 def _levels(config: pytest.Config) -> list[str]:
     study = config.stash[EXPERIMENT].study
-    percents = {percent for model in study.models.values() for percent in model.levels}
-    return [*(f"p{percent}" for percent in sorted(percents)), *(Control if study.has_controls else ())]
+    levels = dict.fromkeys(level for model in study.models.values() for level in model.levels)
+    percents = (level_key(level) for level in sorted(level for level in levels if not isinstance(level, Asked)))
+    asked = (level_key(level) for level in levels if isinstance(level, Asked))
+    return [*percents, *asked, *(Control if study.has_controls else ())]

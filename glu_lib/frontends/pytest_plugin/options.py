@@ -1,4 +1,4 @@
-"""The suite's command-line options, and the experiment and session that they describe."""
+"""The experiment and session that the command-line options describe; `declared_options.py` declares them."""
 
 from __future__ import annotations
 
@@ -11,166 +11,31 @@ import pytest
 from glu_lib.errors import GluError
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
-from glu_lib.study import STUDY, StudyFile, load_study
+from glu_lib.study import STUDY, Study, StudyFile, load_study
+from glu_lib.study.asked import parse_level
 from glu_lib.study.cases import build_cases
 from glu_lib.study.choices import Choices
-from glu_lib.study.layers import PercentOf
-from glu_lib.study.methods import RANDOM_SEEDS
-from glu_lib.study.settings import (
-    DEFAULT_BATCH_SIZE,
-    DEFAULT_IDLE_S,
-    DEFAULT_MIN_WINDOW_S,
-    DIVISORS,
-    DType,
-    Scorer,
-    Settings,
-    Weights,
-    given_folder,
-    parse_dtype,
-)
+from glu_lib.study.items import LimitFrom, SampleFile
+from glu_lib.study.settings import Scorer, Settings, Weights, given_folder, parse_dtype
 
 EXPERIMENT = pytest.StashKey[Experiment]()
 SESSION = pytest.StashKey[Session]()
 CHOICES = pytest.StashKey[Choices]()
 OWN_SHAPES_INPUT = "glu_own_shapes"  # sent by the controller: another worker may have downloaded a configuration since
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options; `pytest_configure` checks their values."""
-    parser.addini("glu_results_dir", "folder for records, samples and tables", default="results")
-    parser.addini("glu_study", "a study file (TOML) that adds to or replaces the built-in study", default="")
-    group = parser.getgroup("glu", "GLU width pruning benchmarks")
-    group.addoption(
-        "--results-dir",
-        metavar="DIR",
-        help="where records, samples and tables go (default: results; also the ini option glu_results_dir or the "
-        "environment variable GLU_RESULTS_DIR; on Colab a folder on your Drive)",
-    )
-    group.addoption(
-        "--limit",
-        type=int,
-        metavar="N",
-        help="score at most N samples per task, or N prompts per workload; a limited run does not replace full results",
-    )
-    group.addoption(
-        "--study",
-        metavar="FILE",
-        help="a study file (TOML) that adds models, tasks, workloads and suites to the built-in study or replaces them "
-        "(also the ini option glu_study)",
-    )
-    group.addoption("--rerun", action="store_true", help="run finished cases again")
-    group.addoption(
-        "--method",
-        action="append",
-        metavar="NAME",
-        help="how neurons are chosen: PPM (default; OptiPFair calls it MAW), PPM_down, VOW, PON, L2, hybrid, random "
-        f"(seeds {', '.join(map(str, RANDOM_SEEDS))}; random:7 is one seed), or file:NAME.safetensors with scores of "
-        "your own; may be repeated",
-    )
-    group.addoption(
-        "--layers",
-        action="append",
-        metavar="SET",
-        help="prune only these layers, counted from 0: 4,8,12 or 1-29 or 1- (to the last), -3- (the last three), "
-        "-0,-29 (all but 0 and 29; write --layers=-0,-29), all (default); may be repeated",
-    )
-    group.addoption(
-        "--percent-of",
-        choices=[str(whole) for whole in PercentOf],
-        help="with --layers, what a level is a percentage of: layer (default), each pruned layer loses so much; model, "
-        "the pruned layers together lose so much of the neurons of all layers",
-    )
-    group.addoption(
-        "--calibration",
-        metavar="FILE",
-        help="UTF-8 text that the method hybrid is calibrated on (default: wikitext's training split)",
-    )
-    group.addoption(
-        "--divisor",
-        action="append",
-        type=int,
-        metavar="N",
-        help=f"round widths down to a multiple of N ({', '.join(map(str, DIVISORS))}); may be repeated",
-    )
-    group.addoption(
-        "--controls",
-        action="store_true",
-        help="score the tasks also without MLP (level nomlp) and on random weights of the same shape (level "
-        "untrained); controls are no points of a curve",
-    )
-    group.addoption("--dtype", metavar="TYPE", help=f"dtype of the weights: {', '.join(DType)} (default: by device)")
-    group.addoption(
-        "--device",
-        metavar="DEVICE",
-        help="cpu, cuda, cuda:N or mps (default: cuda if there is one; with -n N --dist loadgroup one per worker)",
-    )
-    group.addoption(
-        "--batch-size",
-        type=int,
-        default=DEFAULT_BATCH_SIZE,
-        metavar="N",
-        help=f"sequences per forward pass (default {DEFAULT_BATCH_SIZE}; keep it fixed within a comparison)",
-    )
-    group.addoption(
-        "--scorer",
-        choices=[str(scorer) for scorer in Scorer],
-        default=str(Scorer.FAST),
-        help="fast: each distinct prefix is computed once (default); hf: lm-eval's own HFLM, for comparison",
-    )
-    group.addoption(
-        "--min-window",
-        type=float,
-        default=DEFAULT_MIN_WINDOW_S,
-        metavar="S",
-        help=f"minimum energy window of a workload in seconds; the prompts are repeated until it is full (default "
-        f"{DEFAULT_MIN_WINDOW_S:g})",
-    )
-    group.addoption(
-        "--idle-seconds",
-        type=float,
-        default=DEFAULT_IDLE_S,
-        metavar="S",
-        help=f"seconds to measure idle power before the first workload (default {DEFAULT_IDLE_S:g}; 0: gross only)",
-    )
-    group.addoption(
-        "--allow-shared",
-        action="store_true",
-        help="measure workloads although other processes use the GPU or the machine; the record notes it",
-    )
-    group.addoption(
-        "--carbon-intensity",
-        type=float,
-        metavar="G",
-        help="grams of CO2e per kilowatt hour at the location of the machine (default: no CO2e)",
-    )
-    group.addoption(
-        "--country",
-        metavar="ISO",
-        help="three-letter code of the country of the machine, to take its mean carbon intensity from CodeCarbon",
-    )
-    group.addoption(
-        "--weights",
-        choices=[str(weights) for weights in Weights],
-        default=str(Weights.REAL),
-        help="random: random weights in the declared shape, if the real ones are not accessible; workloads only; "
-        "records go to <results>/random_weights",
-    )
-    group.addoption(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="CPU threads of torch (default: the fastest number, measured once per model in a second)",
-    )
+STUDY_NOTES = pytest.StashKey[tuple[str, ...]]()  # what the study file left open and the suite decided
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Create the experiment, so that a wrong value ends the run before collection."""
     try:
-        settings = settings_from(config)
         chosen = study_from(config)
+        settings = settings_from(config, chosen.study)
         if config.getoption("controls"):
             chosen = replace(chosen, study=replace(chosen.study, has_controls=True))
-        config.stash[CHOICES] = chosen.choices(
+        if levels := config.getoption("level"):
+            chosen = replace(chosen, study=chosen.study.with_levels([*map(parse_level, levels)]))
+        config.stash[STUDY_NOTES] = chosen.notes
+        choices = chosen.choices(
             methods=config.getoption("method"),
             divisors=config.getoption("divisor"),
             layers=config.getoption("layers"),
@@ -178,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
         own_shapes = getattr(config, "workerinput", {}).get(OWN_SHAPES_INPUT)
         config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study, own_shapes)
+        config.stash[CHOICES] = choices._replace(weight_bytes=experiment.environment.dtype.bytes)
         # A divisor or a layer set that does not fit a model fails here with one line.
         build_cases(experiment.study, *config.stash[CHOICES])
         config.stash[SESSION] = Session(experiment)
@@ -193,8 +59,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: tasks that take minutes or more per level on a small GPU")
 
 
-def settings_from(config: pytest.Config) -> Settings:
+def settings_from(config: pytest.Config, study: Study) -> Settings:
     """The run's settings from options, environment and ini file, in that order.
+
+    A file of samples names tasks of `study`.
 
     Raises:
         SettingsError: if a value is invalid.
@@ -203,6 +71,10 @@ def settings_from(config: pytest.Config) -> Settings:
     return Settings(
         results_dir=_results_dir(config),
         limit=config.getoption("limit"),
+        limit_from=LimitFrom(config.getoption("limit_from")),
+        samples=SampleFile.read(Path(given).expanduser(), study.tasks)
+        if (given := config.getoption("samples"))
+        else None,
         rerun=config.getoption("rerun"),
         dtype=parse_dtype(dtype) if dtype else None,
         device=config.getoption("device"),

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-_PATH_OPTIONS = ("--results-dir", "--study")
-_OPTIONS_PLUGIN = "glu_lib.frontends.pytest_plugin.options"
+_PATH_OPTIONS = ("--results-dir", "--study", "--samples")
+_OPTIONS_PLUGIN = "glu_lib.frontends.pytest_plugin.declared_options"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,7 +50,7 @@ def _refuse_hidden_project(early_config: pytest.Config, args: list[str]) -> None
 
 def _hints(unknown: list[str], *, is_loaded: bool) -> Iterator[str]:
     """Hints for unknown options that are options of the suite, or similar to one."""
-    from glu_lib.frontends.pytest_plugin.options import pytest_addoption
+    from glu_lib.frontends.pytest_plugin.declared_options import pytest_addoption
 
     own = _Names()
     pytest_addoption(own)  # type: ignore[arg-type]  # stands in for the parser

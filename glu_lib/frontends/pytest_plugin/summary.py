@@ -22,7 +22,7 @@ from glu_lib.frontends.pytest_plugin.hints import keyword_lines, no_match_lines
 from glu_lib.frontends.pytest_plugin.internals import cache_folder, terminal_width
 from glu_lib.frontends.pytest_plugin.last_summary import LastSummary
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY
-from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
+from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION, STUDY_NOTES
 from glu_lib.frontends.pytest_plugin.resume import MIRROR
 from glu_lib.machine.environment import MPS, UNTRIED_MPS
 from glu_lib.machine.outside import ignored_settings
@@ -31,6 +31,7 @@ from glu_lib.report.number import counted
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.cases import Case, CaseKind
+from glu_lib.study.items import ItemChoice, LimitFrom
 
 _SHOWN = 5
 _NOTHING_LEFT = (
@@ -81,13 +82,17 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
     if environment.outside:
         outside = (f"{name}={value}" for name, value in environment.outside.items())
         yield f"environment variables that change the speed (recorded): {', '.join(outside)}"
+    yield from config.stash[STUDY_NOTES]
     scored = dict.fromkeys(case.model for case in cases if case.kind is not CaseKind.ARCHITECTURE)
     for key, stored_as in experiment.identities.stored_as(scored).items():
         yield f"weights of {key}: {stored_as}"
     if lacking := [model.key for model in scored if 0 not in model.levels]:
         yield f"level 0 is not in the study of {', '.join(lacking)}: no changes will be shown"
+    if samples := experiment.settings.samples:
+        yield f"limited run: only the samples of {samples.key}.json, in {counted(len(samples.chosen), 'task')}"
     if experiment.settings.limit:
-        yield f"limited run: at most {counted(experiment.settings.limit, 'sample')} per task"
+        where = ", spread over the data set" if experiment.settings.limit_from is LimitFrom.SPREAD else ""
+        yield f"limited run: at most {counted(experiment.settings.limit, 'sample')} per task{where}"
     begun = [case.id for case in cases if case.id in plan.states and experiment.recorder.has_journal(case)]
     for case_id in begun[:_SHOWN]:
         yield f"interrupted, will resume: {case_id}"
@@ -114,7 +119,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"no tables: folder {root} does not exist")
         return
     width = terminal_width(terminalreporter)
-    last = LastSummary.of(root, sorted(touched), experiment.settings.limit, experiment.study, width)
+    last = LastSummary.of(root, sorted(touched), experiment.settings.items, experiment.study, width)
     lines = last.lines()
     if lines is None:
         found = conclude(root, remember=True)
@@ -125,7 +130,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(str(error), yellow=True)
             return
         measured = {case.id for case in all_cases(config) if case.kind is CaseKind.ENERGY} & touched
-        texts = _table_lines(found, touched, experiment.settings.limit, width, with_workloads=bool(measured))
+        texts = _table_lines(found, touched, experiment.settings.items, width, with_workloads=bool(measured))
         lines = [(text, False) for text in texts]
         lines += [(f"left out: {problem}", True) for problem in found.problems]
         lines += [(text, False) for text in _last_lines(found, page, paths)]
@@ -135,12 +140,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _table_lines(
-    found: Conclusions, touched: Collection[str], limit: int | None, width: int, *, with_workloads: bool
+    found: Conclusions, touched: Collection[str], items: ItemChoice, width: int, *, with_workloads: bool
 ) -> Iterator[str]:
-    """The tables of the models of a run."""
-    models = {case_id.split("-")[0] for case_id in touched}
+    """The tables of the models of a run; a file of samples leaves the tasks whole that it does not name."""
+    models, limit = {case_id.split("-")[0] for case_id in touched}, items.limit
+    looks = {(items.chosen.limit, items.chosen.subset), *({(None, None)} if items.samples else ())}
     for table in headline_tables(found.rows):
-        if table.model in models and table.limit == limit:
+        if table.model in models and (table.limit, table.subset) in looks:
             yield from terminal_lines(table, width)
     if with_workloads:
         for table in workload_tables(found.rows):

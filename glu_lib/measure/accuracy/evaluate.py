@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from glu_lib.measure.accuracy.results import Evaluation, compact, headline, json
 from glu_lib.measure.accuracy.sample_checks import check_samples, count_ties
 from glu_lib.measure.accuracy.shortcuts import lm_eval_shortcuts
 from glu_lib.measure.controls import controls
+from glu_lib.measure.tasks.chosen_items import chosen_items
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.study import Task
+from glu_lib.study.items import Items
 from glu_lib.study.settings import Scorer
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from glu_lib.results.unfinished import Answers
 
 BOOTSTRAP_ITERATIONS = 1000
+ALL_ITEMS = Items()
 
 
 def wrap_model(
@@ -67,6 +71,7 @@ def evaluate_task(
     *,
     seed: int,
     limit: int | None,
+    items: Items = ALL_ITEMS,
     answers: Answers | None = None,
 ) -> Evaluation:
     """Score `task` with lm-eval and return everything it reports.
@@ -78,20 +83,22 @@ def evaluate_task(
         seed: seed of few-shot sampling, Python, NumPy and torch; set for each task, so that a result does not depend
             on earlier tasks.
         limit: samples per (sub-)task, None for all.
+        items: which samples, if they are not the first ones.
         answers: journal of the case: answers of earlier runs are read from it, new ones are written to it.
 
     Raises:
         AccessError: if the task's data cannot be loaded.
-        MeasurementError: if lm-eval does not report the headline metric, or the task's windows do not fit.
+        MeasurementError: if lm-eval does not report the headline metric, an item does not exist, or windows do not fit.
         NotFiniteError: if the model returns NaN or infinity, or -inf for all options; the journal is deleted.
         RecordError: if the journal cannot be written.
     """
     loaded = library.load(task, seed=seed)
     _check_room(lm, task, loaded)
     window_tokens = _cut_windows(lm, task, loaded)
+    samples = chosen_items(task, loaded, replace(items, limit=limit))
     lm.answers = answers
     try:
-        results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit)
+        results = _evaluate_smaller_if_needed(lm, task, loaded, seed, limit, samples)
     except NotFiniteError:
         if answers is not None:
             answers.remove()
@@ -107,7 +114,7 @@ def evaluate_task(
     metrics = tuple(metric_values(results))
     known = lm.encodings.controls if lm.encodings else None
     blind = controls(task, loaded, raw_samples, partial(_text_tokens, lm), lm.model.config.vocab_size, known)
-    samples = tuple(
+    scored = tuple(
         compact(name, sample, blind.get((name, sample["doc_id"])) if sample["filter"] == task.metric.filter else None)
         for name, found in raw_samples.items()
         for sample in found
@@ -115,8 +122,8 @@ def evaluate_task(
     return Evaluation(
         headline=headline(task, metrics),
         metrics=metrics,
-        samples=samples,
-        count=len({(sample["task"], sample["doc_id"]) for sample in samples}),
+        samples=scored,
+        count=len({(sample["task"], sample["doc_id"]) for sample in scored}),
         expected=sum(counts["effective"] for counts in results["n-samples"].values()),
         num_fewshot=_used_few_shot(loaded),
         generation_settings=_generation_settings(lm, loaded),
@@ -134,7 +141,7 @@ def evaluate_task(
 
 
 def _evaluate_smaller_if_needed(
-    lm: KeepingHFLM, task: Task, loaded: Any, seed: int, limit: int | None
+    lm: KeepingHFLM, task: Task, loaded: Any, seed: int, limit: int | None, samples: dict[str, list[int]] | None
 ) -> dict[str, Any]:
     """Run lm-eval; if a batch does not fit into memory, halve the batch size and score the task again.
 
@@ -155,7 +162,8 @@ def _evaluate_smaller_if_needed(
                 results: dict[str, Any] = evaluate(
                     lm=lm,
                     task_dict=loaded,
-                    limit=limit,
+                    limit=None if samples else limit,
+                    samples=samples,
                     bootstrap_iters=BOOTSTRAP_ITERATIONS,
                     log_samples=True,
                     apply_chat_template=task.is_chat,

@@ -54,12 +54,13 @@ def score_case(
         RecordError: if the journal cannot be written.
     """
     library.load(task, seed=settings.seed)
-    lm, limit = prepared.lm, task.limited(settings.limit)
+    items = settings.items.of(task)
+    lm, limit = prepared.lm, None if items.indices else task.limited(items.limit)
     windows, batch_size = WorkWindows(meter, prepared.loaded.model.device), lm.batch_size
     lm.work_window = windows.open
     try:
         with peak_memory(str(prepared.loaded.model.device)) as memory:
-            evaluation = evaluate_task(lm, library, task, seed=settings.seed, limit=limit, answers=answers)
+            evaluation = evaluate_task(lm, library, task, seed=settings.seed, limit=limit, items=items, answers=answers)
     finally:
         lm.work_window = nullcontext
     check_evaluation(task, evaluation, limit)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from glu_lib.analysis.efficiency import Efficiency
+from glu_lib.analysis.table import level_text
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.savings import FIGURES, Setting, settings_of, workload_order
@@ -43,7 +44,7 @@ def _figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> Figure:
     drawn = [
         point
         for kind, divisor in zip(kinds, [None, *divisors], strict=True)
-        for point in _points(kind, name, [item for item in items if item.divisor == divisor or not item.percent])
+        for point in _points(kind, name, [item for item in items if item.divisor == divisor or not item.level])
     ]
     ratios = [point["expansion_ratio"] for point in drawn]
     pick, opacity = axes.highlight("kind")
@@ -78,7 +79,7 @@ def _points(kind: str, name: str, items: Iterable[Efficiency]) -> list[dict[str,
     return [
         {
             "workload": item.workload,
-            "level": f"p{item.percent}",
+            "level": level_text(item.level),
             "kind": kind,
             "width": item.width,
             "expansion_ratio": item.expansion_ratio,

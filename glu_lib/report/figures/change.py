@@ -109,7 +109,7 @@ def _perplexity_figure(found: HeadlineTable) -> list[Figure]:
     """
     import altair as alt
 
-    cells = [found.cells.get((task, percent)) for task in found.tasks for percent, _ in found.levels]
+    cells = [found.cells.get((task, level)) for task in found.tasks for level, _ in found.levels]
     rows = [row for row in cells if row is not None and not row["higher_is_better"]]
     finite = [row["value"] for row in rows if row["value"]]
     if not finite:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.table import level_text, row_level
 from glu_lib.report import number
 from glu_lib.results.collapse import LIMIT_TEXT
 
@@ -64,7 +65,7 @@ def collapse_note(drawn: Iterable[dict[str, Any]], place: str) -> str:
 
 def points(found: HeadlineTable) -> list[dict[str, Any]]:
     """The points to draw: one dictionary per task and level, tasks in the table's order."""
-    cells = [found.cells.get((task, percent)) for task in found.tasks for percent, _ in found.levels]
+    cells = [found.cells.get((task, level)) for task in found.tasks for level, _ in found.levels]
     return [point for row in cells if row is not None and (point := point_of(row))["change"] is not None]
 
 
@@ -75,7 +76,7 @@ def point_of(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "task": row["subject"],
         "metric": row["metric"],
-        "level": f"p{row['percent']}",
+        "level": level_text(row_level(row)),
         "expansion_ratio": row["expansion_ratio"],
         "value": number.score(row) if is_collapsed else row["value"],
         "score": number.score(row),

@@ -93,4 +93,5 @@ def id_parts(found: HeadlineTable | LevelSeries) -> Sequence[str | None]:
         f"layers{found.layers}" if found.layers else None,
         f"d{found.divisor}" if found.divisor else None,
         f"limit{found.limit}" if found.limit else None,
+        found.subset,
     )

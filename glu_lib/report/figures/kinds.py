@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from glu_lib.analysis.claims import GroupCurve
-from glu_lib.analysis.level_series import LevelSeries
+from glu_lib.analysis.level_series import LevelSeries, only
 from glu_lib.analysis.trends import Trend
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table, id_parts
@@ -138,8 +138,8 @@ def _slope_point(trend: Any) -> dict[str, Any]:
 
 
 def _named(family: LevelSeries) -> str:
-    limit = [f"only {family.limit} samples per task"] if family.limit else []
-    return ", ".join([family.model, *family.words, *limit])
+    marked = only(family.limit, family.subset)
+    return ", ".join([family.model, *family.words, *([marked] if marked else [])])
 
 
 def _color(kinds: list[str]) -> Any:

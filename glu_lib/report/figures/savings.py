@@ -8,6 +8,7 @@ from typing import Any
 
 from glu_lib.analysis.efficiency import Efficiency
 from glu_lib.analysis.level_series import LevelSeries
+from glu_lib.analysis.table import level_text
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import BLUE, GREEN, GREY, VERMILION
@@ -63,14 +64,14 @@ class Setting:
 def settings_of(efficiencies: Iterable[Efficiency]) -> dict[Setting, list[Efficiency]]:
     """Group efficiencies by setting; the baseline is part of every group of its model."""
     found = list(efficiencies)
-    pruned = [item for item in found if item.percent] or found
+    pruned = [item for item in found if item.level] or found
     keys = dict.fromkeys(Setting(item.model, item.method, item.layers, item.weights, item.device) for item in pruned)
     return {
         key: [
             item
             for item in found
             if (item.model, item.weights, item.device) == (key.model, key.weights, key.device)
-            and ((item.method, item.layers) == (key.method, key.layers) or not item.percent)
+            and ((item.method, item.layers) == (key.method, key.layers) or not item.level)
         ]
         for key in keys
     }
@@ -80,7 +81,7 @@ def efficiency_figures(efficiencies: Iterable[Efficiency]) -> list[Figure]:
     """Per setting: energy by hardware part, then throughput and times; only levels with plain widths."""
     figures = []
     for setting, items in settings_of(efficiencies).items():
-        plain = sorted((item for item in items if item.divisor is None), key=lambda item: int(item.percent))
+        plain = sorted((item for item in items if item.divisor is None), key=lambda item: -item.expansion_ratio)
         figures += _energy_figure(setting, plain)
         for name in FIGURES:
             figures += _course_figure(setting, name, [item for item in plain if getattr(item, name) is not None])
@@ -137,7 +138,7 @@ def _bars(item: Any) -> list[dict[str, Any]]:
     """The energy of each known part of an item; only the total if no part is known; nothing without a total."""
     if item.energy_per_token_j is None:
         return []
-    shared = {"workload": item.workload, "level": f"p{item.percent}", "label": format_ratio(item.expansion_ratio)}
+    shared = {"workload": item.workload, "level": level_text(item.level), "label": format_ratio(item.expansion_ratio)}
     bars = []
     for place, (name, part) in enumerate(PART_NAMES.items()):
         joules = getattr(item, f"{name}_energy_per_token_j")
@@ -151,14 +152,14 @@ def _bars(item: Any) -> list[dict[str, Any]]:
 def _course_figure(setting: Setting, name: str, items: Sequence[Efficiency]) -> list[Figure]:
     import altair as alt
 
-    if len({item.percent for item in items}) < 2:
+    if len({item.level for item in items}) < 2:
         return []
     title, meaning, unit = FIGURES[name]
     columns = {"workload": "workload", "level": "level", "label": "expansion ratio", "value": f"{title}, {unit}"}
     drawn = [
         {
             "workload": item.workload,
-            "level": f"p{item.percent}",
+            "level": level_text(item.level),
             "expansion_ratio": item.expansion_ratio,
             "label": format_ratio(item.expansion_ratio),
             "value": getattr(item, name),

@@ -46,7 +46,7 @@ _NAMED_SHARE = 0.1  # of the largest harm
 
 def scan_figures(found: Iterable[Scan]) -> list[Figure]:
     """Per model, level and limit: the harm of each layer, and the steps of sparing if a layer was tried."""
-    groups: dict[tuple[str, int, int | None], list[Scan]] = {}
+    groups: dict[tuple[str, float, int | None], list[Scan]] = {}
     for scan in found:
         groups.setdefault((scan.model, scan.percent, scan.limit), []).append(scan)
     figures = []

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from glu_lib.analysis import HeadlineTable
+from glu_lib.analysis.table import level_text, row_level
 from glu_lib.report import number
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.change import interval_bars
@@ -37,7 +38,7 @@ def skill_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
     """One figure per table with skills at three levels or more, p0 included."""
     figures = []
     for found in tables:
-        cells = [found.cells.get((task, percent)) for task in found.tasks for percent, _ in found.levels]
+        cells = [found.cells.get((task, level)) for task in found.tasks for level, _ in found.levels]
         drawn = [_point(row) for row in cells if row is not None and row.get("skill") is not None]
         if len({point["expansion_ratio"] for point in drawn}) >= _FEWEST_LEVELS:
             figures.append(_figure(found, drawn))
@@ -125,7 +126,7 @@ def _point(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "task": row["subject"],
         "metric": row["metric"],
-        "level": f"p{row['percent']}",
+        "level": level_text(row_level(row)),
         "expansion_ratio": row["expansion_ratio"],
         "score": number.score(row),
         "blind": number.score({"value": row["blind"]}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from glu_lib.analysis.table import level_text
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_table
 from glu_lib.report.figures.theme import BLUE, GREY, VERMILION
@@ -14,7 +15,7 @@ from glu_lib.study.architecture import format_ratio
 _COLUMNS = {
     "model": "model",
     "label": "expansion ratio",
-    "percent": "pruned, %",
+    "level": "level",
     "score": "mean relative score, %",
     "parameters": "parameters",
     "energy_per_token_j": "joules per token",
@@ -91,7 +92,7 @@ def _point(point: Any) -> dict[str, Any]:
     return {
         "model": point.model,
         "label": format_ratio(point.expansion_ratio),
-        "percent": point.percent,
+        "level": level_text(point.level),
         "score": 100 * point.score,
         "parameters": point.parameters,
         "energy_per_token_j": point.energy_per_token_j,

@@ -149,6 +149,11 @@ class AccuracyRecord(BaseRecord):
             )
         return self
 
+    @property
+    def subset(self) -> str | None:
+        """Which items were scored, if not the first ones: `spread`, `samples_hard`."""
+        return self.done_key.subset
+
     def wrong_energies(self) -> list[str]:
         """Energies that this version would reject: tables leave them out, and keep the score."""
         on_gpu = self.environment.is_on_gpu

@@ -29,6 +29,11 @@ class BaseRecord(Part):
         found = super().as_json()
         return found | {name: found.pop(name) for name in _AT_THE_END if name in found}
 
+    @property
+    def subset(self) -> str | None:
+        """Which items were scored, if not the first ones: `spread`, `samples_hard`; only scored cases have one."""
+        return None
+
     def wrong_energies(self) -> list[str]:
         """Energies that this version would reject, one line each; a kind without energies has none."""
         return []

@@ -19,6 +19,9 @@ class CaseFields(Part):
     id: Cell = Field(description="id of the case")
     model: Cell = Field(description="key of the model variant")
     percent: Percent = Field(description="pruning percentage")
+    asked: Cell | None = Field(
+        None, description="what the level asks for, as `2.4x`, `900M`, `1.8GB`; absent: the percentage"
+    )
     level: Cell = Field(description="key of the level, with divisor and method where they are not the defaults")
     method: Cell | None = Field(description="pruning method; null at p0")
     divisor: Count | None = Field(description="divisor of the width; null: not rounded")
@@ -36,6 +39,12 @@ class CaseFields(Part):
         PromptFormat.PLAIN, description="`plain` or `chat` (tasks)"
     )
     suites: list[Cell] = Field(description="suites that hold the case")
+
+    @model_validator(mode="after")
+    def _check(self) -> CaseFields:
+        if self.asked is None and not isinstance(self.percent, int):
+            raise ValueError(f"case.percent is {shown(self.percent)}, not a whole number; {REMEDY}")
+        return self
 
 
 class Removed(Part):

@@ -27,6 +27,7 @@ class DoneKey(Part):
     model: str = Field(description="hub id, folder or `embedded`")
     model_version: str = _named("model version", "resolved commit of the hub, or a hash of the folder's files")
     percent: Percent = Field(description="pruning percentage")
+    width: Count | None = Field(None, description="width of the pruned layers (levels that are not a percentage)")
     control: Annotated[Control, Field(strict=False)] | None = Field(
         None, description="`nomlp` or `untrained` (controls only)"
     )
@@ -51,6 +52,11 @@ class MeasuredKey(DoneKey):
 class AccuracyKey(MeasuredKey):
     """The done key of a scored case."""
 
+    items: Cell | None = Field(
+        None,
+        description="which items the limit leaves: `spread` over the data set, or `samples_<file>` with the digest of "
+        "those that the file names; absent: the first ones",
+    )
     task: str = Field(description="lm-eval's name of the task")
     task_data: str | None = _named(
         "task data", "hash of the files of a task that ships with the package; null for lm-eval's tasks"
@@ -67,6 +73,11 @@ class AccuracyKey(MeasuredKey):
     chat_template: str | None = _named("chat template", "hash of the template, if the task's format is `chat`")
     chat_date: str | None = _named("chat date", "the date passed to the chat template", default=None)
     weights: AnyWeights = Field(Weights.REAL, description="`real` or `random`; absent: `real`")
+
+    @property
+    def subset(self) -> str | None:
+        """Which items, without their digest: `spread`, `samples_hard`; None for all or the first ones."""
+        return self.items.split(" ")[0] if self.items else None
 
 
 class EnergyKey(MeasuredKey):

@@ -70,5 +70,5 @@ AnyNumber = Annotated[float, _Finite(-sys.float_info.max, sys.float_info.max, "a
 Share = Annotated[float, _Finite(0, 1, "a share from 0 to 1")]
 Whole = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
-Percent = Annotated[int, Field(ge=0, le=100)]
+Percent = Annotated[float, _Finite(0, 100, "a percentage from 0 to 100")]
 Cell = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=_ONE_LINE)]  # enters tables

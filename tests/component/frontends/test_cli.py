@@ -33,10 +33,10 @@ def test_list_prints_the_matrix(results, capsys):
     assert main(["list", "--results-dir", str(results)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     on_request = ["-m", "carbon", "-m", "alignment", "-m", "layers"]
-    assert lines[0] == ["model", "level", "cases", "done", "stale", "pending", *on_request]
+    assert lines[0] == ["model", "level", "width", "pruned", "cases", "done", "stale", "pending", *on_request]
     # pytest -k "llama1b and p0" runs 27 cases; energy is measured on request only.
-    assert ["llama1b", "p0", "27", "1", "0", "26", "0/6", "0/4", "0/4"] in lines
-    assert ["llama1b", "p40", "27", "0", "1", "26", "0/6", "0/4"] in lines
+    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/4"] in lines
+    assert ["llama1b", "p40", "4916", "40.0%", "27", "0", "1", "26", "0/6", "0/4"] in lines
     said = (
         "-m carbon, -m alignment, -m layers: done/all cases that run only with this option; no other column counts them"
     )
@@ -77,7 +77,8 @@ def test_the_results_folder_may_come_from_the_environment(results, capsys, monke
     monkeypatch.setenv("GLU_RESULTS_DIR", str(results))
     assert main(["list"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["llama1b", "p0", "27", "1", "0", "26", "0/6", "0/4", "0/4"] in lines
+    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/4"] in lines
+    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/4"] in lines
 
 
 @pytest.mark.parametrize("command", ["list", "consolidate", "report", "compare", "table", "export"])
@@ -130,6 +131,39 @@ def test_list_shows_the_cases_of_layer_sets(results, capsys):
     start = "model nano, level p10-layers32uponly: layers '32-': the model has 4 layers, 0 to 3; write layers as "
     assert line.startswith(start)
     assert line.count("\n") == 1
+
+
+def test_list_shows_what_a_wanted_level_is_in_width_and_per_cent(results, capsys):
+    command = ["list", "--results-dir", str(results), "--dtype", "bfloat16", "--level", "2.4x", "--level", "2.3GB"]
+    assert main([*command, "--level", "30"]) == 0
+    shown = capsys.readouterr()
+    rows = [line.split()[:4] for line in shown.out.splitlines()]
+    found = {tuple(row[:2]): row[2:] for row in rows if row[3:] and row[3].endswith("%")}
+    assert [level for model, level in found if model == "llama1b" and "d" not in level] == [
+        "p0",
+        "b2.3gb",
+        "p30",
+        "r2.4x",
+    ]
+    assert found["llama1b", "r2.4x"] == ["4915", "40.0%"]
+    assert found["llama3b", "r2.4x"] == ["7372", "10.0%"]
+    assert found["llama1b", "b2.3gb"] == ["7319", "10.7%"]
+    assert (
+        "left out: model llama3b, level b2.3gb: at most 95 % of the neurons can go, which leaves 2.409GB" in shown.err
+    )
+    assert main(["list", "--results-dir", str(results), "--level", "9x"]) == 2
+    assert capsys.readouterr().err == "model nano, level r9x: it has 4x unpruned, which is p0; ask for less\n"
+
+
+def test_list_reads_a_file_of_samples(results, tmp_path, capsys):
+    path = tmp_path / "few.json"
+    path.write_text('{"facts": [1]}')
+    assert main(["list", "--results-dir", str(results), "--samples", str(path)]) == 0
+    path.write_text('{"fact": [1]}')
+    assert main(["list", "--results-dir", str(results), "--samples", str(path)]) == 2
+    assert "'fact' is no task of the study; name tasks or subtasks as lm-eval does" in capsys.readouterr().err
+    assert main(["list", "--results-dir", str(results), "--limit-from", "spread"]) == 2
+    assert "--limit-from spread: says where --limit takes its items from; add --limit N" in capsys.readouterr().err
 
 
 def test_list_counts_layer_scans_with_the_unpruned_model_which_they_load(tmp_path, capsys):

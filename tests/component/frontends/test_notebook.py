@@ -17,6 +17,15 @@ def test_a_notebook_runs_a_suite_and_finds_it_done_the_next_time(settings, monke
     assert (settings.results_dir / "results.csv").exists()
 
 
+def test_a_notebook_asks_for_a_ratio_and_a_size(settings):
+    records = run_evaluation("nano", "embedded", levels=["2x", "0.74M"], settings=settings)
+    found = {record["case"]["level"]: record["pruning"] for record in records}
+    assert {level: pruning["width"] for level, pruning in found.items()} == {"r2x": 256, "n0.74m": 307}
+    assert found["n0.74m"]["parameters"] == 739_968
+    with pytest.raises(StudyError, match="^model nano, level r4x: it has 4x unpruned, which is p0; ask for less$"):
+        run_evaluation("nano", "embedded", levels=["4x"], settings=settings)
+
+
 def test_a_notebook_measures_energy(settings):
     (record,) = run_carbon_analysis("nano", "facts_latency_b1", levels=[60], settings=settings)
     assert record["kind"] == "energy"

@@ -1,5 +1,6 @@
 import copy
 import logging
+from fractions import Fraction
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from glu_lib.models.neuron_scores import Calibration, neuron_scores
 from glu_lib.models.pruning import prune
 from glu_lib.models.shapes import build_on_meta, count_parameters
 from glu_lib.study import STUDY, Method
-from glu_lib.study.architecture import pruned_width
+from glu_lib.study.architecture import Architecture, pruned_width
+from glu_lib.study.asked import Asked, Quantity
+from glu_lib.study.layers import Layers
 from glu_lib.study.pruning import Pruning
 
 SMALL = {
@@ -25,6 +28,18 @@ SMALL = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+SHAPE = Architecture(
+    hidden_size=16,
+    intermediate_size=40,
+    num_layers=2,
+    num_heads=2,
+    num_kv_heads=1,
+    head_dim=8,
+    vocab_size=32,
+    tied_embeddings=False,
+    max_positions=2048,
+    rope_theta=10000.0,
+)
 
 
 def batches():
@@ -64,6 +79,23 @@ def test_each_method_keeps_its_highest_scores_in_their_order(tiny_llama, method,
         assert torch.equal(layer.mlp.gate_proj.weight, original.gate_proj.weight[kept])
         assert torch.equal(layer.mlp.up_proj.weight, original.up_proj.weight[kept])
         assert torch.equal(layer.mlp.down_proj.weight, original.down_proj.weight[:, kept])
+
+
+@pytest.mark.parametrize("method", [Method.PPM, Method.PPM_DOWN])
+@pytest.mark.parametrize("divisor", [None, 32])
+@pytest.mark.parametrize("wanted", range(33, 40))
+def test_what_is_asked_leaves_exactly_the_width_that_was_resolved(tiny_llama, method, divisor, wanted):
+    asked = Asked(Quantity.RATIO, Fraction(wanted, 16))
+    pruning = Pruning(0, method, divisor).to(asked, SHAPE, None)
+    result = prune(tiny_llama, pruning)
+    assert result.widths == [divisor or wanted] * 2
+    assert result.parameters == SHAPE.parameters(divisor or wanted) == count_parameters(tiny_llama)
+
+
+def test_with_layers_the_whole_model_has_what_was_asked(tiny_llama):
+    pruning = Pruning(0, layers=Layers.parse("1")).to(Asked.parse("2x"), SHAPE, None)
+    result = prune(tiny_llama, pruning)
+    assert (result.widths, result.expansion_ratio) == ([40, 24], 2.0)
 
 
 def test_ppm_is_max_plus_abs_min_of_gate_and_up_rows(tiny_llama):

@@ -10,6 +10,7 @@ from glu_lib.errors import RecordError
 from glu_lib.results.leases import Leases
 from glu_lib.study import STUDY
 from glu_lib.study.cases import Case
+from glu_lib.study.items import ItemChoice
 from glu_lib.study.pruning import Pruning
 
 CASE = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["sums"])
@@ -19,6 +20,7 @@ import sys
 from pathlib import Path
 import glu_lib.results.leases
 from glu_lib.study.cases import Case
+from glu_lib.study.items import ItemChoice
 from glu_lib.study.pruning import Pruning
 from glu_lib.study import STUDY
 
@@ -60,12 +62,12 @@ def test_one_run_at_a_time_has_a_case(tmp_path, holder):
 
 def test_another_limit_is_another_case(tmp_path, holder):
     holder()
-    assert Leases(tmp_path, limit=8).take(CASE)
+    assert Leases(tmp_path, ItemChoice(8)).take(CASE)
 
 
 def test_an_architecture_is_the_same_case_whatever_the_limit(tmp_path):
     case = Case(STUDY.models["nano"], Pruning(40), "architecture")
-    limited, whole = Leases(tmp_path, limit=8), Leases(tmp_path)
+    limited, whole = Leases(tmp_path, ItemChoice(8)), Leases(tmp_path)
     assert limited.take(case)
     assert [path.name for path in (tmp_path / "leases").iterdir()] == ["nano-p40-architecture.lease"]
     limited.give_back(case)

@@ -18,6 +18,7 @@ from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
 from glu_lib.study import STUDY, Control, ModelVariant, PromptFormat, VariantKind
 from glu_lib.study.cases import Case
+from glu_lib.study.items import LimitFrom, SampleFile
 from glu_lib.study.pruning import Pruning
 from glu_lib.study.settings import Scorer, Weights
 
@@ -384,3 +385,59 @@ def test_a_control_goes_through_the_same_pipeline_and_is_found_done(settings, co
     assert [(name, ratio) for name, ratio, _ in table.control_lines] == [
         (control.label, 4.0 if control is Control.UNTRAINED else 0.0)
     ]
+
+
+def test_the_items_of_a_file_are_scored_and_no_others(settings, tmp_path):
+    """The scores of the items are those that a full run gives them, and the records lie side by side."""
+    path = tmp_path / "few.json"
+    path.write_text(json.dumps({"facts": [7, 3, 400]}))
+    few = dataclasses.replace(settings, limit=None, samples=SampleFile.read(path, STUDY.tasks))
+    whole = dataclasses.replace(settings, limit=None)
+    records = [run(Experiment(found)) for found in (few, whole)]
+    folder = settings.results_dir / "individual_files/nano/p40"
+    assert {path.name for path in folder.iterdir()} == {"nano-p40-facts-samples_few.json", "nano-p40-facts.json"}
+    key = records[0]["done_key"]
+    assert (key["limit"], key["items"].split(" ")[0]) == (3, "samples_few")
+    store = Experiment(few).store
+    scored = [
+        {sample["doc_id"]: sample["acc"] for sample in store.read_samples(Samples.model_validate(record["samples"]))}
+        for record in records
+    ]
+    assert sorted(scored[0]) == [3, 7, 400]
+    assert scored[0] == {index: scored[1][index] for index in scored[0]}
+    assert records[0]["score"]["headline"]["value"] == pytest.approx(sum(scored[0].values()) / 3, abs=1e-12)
+    tables = headline_tables(consolidate(settings.results_dir).rows)
+    assert [table.title for table in tables] == ["nano, only the samples of few.json", "nano"]
+    path.write_text(json.dumps({"facts": [7, 3, 401]}))
+    other = dataclasses.replace(few, samples=SampleFile.read(path, STUDY.tasks))
+    assert "items samples_few" in Experiment(other).states.of(FACTS).reason
+
+
+def test_a_spread_limit_takes_items_of_the_whole_data_set(settings):
+    spread_out = dataclasses.replace(settings, limit=4, limit_from=LimitFrom.SPREAD)
+    record = run(Experiment(spread_out))
+    samples = Experiment(spread_out).store.read_samples(Samples.model_validate(record["samples"]))
+    assert sorted({sample["doc_id"] for sample in samples}) == [0, 125, 250, 375]
+    assert (record["done_key"]["limit"], record["done_key"]["items"]) == (4, "spread")
+    run(Experiment(dataclasses.replace(settings, limit=4)))
+    tables = headline_tables(consolidate(settings.results_dir).rows)
+    assert [table.title for table in tables] == [
+        "nano, only 4 samples per task",
+        "nano, only 4 samples per task, spread over the data set",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"nano_facts": [500]}, "task facts: --samples names item 500 of 'nano_facts', which has 500 items, 0 to 499"),
+        ({"nano_facts_hard": [0]}, "task facts: --samples names 'nano_facts_hard', which is none of its subtasks"),
+    ],
+)
+def test_an_item_that_does_not_exist_is_one_line(settings, tmp_path, chosen, message):
+    path = tmp_path / "few.json"
+    path.write_text(json.dumps(chosen))
+    few = dataclasses.replace(settings, limit=None, samples=SampleFile.read(path, STUDY.tasks))
+    with pytest.raises(MeasurementError, match=f"^{message}"):
+        run(Experiment(few))
+    assert not list(settings.results_dir.glob("individual_files/*/*/*.json"))

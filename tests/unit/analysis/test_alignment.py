@@ -49,7 +49,7 @@ def test_ratios_are_of_repeats_with_the_same_seed():
     ]  # no joules: null
     assert pairs[0].plain == pytest.approx(1000 * 21.0 / 10)  # the window over two passes of five rows
     pair = pairs[2]
-    assert (pair.percent, pair.divisor, pair.width, pair.aligned_width) == (40, 128, 240, 128)
+    assert (pair.level, pair.divisor, pair.width, pair.aligned_width) == (40, 128, 240, 128)
     assert (pair.plain, pair.aligned) == (21.0, 10.5)
     # The repeats differ fourfold, their ratios not at all: the interval is a point.
     found = pair.aligned_to_plain

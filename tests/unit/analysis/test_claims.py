@@ -149,7 +149,7 @@ def test_tasks_without_a_shared_level_are_not_correlated():
 def test_the_knee_lies_farthest_above_the_chord():
     # chord from (1000, 1.0) to (700, 0.4): 0.8 and 0.6 at 900 and 800
     found = trade_offs(course("a", 1.0, 0.95, 0.9, 0.4))
-    assert [(level.percent, level.parameters, level.on_front, level.is_best) for level in found] == [
+    assert [(level.level, level.parameters, level.on_front, level.is_best) for level in found] == [
         (0, 1000, True, False),
         (10, 900, True, False),
         (20, 800, True, True),
@@ -189,7 +189,7 @@ def test_no_scores_no_levels():
 
 def test_the_knee_of_the_embedded_model():
     rows = families(consolidate(NANO).rows)[LevelSeries("nano", "PPM", None, None, None)]
-    assert [level.percent for level in trade_offs(rows) if level.is_best] == [40]
+    assert [level.level for level in trade_offs(rows) if level.is_best] == [40]
 
 
 def test_the_published_base_models_have_no_knee(published):

@@ -86,7 +86,7 @@ def test_nothing_is_left_of_it_in_trends_curves_and_trade_offs(collapsed, log_va
     assert retained(narrative(found.rows, "p40")) == 0
     (fragile,) = [curve for curve in found.curves if curve.kind is Sensitivity.FRAGILE]
     assert fragile.points[-1].low == 0
-    assert [level.percent for level in found.trade_offs] == [0, 20, 40]
+    assert [level.level for level in found.trade_offs] == [0, 20, 40]
     others = [retained(row) for row in found.rows if row["is_headline"] and row["percent"] == 40]
     assert found.trade_offs[-1].score == pytest.approx(sum(others) / 4)
     assert sorted(others)[0] == 0

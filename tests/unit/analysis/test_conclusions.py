@@ -60,12 +60,12 @@ def test_the_published_tables_go_through_the_same_functions():
 def test_claims_are_made_of_ppm_with_plain_widths(found):
     assert {trend.kind for trend in found.trends if trend.method == "PPM"} == {Sensitivity.FRAGILE}
     assert {curve.model for curve in found.curves} == {"nano"}
-    assert [level.percent for level in found.trade_offs] == [0, 10, 20, 30, 40, 50, 60]
+    assert [level.level for level in found.trade_offs] == [0, 10, 20, 30, 40, 50, 60]
     assert len(found.correlations) == 7 * 6 // 2
 
 
 def test_correct_answers_get_dearer_as_they_get_fewer(found):
-    sums = {row.percent: row for row in found.correct_answers if row.task == "sums" and row.method in (None, "PPM")}
+    sums = {row.level: row for row in found.correct_answers if row.task == "sums" and row.method in (None, "PPM")}
     assert (sums[0].correct, sums[60].correct) == (500.0, pytest.approx(21.0))
     assert sums[60].energy_per_correct_j == pytest.approx(sums[60].energy_j / 21)
     assert "narrative" not in {row.task for row in found.correct_answers}

@@ -22,7 +22,7 @@ ENERGY = MEASURED / "cpu_alignment/individual_files/quarter/p40/quarter-p40-deco
         (SCORE, ("kind",), ["x"], "kind ['x'], not one of accuracy, energy, architecture, layers; run the case again"),
         (SCORE, ("case", "model"), "a\nb", "case.model is 'a\\nb', not a text of one line; run the case again"),
         (SCORE, ("case", "model"), None, "case.model is None, not a text of one line; run the case again"),
-        (SCORE, ("case", "percent"), 40.5, "case.percent is 40.5, not a count; run the case again"),
+        (SCORE, ("case", "percent"), 40.5, "case.percent is 40.5, not a whole number; run the case again"),
         (
             SCORE,
             ("score", "headline", "chance"),
@@ -33,7 +33,7 @@ ENERGY = MEASURED / "cpu_alignment/individual_files/quarter/p40/quarter-p40-deco
             SCORE,
             ("case", "percent"),
             2**63,
-            "case.percent is 9223372036854775808; it must be at most 100; run the case again",
+            "case.percent is 9223372036854775808, not a percentage from 0 to 100; run the case again",
         ),
         (
             SCORE,

@@ -297,7 +297,7 @@ def test_the_figure_of_changes_marks_where_blind_is(found, table):
 
 def test_answers_above_blind_cost_more_and_none_has_no_price(found):
     rows = [row | {"energy_j": 50.0} for row in found.rows]
-    answers = {(item.task, item.percent): item for item in correct_answers(rows)}
+    answers = {(item.task, item.level): item for item in correct_answers(rows)}
     facts = answers["facts", 0]
     above = ITEMS * (facts.correct / ITEMS - LONGEST.mean())
     assert facts.above_blind == pytest.approx(above)

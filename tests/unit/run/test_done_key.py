@@ -12,6 +12,7 @@ from glu_lib.results.record import case_fields
 from glu_lib.results.staleness import differences
 from glu_lib.run.done_key import done_key
 from glu_lib.study import STUDY, Control, Method
+from glu_lib.study.asked import Asked
 from glu_lib.study.cases import Case
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import Selection
@@ -48,6 +49,17 @@ def test_each_choice_that_moves_a_score_makes_a_record_stale(changed, difference
     found = differences(key(), key(**changed))
     assert len(found) == 1
     assert found[0].startswith(difference)
+
+
+def test_what_was_really_cut_is_in_the_key_and_not_the_words_that_asked():
+    """2.4x of nano is 307 neurons; 2.399x is too, and 740,000 parameters are a neuron more in none of the layers."""
+    asked = [Pruning(0).to(Asked.parse(text), NANO.architecture, 4) for text in ("2.4x", "2.399x", "0.74M", "2.96MB")]
+    keys = [key(Case(NANO, pruning, FACTS.subject)) for pruning in asked]
+    assert [found["width"] for found in keys] == [307] * 4
+    assert keys == keys[:1] * 4
+    assert differences(key(), keys[0]) == ["percent 40 -> 40.0390625", "width absent -> 307"]
+    half = Pruning(0).to(Asked.parse("2.96MB"), NANO.architecture, 2)
+    assert half.unfit is not None
 
 
 def test_the_window_is_in_the_key_of_tasks_with_windows():

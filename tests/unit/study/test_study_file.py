@@ -129,9 +129,12 @@ def test_a_file_asks_for_controls_and_no_key_of_it_may_then_be_part_of_theirs(lo
         ("[models.x", "not valid TOML"),
         ("[model.x]", "top level: field 'model' is unknown; choose one of models, tasks"),
         ("[models.x]\nsource = 3", r"\[models.x\]: source is 3; it must be a text"),
-        ('[models.x]\nsource = "a/b"', r"\[models.x\] lacks kind; a new model needs source, kind and levels"),
+        ("[models.mine]\nlevels = [0]", r"\[models.mine\] lacks source; a new model needs a hub id or a folder"),
         ('[models.x]\nsource="a/b"\nkind="chat"\nlevels=[0]', "kind 'chat' is unknown; choose one of base, instruct"),
-        ('[models.x]\nsource="a/b"\nkind="base"\nlevels=["0"]', "levels holds '0'; it must hold whole numbers"),
+        (
+            '[models.x]\nsource="a/b"\nkind="base"\nlevels=["0"]',
+            r"level '0': write a level as 40 \(per cent, a whole number from 0 to 95\), ",
+        ),
         ('[models.x]\nsource="a/b"\nkind="base"\nlevels=[99]', "level 99 of model 'x' is outside 0–95 per cent"),
         (
             '[models.x]\nsource="a/b"\nkind="base"\nlevels=[5, 50]',
@@ -273,3 +276,72 @@ def test_an_instruct_model_runs_the_chat_suite_unless_its_table_says_otherwise(l
     assert "talker" in load(table).study.suites["chat"].models
     assert "talker" not in load(f'{table}suites = ["instruct"]\n').study.suites["chat"].models
     assert "talker" not in load(table.replace("instruct", "base")).study.suites["chat"].models
+
+
+def test_a_level_is_a_percentage_or_what_is_wanted(load):
+    found = load(MINE.replace("[0, 40]", '[0, 40, "2.4x", "1.8gb"]')).study.models["mine"]
+    assert [str(level) for level in found.levels] == ["0", "40", "2.4x", "1.8GB"]
+    with pytest.raises(StudyError, match=r"levels holds 2.4; it must hold whole numbers \(per cent\) or texts such as"):
+        load(MINE.replace("40", "2.4"))
+
+
+CHATTY = {"chat_template.jinja": "{{ messages }}"}
+CHATTY_FIELD = {"tokenizer_config.json": '{"chat_template": "{{ messages }}"}'}
+PLAIN = {"tokenizer_config.json": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "reason"),
+    [
+        (CHATTY, VariantKind.INSTRUCT, "its tokenizer has a chat template"),
+        (CHATTY_FIELD, VariantKind.INSTRUCT, "its tokenizer has a chat template"),
+        (PLAIN | CHATTY, VariantKind.INSTRUCT, "its tokenizer has a chat template"),
+        (PLAIN, VariantKind.BASE, "its tokenizer has no chat template"),
+        ({"tokenizer_config.json": '{"chat_template": null}'}, VariantKind.BASE, "its tokenizer has no chat template"),
+        ({"tokenizer_config.json": "[" * 9000}, VariantKind.BASE, "its tokenizer has no chat template"),
+        ({}, VariantKind.BASE, "its folder holds no tokenizer_config.json of it"),
+    ],
+)
+def test_one_line_is_enough_for_a_model_of_a_folder(load, tmp_path, files, kind, reason):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    found = load(f'[models.mine]\nsource = "{folder}"\n')
+    mine = found.study.models["mine"]
+    assert (mine.kind, mine.levels) == (kind, STUDY.models["nano"].levels)
+    assert found.notes == (f'model mine: taken for {kind}, because {reason}; kind = "…" in the study file fixes it',)
+    suites = {key for key, suite in found.study.suites.items() if "mine" in suite.models}
+    other = {"paper"} if kind is VariantKind.BASE else {"instruct", "chat"}
+    assert suites == {"core", "carbon", "layers", *other}
+    assert load(f'[models.mine]\nsource = "{folder}"\nkind = "base"\n').notes == ()
+
+
+def test_one_line_is_enough_for_a_model_of_the_hub(load, tmp_path, monkeypatch):
+    """Before its files are in the cache it is taken for base, and a line says so; the network is not asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    text = '[models.mine]\nsource = "org/name"\n'
+    found = load(text)
+    assert found.study.models["mine"].kind is VariantKind.BASE
+    assert found.notes[0].startswith(
+        "model mine: taken for base, because the cache has no tokenizer_config.json of it;"
+    )
+    for name, content in PLAIN.items() | CHATTY.items():
+        path = tmp_path / "hub/models--org--name/snapshots/0123" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    refs = tmp_path / "hub/models--org--name/refs/main"
+    refs.parent.mkdir()
+    refs.write_text("0123")
+    assert load(text).study.models["mine"].kind is VariantKind.INSTRUCT
+    assert load(f'{text}revision = "other"\n').study.models["mine"].kind is VariantKind.BASE
+    assert load('[models.mine]\nsource = "not/a/hub/id"\n').study.models["mine"].kind is VariantKind.BASE
+
+
+def test_the_kind_of_a_gguf_file_is_said_to_be_assumed(load):
+    found = load('[models.mine]\nsource = "org/name"\ngguf = "x.gguf"\n')
+    assert found.notes[0].startswith("model mine: taken for base, because the header of a GGUF file is not read before")
+
+
+def test_a_changed_built_in_model_needs_no_kind(load):
+    assert load("[models.llama1b]\nlevels = [0, 35]").notes == ()
