@@ -48,10 +48,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    model: Any = LlamaForCausalLM(SHAPE)
-    if options.model:
-        model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)
-    model.eval()
+    model = load(options.model)
     forward = SharedForward(model)
     try_out(forward, model.config.vocab_size, model.config.max_position_embeddings)
     if forward.attention is Attention.PLAIN:
@@ -80,6 +77,13 @@ def main() -> None:
             "steps": lines,
         }
         options.output.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def load(folder: Path | None) -> Any:
+    """The model in `folder` in float32; without a folder, a model of SmolLM2-135M's shape with random weights."""
+    if folder is None:
+        return LlamaForCausalLM(SHAPE).eval()
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
 def measure(
