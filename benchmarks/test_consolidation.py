@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from glu_lib.analysis import conclude, consolidate, write_tables
 from glu_lib.results.record import sealed
 
 pytestmark = pytest.mark.speed
@@ -36,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_consolidation(benchmark: BenchmarkFixture, folder: Path) -> None:
     """Read the records to tidy rows, and write the tables."""
+    from glu_lib.analysis import consolidate, write_tables  # not above: collecting does not wait for it
 
     def run() -> tuple[dict[str, Any], ...]:
         rows = consolidate(folder).rows
@@ -47,4 +47,6 @@ def test_consolidation(benchmark: BenchmarkFixture, folder: Path) -> None:
 
 def test_conclusions(benchmark: BenchmarkFixture, folder: Path) -> None:
     """Read the records and compute trends and claims; without samples there are no significance tests."""
+    from glu_lib.analysis import conclude
+
     assert len(benchmark.pedantic(lambda: conclude(folder), rounds=3).rows) == RECORDS

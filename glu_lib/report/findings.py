@@ -30,6 +30,7 @@ from glu_lib.report.wide import cells_at, levels_of_interest
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study.architecture import format_ratio
 from glu_lib.study.cases import STAR_RATIO
+from glu_lib.wording import counted
 
 _ENERGY = {"energy_per_token_j": "joules per token"} | {name: title for name, (title, _, _) in FIGURES.items()}
 _MOST_CORRELATIONS = 3  # sentences per model; the table lists all pairs
@@ -232,7 +233,7 @@ def _beside(beside: Sequence[Beside]) -> Iterator[Finding]:
         judged = [item for item in beside if item.model == model and item.within_error is not None]
         if judged:
             within = sum(bool(item.within_error) for item in judged)
-            text = f"{within} of {number.counted(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
+            text = f"{within} of {counted(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
             yield Finding(model, f"{text} of the published ones: sampling error alone could explain these differences.")
 
 

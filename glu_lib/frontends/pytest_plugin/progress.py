@@ -15,8 +15,8 @@ import pytest
 from glu_lib.frontends.bars import PlainBars
 from glu_lib.frontends.pytest_plugin.collection import case_of
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY
-from glu_lib.report import number
 from glu_lib.study.cases import Case
+from glu_lib.wording import duration
 
 TERMINAL = pytest.StashKey[TextIO]()
 LINE_PROPERTY = "glu_line"  # the result, as shown in the progress line of a case
@@ -91,10 +91,10 @@ class CaseProgress:
             return
         headline = dict(report.user_properties).get(LINE_PROPERTY, report.outcome)
         finished = self._total - len(self._left)
-        left = f", {number.duration(self._seconds_left())} left" if self._left else ""
+        left = f", {duration(self._seconds_left())} left" if self._left else ""
         reporter.ensure_newline()
         reporter.write_line(
-            f"  {case_id:<24} {headline:<24} {number.duration(report.duration):>8}  [{finished}/{self._total}{left}]"
+            f"  {case_id:<24} {headline:<24} {duration(report.duration):>8}  [{finished}/{self._total}{left}]"
         )
 
     def _seconds_left(self) -> float:
