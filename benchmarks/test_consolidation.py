@@ -18,10 +18,14 @@ _LEVELS = (0, 10, 20, 30, 40, 50, 60)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten thousand records without samples, with seven levels, thirty tasks, and as many models as needed."""
-    root = tmp_path_factory.mktemp("many")
+    """A results folder with ten thousand records."""
+    return write_records(tmp_path_factory.mktemp("many"), RECORDS)
+
+
+def write_records(root: Path, count: int) -> Path:
+    """Write records without samples, with seven levels, thirty tasks, and as many models as needed; returns `root`."""
     templates = {percent: (_NANO / f"p{percent}/nano-p{percent}-facts.json").read_text() for percent in _LEVELS}
-    for number in range(RECORDS):
+    for number in range(count):
         place, percent = divmod(number, len(_LEVELS))[0], _LEVELS[number % len(_LEVELS)]
         model, task = f"model{place // 30}", f"task{place % 30}"
         record = json.loads(templates[percent])
