@@ -126,6 +126,7 @@ def evaluate_task(
         tied_items=count_ties(raw_samples),
         batch_size=lm.batch_size,
         attention=lm.attention,
+        attention_choice=lm.attention_choice,
         results=json_value(results),
         raw_samples=json_value(raw_samples),
     )
