@@ -4,6 +4,7 @@ import json
 import sys
 
 import decode_attention
+import decode_shares
 import decode_step
 import long_window
 import measured_rates
@@ -62,6 +63,13 @@ def test_decode_step(monkeypatch, tmp_path, model):
     assert all(line["largest_logit_difference"] < 1e-4 for line in found["steps"])
     shared, plain = (line["cache_bytes"] for line in found["steps"][2:])
     assert shared < plain / 2
+
+
+def test_decode_shares(monkeypatch, tmp_path, model):
+    found = written(monkeypatch, tmp_path, decode_shares, "--model", model, "--cases", "3:12:0,3:40:32", "--steps", "2")
+    for line in found["steps_profiled"]:
+        assert sum(line["shares"].values()) == pytest.approx(1)
+        assert all(0 < share < 1 for name, share in line["shares"].items() if line["shared"] or name != "softmax")
 
 
 def test_decode_attention(monkeypatch, tmp_path):
