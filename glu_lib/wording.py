@@ -17,3 +17,8 @@ def duration(seconds: float) -> str:
 def counted(count: int, noun: str) -> str:
     """A number with its noun: `1 case`, `2 cases`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def are(count: int) -> str:
+    """The verb after so many: `is` or `are`."""
+    return "is" if count == 1 else "are"
