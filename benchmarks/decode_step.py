@@ -48,10 +48,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    model: Any = LlamaForCausalLM(SHAPE)
-    if options.model:
-        model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)
-    model.eval()
+    model = load(options.model)
     forward = SharedForward(model)
     try_out(forward, model.config.vocab_size, model.config.max_position_embeddings)
     if forward.attention is Attention.PLAIN:
@@ -82,6 +79,13 @@ def main() -> None:
         options.output.write_text(json.dumps(found, indent=1) + "\n")
 
 
+def load(folder: Path | None) -> Any:
+    """The model in `folder` in float32; without a folder, a model of SmolLM2-135M's shape with random weights."""
+    if folder is None:
+        return LlamaForCausalLM(SHAPE).eval()
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
 def measure(
     forward: SharedForward, rounds: int, rows: int, cached: int, shared: int, *, flops: float, rate: float
 ) -> list[dict[str, Any]]:
@@ -89,10 +93,10 @@ def measure(
     model = forward.model
     weights = [weight for weight in model.parameters() if weight.ndim == 2]
     inputs = {weight.shape[1]: torch.randn(rows, weight.shape[1]) for weight in weights}
-    first, own = _states(model, 1, shared), _states(model, rows, cached - shared)
+    first, own = states(model, 1, shared), states(model, rows, cached - shared)
     works, sizes = {}, {}
     works[Attention.PLAIN], sizes[Attention.PLAIN] = _plain(model, first, own)
-    works[Attention.SHARED], sizes[Attention.SHARED] = _shared(forward, first, own)
+    works[Attention.SHARED], sizes[Attention.SHARED] = shared_step(forward, first, own)
     logits = {attention: work() for attention, work in works.items()}
     difference = float((logits[Attention.PLAIN] - logits[Attention.SHARED]).abs().max())
     times_s = fastest_s(
@@ -153,16 +157,18 @@ def _plain(model: Any, first: list[States], own: list[States]) -> tuple[Callable
     return step, size
 
 
-def _shared(forward: SharedForward, first: list[States], own: list[States]) -> tuple[Callable[[], torch.Tensor], int]:
+def shared_step(
+    forward: SharedForward, first: list[States], own: list[States]
+) -> tuple[Callable[[], torch.Tensor], int]:
     """A step with the suite's attention, and the bytes of its cache; each step appends a token."""
     rows, _, past, _ = own[0][0].shape
     cache = new_cache(forward.model, rows, past + 128)
     cache.aim(0, rows, 0)
-    for layer, states in enumerate(own):
-        cache.update(*states, layer)
+    for layer, pair in enumerate(own):
+        cache.update(*pair, layer)
     tokens = first[0][0].shape[2]
     beginning = Beginning([keys for keys, _ in first], [values for _, values in first], tokens) if tokens else None
-    size = sum(states.nbytes for layer in (*first, *own) for states in layer)
+    size = sum(buffer.nbytes for pair in (*first, *own) for buffer in pair)
     length = past
 
     def step() -> torch.Tensor:
@@ -184,7 +190,8 @@ def _shared(forward: SharedForward, first: list[States], own: list[States]) -> t
     return step, size
 
 
-def _states(model: Any, rows: int, tokens: int) -> list[States]:
+def states(model: Any, rows: int, tokens: int) -> list[States]:
+    """Random keys and values for each layer."""
     config = model.config
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     shape = (rows, config.num_key_value_heads, tokens, size)

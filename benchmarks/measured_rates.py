@@ -11,15 +11,18 @@ _SIZE = 2048  # rows and columns of the matrices
 _COPIED_BYTES = 1 << 28
 
 
-def fastest_s(works: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[str, float]:
+def fastest_s(
+    works: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu", *, warm: bool = True
+) -> dict[str, float]:
     """Seconds of the fastest round of each piece of work. They take turns, so that other load meets all alike.
 
-    On CPU with one thread these are seconds of processor time, in which other processes do not count.
+    With `warm` there is a further round beforehand, which does not count. On CPU with one thread these are seconds of
+    processor time, in which other processes do not count.
     """
     is_single = device == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if is_single else time.perf_counter
     found: dict[str, float] = {}
-    for lap in range(rounds + 1):  # the first is a warm-up
+    for lap in range(1 - warm, rounds + 1):
         for name, work in works.items():
             _wait(device)
             start_s = clock()

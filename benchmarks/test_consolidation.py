@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from glu_lib.analysis import conclude, consolidate, write_tables
 from glu_lib.results.record import sealed
 
 pytestmark = pytest.mark.speed
@@ -19,10 +18,14 @@ _LEVELS = (0, 10, 20, 30, 40, 50, 60)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten thousand records without samples, with seven levels, thirty tasks, and as many models as needed."""
-    root = tmp_path_factory.mktemp("many")
+    """A results folder with ten thousand records."""
+    return write_records(tmp_path_factory.mktemp("many"), RECORDS)
+
+
+def write_records(root: Path, count: int) -> Path:
+    """Write records without samples, with seven levels, thirty tasks, and as many models as needed; returns `root`."""
     templates = {percent: (_NANO / f"p{percent}/nano-p{percent}-facts.json").read_text() for percent in _LEVELS}
-    for number in range(RECORDS):
+    for number in range(count):
         place, percent = divmod(number, len(_LEVELS))[0], _LEVELS[number % len(_LEVELS)]
         model, task = f"model{place // 30}", f"task{place % 30}"
         record = json.loads(templates[percent])
@@ -36,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_consolidation(benchmark: BenchmarkFixture, folder: Path) -> None:
     """Read the records to tidy rows, and write the tables."""
+    from glu_lib.analysis import consolidate, write_tables  # not above: collecting does not wait for it
 
     def run() -> tuple[dict[str, Any], ...]:
         rows = consolidate(folder).rows
@@ -47,4 +51,6 @@ def test_consolidation(benchmark: BenchmarkFixture, folder: Path) -> None:
 
 def test_conclusions(benchmark: BenchmarkFixture, folder: Path) -> None:
     """Read the records and compute trends and claims; without samples there are no significance tests."""
+    from glu_lib.analysis import conclude
+
     assert len(benchmark.pedantic(lambda: conclude(folder), rounds=3).rows) == RECORDS

@@ -120,7 +120,7 @@ def _cases(
             )
     if wanted:
         study = study.with_levels(wanted)
-    choices = (choices or Choices())._replace(weight_bytes=experiment.environment.dtype.bytes)
+    choices = (choices or Choices()).weighing(experiment.environment.dtype.bytes)
     return [
         case
         for case in build_cases(study, *choices)

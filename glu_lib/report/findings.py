@@ -32,6 +32,7 @@ from glu_lib.report.wide import cells_at, levels_of_interest
 from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study.architecture import format_ratio
 from glu_lib.study.cases import STAR_RATIO
+from glu_lib.wording import are, counted
 
 _ENERGY = {"energy_per_token_j": "joules per token"} | {name: title for name, (title, _, _) in FIGURES.items()}
 _MOST_CORRELATIONS = 3  # sentences per model; the table lists all pairs
@@ -97,7 +98,7 @@ def _score_changes(table: HeadlineTable, level: LevelKey, rows: Sequence[dict[st
     if tested:
         certain = sum(is_significant(row) for row in tested)
         one = f"{'It' if len(rows) == 1 else 'The only tested change'} {'is' if certain else 'is not'}"
-        many = f"{certain} of {len(tested)} changes {_are(certain)}"
+        many = f"{certain} of {len(tested)} changes {are(certain)}"
         text += f" {one if len(tested) == 1 else many} significant after Holm's correction."
         text += missed(tested)
     yield Finding(table.model, text)
@@ -140,7 +141,7 @@ def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
     if by_levels:
         which = "All" if 1 < len(by_levels) == len(mine) else number.listed([trend.task for trend in by_levels])
         told.append(
-            f"{which} {_are(len(by_levels))} classified from the scores at {by_levels[0].levels} levels alone, without "
+            f"{which} {are(len(by_levels))} classified from the scores at {by_levels[0].levels} levels alone, without "
             "the items: any curvature counts as noise."
         )
     if told:
@@ -232,7 +233,7 @@ def _beside(beside: Sequence[Beside]) -> Iterator[Finding]:
         judged = [item for item in beside if item.model == model and item.within_error is not None]
         if judged:
             within = sum(bool(item.within_error) for item in judged)
-            text = f"{within} of {number.counted(len(judged), 'score')} {_are(within)} within 1.96 standard errors"
+            text = f"{within} of {counted(len(judged), 'score')} {are(within)} within 1.96 standard errors"
             yield Finding(model, f"{text} of the published ones: sampling error alone could explain these differences.")
 
 
@@ -244,7 +245,3 @@ def _beside_blind(beside: Sequence[BesideBlind]) -> Iterator[Finding]:
 
 def _models(items: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(item.model for item in items))
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"

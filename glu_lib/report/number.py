@@ -1,4 +1,4 @@
-"""Formats numbers and lists for readers: scores, changes in per cent, joules, durations, counts."""
+"""Formats numbers and lists for readers: scores, changes in per cent, joules."""
 
 from __future__ import annotations
 
@@ -124,22 +124,6 @@ def marked_change(row: dict[str, Any] | None) -> str:
 def joules(energy_j: float | None) -> str:
     """Energy in joules with three significant digits; `–` if it was not measured."""
     return significant(energy_j)
-
-
-def duration(seconds: float) -> str:
-    """A time span: `3.1 s`, `1 min 20 s`, `2 h 5 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun: `1 case`, `2 cases`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def significant(value: float | None) -> str:

@@ -10,6 +10,7 @@ from glu_lib.analysis.table import level_text
 from glu_lib.report import number
 from glu_lib.report.listings import Listing
 from glu_lib.study.architecture import format_ratio
+from glu_lib.wording import counted
 
 _WORDS = {
     Verdict.BETTER: "better than random",
@@ -52,7 +53,7 @@ def verdict_listing(found: Sequence[AgainstRandom]) -> Listing:
                 (*place, items[0].method, *(cells.get(task, "–") for task in tasks), str(verdict_over_tasks(items)))
             )
         draws = {item.task: _draws(item) for items in methods for item in items}
-        seeds = f"random ({number.counted(first.seeds, 'seed')})"
+        seeds = f"random ({counted(first.seeds, 'seed')})"
         rows.append((*place, seeds, *(draws.get(task, "–") for task in tasks), ""))
     return Listing(
         "Methods beside random selection of as many neurons: ▲ better, ▼ worse, after Holm's correction over the "

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from glu_lib.analysis.scans import Scan, ScannedLayer
 from glu_lib.report import number
 from glu_lib.study.layers import as_ranges
+from glu_lib.wording import counted
 
 
 def scan_sentences(scan: Scan) -> Iterator[str]:
     """The findings of a scan: each spared layer, the recommended layers, and harms that do not add up."""
     place = f"Layer scan at p{scan.percent}, {scan.method}"
     if scan.limit is not None:
-        place += f" (limited run, {number.counted(scan.rows, 'row')} of text)"
+        place += f" (limited run, {counted(scan.rows, 'row')} of text)"
     for index in scan.spared:
         yield f"{place}, {_spared(scan, scan.layers[index])}"
     whole = f"pruning all {len(scan.layers)} layers multiplies the perplexity by {_times(scan.pruned - scan.unpruned)}"

@@ -9,6 +9,7 @@ from glu_lib.analysis.scans import RandomHarm, Scan, ScannedLayer
 from glu_lib.report import number
 from glu_lib.report.listings import Listing
 from glu_lib.study.layers import as_ranges
+from glu_lib.wording import counted, duration
 
 SCAN_COLUMNS = ("layer", "alone", "random", "given back", "squared activations removed", "largest activation removed")
 STEP_COLUMNS = ("spared layers", "which", "perplexity predicted", "measured")
@@ -66,7 +67,7 @@ def step_listing(scan: Scan) -> Listing:
 
 def scan_notes(scan: Scan) -> Iterator[str]:
     """The text, what the scan is compared with, the recommended layers, and the work; without full stops."""
-    seeds = number.counted(scan.random_seeds, "seed")
+    seeds = counted(scan.random_seeds, "seed")
     yield f"text: {scan.text}, {scan.targets:,} tokens"
     if scan.random_seeds:
         yield f"random: as many random neurons of the layer, mean (lowest to highest) of {seeds}"
@@ -78,7 +79,7 @@ def scan_notes(scan: Scan) -> Iterator[str]:
     if scan.saved_share:
         yield (
             f"{scan.layers_run:,} of {scan.layers_whole:,} layers computed ({number.share(scan.saved_share)} saved by "
-            f"kept beginnings), {number.duration(scan.scan_s)}"
+            f"kept beginnings), {duration(scan.scan_s)}"
         )
 
 

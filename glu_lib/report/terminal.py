@@ -33,6 +33,7 @@ from glu_lib.report.skills import (
 from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record
 from glu_lib.results.records.layers import Scan as RecordedScan
 from glu_lib.study.architecture import format_ratio
+from glu_lib.wording import duration
 
 
 def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
@@ -188,7 +189,7 @@ def _without_joules(table: HeadlineTable) -> list[str]:
 def _joules_and_time(row: dict[str, Any] | None) -> str:
     if row is None:
         return "–"
-    time = "" if row["window_s"] is None else f"\n{number.duration(row['window_s'])}"
+    time = "" if row["window_s"] is None else f"\n{duration(row['window_s'])}"
     return f"{number.joules(row['energy_j'])}{time}"
 
 

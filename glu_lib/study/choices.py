@@ -19,3 +19,7 @@ class Choices(NamedTuple):
     layers: tuple[Layers | None, ...] = (None,)
     percent_of: PercentOf = PercentOf.LAYER
     weight_bytes: int | None = None
+
+    def weighing(self, weight_bytes: int) -> Choices:
+        """The same choices in a run whose weights have so many bytes each."""
+        return Choices(self.methods, self.divisors, self.layers, self.percent_of, weight_bytes)

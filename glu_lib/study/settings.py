@@ -45,6 +45,14 @@ class Attention(StrEnum):
     PLAIN = "plain"
 
 
+class AttentionChoice(StrEnum):
+    """Why a model has its attention: both give the same logits, and it is faster or was not timed; or only it does."""
+
+    FASTER = "faster of two"
+    NOT_TIMED = "equal, not timed"
+    ONLY_EQUAL = "only one is equal"
+
+
 DIVISORS = (32, 64, 128, 256)
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_MIN_WINDOW_S = 10.0

@@ -31,6 +31,6 @@ def prepared(_preparation: Preparation, model: ModelVariant, pruning: Pruning) -
 
 patch = pytest.MonkeyPatch()  # never undone: the process ends
 patch.setattr(Preparation, "prepare", noted(prepared, Preparation.prepare))
-summary = "glu_lib.frontends.pytest_plugin.summary"
-patch.setattr(f"{summary}.write_tables", noted(lambda *_: "tables", write_tables))
-patch.setattr(f"{summary}.write_report", noted(lambda *_, **_options: "report", write_report))
+tables = "glu_lib.frontends.pytest_plugin.tables"
+patch.setattr(f"{tables}.write_tables", noted(lambda *_: "tables", write_tables))
+patch.setattr(f"{tables}.write_report", noted(lambda *_, **_options: "report", write_report))

@@ -86,7 +86,7 @@ def delay_tables() -> None:
         wait_for("tables_may_end")
         return write_tables(*arguments)
 
-    PATCH.setattr("glu_lib.frontends.pytest_plugin.summary.write_tables", delayed)
+    PATCH.setattr("glu_lib.frontends.pytest_plugin.tables.write_tables", delayed)
 
 
 def show_the_first_signal() -> None:

@@ -173,6 +173,42 @@ def test_the_decoding_tables_are_made_from_the_committed_figures():
     assert all(found["largest_difference"] < 1e-5 for found in attention.values())
 
 
+def _between(name):
+    """The lines of a table in the page on scoring."""
+    return (
+        SCORING.split(f"<!-- {name}: from the records -->\n")[1]
+        .split(f"<!-- end of {name} -->")[0]
+        .strip()
+        .splitlines()
+    )
+
+
+def test_the_shares_of_a_decoding_step_are_the_committed_ones():
+    steps = _measured("decode_shares")["steps_profiled"]
+    shown = [
+        f"| {found['rows']} rows, {found['cached']} tokens, {found['shared']} shared | "
+        + " | ".join(f"{share:.0%}" for share in found["shares"].values())
+        + " |"
+        for found in steps
+    ]
+    assert _between("shares")[0] == "| share of a decoding step | " + " | ".join(steps[0]["shares"]) + " |"
+    assert _between("shares")[2:] == shown
+    assert all(sum(found["shares"].values()) == pytest.approx(1) for found in steps)
+    at_32 = [found for found in _measured("decode_step")["steps"] if found["rows"] == 32]
+    assert {f"{found['alone_s'] * found['times_floor'] / found['step_s']:.1f}" for found in at_32} == {"1.7"}
+
+
+def test_the_long_windows_are_the_committed_ones():
+    found = _measured("long_window")
+    whole, *pieces = found["windows"]
+    assert _between("windows")[0] == f"| one window of {found['tokens']} tokens | time | memory |"
+    assert _between("windows")[2:] == [
+        f"| {name} | {line['time_s']:.0f} s | {line['memory_bytes'] / 2**20:.0f} MiB |"
+        for name, line in [("in one pass", whole), *((f"in pieces of {line['piece_tokens']}", line) for line in pieces)]
+    ]
+    assert all(line["logprob"] == pytest.approx(whole["logprob"], rel=1e-6) for line in pieces)
+
+
 def test_the_alignment_table_is_made_from_the_committed_records():
     page = (ROOT / "docs/methods/energy.md").read_text(encoding="utf-8")
     shown = page.split("<!-- alignment table: from the records -->\n")[1].split("<!-- end of table -->")[0]

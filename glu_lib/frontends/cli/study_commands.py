@@ -57,7 +57,7 @@ def list_cases(options: argparse.Namespace) -> int:
     choices = chosen.choices(
         methods=options.method, divisors=options.divisor, layers=options.layers, percent_of=options.percent_of
     )
-    choices = choices._replace(weight_bytes=experiment.environment.dtype.bytes)
+    choices = choices.weighing(experiment.environment.dtype.bytes)
     if not options.results_dir.is_dir():
         print(f"folder {options.results_dir} does not exist: no case is done", file=sys.stderr)
     has_controls = options.controls or experiment.study.has_controls

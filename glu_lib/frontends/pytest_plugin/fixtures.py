@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
-from glu_lib.analysis.efficiency import energy_quality
 from glu_lib.errors import DeviceError, GluError
 from glu_lib.frontends.pytest_plugin.internals import item_of
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
 from glu_lib.frontends.pytest_plugin.progress import LINE_PROPERTY, LOAD_PROPERTY, SECONDS_PROPERTY, live_bars
 from glu_lib.frontends.pytest_plugin.resume import announce, fail_once
 from glu_lib.measure.prepared import PreparedModel
-from glu_lib.report import record_line
 from glu_lib.results.records import EnergyRecord, Record
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.plan import GPU, cause_for_all, cause_of_level
@@ -97,6 +95,8 @@ def run_case(request: pytest.FixtureRequest) -> RunCase:
             fail_once(request.node, cause, message)
         if message:
             pytest.fail(message, pytrace=False)
+        from glu_lib.report import record_line  # not before a case has run: see summary.py
+
         request.node.user_properties.append((LINE_PROPERTY, record_line(record)))
         request.node.user_properties.append((SECONDS_PROPERTY, record.timing.duration_s))
         if model is not None:
@@ -113,6 +113,8 @@ def time_passes(request: pytest.FixtureRequest, benchmark: Any) -> TimePasses:
     session = request.config.stash[SESSION]
 
     def run(case: Case, model: PreparedModel, record: EnergyRecord) -> None:
+        from glu_lib.analysis.efficiency import energy_quality  # not before a case has run: see summary.py
+
         benchmark.group = f"{case.model.key} {case.subject_key}"
         benchmark.extra_info["level"] = case.pruning.key
         benchmark.extra_info["expansion_ratio"] = record.pruning.expansion_ratio

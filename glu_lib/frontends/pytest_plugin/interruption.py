@@ -22,7 +22,7 @@ import pytest
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
 from glu_lib.frontends.pytest_plugin.progress import TERMINAL
 from glu_lib.frontends.pytest_plugin.resume import MIRROR
-from glu_lib.report.number import counted
+from glu_lib.wording import counted
 
 # SIGINT is Ctrl-C. Batch systems, containers and notebook servers send SIGTERM before SIGKILL. A closed terminal sends
 # SIGHUP.

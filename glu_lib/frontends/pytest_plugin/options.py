@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
         own_shapes = getattr(config, "workerinput", {}).get(OWN_SHAPES_INPUT)
         config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study, own_shapes)
-        config.stash[CHOICES] = choices._replace(weight_bytes=experiment.environment.dtype.bytes)
+        config.stash[CHOICES] = choices.weighing(experiment.environment.dtype.bytes)
         # A divisor or a layer set that does not fit a model fails here with one line.
         build_cases(experiment.study, *config.stash[CHOICES])
         config.stash[SESSION] = Session(experiment)

@@ -14,9 +14,9 @@ from glu_lib.frontends.bars import PlainBars
 from glu_lib.frontends.pytest_plugin.collection import case_of
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY
 from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION
-from glu_lib.report import number
 from glu_lib.run.time_left import Clock, TimeLeft, recorded_times
 from glu_lib.study.cases import Case
+from glu_lib.wording import duration
 
 TERMINAL = pytest.StashKey[TextIO]()
 LINE_PROPERTY = "glu_line"  # the result, as shown in the progress line of a case
@@ -45,7 +45,7 @@ def live_bars(config: pytest.Config) -> Iterator[None]:
 
 def left_text(found: TimeLeft) -> str:
     """The time left, as printed: `1 min 20 s left`, or at least so much if some cases are unknown."""
-    text = f"{number.duration(found.seconds)} left"
+    text = f"{duration(found.seconds)} left"
     return f"at least {text}" if found.unknown else text
 
 
@@ -122,7 +122,7 @@ class CaseProgress:
         left = f", {left_text(found)}" if found else ""
         reporter.ensure_newline()
         reporter.write_line(
-            f"  {case_id:<24} {headline:<24} {number.duration(report.duration):>8}  [{finished}/{self._total}{left}]"
+            f"  {case_id:<24} {headline:<24} {duration(report.duration):>8}  [{finished}/{self._total}{left}]"
         )
 
     def _to_come(self) -> list[Case]:

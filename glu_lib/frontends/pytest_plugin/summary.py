@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from glu_lib.analysis import Conclusions, conclude, headline_tables, workload_tables, write_tables
 from glu_lib.errors import RecordError, ReportError
 from glu_lib.frontends.pytest_plugin.collection import (
     IS_SELECTED,
@@ -26,12 +23,11 @@ from glu_lib.frontends.pytest_plugin.options import EXPERIMENT, SESSION, STUDY_N
 from glu_lib.frontends.pytest_plugin.resume import MIRROR
 from glu_lib.machine.environment import MPS, UNTRIED_MPS
 from glu_lib.machine.outside import ignored_settings
-from glu_lib.report import alignment_lines, report_data, scan_lines, terminal_lines, workload_lines, write_report
-from glu_lib.report.number import counted
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.cases import Case, CaseKind
-from glu_lib.study.items import ItemChoice, LimitFrom
+from glu_lib.study.items import LimitFrom
+from glu_lib.wording import counted
 
 _SHOWN = 5
 _NOTHING_LEFT = (
@@ -122,58 +118,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     last = LastSummary.of(root, sorted(touched), experiment.settings.items, experiment.study, width)
     lines = last.lines()
     if lines is None:
-        found = conclude(root, remember=True)
+        # Only here, because analysis and report take a fifth of a second to import, which collecting need not wait for.
+        from glu_lib.frontends.pytest_plugin.tables import write_summary
+
+        measured = {case.id for case in all_cases(config) if case.kind is CaseKind.ENERGY} & touched
         try:
-            paths = write_tables(root, found.rows)
-            page, *pages = write_report(root, report_data(found, experiment.study), with_files=False)
+            lines, written = write_summary(experiment, touched, width, with_workloads=bool(measured))
         except (RecordError, ReportError) as error:
             terminalreporter.write_line(str(error), yellow=True)
             return
-        measured = {case.id for case in all_cases(config) if case.kind is CaseKind.ENERGY} & touched
-        texts = _table_lines(found, touched, experiment.settings.items, width, with_workloads=bool(measured))
-        lines = [(text, False) for text in texts]
-        lines += [(f"left out: {problem}", True) for problem in found.problems]
-        lines += [(text, False) for text in _last_lines(found, page, paths)]
-        last.save(lines, [page, *pages, *paths])
+        last.save(lines, written)
     for text, is_warning in lines:
         terminalreporter.write_line(text, yellow=is_warning)
-
-
-def _table_lines(
-    found: Conclusions, touched: Collection[str], items: ItemChoice, width: int, *, with_workloads: bool
-) -> Iterator[str]:
-    """The tables of the models of a run; a file of samples leaves the tasks whole that it does not name."""
-    models, limit = {case_id.split("-")[0] for case_id in touched}, items.limit
-    looks = {(items.chosen.limit, items.chosen.subset), *({(None, None)} if items.samples else ())}
-    for table in headline_tables(found.rows):
-        if table.model in models and (table.limit, table.subset) in looks:
-            yield from terminal_lines(table, width)
-    if with_workloads:
-        for table in workload_tables(found.rows):
-            if table.model in models and table.limit == limit:
-                yield from workload_lines(table, width)
-        yield from alignment_lines([pair for pair in found.aligned_pairs if pair.model in models], width)
-    for scan in found.scans:
-        if scan.case in touched and scan.limit == limit:
-            yield from scan_lines(scan, width)
-
-
-def _last_lines(found: Conclusions, page: Path, tables: Sequence[Path]) -> Iterator[str]:
-    """What was not tested, and the paths of records, report and tables."""
-    root = tables[0].parent
-    if found.untested:
-        yield _untested_line(found.untested)
-    yield f"records: {root / 'individual_files'}"
-    yield f"report:  {page} (to save its figures as files: glu report {shlex.quote(str(root))})"
-    yield f"tables:  {tables[0]}, {', '.join(path.name for path in tables[1:])}"
-
-
-def _untested_line(untested: Sequence[str]) -> str:
-    """How many changes were not tested, with the reason if it is the same for all; each text is `case: reason`."""
-    verb = "was" if len(untested) == 1 else "were"
-    reasons = {text.partition(": ")[2] for text in untested}
-    why = f": {reasons.pop()}" if len(reasons) == 1 else "; the report gives the reasons"
-    return f"{counted(len(untested), 'change')} {verb} not tested{why}"
 
 
 def _blocked_lines(reporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[str]:

@@ -135,6 +135,7 @@ def evaluate_task(
         batch_size=lm.batch_size,
         attention=lm.attention,
         window_tokens=window_tokens,
+        attention_choice=lm.attention_choice,
         results=json_value(results),
         raw_samples=json_value(raw_samples),
     )

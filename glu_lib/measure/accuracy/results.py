@@ -12,7 +12,7 @@ import numpy as np
 from glu_lib.errors import MeasurementError
 from glu_lib.results.collapse import LIMIT, Overflowed, as_recorded, is_unbounded
 from glu_lib.study import Task
-from glu_lib.study.settings import Attention
+from glu_lib.study.settings import Attention, AttentionChoice
 
 _STDERR = "_stderr"
 
@@ -45,9 +45,9 @@ class Evaluation:
     few-shot examples that lm-eval's tasks used. `generation_settings` holds the settings of the model's generation
     configuration that changed greedy answers. `truncated_prompts` and `cut_generations` count requests that did not
     fit into the context, `tied_items` items whose best options have equal scores. `batch_size` is the size that
-    fitted into memory, `attention` the attention that computed. `window_tokens` is the length of a window, None for
-    tasks without windows. `results` and `raw_samples` are lm-eval's own tables as JSON values (`json_value`), for its
-    own files.
+    fitted into memory, `attention` the attention that computed, `attention_choice` the reason for it. `window_tokens`
+    is the length of a window, None for tasks without windows. `results` and `raw_samples` are lm-eval's own tables as
+    JSON values (`json_value`), for its own files.
     """
 
     headline: MetricValue
@@ -67,6 +67,7 @@ class Evaluation:
     window_tokens: int | None
     results: dict[str, Any] = field(repr=False, compare=False)
     raw_samples: dict[str, list[dict[str, Any]]] = field(repr=False, compare=False)
+    attention_choice: AttentionChoice | None = None
 
 
 def metric_values(results: dict[str, Any]) -> Iterator[MetricValue]:

@@ -78,6 +78,7 @@ def score_case(
             "batch_size": evaluation.batch_size,
             "scorer": str(settings.scorer),
             "attention": str(evaluation.attention),
+            "attention_choice": None if evaluation.attention_choice is None else str(evaluation.attention_choice),
         },
         "resumed": resumed,
         "scoring_memory": memory.as_dict(),

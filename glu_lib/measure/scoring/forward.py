@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,8 +13,9 @@ import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
 from glu_lib.machine.memory import usable_bytes
 from glu_lib.measure.scoring.packing import Tokens, Tree
-from glu_lib.measure.scoring.pieces import forward_prefix
+from glu_lib.measure.scoring.pieces import forward_prefix, is_long
 from glu_lib.measure.scoring.shared_attention import NAME, Beginning, View
+from glu_lib.measure.scoring.tree_mask import ancestors
 from glu_lib.study.settings import Attention
 
 _TOLERANCE = 1e-4  # of the self-check, relative to the largest logit; wrong masks or positions change it by over 0.1
@@ -76,6 +76,10 @@ class SharedForward:
         """Most tokens to pack into one row of a batch."""
         hidden_size = getattr(self.model.config, "hidden_size", _MOST_ROW_TOKENS)
         return min(_MOST_ROW_TOKENS, max(_LEAST_ROW_TOKENS, 2 * hidden_size))
+
+    def divides(self, row: Sequence[Tree]) -> bool:
+        """Whether a row is computed in pieces; with the model's own attention it is computed in one pass."""
+        return self.attention is Attention.SHARED and is_long(row)
 
     @torch.inference_mode()
     def hidden_states(self, batch: Sequence[Sequence[Tree]], past: int, cache: Any) -> torch.Tensor:
@@ -175,7 +179,7 @@ class SharedForward:
             for tree in row:
                 end = offset + len(tree.tokens)
                 positions[index, offset:end] = torch.tensor(tree.depths) + past
-                allowed[index, offset:end, offset:end] = _ancestors(tree)
+                allowed[index, offset:end, offset:end] = ancestors(tree)
                 offset = end
         allowed = F.pad(allowed, (past, 0), value=True)
         mask = torch.zeros(allowed.shape, dtype=self.model.dtype)
@@ -201,19 +205,3 @@ def expanded(cache: Any, count: int) -> Any:
     repeated = copy.deepcopy(cache)
     repeated.batch_repeat_interleave(count)
     return repeated
-
-
-def _ancestors(tree: Tree) -> torch.Tensor:
-    """Boolean matrix (size, size): whether node i may attend to node j, its ancestor or itself."""
-    size = len(tree.tokens)
-    if tree.is_chain:
-        return torch.ones((size, size), dtype=torch.bool).tril()
-    allowed = torch.zeros((size, size), dtype=torch.bool)
-    # In a run, each node is the child of the one before. A node attends to what the run's parent attends to, and to
-    # the run up to itself.
-    starts = [node for node, parent in enumerate(tree.parents) if parent != node - 1 or node == 0]
-    for start, stop in pairwise([*starts, size]):
-        if tree.parents[start] >= 0:
-            allowed[start:stop] = allowed[tree.parents[start]]
-        allowed[start:stop, start:stop] = torch.ones((stop - start, stop - start), dtype=torch.bool).tril()
-    return allowed

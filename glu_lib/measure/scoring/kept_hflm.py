@@ -13,7 +13,7 @@ from glu_lib.measure.scoring.finite import check_scores, checked_logits
 from glu_lib.measure.scoring.kept import Score, as_score, kept_score
 from glu_lib.measure.scoring.work_window import MeasuredHFLM
 from glu_lib.results.unfinished import Answers, request_key
-from glu_lib.study.settings import Attention
+from glu_lib.study.settings import Attention, AttentionChoice
 
 
 class KeepingHFLM(MeasuredHFLM):
@@ -31,6 +31,11 @@ class KeepingHFLM(MeasuredHFLM):
     def attention(self) -> Attention:
         """The attention in use."""
         return Attention.PLAIN
+
+    @property
+    def attention_choice(self) -> AttentionChoice | None:
+        """Why it is this one; None, as `HFLM` has no choice."""
+        return None
 
     def score_tokens(self, requests: list[Any], *args: Any, **options: Any) -> Any:
         """Score requests (strings, context tokens, continuation tokens).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,9 +19,10 @@ from glu_lib.measure.scoring.encoding import Encoded, check_sizes
 from glu_lib.measure.scoring.finite import check_scores
 from glu_lib.measure.scoring.greedy_answers import StopRule, generate, is_plain_greedy
 from glu_lib.measure.scoring.kept import KeptScores, KeptTokens
-from glu_lib.measure.scoring.likelihood import LikelihoodPlan, ScoredAnswer
+from glu_lib.measure.scoring.likelihood import LikelihoodPlan
 from glu_lib.measure.scoring.packing import Tokens
 from glu_lib.measure.scoring.prefix_sharing import PrefixSharingHFLM
+from glu_lib.measure.scoring.reading_off import ScoredAnswer
 from glu_lib.measure.scoring.shown_answers import ShownAnswers
 from glu_lib.models.loading import end_tokens
 
@@ -138,13 +140,14 @@ class SharedPrefixLM(PrefixSharingHFLM):
             self._budget() as budget,
             tqdm(total=len(encoded), disable=disable_tqdm, desc="Running loglikelihood requests") as bar,
         ):
-            for found in plan.score(self._forward, budget, dtype, kept.known):
+            for found in plan.score(self._forward, budget, dtype, kept.known, partial(_show_tokens, bar)):
                 check_scores([logprob for logprob, _ in found.values()], self.model)
                 kept.add(found, self._reduced(budget))
                 for index, score in found.items():
                     scores[index] = score
                     if strings is not None:
                         self.cache_hook.add_partial("loglikelihood", strings[index], score)
+                bar.set_postfix_str("", refresh=False)
                 bar.update(len(found))
         return scores
 
@@ -204,3 +207,8 @@ class SharedPrefixLM(PrefixSharingHFLM):
             and self.think_end_token is None
             and is_plain_greedy(options, self.model.generation_config)
         )
+
+
+def _show_tokens(bar: Any, done: int, total: int) -> None:
+    """Show how far a long row is, so that the minutes until it is scored do not look like a standstill."""
+    bar.set_postfix_str(f"{done} of {total} tokens")

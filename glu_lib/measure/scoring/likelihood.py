@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 
 from glu_lib.measure.scoring.budget import Budget
 from glu_lib.measure.scoring.encoding import Encoded
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.packing import Group, Tokens, Tree, distinct_tokens, pack_rows, plan
+from glu_lib.measure.scoring.pieces import row_pieces
+from glu_lib.measure.scoring.reading_off import Scored, ScoredAnswer, read_off, read_off_pieces
 
 _PLAN_TOKENS = 512  # trees up to this number of tokens get no separate cache for their common prefix
 # A batch of at least 256 tokens ends before a row that padding would fill by more than a quarter.
 _BATCH_TOKENS = 256
 _FILLED = 0.75
-_LOGIT_ROWS = 256  # scored positions per call of the LM head; memory is this × vocabulary size × 4 bytes
 
-ScoredAnswer = tuple[float, bool]
 PackedRow = list[Tree]
 NOTHING_KNOWN: Mapping[int, ScoredAnswer] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """A request in a batch: its scored tokens `targets`, and their flat indices `places` (row × width + position)."""
-
-    request: int
-    places: list[int]
-    targets: Tokens
 
 
 class LikelihoodPlan:
@@ -64,6 +53,7 @@ class LikelihoodPlan:
         budget: Budget,
         softmax_dtype: torch.dtype,
         known: Mapping[int, ScoredAnswer] = NOTHING_KNOWN,
+        observe: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Iterator[dict[int, ScoredAnswer]]:
         """Yield for each batch, by request index, (log-probability, whether greedy decoding gives the continuation).
 
@@ -75,6 +65,7 @@ class LikelihoodPlan:
             budget: size of a batch; shrinks when memory runs out.
             softmax_dtype: dtype in which log-probabilities are computed.
             known: scores of an earlier run by request index.
+            observe: called between the pieces of a long row with its tokens that are done, and with all of them.
 
         Raises:
             RuntimeError: if memory runs out with a single request.
@@ -88,13 +79,16 @@ class LikelihoodPlan:
             def work(batch: Sequence[PackedRow], group: Group = group, cache: Any = cache) -> dict[int, ScoredAnswer]:
                 if (scores := self._look_up(known, batch, group.prefix)) is not None:
                     return scores
+                width = max(map(_width, batch))
+                scored = list(self._places(batch, group.prefix, width))
+                if forward.divides(batch[0]):
+                    pieces = _observed(row_pieces(forward, batch[0][0], cache), width, observe)
+                    return read_off_pieces(forward, pieces, scored, softmax_dtype)
                 hidden = forward.hidden_states(batch, len(group.prefix), cache)  # (rows, width, hidden)
-                return _read_off(
-                    forward, hidden, list(self._places(batch, group.prefix, hidden.shape[1])), softmax_dtype
-                )
+                return read_off(forward, hidden, scored, softmax_dtype)
 
             for packed in _packings(group, forward.row_tokens):
-                yield from budget.run(packed, partial(_that_fit, budget), work, _halves)
+                yield from budget.run(packed, partial(_that_fit, forward, budget), work, _halves)
 
     def _look_up(
         self, known: Mapping[int, ScoredAnswer], batch: Sequence[PackedRow], prefix: Tokens
@@ -106,7 +100,7 @@ class LikelihoodPlan:
         indices = [index for suffix in suffixes for index in self._wanted[prefix + suffix]]
         return {index: known[index] for index in indices} if all(index in known for index in indices) else None
 
-    def _places(self, batch: Sequence[PackedRow], prefix: Tokens, width: int) -> Iterator[_Scored]:
+    def _places(self, batch: Sequence[PackedRow], prefix: Tokens, width: int) -> Iterator[Scored]:
         """The scored positions of each request in a batch: the last ones of its path in a tree."""
         for row, trees in enumerate(batch):
             offset = row * width
@@ -115,7 +109,7 @@ class LikelihoodPlan:
                     for index in self._wanted[prefix + suffix]:
                         targets = self._targets[index]
                         nodes = path[len(path) - len(targets) :]
-                        yield _Scored(index, [offset + node for node in nodes], targets)
+                        yield Scored(index, [offset + node for node in nodes], targets)
                 offset += len(tree.tokens)
 
 
@@ -128,13 +122,33 @@ def _packings(group: Group, row_tokens: int) -> Iterator[list[PackedRow]]:
     yield pack_rows([tree for tree in group.trees if not tree.is_chain], row_tokens)
 
 
-def _that_fit(budget: Budget, left: Sequence[PackedRow]) -> int:
-    """Number of rows for the next batch. All rows are padded to the first, the widest; much shorter rows come later."""
-    width = sum(len(tree.tokens) for tree in left[0])
+def _width(row: PackedRow) -> int:
+    return sum(len(tree.tokens) for tree in row)
+
+
+def _observed(
+    pieces: Iterable[torch.Tensor], width: int, observe: Callable[[int, int], None]
+) -> Iterator[torch.Tensor]:
+    """The same pieces of a row of `width` tokens; `observe` hears of each one that is done."""
+    done = 0
+    for states in pieces:
+        yield states
+        done += states.shape[1]
+        observe(done, width)
+
+
+def _that_fit(forward: SharedForward, budget: Budget, left: Sequence[PackedRow]) -> int:
+    """Number of rows for the next batch. All rows are padded to the first, the widest; much shorter rows come later.
+
+    A row that is computed in pieces forms a batch of its own.
+    """
+    if forward.divides(left[0]):
+        return 1
+    width = _width(left[0])
     most = max(1, budget.tokens // width)
     enough = -(-_BATCH_TOKENS // width)
     for count, row in enumerate(left[enough:most], start=enough):
-        if sum(len(tree.tokens) for tree in row) < _FILLED * width:
+        if _width(row) < _FILLED * width:
             return count
     return most
 
@@ -142,26 +156,3 @@ def _that_fit(budget: Budget, left: Sequence[PackedRow]) -> int:
 def _halves(row: PackedRow) -> list[PackedRow]:
     middle = len(row) // 2
     return [row[:middle], row[middle:]] if middle else [row]
-
-
-@torch.inference_mode()
-def _read_off(
-    forward: SharedForward, hidden: torch.Tensor, scored: Sequence[_Scored], softmax_dtype: torch.dtype
-) -> dict[int, ScoredAnswer]:
-    """Apply the LM head once per distinct scored position, and return the targets' scores by request."""
-    device = hidden.device
-    asked = torch.tensor([place for item in scored for place in item.places], device=device)
-    targets = torch.tensor([target for item in scored for target in item.targets], device=device)
-    places, which = asked.unique(return_inverse=True)
-    chosen = hidden.flatten(0, 1)[places]  # (places, hidden)
-    logprobs = torch.empty(len(asked), dtype=torch.float32, device=device)
-    greedy = torch.empty(len(asked), dtype=torch.bool, device=device)
-    for start in range(0, len(places), _LOGIT_ROWS):
-        logits = forward.output(chosen[start : start + _LOGIT_ROWS])  # (≤ 256, vocabulary)
-        here = ((which >= start) & (which < start + _LOGIT_ROWS)).nonzero().squeeze(1)
-        local, wanted = which[here] - start, targets[here]
-        logprobs[here] = F.log_softmax(logits, dim=-1, dtype=softmax_dtype)[local, wanted].float()
-        greedy[here] = logits.argmax(dim=-1)[local] == wanted
-    sizes = [len(item.targets) for item in scored]
-    parts = zip(scored, logprobs.cpu().split(sizes), greedy.cpu().split(sizes), strict=True)
-    return {item.request: (float(values.sum()), bool(flags.all())) for item, values, flags in parts}

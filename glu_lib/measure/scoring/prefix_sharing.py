@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from glu_lib.measure.scoring.budget import Budget
+from glu_lib.measure.scoring.choosing import choose_attention
 from glu_lib.measure.scoring.encoding import Encodings
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.kept_hflm import KeepingHFLM
-from glu_lib.measure.scoring.trying_out import try_out
-from glu_lib.study.settings import Attention
+from glu_lib.study.settings import Attention, AttentionChoice
 
 _LOGGER = logging.getLogger(__name__)
 _AUTO_SEQUENCES = 64
@@ -31,6 +31,7 @@ class PrefixSharingHFLM(KeepingHFLM):
         self._encodings = encodings or Encodings()
         self._forward = SharedForward(self.model)
         self._can_share: bool | None = None
+        self._choice: AttentionChoice | None = None
         self.distinct_tokens = 0
 
     @property
@@ -42,6 +43,11 @@ class PrefixSharingHFLM(KeepingHFLM):
     def attention(self) -> Attention:
         """The attention in use: the suite's own, or the model's where the suite's does not fit."""
         return self._forward.attention
+
+    @property
+    def attention_choice(self) -> AttentionChoice | None:
+        """Why it is this one; None while no request has been scored, and for models that are left to `HFLM`."""
+        return self._choice
 
     def reset_counts(self) -> None:
         """Set all counts to 0, for the next task."""
@@ -82,5 +88,5 @@ class PrefixSharingHFLM(KeepingHFLM):
             return False
         if not self._forward.matches_plain_forward(self.vocab_size, self.max_length):
             return False
-        try_out(self._forward, self.vocab_size, self.max_length)
+        self._choice = choose_attention(self._forward, self.vocab_size, self.max_length)
         return True

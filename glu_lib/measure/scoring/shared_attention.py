@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
+from glu_lib.measure.scoring.softmax_part import Part
 from glu_lib.study.settings import Attention
 
 NAME = Attention.SHARED.value
@@ -51,12 +52,29 @@ class Span:
 class View:
     """What the rows of a forward pass attend to, given to the model as the keyword `glu_view`.
 
-    Without `spans` the attention mask covers the beginning and the own tokens. `spans` belong to a decoding step with
-    one new token per row; they replace the mask.
+    Without `spans` the attention mask covers the beginning and the own tokens; `is_band` says that it is a
+    `causal_band`. `spans` belong to a decoding step with one new token per row; they replace the mask.
     """
 
     beginning: Beginning | None
     spans: Sequence[Span] = ()
+    is_band: bool = False
+
+
+def causal_band(block: int, most: int, dtype: torch.dtype) -> torch.Tensor:
+    """An additive mask (1, 1, block, most + block) that holds the causal mask of every block of queries in a long row.
+
+    The last `block` columns are a causal mask; all columns before are 0. The mask of queries `start` to `start + block`
+    is the `start + block` columns that end so that the last query sees itself.
+
+    Args:
+        block: number of queries of a block.
+        most: most keys.
+        dtype: of the scores.
+    """
+    band = torch.zeros((block, most + block), dtype=dtype)
+    band[:, most:].masked_fill_(torch.ones((block, block), dtype=torch.bool).triu(1), -torch.inf)
+    return band[None, None]
 
 
 def attend(
@@ -79,7 +97,8 @@ def attend(
         query: (rows, heads, new tokens, head size).
         key: own keys (rows, key/value heads, own tokens, head size).
         value: own values (rows, key/value heads, own tokens, value size).
-        attention_mask: additive or boolean (rows or 1, 1, new tokens, beginning + own tokens), or None for causal.
+        attention_mask: additive or boolean (rows or 1, 1, new tokens, beginning + own tokens), None for causal, or a
+            `causal_band`.
         scaling: factor of the scores; None for 1 / √(head size).
         dropout: must be 0.
         is_causal: whether a missing mask means causal attention; None for the layer's own attribute.
@@ -103,6 +122,8 @@ def attend(
         rows = len(query)
         key = torch.cat([glu_view.beginning.keys[layer].expand(rows, -1, -1, -1), key], dim=2)
         value = torch.cat([glu_view.beginning.values[layer].expand(rows, -1, -1, -1), value], dim=2)
+    if glu_view is not None and glu_view.is_band and attention_mask is not None:
+        return _in_blocks(query, key, value, attention_mask, scale).transpose(1, 2), None
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     return _grouped(query, key, value, attention_mask, scale, causal=causal).transpose(1, 2), None
 
@@ -131,6 +152,22 @@ def _grouped(
     )
 
 
+def _in_blocks(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, band: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """Causal attention of the last tokens, block by block of a `causal_band`: (rows, heads, new tokens, value size)."""
+    new, past = query.shape[2], key.shape[2] - query.shape[2]
+    block, width = band.shape[2:]
+    parts = []
+    for start in range(0, new, block):
+        stop = min(new, start + block)
+        first = width - (past + start + block)
+        mask = band[:, :, : stop - start, first : first + past + stop]
+        seen = key[:, :, : past + stop], value[:, :, : past + stop]
+        parts.append(_grouped(query[:, :, start:stop], *seen, mask, scale, causal=False))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+
 def _packed(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
     """One query per head and row (rows, heads, 1, size) as (rows, key/value heads, group, size)."""
     rows, heads, _, size = query.shape
@@ -157,7 +194,7 @@ def _decoded(
         return (parts[0] if len(parts) == 1 else torch.cat(parts)).reshape(rows, 1, heads, -1)
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     own = [
-        _Part.of(
+        Part.of(
             packed[span.start : span.stop],
             key[span.start : span.stop, :, : span.length],
             value[span.start : span.stop, :, : span.length],
@@ -168,56 +205,9 @@ def _decoded(
     ]
     groups, size = packed.shape[1:3], packed.shape[-1]
     together = packed.transpose(0, 1).reshape(1, groups[0], rows * groups[1], size)  # all rows' queries
-    shared = _Part.of(together, view.beginning.keys[layer], view.beginning.values[layer], None, scale).apart(rows)
-    joined = shared.joined(own[0] if len(own) == 1 else _Part.cat(own))
+    shared = Part.of(together, view.beginning.keys[layer], view.beginning.values[layer], None, scale).apart(rows)
+    joined = shared.joined(own[0] if len(own) == 1 else Part.cat(own))
     return joined.to(query.dtype).reshape(rows, 1, heads, -1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Attention to some of the keys: their `mean` of values (…, size), `largest` score and `total` weight (…, 1)."""
-
-    mean: torch.Tensor
-    largest: torch.Tensor
-    total: torch.Tensor
-
-    @classmethod
-    def of(
-        cls, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scale: float
-    ) -> _Part:
-        """Attention of (rows, heads, queries, size) to (rows, heads, keys, size); weights and sums in float32."""
-        scores = torch.matmul(query * scale, key.transpose(-1, -2)).float()
-        if mask is not None:
-            scores += mask
-        largest = scores.amax(dim=-1, keepdim=True)
-        weights = scores.sub_(largest).exp_()
-        total = weights.sum(dim=-1, keepdim=True)
-        # Divided before the product: sums over thousands of keys exceed the range of float16.
-        return cls(torch.matmul(weights.div_(total).to(value.dtype), value).float(), largest, total)
-
-    @classmethod
-    def cat(cls, parts: Sequence[_Part]) -> _Part:
-        """The rows of several parts."""
-        return cls(
-            torch.cat([part.mean for part in parts]),
-            torch.cat([part.largest for part in parts]),
-            torch.cat([part.total for part in parts]),
-        )
-
-    def apart(self, rows: int) -> _Part:
-        """A part whose queries (1, heads, rows · group) belong to several rows, as (rows, heads, group)."""
-
-        def split(states: torch.Tensor) -> torch.Tensor:
-            return states.reshape(states.shape[1], rows, -1, states.shape[-1]).transpose(0, 1)
-
-        return _Part(split(self.mean), split(self.largest), split(self.total))
-
-    def joined(self, other: _Part) -> torch.Tensor:
-        """Attention to the keys of both parts: the exponentials of each are brought to the larger maximum."""
-        largest = torch.maximum(self.largest, other.largest)
-        ours, theirs = (self.largest - largest).exp(), (other.largest - largest).exp()
-        ours, theirs = self.total * ours, other.total * theirs
-        return (self.mean * ours + other.mean * theirs) / (ours + theirs)
 
 
 AttentionInterface.register(NAME, attend)

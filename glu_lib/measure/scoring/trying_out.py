@@ -10,13 +10,14 @@ import torch
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
 from glu_lib.measure.scoring.forward import CHECK_ERRORS, SharedForward, tolerance
 from glu_lib.measure.scoring.packing import Tree
-from glu_lib.measure.scoring.pieces import new_cache, prefill
+from glu_lib.measure.scoring.pieces import new_cache, prefill, row_pieces
 from glu_lib.measure.scoring.seats import spans
 from glu_lib.measure.scoring.shared_attention import View
 from glu_lib.study.settings import Attention
 
 _TOKENS = 48  # of each sequence
 _BEGINNING = 16  # of which all sequences share so many
+_PIECE = 20  # tokens of a piece
 _STEPS = 3  # decoding steps
 
 
@@ -54,6 +55,7 @@ def _is_equal(forward: SharedForward, tokens: torch.Tensor) -> bool:
             (_decoded(forward, tokens, _BEGINNING), _expected(plain)),
             (_decoded(forward, tokens, 0), _expected(plain)),
             (forward.output(forward.hidden_states(_chains(tokens), 0, None)), plain),
+            (_in_pieces(forward, tokens), plain[:1]),
         ]
     scale = plain.float().abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     return all(bool((ours - theirs).float().abs().max() / scale < tolerance(model.dtype)) for ours, theirs in pairs)
@@ -63,6 +65,12 @@ def _answers(forward: SharedForward, tokens: torch.Tensor) -> torch.Tensor:
     """Logits of rows behind a beginning, as log-likelihoods are computed: (rows, tokens, vocabulary)."""
     beginning = forward.prefix_cache(tuple(tokens[0, :_BEGINNING].tolist()))
     return forward.output(forward.hidden_states(_chains(tokens[:, _BEGINNING:]), _BEGINNING, beginning))
+
+
+def _in_pieces(forward: SharedForward, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits of the first row, as those of long rows are computed: (1, tokens, vocabulary)."""
+    ((tree,), *_) = _chains(tokens)
+    return forward.output(torch.cat(list(row_pieces(forward, tree, None, _PIECE)), dim=1))
 
 
 def _chains(tokens: torch.Tensor) -> list[list[Tree]]:

@@ -13,6 +13,7 @@ from glu_lib.report.figures.figure import Figure, Section, figure_id, figure_tab
 from glu_lib.report.figures.theme import BLUE, GREEN, GREY, ORANGE, POINT_SHAPES, PURPLE, SKY, VERMILION
 from glu_lib.results.collapse import LIMIT, exp
 from glu_lib.study.layers import as_ranges
+from glu_lib.wording import counted
 
 _COLUMNS = {
     "method": "method",
@@ -89,7 +90,7 @@ def _harms(scans: Sequence[Scan]) -> Figure:
     layers = [*axes.highlighted(pick, *([bars] if random else []), lines, marks), labels, *crosses]
     chart = axes.layered(axes.zero_layer(1), *layers)
     seeds = max(scan.random_seeds for scan in scans)
-    beside = f" Bars: random neurons, lowest to highest of {number.counted(seeds, 'seed')}." if random else ""
+    beside = f" Bars: random neurons, lowest to highest of {counted(seeds, 'seed')}." if random else ""
     named = "The most harmful layers are named. " if any(point["label"] for point in drawn) else ""
     return Figure(
         id=figure_id("layers", *_id_parts(first)),
@@ -164,7 +165,7 @@ def _points(scan: Scan) -> Iterator[dict[str, Any]]:
 def _random_points(scans: Sequence[Scan]) -> Iterator[dict[str, Any]]:
     """The mean and range of random neurons per layer, of the scan that was compared with the most seeds."""
     most = max(scans, key=lambda scan: scan.random_seeds)
-    name = f"random ({number.counted(most.random_seeds, 'seed')})"
+    name = f"random ({counted(most.random_seeds, 'seed')})"
     for layer in most.layers:
         if layer.random is not None:
             yield {"method": name, "layer": layer.layer, **_random_place(layer), "label": None}

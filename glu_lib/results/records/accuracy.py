@@ -15,7 +15,7 @@ from glu_lib.results.records.done_key import AccuracyKey
 from glu_lib.results.records.explained import REMEDY, shown
 from glu_lib.results.records.values import AnyNumber, Cell, Count, Part, Share
 from glu_lib.results.records.window import ConditionsFields, EnergyWindow
-from glu_lib.study.settings import Attention, Scorer
+from glu_lib.study.settings import Attention, AttentionChoice, Scorer
 from glu_lib.study.tasks import PromptFormat
 
 _UNLIKE = "an earlier version measured it, with the building of requests in its window; --rerun measures it again"
@@ -119,6 +119,11 @@ class AccuracyRuntime(Part):
     scorer: Annotated[Scorer, Field(strict=False)] = Field(description="`fast` or `hf`")
     attention: Annotated[Attention, Field(strict=False)] | None = Field(
         None, description="`glu_shared` (the suite's own) or `plain` (the model's); null in records of early versions"
+    )
+    attention_choice: Annotated[AttentionChoice, Field(strict=False)] | None = Field(
+        None,
+        description="why that one: both give the model's logits, and it was the faster (GPU) or was not timed (CPU); "
+        "or only the model's does; null for lm-eval's own scorer and in records of early versions",
     )
 
 

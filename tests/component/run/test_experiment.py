@@ -47,7 +47,13 @@ def test_a_record_says_what_was_measured_on_what(settings):
     assert record["pruning"]["width"] == 308
     assert record["pruning"]["expansion_ratio"] == 308 / 128
     assert len(record["pruning"]["kept_neurons"]) == 64
-    assert record["runtime"] == {"batch_size": 32, "threads": 1, "scorer": "fast", "attention": "glu_shared"}
+    assert record["runtime"] == {
+        "batch_size": 32,
+        "threads": 1,
+        "scorer": "fast",
+        "attention": "glu_shared",
+        "attention_choice": "equal, not timed",
+    }
     assert record["timing"]["duration_s"] >= record["energy"]["window_s"] > 0
     assert record["environment"]["versions"]["optipfair"]
     assert record["samples"]["count"] == 4

@@ -64,8 +64,8 @@ ENERGY = MEASURED / "cpu_alignment/individual_files/quarter/p40/quarter-p40-deco
             "fast",
             "profile.tokens_per_s.mean is 'fast', not a finite number; run",
         ),
-        (ENERGY, ("weights",), None, "weights is None, not 'real' or 'random'; run the case again"),
-        (ENERGY, ("weights",), 3, "weights is 3, not 'real' or 'random'; run the case again"),
+        (ENERGY, ("weights",), None, "weights is None, not a text of one line; run the case again"),
+        (ENERGY, ("weights",), 3, "weights is 3, not a text of one line; run the case again"),
         (
             SCORE,
             ("environment", "versions", "torch"),

@@ -5,6 +5,7 @@ from made_records import made_record
 
 from glu_lib.analysis import HeadlineTable
 from glu_lib.report import markdown_table, number, record_line, terminal_lines
+from glu_lib.wording import duration
 
 
 def row(percent, value, relative=None, energy_j=12.5):
@@ -80,7 +81,7 @@ def test_scores_have_a_fixed_number_of_digits(value, text):
     [(3.14, "3.1 s"), (59.94, "59.9 s"), (80, "1 min 20 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
 )
 def test_durations_read_as_a_person_says_them(seconds, text):
-    assert number.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import torch
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_families import FAMILIES, VOCABULARY, tiny
 from torch.nn.functional import scaled_dot_product_attention
 
 from glu_lib.measure.scoring.budget import Budget
@@ -15,40 +16,9 @@ from glu_lib.measure.scoring.pieces import forward_prefix, new_cache
 from glu_lib.measure.scoring.seat_cache import SeatCache
 from glu_lib.measure.scoring.seats import spans
 from glu_lib.measure.scoring.shared_attention import NAME, Beginning, View, attend
+from glu_lib.measure.scoring.softmax_part import Part
 from glu_lib.measure.scoring.trying_out import try_out
 from glu_lib.study.settings import Attention
-
-VOCABULARY = 99
-SIZE = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 512,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
-FAMILIES = {
-    "Llama": {},
-    "Qwen2": {},
-    "Qwen3": {"head_dim": 16},
-    "Mistral": {},
-    "Gemma": {"head_dim": 16, "num_key_value_heads": 1},
-    "Phi3": {"num_key_value_heads": 4},
-    "GPTNeoX": {},
-    "Olmo2": {},
-    "SmolLM3": {},
-    "Mixtral": {},
-}
-
-
-def tiny(family, **changes):
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{family}Config")(**SIZE | FAMILIES.get(family, {}) | changes)
-    return getattr(transformers, f"{family}ForCausalLM")(config).eval()
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -220,10 +190,8 @@ def test_options_that_would_change_the_result_are_refused(option):
 
 
 def test_an_attention_that_gives_other_logits_is_not_used(monkeypatch):
-    import glu_lib.measure.scoring.shared_attention as ours
-
-    own = ours._Part.joined
-    monkeypatch.setattr(ours._Part, "joined", lambda self, other: own(self, other) * 1.01)
+    own = Part.joined
+    monkeypatch.setattr(Part, "joined", lambda self, other: own(self, other) * 1.01)
     forward = SharedForward(tiny("Llama"))
     try_out(forward, VOCABULARY, 512)
     assert forward.attention is Attention.PLAIN

@@ -1,6 +1,6 @@
 import pytest
 
-from glu_lib.frontends.pytest_plugin.summary import _untested_line
+from glu_lib.frontends.pytest_plugin.tables import _untested_line
 
 
 @pytest.mark.parametrize(
