@@ -111,7 +111,7 @@ def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel
 
 def _workloads_of(experiment: Experiment, variant: ModelVariant) -> list[Workload]:
     """The workloads in all suites of a model, without repetition."""
-    subjects = dict.fromkeys(case.subject for case in build_cases(experiment.study) if case.model == variant)
+    subjects = dict.fromkeys(case.subject for case in build_cases(experiment.study) if case.model.key == variant.key)
     return [subject for subject in subjects if isinstance(subject, Workload)]
 
 
@@ -189,12 +189,9 @@ def _answers(experiment: Experiment, variant: ModelVariant, context: int | None)
 
 def _tasks_of(experiment: Experiment, models: Sequence[ModelVariant]) -> list[Task]:
     """The tasks in all suites of `models`, without repetition."""
-    found = {
-        case.subject: None
-        for case in build_cases(experiment.study)
-        if case.model in models and isinstance(case.subject, Task)
-    }
-    return list(found)
+    keys = {variant.key for variant in models}  # not the variants: the experiment's may have got a shape
+    cases = build_cases(experiment.study)
+    return list({case.subject: None for case in cases if case.model.key in keys and isinstance(case.subject, Task)})
 
 
 def _tasks(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator[CheckResult]:

@@ -29,7 +29,7 @@ def states(capsys):
     def read(results):
         assert main(["list", "--results-dir", str(results)]) == 0
         rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("nano")]
-        done = {level: int(count) for _, level, _, count, *_ in rows if level in ("p0", "p40", "p60")}
+        done = {level: int(count) for _, level, _width, _pruned, _, count, *_ in rows if level in ("p0", "p40", "p60")}
         assert main(["list", "--stale", "--results-dir", str(results)]) == 0
         lines = capsys.readouterr().out.splitlines()
         reasons = {} if lines == ["no stale case"] else dict(line.split(": ", 1) for line in lines)
@@ -54,7 +54,7 @@ def test_a_moved_folder_is_as_done_as_before(folder, states, tmp_path):
 def test_an_architecture_counts_as_done_beside_limited_records(folder, capsys):
     assert main(["list", "--limit", "20", "--results-dir", str(folder)]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["nano", "p40", "8", "1", "0", "7"] in [row[:6] for row in rows]
+    assert ["nano", "p40", "308", "39.8%", "8", "1", "0", "7"] in [row[:8] for row in rows]
 
 
 def test_folders_merged_from_elsewhere_hold_what_both_held(folder, states, tmp_path):

@@ -111,7 +111,7 @@ def test_the_digest_of_an_embedded_task_covers_its_items():
     [
         ({"count": 5}, "task facts: 5 of 6 samples were scored"),
         ({"count": 0, "expected": 0}, "task facts: 0 of 0 samples were scored"),
-        ({"count": 12, "expected": 12}, "12 samples were scored, more than --limit 6;"),
+        ({"count": 12, "expected": 12}, "12 samples were scored, more than its limit 6;"),
         (
             {"headline": MetricValue("nano_facts", "acc", "none", float("nan"), None, 6)},
             "acc is nan; lm-eval's aggregate of these samples is not finite; score more samples, or choose another",
