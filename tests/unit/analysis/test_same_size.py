@@ -122,7 +122,7 @@ def test_saved_comparisons_are_the_same_and_broken_ones_are_made_again(concluded
     root, first = concluded
     saved = root / ".significance.json"
     assert conclude(root).same_size == first.same_size
-    saved.write_text(saved.read_text().replace('"other_model":"small"', '"other_model":"else"'))
+    saved.write_text(saved.read_text().replace('"other_model": "small"', '"other_model": "else"'))
     assert '"else"' in saved.read_text()
     assert conclude(root).same_size == first.same_size
 
