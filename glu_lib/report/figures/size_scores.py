@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -60,8 +61,18 @@ def _points(sizes: ModelSizes, cost: str) -> list[dict[str, Any]]:
     if len({point["model"] for point in known}) < _FEWEST:
         return []
     blinds = [point["blind"] for point in known if point["blind"] is not None]
-    line = (max if sizes.scores[0].row["higher_is_better"] else min)(blinds, default=None)
-    return [point | {"line": line} for point in known]
+    best = (max if sizes.scores[0].row["higher_is_better"] else min)(blinds, default=None)
+    is_log = _is_log(sizes.scores[0].row["metric"])
+    return [point | {"height": _height(point["score"], is_log), "line": _height(best, is_log)} for point in known]
+
+
+def _is_log(metric: str) -> bool:
+    """Whether the logarithm is drawn: a blind perplexity is orders of magnitude above those of models."""
+    return metric.endswith("perplexity")
+
+
+def _height(score: float | None, is_log: bool) -> float | None:
+    return math.log(score) if score is not None and is_log else score
 
 
 def _of_series(item: SizedScore, others: Sequence[SizedScore]) -> Iterator[dict[str, Any]]:
@@ -73,7 +84,7 @@ def _of_series(item: SizedScore, others: Sequence[SizedScore]) -> Iterator[dict[
         ways = list(dict.fromkeys(tuple(family_of(other).words) for other in pruned)) or ways
     for words in ways:
         yield {
-            "panel": f"{row['subject']} ({row['metric']} {'↑' if row['higher_is_better'] else '↓'})",
+            "panel": f"{row['subject']} ({'log ' if _is_log(row['metric']) else ''}{row['metric']} {'↑' if row['higher_is_better'] else '↓'})",
             "model": row["model"],
             "series": ", ".join([row["model"], *words]),
             "level": row_name(row),
@@ -99,7 +110,7 @@ def _figure(cost: str, drawn: list[dict[str, Any]], sizes: ModelSizes) -> Figure
     labels = alt.Axis(tickCount=4) if cost == "energy_per_token_j" else alt.Axis(tickCount=4, labelExpr=_BILLIONS)
     base = alt.Chart().encode(
         x=across.axis(labels),
-        y=alt.Y("score:Q", title=None).scale(zero=False).axis(tickCount=4),
+        y=alt.Y("height:Q", title=None).scale(zero=False).axis(tickCount=4),
         color=axes.color("series", series),
         opacity=opacity,
     )
@@ -107,7 +118,7 @@ def _figure(cost: str, drawn: list[dict[str, Any]], sizes: ModelSizes) -> Figure
     marks = base.mark_point(size=28).encode(shape=axes.shape("series", series))
     marks = axes.with_tooltip(marks, _COLUMNS, numbers=_NUMBERS)
     known = alt.Chart().transform_filter("isValid(datum.line)")
-    blind = [known.mark_rule(style="zero-rule").encode(y=alt.Y("min(line):Q"))] if _has_blind(drawn) else []
+    blind = [known.mark_rule(style="zero-rule").encode(y=alt.Y("min(line):Q", title=None))] if _has_blind(drawn) else []
     layers = axes.layered(*axes.highlighted(pick, lines, marks), *blind, data=axes.values(drawn))
     chart = (
         layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)
@@ -122,7 +133,8 @@ def _figure(cost: str, drawn: list[dict[str, Any]], sizes: ModelSizes) -> Figure
         id=figure_id("size", cost, f"limit{sizes.limit}" if sizes.limit else None, sizes.subset),
         title=f"All models over {_COSTS[cost]}{marked}",
         caption=f"Absolute score over {over}, one panel per task on the same items, one curve per model and method. "
-        f"Differences of levels of about one size are tested in the table.{told} Collapsed perplexities are not drawn.",
+        f"Differences of levels of about one size are tested in the table.{told} Of perplexities "
+        "the natural logarithm is drawn; collapsed ones are left out.",
         alt=f"{len(panels)} small line charts over {_COSTS[cost]}, one per task, each with {', '.join(series)}; "
         f"{first['series']} {first['level']} has {number.plain_score(first['score'])} in {first['panel']}.",
         section=Section.ENERGY if cost == "energy_per_token_j" else Section.PRUNING,
