@@ -8,6 +8,7 @@ from typing import Any
 
 from glu_lib.analysis.level_series import family_of, only
 from glu_lib.analysis.model_sizes import ModelSizes, SizedScore
+from glu_lib.analysis.table import Row
 from glu_lib.report import number
 from glu_lib.report.figures import axes
 from glu_lib.report.figures.change_points import distinct
@@ -66,13 +67,20 @@ def _points(sizes: ModelSizes, cost: str) -> list[dict[str, Any]]:
     return [point | {"height": _height(point["score"], is_log), "line": _height(best, is_log)} for point in known]
 
 
+def _panel(row: Row) -> str:
+    metric = f"log {row['metric']}" if _is_log(row["metric"]) else row["metric"]
+    return f"{row['subject']} ({metric} {'↑' if row['higher_is_better'] else '↓'})"
+
+
 def _is_log(metric: str) -> bool:
     """Whether the logarithm is drawn: a blind perplexity is orders of magnitude above those of models."""
     return metric.endswith("perplexity")
 
 
 def _height(score: float | None, is_log: bool) -> float | None:
-    return math.log(score) if score is not None and is_log else score
+    if score is None or not is_log:
+        return score
+    return math.log(score) if score > 0 else None
 
 
 def _of_series(item: SizedScore, others: Sequence[SizedScore]) -> Iterator[dict[str, Any]]:
@@ -84,7 +92,7 @@ def _of_series(item: SizedScore, others: Sequence[SizedScore]) -> Iterator[dict[
         ways = list(dict.fromkeys(tuple(family_of(other).words) for other in pruned)) or ways
     for words in ways:
         yield {
-            "panel": f"{row['subject']} ({'log ' if _is_log(row['metric']) else ''}{row['metric']} {'↑' if row['higher_is_better'] else '↓'})",
+            "panel": _panel(row),
             "model": row["model"],
             "series": ", ".join([row["model"], *words]),
             "level": row_name(row),
