@@ -28,7 +28,7 @@ def is_sized(row: Row) -> bool:
     Controls, random selection (a floor of methods) and random weights are not.
     """
     is_score = row["kind"] == "accuracy" and row["is_headline"] and row.get("control") is None
-    is_model = row["weights"] != "random" and not is_random(row["method"]) and row["parameters"] is not None
+    is_model = row["weights"] != "random" and not is_random(row["method"]) and row["parameters"]
     return bool(is_score and is_model and (row["value"] is not None or row.get("is_collapsed")))
 
 
