@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from glu_lib.analysis.answer_texts import AnswerForm, answer_form
 from glu_lib.analysis.consolidation import unlike_fields
@@ -13,6 +14,7 @@ from glu_lib.analysis.significance import Comparison, compare_samples
 from glu_lib.analysis.skill import Blind, Skill, against_blind, best_control, with_skill
 from glu_lib.analysis.table import Row
 from glu_lib.errors import RecordError
+from glu_lib.results.lm_eval_samples import lm_eval_files_of
 from glu_lib.results.record import MALFORMED, read_scored
 from glu_lib.results.store import Store
 
@@ -68,6 +70,14 @@ def read_case(row: Row, store: Store) -> ReadCase:
         what = f"lack {error}" if isinstance(error, KeyError) else f"are malformed ({error})"
         return ReadCase(f"{row['case']}: record or samples {what}; run the case again with this version", form)
     return ReadCase(items, form)
+
+
+def files_of(rows: Iterable[Row], store: Store) -> Iterator[Path]:
+    """Paths of what `read_case` reads: the rows' records, samples and lm-eval's own samples."""
+    for row in rows:
+        yield store.root / row["record"]
+        yield store.samples_of(row["record"])
+        yield from lm_eval_files_of(store, row["record"])
 
 
 def with_blind(row: Row, case: ReadCase, names: Collection[str], resamples: int, seed: int) -> ReadCase:

@@ -19,6 +19,7 @@ from glu_lib.analysis.level_series import LevelSeries, families, family_of
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.random_floor import AgainstRandom
+from glu_lib.analysis.same_size import SameSize
 from glu_lib.analysis.scans import Scan, scans
 from glu_lib.analysis.skill import skill_columns
 from glu_lib.analysis.table import Row, without_controls
@@ -46,6 +47,7 @@ class Conclusions:
     changes: tuple[Change, ...]
     trends: tuple[Trend, ...]
     against_random: tuple[AgainstRandom, ...]
+    same_size: tuple[SameSize, ...]
     curves: tuple[GroupCurve, ...]
     correlations: tuple[Correlation, ...]
     trade_offs: tuple[TradeOff, ...]
@@ -102,6 +104,7 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
         changes=pruned.changes,
         trends=pruned.trends,
         against_random=pruned.against_random,
+        same_size=pruned.same_size,
         curves=tuple(curve for family, mine in main.items() for curve in group_curves(mine, trends_of[family])),
         correlations=tuple(pair for mine in main.values() for pair in correlations(mine)),
         trade_offs=tuple(

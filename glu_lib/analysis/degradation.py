@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from glu_lib.analysis.answer_texts import AnswerForm
-from glu_lib.analysis.changes import Change, change_of, lacking_controls, read_case, with_blind
+from glu_lib.analysis.changes import Change, change_of, files_of, lacking_controls, read_case, with_blind
 from glu_lib.analysis.items import Items, weighed_alike
 from glu_lib.analysis.level_series import LevelSeries, by_task, families, family_of, scope_of
 from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.random_floor import AgainstRandom, adjusted, against_random
-from glu_lib.analysis.remembered import Remembered, has_its_types, state_of
+from glu_lib.analysis.remembered import STATISTICS, Remembered, has_its_types, state_of
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
+from glu_lib.analysis.same_size import SameSize, same_sizes
 from glu_lib.analysis.significance import Comparison, holm
 from glu_lib.analysis.skill import Skill, skill_columns
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.analysis.trends import Sensitivity, Trend, trend
 from glu_lib.errors import RecordError
-from glu_lib.results.lm_eval_samples import lm_eval_files_of
 from glu_lib.results.record import MALFORMED
 from glu_lib.results.store import Store
-
-_STATISTICS = 9  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """The change of every headline row, the trend of every (family, task), and every method beside random selection.
+    """The change of every headline row, the trend of every (family, task), and what stands beside random selection.
 
-    `changes` include the baselines.
+    `changes` include the baselines. `same_size` holds pruned levels beside other models of about the same size.
     """
 
     changes: tuple[Change, ...]
     trends: tuple[Trend, ...]
     against_random: tuple[AgainstRandom, ...] = ()
+    same_size: tuple[SameSize, ...] = ()
 
 
 def degradation(
@@ -67,7 +65,7 @@ def degradation(
     family_by_record = {row["record"]: family_of(row) for row in scores if row["percent"] != 0}
     remembered = Remembered.of(store.root)
     for group in _sharing_a_baseline(scores):
-        key = state_of(_files(group, store), resamples, seed, [row["value"] for row in group], _STATISTICS)
+        key = state_of(files_of(group, store), resamples, seed, [row["value"] for row in group], STATISTICS)
         found = _read(remembered.get(key), group)
         if found is None:
             found = _degradation_of(group, store, resamples, seed)
@@ -75,9 +73,12 @@ def degradation(
         changes += found.changes
         trends += found.trends
         beside_random += found.against_random
+    same_size = same_sizes(scores, store, remembered, resamples=resamples, seed=seed)
     if remember:
         remembered.save()
-    return Degradation(tuple(_adjusted(changes, family_by_record)), tuple(trends), tuple(adjusted(beside_random)))
+    return Degradation(
+        tuple(_adjusted(changes, family_by_record)), tuple(trends), tuple(adjusted(beside_random)), tuple(same_size)
+    )
 
 
 def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: int) -> Degradation:
@@ -106,14 +107,6 @@ def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: in
     found = {record: case.items for record, case in cases.items()}
     beside_random = against_random(group, found, resamples=resamples, seed=seed)
     return Degradation(tuple(changes), tuple(trends), tuple(beside_random))
-
-
-def _files(group: Sequence[Row], store: Store) -> Iterator[Path]:
-    """Paths of the rows' records, samples and lm-eval's own samples."""
-    for row in group:
-        yield store.root / row["record"]
-        yield store.samples_of(row["record"])
-        yield from lm_eval_files_of(store, row["record"])
 
 
 def _read(known: Any, group: Sequence[Row]) -> Degradation | None:

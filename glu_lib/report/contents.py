@@ -15,6 +15,7 @@ from glu_lib.analysis.published.blind import BesideBlind, beside_blind
 from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside, published_rows
 from glu_lib.analysis.published.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
 from glu_lib.analysis.random_floor import AgainstRandom
+from glu_lib.analysis.same_size import SameSize
 from glu_lib.analysis.scans import Scan
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import Trend
@@ -48,6 +49,7 @@ class ReportData:
         rows: tidy rows (`analysis.COLUMNS`).
         trends: slope and kind of each task (`analysis.trends.Trend`).
         against_random: methods beside random selection (`analysis.random_floor.AgainstRandom`).
+        same_size: pruned levels beside other models of about the same size (`analysis.same_size.SameSize`).
         curves: mean relative score of each kind of task over the levels (`analysis.claims.GroupCurve`).
         correlations: between pairs of tasks over the levels (`analysis.correlations.Correlation`).
         trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
@@ -69,6 +71,7 @@ class ReportData:
     rows: Sequence[Row] = ()
     trends: Sequence[Trend] = ()
     against_random: Sequence[AgainstRandom] = ()
+    same_size: Sequence[SameSize] = ()
     curves: Sequence[GroupCurve] = ()
     correlations: Sequence[Correlation] = ()
     trade_offs: Sequence[TradeOff] = ()
@@ -98,6 +101,7 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         rows=found.rows,
         trends=found.trends,
         against_random=found.against_random,
+        same_size=found.same_size,
         curves=found.curves,
         correlations=found.correlations,
         trade_offs=found.trade_offs,

@@ -11,6 +11,7 @@ from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
+from glu_lib.report.listings import Listing
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
 from glu_lib.report.size_table import size_listing, size_notes
 from glu_lib.report.skills import (
@@ -58,6 +59,12 @@ def markdown_sizes(table: HeadlineTable) -> str:
     lines = [f"**{markdown_name(found.caption)}**", "", _line(found.columns), _line(["---"] * len(found.columns))]
     lines += [_line([markdown_name(str(cell)) for cell in row]) for row in found.rows]
     return _with_notes(lines, map(markdown_name, size_notes(table)))
+
+
+def markdown_listing(found: Listing) -> str:
+    """A listing as Markdown, with its caption as title."""
+    lines = [f"**{markdown_name(found.caption)}**", "", _line(found.columns), _line(["---"] * len(found.columns))]
+    return "\n".join([*lines, *(_line([markdown_name(number.plain(cell)) for cell in row]) for row in found.rows), ""])
 
 
 def _skills(table: HeadlineTable) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.analysis import headline_tables, workload_tables
 from glu_lib.analysis.headline import main_tables
+from glu_lib.analysis.model_sizes import model_sizes
 from glu_lib.analysis.significance import ALPHA
 from glu_lib.report import number
 from glu_lib.report.contents import ReportData
@@ -26,6 +27,7 @@ from glu_lib.report.listings import (
     restated_listing,
 )
 from glu_lib.report.random_floor import random_listing, verdict_listing
+from glu_lib.report.same_size import same_size_listing, size_score_listing
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_parts
 from glu_lib.report.size_table import size_listing, size_notes
 from glu_lib.report.wide import wide_table
@@ -97,6 +99,8 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "correlations": correlation_listing(data.correlations),
         "verdicts": verdict_listing(data.against_random),
         "random": random_listing(data.against_random),
+        "size_scores": size_score_listing(model_sizes(data.rows)),
+        "same_size": same_size_listing(data.same_size),
         "beside": beside_listing(data.beside),
         "blind": blind_listing(data.beside_blind),
         "alignment": alignment_listing(data.aligned_pairs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from glu_lib.analysis import Conclusions, conclude, conclude_published, headline_tables, workload_tables, write_tables
+from glu_lib.analysis.model_sizes import model_sizes
 from glu_lib.analysis.published.blind import beside_blind
 from glu_lib.analysis.published.comparison import MODEL_KEYS, published_rows
 from glu_lib.analysis.published.restated import ENERGY_TABLES, energy_restated
@@ -12,6 +13,7 @@ from glu_lib.errors import RecordError, one_line
 from glu_lib.frontends.cli.printing import print_listing, print_problems
 from glu_lib.report import (
     markdown_alignment,
+    markdown_listing,
     markdown_name,
     markdown_scan,
     markdown_sizes,
@@ -22,6 +24,7 @@ from glu_lib.report import (
 from glu_lib.report.blind_answers import surviving
 from glu_lib.report.listings import beside_listing, blind_listing, restated_listing
 from glu_lib.report.optimum import OPTIMUM_FOLDER, export_records
+from glu_lib.report.same_size import same_size_listing, size_score_listing
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.results.record import read_record
 from glu_lib.results.records import EnergyRecord
@@ -88,11 +91,15 @@ def report(options: argparse.Namespace) -> int:
 
 
 def table(options: argparse.Namespace) -> int:
-    """Print the headline tables and the layer scans as Markdown."""
+    """Print the headline tables, the models of one size and the layer scans as Markdown."""
     found = concluded(options)
     for table in headline_tables(found.rows):
         print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
         print(markdown_sizes(table))
+    if sizes := model_sizes(found.rows):
+        print(markdown_listing(size_score_listing(sizes)))
+    if found.same_size:
+        print(markdown_listing(same_size_listing(found.same_size)))
     for table in workload_tables(found.rows):
         print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
     if found.aligned_pairs:

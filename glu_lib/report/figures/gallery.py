@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from glu_lib.analysis import headline_tables
+from glu_lib.analysis.model_sizes import model_sizes
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures.aligned_times import alignment_figures
 from glu_lib.report.figures.beside import beside_figures
@@ -13,6 +14,7 @@ from glu_lib.report.figures.kinds import curve_figures, slope_figures
 from glu_lib.report.figures.methods import method_figures
 from glu_lib.report.figures.savings import efficiency_figures
 from glu_lib.report.figures.scans import scan_figures
+from glu_lib.report.figures.size_scores import size_score_figures
 from glu_lib.report.figures.skill import skill_figures
 from glu_lib.report.figures.trade_off import trade_off_figures
 from glu_lib.report.skills import kept_of
@@ -26,6 +28,7 @@ def figures_of(data: ReportData) -> list[Figure]:
             *skill_figures(tables),
             *change_figures(tables),
             *model_figures(tables),
+            *size_score_figures(model_sizes(data.rows)),
             *method_figures(tables),
             *curve_figures(data.curves, kept),
             *slope_figures(data.trends, kept),

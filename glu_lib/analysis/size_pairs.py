@@ -1,0 +1,98 @@
+"""Which levels of two models are of about the same size, and whether their scores can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from glu_lib.analysis.level_series import family_of
+from glu_lib.analysis.table import Row
+from glu_lib.study.methods import is_random
+
+MOST_LARGER = 0.15  # the larger of two models has at most this share more parameters than the smaller one
+# What two models must share, and its name in a message; the items themselves are compared by `pair`.
+_SETTINGS = {"num_fewshot": "few-shot", "prompt_format": "prompt format", "task_limit": "task limit"}
+_DONE_KEY = (
+    "task",
+    "task data",
+    "lm-eval",
+    "seed",
+    "items",
+    "chat date",
+)  # fields of the done key; not those of the model
+
+
+def is_sized(row: Row) -> bool:
+    """Whether a row is a headline score that can stand beside other models' over size.
+
+    Controls, random selection (a floor of methods) and random weights are not.
+    """
+    is_score = row["kind"] == "accuracy" and row["is_headline"] and row.get("control") is None
+    is_model = row["weights"] != "random" and not is_random(row["method"]) and row["parameters"]
+    return bool(is_score and is_model and (row["value"] is not None or row.get("is_collapsed")))
+
+
+def by_items(rows: Iterable[Row]) -> dict[tuple[str, int | None, str | None], list[Row]]:
+    """The rows of `is_sized` by task, limit and subset, where at least two models have that task."""
+    groups: dict[tuple[str, int | None, str | None], list[Row]] = {}
+    for row in filter(is_sized, rows):
+        groups.setdefault((row["subject"], row["limit"], row.get("subset")), []).append(row)
+    return {key: found for key, found in groups.items() if len({row["model"] for row in found}) > 1}
+
+
+def same_size_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Each pruned level with the nearest level of each other model, of one task, limit and subset.
+
+    The nearest in parameters, if the larger of the two has at most `MOST_LARGER` more; of two as near, the less pruned.
+    The other level is unpruned, or pruned by the same method with the same divisor and layers. The first of a pair is
+    the one that lost the larger share of its neurons; a pair occurs once, also if each is the other's nearest.
+    """
+    found: dict[frozenset[str], tuple[Row, Row]] = {}
+    for row in rows:
+        if row["percent"] == 0:
+            continue
+        for other in _nearest_of_each(row, rows):
+            both = (row, other) if row["percent"] >= other["percent"] else (other, row)
+            found.setdefault(frozenset((row["record"], other["record"])), both)
+    return list(found.values())
+
+
+def _nearest_of_each(row: Row, rows: Sequence[Row]) -> Iterator[Row]:
+    nearest: dict[str, Row] = {}
+    for other in rows:
+        if other["model"] == row["model"] or not (other["percent"] == 0 or _way(other) == _way(row)):
+            continue
+        known = nearest.get(other["model"])
+        if _factor(row, other) <= 1 + MOST_LARGER and (known is None or _rank(row, other) < _rank(row, known)):
+            nearest[other["model"]] = other
+    yield from nearest.values()
+
+
+def _way(row: Row) -> tuple[object, ...]:
+    family = family_of(row)
+    return family.method, family.divisor, family.layers
+
+
+def _rank(row: Row, other: Row) -> tuple[float, float]:
+    return _factor(row, other), other["percent"]
+
+
+def _factor(row: Row, other: Row) -> float:
+    """Parameters of the larger / those of the smaller one."""
+    few, many = sorted((row["parameters"], other["parameters"]))
+    return float(many / few)
+
+
+def unlike_settings(row: Row, other: Row) -> str:
+    """Why the scores of two models cannot be compared, as one line; empty if they can."""
+    if row.get("window_tokens") is not None:
+        return (
+            f"{row['case']}: a perplexity per token is one of its own tokenizer and windows; compare models by word, "
+            "byte or bit perplexities"
+        )
+    measured = [found.get("measured_as") or {} for found in (row, other)]
+    settings: list[tuple[str, Any, Any]] = [(name, row[name], other[name]) for name in ("metric", "filter")]
+    settings += [(name, row.get(column), other.get(column)) for column, name in _SETTINGS.items()]
+    settings += [(name, measured[0].get(name), measured[1].get(name)) for name in _DONE_KEY]
+    differing = [f"{name} {a}, {other['case']} has {b}" for name, a, b in settings if a != b]
+    return f"{row['case']}: {differing[0]}; run both with the same settings" if differing else ""
