@@ -178,6 +178,7 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, settings, capfd, mod
         f"problem  mine: {REFUSED[model_type]}"
     ]
     assert err == ""
+    (tmp_path / "model/model.safetensors").write_bytes(b"no weights")  # a run refuses before it reads them
     for percent in (0, 40):
         with pytest.raises(AccessError) as caught:
             record_of(experiment_of(variant, settings), variant, percent)
