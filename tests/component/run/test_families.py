@@ -144,7 +144,9 @@ def record_of(experiment, variant, percent):
 def runs(variant, settings):
     """The records at p0 and p40 of a model that `validate` approves."""
     experiment = experiment_of(variant, settings)
-    assert [found.text for found in validate(experiment, [variant]) if not found.is_fine] == []
+    found = list(validate(experiment, [experiment.study.models["mine"]]))
+    assert [finding.text for finding in found if not finding.is_fine] == []
+    assert "1 looked up in lm-eval" in [finding.text for finding in found]
     unpruned, pruned = (record_of(experiment, variant, percent) for percent in (0, 40))
     assert [set(record["pruning"]["widths"]) for record in (unpruned, pruned)] == [{WIDTH}, {KEPT}]
     removed = 3 * (WIDTH - KEPT) * SIZE["hidden_size"] * SIZE["num_hidden_layers"]
