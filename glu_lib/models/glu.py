@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 _GLU_ONLY = "this kind of width pruning does not apply; choose a Llama-style model"
+_FUSED = "gate_up_proj"  # the name of gate and up projection in one matrix, in Phi-3 and others
 
 
 def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
     """The decoder layers of `model`, each with a gate, an up and a down projection of the same width.
 
     Raises:
-        AccessError: naming the first layer, counted from 0, of another kind or width.
+        AccessError: naming the model type, the first layer, counted from 0, of another kind or width, and the remedy.
     """
+    name = f"model type {model.config.model_type} ({type(model).__name__}) cannot be pruned"
     layers: Sequence[Any] = import_optipfair().get_model_layers(model)
     if not layers:
-        raise AccessError(f"{type(model).__name__} is not a GLU model: it has no decoder layers; {_GLU_ONLY}")
+        raise AccessError(f"{name}: {_without_layers(model)}")
     for index, layer in enumerate(layers):
         if fault := _fault(getattr(layer, "mlp", None)):
-            raise AccessError(
-                f"{type(model).__name__} is not a GLU model: layer {index} (counting from 0) {fault}; {_GLU_ONLY}"
-            )
+            raise AccessError(f"{name}: layer {index} (counting from 0) {fault}")
         first, found = layers[0].mlp.gate_proj, layer.mlp.gate_proj
         if (found.out_features, found.in_features) != (first.out_features, first.in_features):
             raise AccessError(
-                f"{type(model).__name__}: layer {index} (counting from 0) has {found.out_features} neurons with "
+                f"{name}: layer {index} (counting from 0) has {found.out_features} neurons with "
                 f"{found.in_features} inputs each, layer 0 has {first.out_features} with {first.in_features}; all "
                 "layers must have the same width, choose another model"
             )
@@ -45,13 +45,39 @@ def glu_layers_unchecked(model: PreTrainedModel) -> Any:
     return import_optipfair().get_model_layers(model)
 
 
+def _without_layers(model: PreTrainedModel) -> str:
+    """The reason why no layers were found, and the remedy."""
+    text: Any = getattr(model.config, "text_config", None)
+    if text is None:
+        return f"no decoder layers are found in it; {_GLU_ONLY}"
+    return (
+        "its decoder layers lie inside a multimodal model; save its language model alone, as model type "
+        f"{text.model_type}"
+    )
+
+
 def _fault(mlp: Any) -> str:
-    """The reason why OptiPFair cannot prune an MLP; empty if it can."""
+    """The reason why OptiPFair cannot prune an MLP, and the remedy; empty if it can."""
+    if mlp is None:
+        return f"has no MLP; {_GLU_ONLY}"
+    parts = {name: part for name, part in mlp.named_children() if next(part.parameters(), None) is not None}
+    kind = type(mlp).__name__
+    if any("experts" in name for name in parts):
+        return f"is a mixture of experts ({kind}: {', '.join(parts)}), not one MLP; choose a dense model"
+    if _FUSED in parts:
+        return (
+            f"has its gate and up projections in one matrix ({_FUSED} of {kind}); choose a checkpoint that holds them "
+            "apart, such as one converted to model type llama"
+        )
+    if fault := _unlike(mlp, parts):
+        return f"{fault}; {_GLU_ONLY}"
+    return ""
+
+
+def _unlike(mlp: Any, parts: Mapping[str, Any]) -> str:
+    """How an MLP differs from three linear layers that fit together; empty if it does not."""
     import torch
 
-    if mlp is None:
-        return "has no MLP"
-    parts = {name: part for name, part in mlp.named_children() if next(part.parameters(), None) is not None}
     if missing := [name for name in PROJECTIONS if name not in parts]:
         have = f"; it has {', '.join(parts)}" if parts else ""
         return f"has no {', '.join(missing)} ({type(mlp).__name__}{have})"
@@ -78,5 +104,6 @@ def import_optipfair() -> ModuleType:
 
     root.handlers[:] = handlers
     root.setLevel(level)
-    logging.getLogger(optipfair.__name__).setLevel(logging.WARNING)
+    # Its warnings say less than the errors that are raised here in their place.
+    logging.getLogger(optipfair.__name__).setLevel(logging.ERROR)
     return mlp_glu  # type: ignore[no-any-return]

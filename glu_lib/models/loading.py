@@ -13,6 +13,7 @@ from glu_lib.machine.environment import Environment
 from glu_lib.machine.memory import free_bytes
 from glu_lib.models.checkpoint import check_files
 from glu_lib.models.gguf_file import as_plain_model
+from glu_lib.models.glu import glu_layers
 from glu_lib.models.hub_access import cannot_be_loaded, with_patience
 from glu_lib.models.identity import ModelIdentity, check_unchanged
 from glu_lib.models.model_files import model_file
@@ -65,7 +66,8 @@ def load_model(
     the model's own, and the weights are as before training, drawn from the run's seed.
 
     Raises:
-        AccessError: if a file is missing, refused or unreadable, or the model does not fit into memory.
+        AccessError: if a file is missing, refused or unreadable, the model does not fit into memory, or it is no GLU
+            model.
     """
     from transformers import AutoTokenizer
 
@@ -77,6 +79,7 @@ def load_model(
     try:
         with pretrained(identity) as (source, where):
             tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
+            _check_layers(source, where)
             make = _untrained if is_untrained else _stored
             model = make(variant, identity, environment, source, where)
         rows = embedding_rows(model)
@@ -96,6 +99,16 @@ def load_model(
             raise
         raise AccessError(_does_not_fit(variant, environment)) from error
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s, own_limits)
+
+
+def _check_layers(source: str, where: dict[str, Any]) -> None:
+    """Refuse by its configuration what cannot be pruned, before gigabytes of weights are downloaded."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
+    with torch.device("meta"):
+        glu_layers(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
 
 
 def _stored(

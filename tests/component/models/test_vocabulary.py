@@ -255,5 +255,6 @@ def test_validate_says_which_tasks_and_workloads_cannot_be(saved, tmp_path, toke
     workloads = ("hellaswag_latency_b1", "hellaswag_throughput_b8")
     suite = Suite("own", "", ("mine",), tasks=("facts", "sums"), workloads=workloads)
     study = dataclasses.replace(STUDY, models={"mine": variant}, suites={"own": suite})
-    found = list(validate(Experiment(Settings(results_dir=tmp_path / "results", device="cpu"), study), [variant]))
+    experiment = Experiment(Settings(results_dir=tmp_path / "results", device="cpu"), study)
+    found = list(validate(experiment, [experiment.study.models["mine"]]))
     assert [finding.text for finding in found if not finding.is_fine] == problems
