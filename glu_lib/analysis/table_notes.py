@@ -38,7 +38,7 @@ def table_notes(table: HeadlineTable) -> Iterator[str]:
         yield f"generated answers mostly repetition, empty or cut by the token limit: {', '.join(odd)}"
     limits = {task: row.get("task_limit") for (task, _), row in table.cells.items()}
     if some := [f"{task} {limit}" for task, limit in limits.items() if limit]:
-        yield f"the first items of each subtask, by the study's own limits: {', '.join(some)}"
+        yield f"items of each subtask, by the study's own limits: {', '.join(some)}"
     formats = dict.fromkeys(str(row.get("weights")) for row in table.cells.values())
     if stored := [found for found in formats if found not in _USUAL_WEIGHTS]:
         yield f"weights: {', '.join(stored)}"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # safetensors' names of floating-point dtypes. Integer tensors would be quantized weights, with scales elsewhere.
 _PLAIN_NUMBERS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 _SHOWN_NAMES, _LONGEST_NAME = 3, 80
+_GGUF_REMEDY = "tensors and header of a GGUF file must fit together: download it again, or use safetensors"
 _REMEDY = "weights and config.json must fit together: correct config.json, or save or download the model again"
 
 
@@ -148,7 +149,8 @@ def check_loading(variant: ModelVariant, info: Mapping[str, Any]) -> None:
     if info["unexpected_keys"]:
         found.append(f"contain {_listed(info['unexpected_keys'])}, which the model does not have")
     if found:
-        raise AccessError(f"{_refused(variant)}its weights {' and '.join(found)}; {_REMEDY}")
+        remedy = _REMEDY if variant.gguf is None else _GGUF_REMEDY
+        raise AccessError(f"{_refused(variant)}its weights {' and '.join(found)}; {remedy}")
 
 
 def check_stored(variant: ModelVariant, model: PreTrainedModel, stored: Stored) -> None:
@@ -197,7 +199,8 @@ def check_tied(variant: ModelVariant, model: PreTrainedModel) -> None:
 
 
 def _refused(variant: ModelVariant) -> str:
-    return f"model {variant.key} ({variant.source}) cannot be loaded: "
+    place = variant.source if variant.gguf is None else f"{variant.source}/{variant.gguf}"
+    return f"model {variant.key} ({place}) cannot be loaded: "
 
 
 def _listed(names: Iterable[str]) -> str:

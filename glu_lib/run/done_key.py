@@ -42,7 +42,8 @@ def done_key(
     if items.subset:
         key["items"] = items.digest
     if isinstance(case.subject, Task):
-        return key | _task_fields(case, case.subject, identity, environment)
+        own = {"task limit": case.subject.limit} if _acts(case.subject, settings) else {}
+        return key | _task_fields(case, case.subject, identity, environment, own)
     if isinstance(case.subject, Workload):
         return key | _workload_fields(case.subject, settings, environment)
     return key | {"text": fixed_text.describe(case.model, fixed_text.FixedText.HELD_OUT)}
@@ -72,14 +73,22 @@ def _pruning_fields(case: Case, settings: Settings, environment: Environment) ->
     return fields | ({"selection seed": pruning.seed} if pruning.method is Method.RANDOM else {})
 
 
-def _task_fields(case: Case, task: Task, identity: ModelIdentity | None, environment: Environment) -> dict[str, Any]:
+def _acts(task: Task, settings: Settings) -> bool:
+    """Whether the task's own limit says how many items are scored, not a list of samples or a lower `--limit`."""
+    items = settings.items.of(task)
+    return task.limit is not None and not items.indices and (items.limit is None or task.limit < items.limit)
+
+
+def _task_fields(
+    case: Case, task: Task, identity: ModelIdentity | None, environment: Environment, own_limit: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "task": task.lm_eval_name,
         "task data": task_data_digest(task),
         "lm-eval": environment.versions["lm_eval"],
         "few-shot": task.num_fewshot,
         "bootstrap iterations": BOOTSTRAP_ITERATIONS,
-        **({} if task.limit is None else {"task limit": task.limit}),
+        **own_limit,
         "chat template": applied_template(task, case.model, identity) if identity else None,
         **({"window": str(task.window)} if task.window is not None else {}),
         **({"chat date": CHAT_DATE.isoformat()} if task.is_chat else {}),

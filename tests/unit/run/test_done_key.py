@@ -14,6 +14,7 @@ from glu_lib.run.done_key import done_key
 from glu_lib.study import STUDY, Control, Method
 from glu_lib.study.asked import Asked
 from glu_lib.study.cases import Case
+from glu_lib.study.items import SampleFile
 from glu_lib.study.layers import Layers, PercentOf
 from glu_lib.study.methods import Selection
 from glu_lib.study.pruning import Pruning
@@ -49,6 +50,15 @@ def test_each_choice_that_moves_a_score_makes_a_record_stale(changed, difference
     found = differences(key(), key(**changed))
     assert len(found) == 1
     assert found[0].startswith(difference)
+
+
+def test_a_tasks_own_limit_is_in_the_key_only_where_it_decides():
+    case = Case(NANO, Pruning(40), dataclasses.replace(FACTS.subject, limit=6))
+    assert differences(key(), key(case)) == ["task limit absent -> 6"]
+    assert key(case, settings=Settings(limit=8))["task limit"] == 6
+    assert key(case, settings=Settings(limit=2)) == key(settings=Settings(limit=2))
+    chosen = Settings(samples=SampleFile("few", (("facts", (("nano_facts", (0, 3)),)),), 2))
+    assert key(case, settings=chosen) == key(settings=chosen)
 
 
 def test_what_was_really_cut_is_in_the_key_and_not_the_words_that_asked():
