@@ -144,7 +144,7 @@ class Soak:
             f"--study={folder / 'study.toml'}",
             f"-ocache_dir={folder / cache}",
         ]
-        choices = ["-m", "soak", "-q", "--threads", "1", "--limit", str(self.limit)]
+        choices = ["-m", "soak", "-k", "not architecture", "-q", "--threads", "1", "--limit", str(self.limit)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with (folder / f"{results}.log").open("ab") as log:
             return subprocess.Popen(

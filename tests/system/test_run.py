@@ -242,7 +242,7 @@ def test_lf_runs_nothing_where_it_knows_none_of_the_cases(suite):
 
 
 def test_a_model_that_cannot_be_reached_is_one_clear_error(suite, all_items):
-    result = suite.runpytest_subprocess("-k", "llama1b and p40 and (boolq or piqa or wikitext)", "-p", "no_torch")
+    result = suite.runpytest_subprocess("-k", "llama1b and p40 and (boolq or piqa or winogrande)", "-p", "no_torch")
     result.assert_outcomes(errors=1, skipped=2, deselected=all_items - 3)
     text = result.stdout.str()
     assert text.count("model llama1b (meta-llama/Llama-3.2-1B) cannot be reached: no connection to") == 1
@@ -542,7 +542,7 @@ def test_chat_tasks_wait_for_a_template_and_plain_ones_of_the_same_model_run(sui
     (suite.path / "study.toml").write_text(TALKER)
     result = suite.runpytest_subprocess("--study=study.toml", "-m", "own", *QUICK, "-rs")
     counts = result.parseoutcomes()
-    assert (counts["passed"], counts["errors"], counts["skipped"]) == (1, 1, 1)
+    assert (counts["passed"], counts["errors"], counts["skipped"]) == (2, 1, 1)  # its architecture too
     line = "*model talker (talker) has no chat template, which *_chat needs; leave chat tasks out (-k *"
     result.stdout.fnmatch_lines_random(
         [line, "blocked: 2 cases wait for the chat template of talker; see the error above, then: pytest --lf"]
@@ -550,7 +550,7 @@ def test_chat_tasks_wait_for_a_template_and_plain_ones_of_the_same_model_run(sui
     (suite.path / "talker/chat_template.jinja").write_text("task : {{ messages[0]['content'] }} ")
     again = suite.runpytest_subprocess("--study=study.toml", "-m", "own", *QUICK)
     counts = again.parseoutcomes()
-    assert (counts["passed"], counts.get("skipped", 0)) == (3, 0)  # the template is a part of the model
+    assert (counts["passed"], counts.get("skipped", 0)) == (3, 1)  # the template is a part of the model
     assert [name for name in records(suite) if "chat" in name] == [
         "talker-p0-first_chat-limit4",
         "talker-p0-second_chat-limit4",

@@ -24,7 +24,7 @@ def results(folder):
     found = {}
     for path in folder.glob("individual_files/*/*/*.json"):
         record = json.loads(path.read_text())
-        for name in ("timing", "energy", "conditions", "memory", "sha256"):
+        for name in ("timing", "energy", "conditions", "memory", "scoring_memory", "sha256"):
             record.pop(name, None)
         record["pruning"].pop("prune_s")
         found[path.name] = record

@@ -64,7 +64,13 @@ def _points(sizes: ModelSizes, cost: str) -> list[dict[str, Any]]:
     blinds = [point["blind"] for point in known if point["blind"] is not None]
     best = (max if sizes.scores[0].row["higher_is_better"] else min)(blinds, default=None)
     is_log = _is_log(sizes.scores[0].row["metric"])
-    return [point | {"height": _height(point["score"], is_log), "line": _height(best, is_log)} for point in known]
+    line = _height(best, is_log)
+    # A panel without a blind score has its line at a score, and transparent: Vega warns of a layer without values.
+    heights = [_height(point["score"], is_log) for point in known]
+    return [
+        point | {"height": height, "line": height if line is None else line, "has_line": line is not None}
+        for point, height in zip(known, heights, strict=True)
+    ]
 
 
 def _panel(row: Row) -> str:
@@ -125,8 +131,9 @@ def _figure(cost: str, drawn: list[dict[str, Any]], sizes: ModelSizes) -> Figure
     lines = base.mark_line(strokeWidth=1.75).encode(strokeDash=axes.dash("series", series), order=f"{cost}:Q")
     marks = base.mark_point(size=28).encode(shape=axes.shape("series", series))
     marks = axes.with_tooltip(marks, _COLUMNS, numbers=_NUMBERS)
-    known = alt.Chart().transform_filter("isValid(datum.line)")
-    blind = [known.mark_rule(style="zero-rule").encode(y=alt.Y("min(line):Q", title=None))] if _has_blind(drawn) else []
+    seen = alt.condition("datum.has_line", alt.value(1), alt.value(0))
+    rule = alt.Chart().mark_rule(style="zero-rule").encode(y=alt.Y("line:Q", title=None), strokeOpacity=seen)
+    blind = [rule] if _has_blind(drawn) else []
     layers = axes.layered(*axes.highlighted(pick, lines, marks), *blind, data=axes.values(drawn))
     chart = (
         layers.properties(width=axes.PANEL_WIDTH, height=axes.PANEL_HEIGHT)
@@ -152,4 +159,4 @@ def _figure(cost: str, drawn: list[dict[str, Any]], sizes: ModelSizes) -> Figure
 
 
 def _has_blind(drawn: Sequence[dict[str, Any]]) -> bool:
-    return any(point["line"] is not None for point in drawn)
+    return any(point["has_line"] for point in drawn)
