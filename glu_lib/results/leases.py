@@ -26,7 +26,7 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """An empty lease, and since when it is known, by the monotonic clock."""
+    """A lease that may be lost, and since when it has not changed, by the monotonic clock."""
 
     identity: tuple[int, int]
     since_s: float
@@ -40,13 +40,14 @@ class Leases:
     save work: they keep two runs from measuring the same case. Records do not depend on them, because
     records are written atomically. If the holder was a process on this machine and has ended, its lease is taken over
     at once; a lease of another machine is taken over after LEASE_S seconds without refresh, by this run's clock. An
-    empty lease, of a process that was killed before it wrote its name, is removed after EMPTY_S seconds.
+    empty lease, of a process that was killed before it wrote its name, is removed after EMPTY_S seconds, and one of a
+    version of the suite with another duration after LEASE_S seconds without refresh.
     """
 
     root: Path
     items: ItemChoice = field(default_factory=ItemChoice)
     _asked: dict[Path, SoftFileLease] = field(default_factory=dict)
-    _empty: dict[Path, _Seen] = field(default_factory=dict)
+    _seen: dict[Path, _Seen] = field(default_factory=dict)
 
     def take_level(self, case: Case, *, wait_s: float = 0.0) -> bool:
         """Take the lease of the (model, level) of `case`; otherwise as `take`."""
@@ -73,8 +74,11 @@ class Leases:
                 self._asked[path] = SoftFileLease(path, lease_duration=LEASE_S, thread_local=False)
             if not self._asked[path].is_locked:
                 self._asked[path].acquire(timeout=wait_s, poll_interval=_POLL_S)
-        except (Timeout, LeaseSettingsMismatch):  # held, perhaps by another version of the suite
-            self._remove_if_empty(path)
+        except Timeout:
+            self._remove_if_lost(path, EMPTY_S, is_empty=True)
+            return False
+        except LeaseSettingsMismatch:  # of a version of the suite with another duration: filelock never takes it over
+            self._remove_if_lost(path, LEASE_S, is_empty=False)
             return False
         except OSError as error:
             raise RecordError(
@@ -104,18 +108,24 @@ class Leases:
     def _level_path(self, case: Case) -> Path:
         return self.root / LEASES / f"{case.group}.level"
 
-    def _remove_if_empty(self, path: Path) -> None:
-        """Remove a lease that has been empty since EMPTY_S seconds; filelock would respect it for ever."""
+    def _remove_if_lost(self, path: Path, after_s: float, *, is_empty: bool) -> None:
+        """Remove a lease that has not changed for `after_s` seconds; filelock would respect it for ever.
+
+        Args:
+            path: the lease.
+            after_s: seconds that this run must have seen it unchanged.
+            is_empty: whether only an empty lease is lost; any other is left to filelock.
+        """
         with suppress(OSError):  # released meanwhile, or a folder that cannot be written
             found = path.stat()
             identity = (found.st_ino, found.st_ctime_ns)
             now_s = time.monotonic()
-            seen = self._empty.get(path)
-            if found.st_size > 0:
-                self._empty.pop(path, None)
+            seen = self._seen.get(path)
+            if is_empty and found.st_size > 0:
+                self._seen.pop(path, None)
             elif seen is None or seen.identity != identity:
-                self._empty[path] = _Seen(identity, now_s)
-            elif now_s - seen.since_s >= EMPTY_S:
+                self._seen[path] = _Seen(identity, now_s)
+            elif now_s - seen.since_s >= after_s:
                 path.unlink()
 
 

@@ -140,6 +140,23 @@ def test_a_level_has_a_lease_beside_its_cases(tmp_path):
     assert [path.name for path in (tmp_path / "leases").iterdir()] == ["nano-p40.level"]
 
 
+def test_the_lease_of_another_version_is_respected_while_it_is_refreshed_and_then_taken(tmp_path, holder, monkeypatch):
+    other = holder(lease_s=1.5)  # refreshed every half second
+    monkeypatch.setattr("glu_lib.results.leases.LEASE_S", 2.0)
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    mine = Leases(tmp_path)
+    end_s = time.monotonic() + 4
+    while time.monotonic() < end_s:
+        assert not mine.take(CASE, wait_s=0.1)
+        time.sleep(0.1)
+    other.kill()
+    other.wait()
+    deadline_s = time.monotonic() + 20
+    while not mine.take(CASE, wait_s=0.1):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
 def test_all_leases_go_back_at_the_end(tmp_path):
     mine = Leases(tmp_path)
     other = Case(STUDY.models["nano"], Pruning(40), STUDY.tasks["facts"])
