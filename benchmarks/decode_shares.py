@@ -13,10 +13,9 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
-from decode_step import load, shared_step, states
+from decode_step import load, shared_step, states, step_parser
 from torch.profiler import ProfilerActivity, profile
 
 from glu_lib.measure.scoring.forward import SharedForward
@@ -76,16 +75,8 @@ def shares(work: Callable[[], object], steps: int) -> dict[str, float]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="folder of a model; default: random weights")
-    parser.add_argument(
-        "--cases",
-        default="32:700:600,128:700:600",
-        help="rows:cached:shared, separated by commas: cached tokens of each row, and how many of them all rows share",
-    )
+    parser = step_parser(__doc__, "32:700:600,128:700:600")
     parser.add_argument("--steps", type=int, default=5, help="steps that are profiled")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
-    parser.add_argument("--output", type=Path, help="JSON file")
     return parser.parse_args()
 
 

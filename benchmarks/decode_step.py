@@ -198,17 +198,23 @@ def states(model: Any, rows: int, tokens: int) -> list[States]:
     return [(torch.randn(shape), torch.randn(shape)) for _ in range(config.num_hidden_layers)]
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def step_parser(description: str | None, cases: str) -> argparse.ArgumentParser:
+    """The options that all measurements of a decoding step have; `cases` is the default of `--cases`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="folder of a model; default: random weights")
     parser.add_argument(
         "--cases",
-        default="32:100:0,32:700:0,32:700:600,128:700:600",
+        default=cases,
         help="rows:cached:shared, separated by commas: cached tokens of each row, and how many of them all rows share",
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
-    parser.add_argument("--rounds", type=int, default=10, help="rounds; the fastest counts")
     parser.add_argument("--output", type=Path, help="JSON file")
+    return parser
+
+
+def _options() -> argparse.Namespace:
+    parser = step_parser(__doc__, "32:100:0,32:700:0,32:700:600,128:700:600")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds; the fastest counts")
     return parser.parse_args()
 
 
