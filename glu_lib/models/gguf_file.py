@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from glu_lib.errors import AccessError
 from glu_lib.study import ModelVariant
+from glu_lib.study.architecture import Architecture
+from glu_lib.study.own_shape import shape_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,6 +24,19 @@ _PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
 _TEMPLATE, _ARCHITECTURE = "tokenizer.chat_template", "general.architecture"
 # llama.cpp stores scaled rotary embeddings in these two ways. transformers reads neither, and would compute with
 # unscaled ones without a word.
+_LM_HEAD = "output.weight"
+_CONFIG = {  # fields of the header, after the name of the architecture, and those of a config.json
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "block_count": "num_hidden_layers",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "rope.dimension_count": "head_dim",
+    "rope.freq_base": "rope_theta",
+    "context_length": "max_position_embeddings",
+    "vocab_size": "vocab_size",
+}
 _ROPE_TENSOR, _ROPE_FIELD, _NO_SCALING = "rope_freqs.weight", "{}.rope.scaling.type", ("none", None)
 
 
@@ -30,12 +45,13 @@ class GgufHeader:
     """What a GGUF file says of itself.
 
     `stored_as` is the number format that holds most weights, as in `dequantized Q4_1`; `elements` is the number of
-    values in all tensors; `chat_template` is None if the file has none.
+    values in all tensors; `chat_template` is None if the file has none; `shape` is None if the header does not say it.
     """
 
     stored_as: str
     elements: int
     chat_template: str | None
+    shape: Architecture | None = None
 
 
 def read_header(variant: ModelVariant, path: Path) -> GgufHeader:
@@ -72,13 +88,22 @@ def read_header(variant: ModelVariant, path: Path) -> GgufHeader:
     if not sizes:
         raise AccessError(f"model {variant.key}: {path.name} holds no tensors; name the file with the weights")
     most = sizes.most_common(1)[0][0]
-    return GgufHeader(
-        f"{most} from GGUF" if most in _PLAIN else f"dequantized {most}", sizes.total(), fields.get(_TEMPLATE)
-    )
+    stored_as = f"{most} from GGUF" if most in _PLAIN else f"dequantized {most}"
+    shape = shape_of(_config(fields, is_tied=all(name != _LM_HEAD for name, _, _ in tensors)))
+    if shape is not None and shape.parameters() != sizes.total():
+        shape = None  # a model of the family with something more, which the shape cannot say
+    return GgufHeader(stored_as, sizes.total(), fields.get(_TEMPLATE), shape)
 
 
 def _is_wanted(field: str) -> bool:
-    return field in (_TEMPLATE, _ARCHITECTURE) or field.endswith(".rope.scaling.type")
+    return field in (_TEMPLATE, _ARCHITECTURE) or field.partition(".")[2] in (*_CONFIG, "rope.scaling.type")
+
+
+def _config(fields: Mapping[str, Any], *, is_tied: bool) -> dict[str, Any]:
+    """The header's sizes under the names of a config.json."""
+    family = fields.get(_ARCHITECTURE)
+    found = {ours: fields[f"{family}.{theirs}"] for theirs, ours in _CONFIG.items() if f"{family}.{theirs}" in fields}
+    return found | {"model_type": family, "tie_word_embeddings": is_tied}
 
 
 def file_digest(path: Path) -> str:

@@ -47,8 +47,11 @@ def settled(variant: ModelVariant, identity: ModelIdentity) -> ModelVariant:
     Raises:
         AccessError: if a declared shape contradicts the configuration, or the configuration cannot be read.
     """
-    path = None if identity.is_random else model_file(variant, identity, "config.json")
-    own = shape_of(json_file(variant, path)) if path else None
+    if identity.header is not None:
+        own = identity.header.shape
+    else:
+        path = None if identity.is_random else model_file(variant, identity, "config.json")
+        own = shape_of(json_file(variant, path)) if path else None
     if own is None:
         return variant
     if variant.architecture is None:

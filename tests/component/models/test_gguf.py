@@ -62,6 +62,17 @@ def test_its_identity_is_the_digest_of_the_file_and_its_template_the_files(varia
     assert resolve_identity(variant).chat_template is None
 
 
+def test_its_shape_is_known_before_loading_so_that_memory_is_checked(variant, path, monkeypatch):
+    model = write_gguf(path)
+    identity = resolve_identity(variant)
+    found = inspect_model(variant, identity).variant.architecture
+    assert (found.hidden_size, found.intermediate_size, found.num_layers, found.head_dim) == (64, 96, 2, 32)
+    assert found.parameters() == sum(parameter.numel() for parameter in model.parameters())
+    monkeypatch.setattr("glu_lib.models.loading.free_bytes", lambda _device: 1000)
+    with pytest.raises(AccessError, match="model tiny needs .* GB in float32, but only"):
+        load_model(variant, identity, ENVIRONMENT)
+
+
 def test_a_plain_checkpoint_is_saved_from_it(variant, path, tmp_path):
     write_gguf(path)
     loaded = load_model(variant, resolve_identity(variant), ENVIRONMENT)
