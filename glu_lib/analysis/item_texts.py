@@ -24,10 +24,10 @@ Answer = tuple[float | str, ...] | str  # log-likelihoods of the options ("-inf"
 class Item:
     """An item with its answer at each level of its task.
 
-    `left_out` is the number of characters that `prompt` lacks at its beginning. `options` are empty for generated
-    answers and where they are not known; `correct` are the places of the right ones, if known. `answers`, `values` (of
-    the metric) and `right` have one element per level, None where the item was not scored; `values` is empty if they
-    are all 0 or 1.
+    `target` is empty if it is not known. `left_out` is the number of characters that `prompt` lacks at its beginning.
+    `options` are empty for generated answers and where they are not known; `correct` are the places of the right ones,
+    if known. `answers`, `values` (of the metric) and `right` have one element per level, None where the item was not
+    scored; `values` is empty if they are all 0 or 1.
     """
 
     name: str
@@ -43,10 +43,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What lm-eval's file says of an item: its prompt, the characters left out, its options and the right ones."""
+    """What lm-eval's file says of an item: prompt, characters left out, target, options and the right ones."""
 
     text: str
     left_out: int
+    target: str
     options: tuple[str, ...] = ()
     correct: tuple[int, ...] = ()
 
@@ -100,7 +101,7 @@ class ItemTexts:
         first = self.levels[0].samples[key]
         return Item(
             name=f"{key[0]} {key[1]}",
-            target=_text(first.get("target")),
+            target=(found.target if found else "") or _target_of(first),
             prompt=found.text if found else None,
             left_out=found.left_out if found else 0,
             options=found.options if found else (),
@@ -152,14 +153,14 @@ def prompt_of(sample: Mapping[str, Any], *, is_generated: bool) -> Prompt | None
         return None
     prompts = [str(one.get("arg_0", "")) for one in found]
     if is_generated:
-        return Prompt(*_end_of(prompts[0]))
+        return Prompt(*_end_of(prompts[0]), _target_of(sample))
     options = [str(one.get("arg_1", "")) for one in found]
     if len(set(prompts)) > 1:
         same = _beginning(min(prompts), max(prompts))
         options = [f"{prompt[len(same) :]}{option}" for prompt, option in zip(prompts, options, strict=True)]
         prompts = [same]
     shown = tuple(option[:LONGEST_ANSWER] for option in options)
-    return Prompt(*_end_of(prompts[0]), shown, _true_options(sample.get("doc"), options))
+    return Prompt(*_end_of(prompts[0]), _target_of(sample), shown, _true_options(sample.get("doc"), options))
 
 
 def _true_options(document: Any, options: Sequence[str]) -> tuple[int, ...]:
@@ -182,6 +183,12 @@ def _beginning(first: str, second: str) -> str:
 def _end_of(prompt: str) -> tuple[str, int]:
     left_out = max(0, len(prompt) - LONGEST_PROMPT)
     return prompt[left_out:], left_out
+
+
+def _target_of(sample: Mapping[str, Any]) -> str:
+    """The target as text; empty where a sample holds only its hash."""
+    target = sample.get("target")
+    return "" if target is None else _text(target)
 
 
 def _text(value: Any) -> str:

@@ -15,6 +15,7 @@ from glu_lib.study import Task
 from glu_lib.study.settings import Attention, AttentionChoice
 
 _STDERR = "_stderr"
+_LABEL_DIGITS = 3  # a longer number may be the answer to a calculation
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +123,23 @@ def headline(task: Task, metrics: tuple[MetricValue, ...]) -> MetricValue:
 
 
 def compact(task: str, sample: dict[str, Any], blind: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The parts of a sample that pairing and auditing need, with its controls; the prompt is stored only as a hash."""
+    """The parts of a sample that pairing and auditing need, with its controls.
+
+    Texts of the data set are stored only as hashes: the prompt, and the target unless it is a label (a whole number).
+    """
     kept = {"task": task, "doc_id": sample["doc_id"], "filter": sample["filter"]}
     kept |= {name: json_value(sample[name]) for name in sample["metrics"]}
-    kept["target"] = sample["target"]
+    kept["target"] = label(sample["target"])
     kept["answers"] = json_value(sample["filtered_resps"])
     if blind is not None:
         kept["controls"] = json_value(blind)
     return kept | {name: sample[name] for name in ("doc_hash", "prompt_hash", "target_hash")}
+
+
+def label(target: Any) -> int | str | None:
+    """The target if it is a whole number of up to three digits, or such a number as text; else None."""
+    value = json_value(target)
+    return value if str(value).isdecimal() and len(str(value)) <= _LABEL_DIGITS else None
 
 
 def json_value(value: Any) -> Any:

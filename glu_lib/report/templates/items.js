@@ -74,7 +74,7 @@
     }
     const isGenerated = item.a.some((answer) => typeof answer === "string");
     const isTargetAlone = !isGenerated && item.o.length === 1;
-    if (!item.g.length && !isTargetAlone) made.append(element("p", { class: "target" }, element("b", {}, "Target: "), text(item.t)));
+    if (item.t && !item.g.length && !isTargetAlone) made.append(element("p", { class: "target" }, element("b", {}, "Target: "), text(item.t)));
     made.append(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Answers to ${item.n}` },
       isGenerated ? generated(own, item) : options(own, item)));
     return made;

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from pathlib import Path
 
+import against_lm_eval
 import decode_attention
 import decode_shares
 import decode_step
@@ -12,6 +14,10 @@ import pytest
 import test_consolidation
 import torch
 from tiny_families import tiny
+
+from glu_lib.nano.paths import TASKS_DIR
+
+MEASURED = Path(__file__).resolve().parents[3] / "results/measured"
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +107,17 @@ def test_consolidation_cases(monkeypatch, tmp_path):
     test_consolidation.test_consolidation(Once(), folder)
     assert (folder / "results.csv").is_file()
     test_consolidation.test_conclusions(Once(), folder)
+
+
+def test_records_stand_against_lm_evals_own_command(monkeypatch, tmp_path):
+    """The committed records of nano, pruned by 40 %, item by item."""
+    nano = MEASURED / "nano"
+    where = ["--model", "nano", "--levels", "40", "--items", "3", "--results-dir", str(nano)]
+    where += ["--tasks", "facts,sums,narrative"]
+    found = written(monkeypatch, tmp_path, against_lm_eval, *where, "--include-path", str(TASKS_DIR))["found"]
+    assert [line["task"] for line in found] == ["facts", "narrative", "sums"]
+    for line in found:
+        assert line["items"] == line["prompts_equal"] == 3
+        assert line["metrics_differ"] == 0
+        assert line["texts_equal"] in (None, 3)
+        assert line["largest_difference"] is None or line["largest_difference"] < 1e-3

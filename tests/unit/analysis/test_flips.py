@@ -36,7 +36,8 @@ def lm_eval_lines(found):
         options = OPTIONS if len(sample["answers"]) > 1 else [{"until": ["."]}]
         arguments = {f"gen_args_{n}": {"arg_0": prompt, "arg_1": option} for n, option in enumerate(options)}
         yield {name: sample[name] for name in ("doc_id", "filter", "doc_hash", "prompt_hash")} | {
-            "arguments": arguments
+            "arguments": arguments,
+            "target": f"target {sample['doc_id']}" if len(options) == 1 else sample["target"],
         }
 
 
@@ -78,6 +79,7 @@ def test_generated_answers_are_texts(folder):
     last = samples(folder, "p60", "sums")
     for item in sums.items:
         assert item.options == ()
+        assert item.target == f"target {item.name.split()[1]}"
         assert item.answers[2] == last[int(item.name.split()[1])]["answers"][0]
 
 

@@ -1,6 +1,7 @@
 """The types of records: committed records read back equal, and what is wrong is said in one line."""
 
 import copy
+import gzip
 import json
 from pathlib import Path
 
@@ -25,6 +26,15 @@ def test_committed_records_read_back_equal_byte_for_byte_with_their_seal():
         assert found == json.loads(text)
         assert json.dumps(found, ensure_ascii=False, indent=1) + "\n" == text, path
         assert sealed(found) == found
+
+
+def test_committed_samples_hold_no_text_of_a_data_set():
+    foreign = [path for path in MEASURED.glob("*/samples/*/*/*.gz") if path.parts[-3] != "nano"]
+    assert len(foreign) > 100
+    for path in foreign:
+        for line in gzip.decompress(path.read_bytes()).decode().split("\n"):
+            target = json.loads(line)["target"] if line else None
+            assert target is None or str(target).isdecimal(), path
 
 
 def test_what_other_versions_write_is_kept():

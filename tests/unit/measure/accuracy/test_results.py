@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from glu_lib.measure.accuracy.results import compact
 
@@ -22,3 +23,21 @@ def test_labels_of_mcc_and_f1_can_be_written():
         "acc": 0.25,
         "strict": [True, False],
     }
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        (3, 3),
+        (np.int64(1), 1),
+        ("2", "2"),
+        (" signs", None),
+        ("A whole page of text.", None),
+        ("18000", None),
+        (["a", "b"], None),
+        (0.5, None),
+        (-1, None),
+    ],
+)
+def test_a_target_is_kept_as_a_label_only_because_texts_belong_to_the_data_set(target, kept):
+    assert compact("any", sample() | {"target": target})["target"] == kept
