@@ -140,6 +140,18 @@ def test_the_side_by_side_figures_are_the_committed_ones():
     assert f"{min(ratios):.1f} to {max(ratios):.1f} times faster" in said
 
 
+def test_the_speed_of_generation_is_the_committed_one():
+    found = _measured("side_by_side_real")["found"]
+    rows = [
+        f"| {task} | {line['lm_eval_s']:.0f} s | {line['pytest_s']:.0f} s | {line['ratio']:.1f} "
+        f"| {line['processor_ratio']:.1f} |"
+        for line in found
+        for task in line["tasks"]
+    ]
+    assert _between("generated")[2:] == rows
+    assert all(line["largest_relative_difference"] == 0 for line in found)
+
+
 def test_the_counted_tokens_are_the_committed_ones():
     counted = {found["task"]: found for found in _measured("tokens")["tasks"]}
     for task, title in (("mmlu", "MMLU five-shot"), ("hellaswag", "HellaSwag"), ("truthfulqa_mc2", "TruthfulQA mc2")):
