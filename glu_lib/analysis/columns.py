@@ -80,7 +80,11 @@ TABLE = (
     Column("cut_generations", _COUNT, "answers that reached their token limit"),
     Column("unknown_requests", _COUNT, "log-likelihood requests that hold the tokenizer's unknown token"),
     Column("tied_items", _COUNT, "items whose best options have equal scores; the first option counts"),
-    Column("answer_length", _NUMBER, "mean characters of the generated answers; null without generated answers"),
+    Column(
+        "answer_length",
+        _NUMBER,
+        "mean characters of the generated answers; null without them, and for filtered ones without lm-eval's files",
+    ),
     Column("repetition", _NUMBER, "mean share of an answer's 4-grams of words that repeat an earlier one"),
     Column("empty_share", _NUMBER, "share of answers that are empty"),
     Column("cut_share", _NUMBER, "share of answers that reached their token limit"),

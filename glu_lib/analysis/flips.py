@@ -16,8 +16,8 @@ from glu_lib.results.store import Store
 
 MOST_FLIPS = 1000  # per task and level; more are left out in equal steps
 NO_PROMPTS = (
-    "lm-eval's own files (the folder lm_eval) are not in this results folder or are of other items, so prompts and "
-    "options are not known"
+    "lm-eval's own files (the folder lm_eval) are not in this results folder (--no-lm-eval-files leaves them out) "
+    "or are of other items, so prompts and options are not known"
 )
 _NOT_RIGHT_OR_WRONG = "its items are not right or wrong, so none flips"
 _HALF = 0.5

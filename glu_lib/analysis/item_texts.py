@@ -86,7 +86,7 @@ class ItemTexts:
         level = self.levels[number]
         try:
             for key, found in read_lm_eval_samples(path):
-                if key not in wanted or not _is_same(found, level.samples.get(key)):
+                if key not in wanted or not is_same(found, level.samples.get(key)):
                     continue
                 if key not in self.prompts and (prompt := prompt_of(found, is_generated=level.is_generated)):
                     self.prompts[key] = prompt
@@ -133,7 +133,7 @@ class ItemTexts:
         return tuple(_log_likelihood(answer) for answer in sample["answers"][:_MOST_OPTIONS])
 
 
-def _is_same(found: Mapping[str, Any], sample: Mapping[str, Any] | None) -> bool:
+def is_same(found: Mapping[str, Any], sample: Mapping[str, Any] | None) -> bool:
     """Whether a line of lm-eval's file is of the same document and prompt as the sample."""
     return sample is not None and all(found.get(name) == sample.get(name) for name in ("doc_hash", "prompt_hash"))
 
@@ -147,20 +147,28 @@ def prompt_of(sample: Mapping[str, Any], *, is_generated: bool) -> Prompt | None
 
     Where the options are parts of different prompts (winogrande), the prompt is what they have in common.
     """
+    if (found := whole_prompt(sample, is_generated=is_generated)) is None:
+        return None
+    prompt, options = found
+    shown = tuple(option[:LONGEST_ANSWER] for option in options)
+    return Prompt(*_end_of(prompt), _target_of(sample), shown, _true_options(sample.get("doc"), options))
+
+
+def whole_prompt(sample: Mapping[str, Any], *, is_generated: bool) -> tuple[str, list[str]] | None:
+    """As `prompt_of`: prompt and options, at their full length; the options of generated answers are []."""
     arguments = sample.get("arguments")
     found = list(arguments.values())[:_MOST_OPTIONS] if isinstance(arguments, dict) else []
     if not found or not all(isinstance(one, dict) for one in found):
         return None
     prompts = [str(one.get("arg_0", "")) for one in found]
     if is_generated:
-        return Prompt(*_end_of(prompts[0]), _target_of(sample))
+        return prompts[0], []
     options = [str(one.get("arg_1", "")) for one in found]
     if len(set(prompts)) > 1:
         same = _beginning(min(prompts), max(prompts))
         options = [f"{prompt[len(same) :]}{option}" for prompt, option in zip(prompts, options, strict=True)]
         prompts = [same]
-    shown = tuple(option[:LONGEST_ANSWER] for option in options)
-    return Prompt(*_end_of(prompts[0]), _target_of(sample), shown, _true_options(sample.get("doc"), options))
+    return prompts[0], options
 
 
 def _true_options(document: Any, options: Sequence[str]) -> tuple[int, ...]:

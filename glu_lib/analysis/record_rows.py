@@ -10,6 +10,7 @@ from typing import Any
 
 from glu_lib.analysis.columns import COLUMNS
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
+from glu_lib.analysis.energy_score import energy_scores
 from glu_lib.errors import one_line
 from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record
 from glu_lib.study import STUDY, Control
@@ -204,17 +205,18 @@ def _scores(record: AccuracyRecord) -> Iterator[dict[str, Any]]:
 
 def _figures(record: EnergyRecord) -> Iterator[dict[str, Any]]:
     sources = energy_sources(record)
-    for name, summary in record.profile.figures():
+    recorded = ((name, summary.model_dump()) for name, summary in record.profile.figures())
+    for name, summary in (*recorded, *energy_scores(record)):
         yield {
             "task": record.case.subject,
             "is_headline": name == "energy_per_token_j",
             "metric": name,
-            "value": summary.mean,
-            "n": summary.n,
-            "interval_low": summary.interval_low,
-            "interval_high": summary.interval_high,
+            "value": summary["mean"],
+            "n": summary["n"],
+            "interval_low": summary["interval_low"],
+            "interval_high": summary["interval_high"],
             # Not a column: a baseline must have the same parts and sources.
-            **({"parts": sources} if name.endswith("_j") else {}),
+            **({"parts": sources} if name.endswith(("_j", "_wh")) else {}),
             "higher_is_better": name == "tokens_per_s",
         }
 

@@ -68,7 +68,8 @@ def results_card(rows: Sequence[dict[str, Any]]) -> str:
     return (
         f"---\n{data.to_yaml()}\n---\n\n# GLU width pruning results\n\n"
         "`results.csv` and `results.json`: one row per case and metric, with its unpruned baseline. "
-        "`individual_files/`: the record of each case. `samples/`: its samples. `lm_eval/`: lm-eval's own files.\n\n"
+        "`individual_files/`: the record of each case. `samples/`: its samples. `lm_eval/`: lm-eval's own files, "
+        "unless the run left them out.\n\n"
         f"{tables}"
     )
 

@@ -1,4 +1,4 @@
-"""Reads the samples files that lm-eval's own writer left beside a record: prompts, options and generated texts."""
+"""Reads the files that lm-eval's own writer left beside a record: prompts, options, generated texts, configurations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from glu_lib.results.cached import read_cache
 from glu_lib.results.store import Store
 
 _LONGEST_LINE = 1 << 24  # bytes; a folder of unknown source may hold a line of any length
@@ -17,6 +18,18 @@ def lm_eval_files_of(store: Store, record: str) -> list[Path]:
     """lm-eval's samples files of `record`, a record's path relative to the results folder; links out of it excluded."""
     found = sorted(store.lm_eval_of(record).glob(f"*/{_PREFIX}*{_SUFFIX}"))
     return [path for path in found if path.is_file() and store.is_inside(path)]
+
+
+def lm_eval_results_of(store: Store, record: str) -> dict[str, Any]:
+    """lm-eval's results file of `record`, as it is; {} if there is none that can be read.
+
+    Args:
+        store: the results folder.
+        record: the record's path relative to the results folder.
+    """
+    paths = sorted(store.lm_eval_of(record).glob("*/results_*.json"))
+    inside = [path for path in paths if store.is_inside(path)]
+    return (read_cache(inside[-1]) if inside else None) or {}
 
 
 def read_lm_eval_samples(path: Path) -> Iterator[tuple[tuple[str, Any, str], dict[str, Any]]]:

@@ -48,12 +48,14 @@ def run_fields(
         "model": "hf",
         "model_args": ",".join(f"{name}={value}" for name, value in arguments.items() if value is not None),
         "model_num_parameters": pruning.parameters,
-        "model_dtype": str(environment.dtype),
+        "model_dtype": f"torch.{environment.dtype}",  # as lm-eval writes a torch dtype
         "model_revision": revision,
         "model_sha": identity.commit or identity.version,
         "scorer": str(settings.scorer),
         "batch_size": prepared.lm.batch_size,
+        "batch_sizes": [],  # those that lm-eval finds with batch_size="auto"
         "device": environment.device,
+        "use_cache": None,
         "bootstrap_iters": BOOTSTRAP_ITERATIONS,
         "gen_kwargs": None,
         **dict.fromkeys(("random_seed", "numpy_seed", "torch_seed", "fewshot_seed"), settings.seed),
@@ -63,14 +65,27 @@ def run_fields(
         "config": config,
         "date": started_at.timestamp(),
         "git_hash": environment.git_commit,
+        "upper_git_hash": None,  # of a repository around this one
         "transformers_version": versions["transformers"],
         "lm_eval_version": versions["lm_eval"],
         "pretty_env_info": "\n".join([hardware, *(f"{name} {version}" for name, version in versions.items())]),
     }
 
 
+def remove_lm_eval_files(folder: Path) -> None:
+    """Delete the files that an earlier run of the case wrote to `folder`: they are of other answers."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def write_lm_eval_files(
-    folder: Path, model_name: str, task: Task, evaluation: Evaluation, lm: Any, fields: Mapping[str, Any]
+    folder: Path,
+    model_name: str,
+    task: Task,
+    evaluation: Evaluation,
+    lm: Any,
+    fields: Mapping[str, Any],
+    *,
+    start_s: float,
 ) -> list[Path]:
     """Write `<folder>/<model>/results_<date>.json` and `samples_<task>_<date>.jsonl` with lm-eval's own writer.
 
@@ -81,6 +96,7 @@ def write_lm_eval_files(
         evaluation: scores and samples of the task.
         lm: the lm-eval model, for its tokenizer and chat template.
         fields: fields of the run (`run_fields`).
+        start_s: when the case began, on the clock of `time.perf_counter`; the files hold the seconds since.
 
     Returns:
         The paths of the files.
@@ -92,6 +108,7 @@ def write_lm_eval_files(
     from lm_eval.loggers.utils import add_tokenizer_info
 
     tracker = EvaluationTracker(output_path=str(folder))
+    tracker.general_config_tracker.start_time = start_s  # otherwise the time of writing would stand for the evaluation
     # lm-eval turns the model's name, which may be a long path, into the name of a folder.
     model_name = model_name[-_LONGEST_NAME:]
     tracker.general_config_tracker.log_experiment_args(
@@ -103,7 +120,7 @@ def write_lm_eval_files(
     )
     results = {**evaluation.results, **fields, "model_name": model_name}
     add_tokenizer_info(results, lm)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_lm_eval_files(folder)
     tracker.save_results_aggregated(results=results, samples=evaluation.raw_samples)
     for name, found in evaluation.raw_samples.items():
         tracker.save_results_samples(task_name=name, samples=found)

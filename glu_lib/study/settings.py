@@ -70,7 +70,8 @@ class Settings:
     `threads` is CPU threads of torch, None to measure the best number; `dtype` and `device` are detected if None.
     `min_window_s` is the shortest energy window of a workload, `idle_s` the time at rest before workloads, both in
     seconds. `carbon_intensity` is in g CO2e/kWh. `calibration` is a UTF-8 text file for the method
-    `hybrid`, None for the default text.
+    `hybrid`, None for the default text. `lm_eval_files`: whether lm-eval's own result files are
+    written beside the records.
 
     Raises:
         SettingsError: one line with value, rule and remedy.
@@ -94,6 +95,7 @@ class Settings:
     country: str | None = None
     calibration: Path | None = None
     weights: Weights = Weights.REAL
+    lm_eval_files: bool = True
 
     def __post_init__(self) -> None:
         # Notebooks pass text where the command line passes a path or an enum member.

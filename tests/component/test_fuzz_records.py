@@ -24,10 +24,13 @@ from glu_lib.report import (
     write_report,
 )
 from glu_lib.report.findings import findings
-from glu_lib.report.optimum import export_records
+from glu_lib.report.formats.boamps import export_boamps
+from glu_lib.report.formats.every_eval_ever import export_evaluations
+from glu_lib.report.formats.optimum import export_records
+from glu_lib.report.formats.scored_case import ScoredCase
 from glu_lib.results.address import RecordId
 from glu_lib.results.record import read_record, read_values
-from glu_lib.results.records import EnergyRecord
+from glu_lib.results.records import AccuracyRecord, EnergyRecord
 from glu_lib.results.store import Store
 from glu_lib.run.record_checks import _doubts
 from glu_lib.study import STUDY
@@ -197,9 +200,14 @@ def assert_used_or_named(root, path, *, with_page=False):
         except RecordError as error:
             lines = [str(error)]
         assert all(len(line.splitlines()) <= 1 for line in lines)
-    records = [record for record in readable(root) if isinstance(record, EnergyRecord)]
-    _, problems = export_records(records, root / "export")
-    assert all(len(problem.splitlines()) == 1 for problem in problems)
+    records = list(readable(root))
+    energies = [record for record in records if isinstance(record, EnergyRecord)]
+    scored = [ScoredCase(record, SCORE.as_posix()) for record in records if isinstance(record, AccuracyRecord)]
+    _, of_optimum = export_records(energies, root / "export")
+    _, of_boamps = export_boamps(energies, root / "export")
+    _, of_scores, without_items = export_evaluations(Store(root), scored, root / "export")
+    for problem in (*of_optimum, *of_boamps, *of_scores, *without_items):
+        assert len(problem.splitlines()) == 1
 
 
 def refuse(constant):

@@ -586,3 +586,10 @@ def test_only_the_calibrated_method_waits_for_its_text(suite, monkeypatch):
     )
     left = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
     assert sorted(name.partition("[")[2] for name in left) == ["mine-p40-hybrid-facts]", "mine-p60-hybrid-facts]"]
+
+
+def test_lm_evals_own_files_are_left_out_on_request(suite, all_items):
+    done = suite.runpytest_subprocess("-k", "nano and p40 and facts", "--no-lm-eval-files", *QUICK)
+    done.assert_outcomes(passed=1, deselected=all_items - 1)
+    assert records(suite) == ["nano-p40-facts-limit4"]
+    assert not (suite.path / "results/lm_eval").exists()

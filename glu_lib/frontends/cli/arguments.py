@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 
 from glu_lib.errors import SettingsError
+from glu_lib.frontends.cli.export_command import Format, export
 from glu_lib.frontends.cli.layers_command import layers
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
 from glu_lib.frontends.cli.method_commands import methods
 from glu_lib.frontends.cli.power_command import power
-from glu_lib.frontends.cli.record_commands import compare, consolidate, export, report, table
+from glu_lib.frontends.cli.record_commands import compare, consolidate, report, table
 from glu_lib.frontends.cli.study_commands import list_cases, push, validate_models
 from glu_lib.study.items import LimitFrom
 from glu_lib.study.layers import PercentOf
@@ -111,8 +112,19 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=layers)
 
-    command = commands.add_parser("export", help="write energy records in the layout of optimum-benchmark")
+    command = commands.add_parser(
+        "export", help="write records in the formats of other projects: optimum-benchmark, BoAmps, Every Eval Ever"
+    )
     _add_results_dir(command)
+    command.add_argument(
+        "--format",
+        action="append",
+        choices=[str(name) for name in Format],
+        help="write this format only (default: all); may be repeated",
+    )
+    command.add_argument(
+        "--organization", metavar="NAME", help="who publishes: the publisher of BoAmps, the source of Every Eval Ever"
+    )
     command.set_defaults(command=export)
 
     command = commands.add_parser(

@@ -1,4 +1,4 @@
-"""Commands on records: consolidate, report, compare, table, export."""
+"""Commands on records: consolidate, report, compare, table."""
 
 from __future__ import annotations
 
@@ -23,12 +23,8 @@ from glu_lib.report import (
 )
 from glu_lib.report.blind_answers import surviving
 from glu_lib.report.listings import beside_listing, blind_listing, restated_listing
-from glu_lib.report.optimum import OPTIMUM_FOLDER, export_records
 from glu_lib.report.same_size import same_size_listing, size_score_listing
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
-from glu_lib.results.record import read_record
-from glu_lib.results.records import EnergyRecord
-from glu_lib.results.store import Store
 from glu_lib.study import STUDY, load_study
 
 
@@ -107,19 +103,3 @@ def table(options: argparse.Namespace) -> int:
     for scan in found.scans:
         print(markdown_scan(scan))
     return print_problems(found.problems)
-
-
-def export(options: argparse.Namespace) -> int:
-    """Write energy records in the layout of optimum-benchmark; print their folder."""
-    records: list[EnergyRecord] = []
-    problems: list[str] = []
-    for path in Store(options.results_dir).record_paths():
-        try:
-            record = read_record(path)
-        except RecordError as error:
-            problems.append(str(error))
-        else:
-            records += [record] if isinstance(record, EnergyRecord) else []
-    paths, refused = export_records(records, options.results_dir / OPTIMUM_FOLDER)
-    print(f"{len(paths)} energy records: {options.results_dir / OPTIMUM_FOLDER}")
-    return print_problems([*problems, *refused])

@@ -160,6 +160,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "records go to <results>/random_weights",
     )
     group.addoption(
+        "--no-lm-eval-files",
+        action="store_true",
+        help="do not write lm-eval's own results and samples files (folder lm_eval), which hold every prompt in full "
+        "and take most of the space; without them the report shows no prompts and options of items, tables no length "
+        "of answers that a filter cut, and glu export writes no items",
+    )
+    group.addoption(
         "--threads",
         type=int,
         metavar="N",

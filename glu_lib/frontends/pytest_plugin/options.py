@@ -88,6 +88,7 @@ def settings_from(config: pytest.Config, study: Study) -> Settings:
         country=config.getoption("country"),
         weights=Weights(config.getoption("weights")),
         calibration=Path(given).expanduser() if (given := config.getoption("calibration")) else None,
+        lm_eval_files=not config.getoption("no_lm_eval_files"),
     )
 
 

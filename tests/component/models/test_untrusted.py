@@ -23,7 +23,7 @@ from glu_lib.report import (
 )
 from glu_lib.report.figures import figures_of
 from glu_lib.report.files import _write_figures
-from glu_lib.report.optimum import export_records
+from glu_lib.report.formats.optimum import export_records
 from glu_lib.results.record import read_record
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.lm_eval_files import write_lm_eval_files
@@ -92,7 +92,7 @@ def test_markup_in_names_is_text_everywhere(folder, capsys):
     assert main(["table", str(folder)]) in (0, 1)
     assert main(["export", str(folder)]) == 1
     assert "is not a case id" in capsys.readouterr().err
-    assert not (folder / "optimum_benchmark").exists()
+    assert not [name for name in ("optimum_benchmark", "boamps", "every_eval_ever") if (folder / name).exists()]
     assert "<script" not in hub.results_card(found.rows)
 
 
@@ -163,7 +163,7 @@ def test_no_exported_file_leaves_the_folder(tmp_path, name):
 def test_lm_evals_files_stay_in_their_folder(tmp_path, source):
     folder = tmp_path / "lm_eval" / "case"
     evaluation = SimpleNamespace(results={"results": {}, "configs": {}}, raw_samples={})
-    written = write_lm_eval_files(folder, f"{source}-p40", STUDY.tasks["facts"], evaluation, None, {})
+    written = write_lm_eval_files(folder, f"{source}-p40", STUDY.tasks["facts"], evaluation, None, {}, start_s=0.0)
     assert len(written) == 1
     assert all(path.resolve().is_relative_to(folder) for path in tmp_path.rglob("*") if path.is_file())
 

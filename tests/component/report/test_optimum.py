@@ -4,7 +4,7 @@ import pytest
 from made_records import made_record
 
 from glu_lib.frontends.cli.entry import main
-from glu_lib.report.optimum import benchmark, export_records
+from glu_lib.report.formats.optimum import benchmark, export_records
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
 from glu_lib.study import STUDY
@@ -27,6 +27,8 @@ def test_energy_records_become_benchmark_files(settings, capsys):
     tokens = sum(repeat.new_tokens for repeat in record.repeats)
     assert report["energy"]["total"] == pytest.approx(total_j / 3_600_000)
     assert report["energy"]["gpu"] is None
+    assert report["ai_energy_score"]["total"] == pytest.approx(record.profile.energy_per_response_j.mean * 1000 / 3600)
+    assert report["ai_energy_score"]["gpu"] is None
     assert report["efficiency"]["value"] == pytest.approx(tokens / (total_j / 3_600_000))
     window_s, passes = record.repeats[0].energy.window_s, record.repeats[0].passes
     assert report["latency"]["values"][0] == pytest.approx(window_s / passes)  # four prompts are one batch of eight

@@ -302,7 +302,7 @@ def test_lm_evals_own_files_say_how_and_on_what(settings, chatty):
         assert results["transformers_version"] == versions["transformers"]
         assert results["lm_eval_version"] == versions["lm_eval"]
         assert f"torch {versions['torch']}" in results["pretty_env_info"]
-        assert results["config"]["model_dtype"] == "float32"
+        assert results["config"]["model_dtype"] == "torch.float32"
         assert results["config"]["model_revision"] == "main"
         assert results["config"]["model_sha"] == record["done_key"]["model version"]
         assert results["config"]["model_num_parameters"] == record["pruning"]["parameters"]

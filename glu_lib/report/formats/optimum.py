@@ -6,24 +6,20 @@ throughput, energy and efficiency with their units. Joules are converted to kilo
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glu_lib.errors import RecordError
+from glu_lib.analysis.energy_score import ALL_PARTS, GPU_ONLY, energy_scores
+from glu_lib.report.formats.exporting import export_each
 from glu_lib.results.energy import JOULES_PER_KWH
-from glu_lib.results.record import MALFORMED
 from glu_lib.results.records import EnergyRecord, EnergyWindow, Repeat
 from glu_lib.results.records.case import Peak
-from glu_lib.results.writing import write_atomically
 
 OPTIMUM_FOLDER = "optimum_benchmark"
-_CASE = re.compile(r"[\w-]{1,200}", re.ASCII)
 _MS_PER_S = 1000.0
 _BYTES_PER_MB = 1e6
 
@@ -37,35 +33,7 @@ def export_records(records: Iterable[EnergyRecord], folder: Path) -> tuple[list[
     Raises:
         RecordError: if the folder cannot be written.
     """
-    paths, problems = [], []
-    for record in records:
-        try:
-            path = folder / _name(record) / "benchmark.json"
-            text = json.dumps(benchmark(record), indent=1, allow_nan=False).encode() + b"\n"
-        except MALFORMED as error:
-            problems.append(f"energy record {record.case.id!r} is malformed ({type(error).__name__}: {error})")
-            continue
-        try:
-            write_atomically(path, text)
-        except OSError as error:
-            raise RecordError(
-                f"{path}: cannot be written ({error.strerror}); check free space and permissions"
-            ) from error
-        paths.append(path)
-    return paths, problems
-
-
-def _name(record: EnergyRecord) -> str:
-    """The folder name of a record: its case id, and its prompt limit if it has one.
-
-    Raises:
-        ValueError: if the case id is no name. A record may come from another machine, and its path must
-            not leave the folder.
-    """
-    case, limit = record.case.id, record.done_key.limit
-    if not _CASE.fullmatch(case):
-        raise ValueError(f"{case!r} is not a case id")
-    return case if limit is None else f"{case}-limit{limit}"
+    return export_each(records, folder, "/benchmark.json", benchmark)
 
 
 def benchmark(record: EnergyRecord) -> dict[str, Any]:
@@ -99,6 +67,7 @@ def benchmark(record: EnergyRecord) -> dict[str, Any]:
                 "throughput": {"unit": "tokens/s", "value": record.profile.tokens_per_s.mean},
                 "energy": _energy([repeat.energy for repeat in repeats]),
                 "efficiency": _efficiency(repeats),
+                "ai_energy_score": _energy_score(record),
             },
         },
     }
@@ -141,3 +110,9 @@ def _efficiency(repeats: Sequence[Repeat]) -> dict[str, Any]:
     total_kwh = _total_kwh([repeat.energy.total_j for repeat in repeats])
     tokens = sum(repeat.new_tokens for repeat in repeats)
     return {"unit": "tokens/kWh", "value": tokens / total_kwh if total_kwh else None}
+
+
+def _energy_score(record: EnergyRecord) -> dict[str, Any]:
+    """AI Energy Score's unit, in a field of the suite's own: optimum-benchmark itself has none."""
+    found = dict(energy_scores(record))
+    return {"unit": "Wh/1000 queries", "gpu": found[GPU_ONLY]["mean"], "total": found[ALL_PARTS]["mean"]}
