@@ -20,7 +20,7 @@ _MARKS = [f"-m {mark}" for mark in ON_REQUEST]
 MATRIX_COLUMNS = ("model", "level", "width", "pruned", "cases", *(status.value for status in Status), *_MARKS)
 MATRIX_NOTE = f"{', '.join(_MARKS)}: done/all cases that run only with this option; no other column counts them"
 WORK_COLUMNS = ("being measured", "host", "process", "since", "last sign of life")
-MODEL_COLUMNS = ("model", "weights", "download", "shape", "compared with")
+MODEL_COLUMNS = ("model", "weights", "download", "shape", "baseline")
 
 
 def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
