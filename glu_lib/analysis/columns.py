@@ -34,8 +34,8 @@ TABLE = (
     Column(
         "baseline_model",
         _TEXT,
-        "model that a recovered or foreign checkpoint is compared with: baseline, delta, test and skill are against its p0; "
-        "null: the own p0",
+        "model that a recovered or foreign checkpoint is compared with: baseline, delta, test and skill are against "
+        "its p0; null: the own p0",
     ),
     Column("baseline_level", _TEXT, "level of that model with the checkpoint's widths, if the study names it"),
     Column("percent", _NUMBER, "pruning percentage; 0 is the unpruned baseline; null for controls"),
@@ -97,7 +97,9 @@ TABLE = (
         "mean of the level's scores in the zero-shot tasks that papers average; null with fewer than two",
     ),
     Column("zero_shot_tasks", _TEXT, "the tasks of that mean; means of different tasks cannot be compared"),
-    Column("baseline", _NUMBER, "value at p0 of the same model (or of `baseline_model`) and metric, measured the same way"),
+    Column(
+        "baseline", _NUMBER, "value at p0 of the same model (or of `baseline_model`) and metric, measured the same way"
+    ),
     Column("delta", _NUMBER, "value − baseline"),
     Column("delta_low", _NUMBER, "lower end of delta's 95 % interval (of one change, not adjusted)"),
     Column("delta_high", _NUMBER, "upper end of that interval"),

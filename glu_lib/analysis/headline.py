@@ -102,8 +102,8 @@ def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
     """One table per (model, method, divisor, layer set, limit) from tidy rows, in the order of the rows.
 
     The baseline and the controls appear in the tables of all methods, divisors and layer sets of their model and
-    limit. There is no table of controls alone. A checkpoint that is compared with another model has a table of its own, and
-    stands in that model's main table too, with its changes against p0 of that model.
+    limit. There is no table of controls alone. A checkpoint that is compared with another model has a table of its own,
+    and stands in that model's main table too, with its changes against p0 of that model.
     """
     scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
     return [_with_checkpoints(table, scores) for table in _tables(scores)]

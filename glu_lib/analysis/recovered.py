@@ -1,4 +1,4 @@
-"""Recovered and foreign checkpoints, item by item beside their baseline: its p0, and its pruned levels of equal widths."""
+"""Recovered and foreign checkpoints, item by item beside their baseline: its p0, and its levels of equal widths."""
 
 from __future__ import annotations
 
@@ -24,16 +24,26 @@ from glu_lib.results.store import Store
 _SKILL = ("skill", "skill_low", "skill_high")
 _OF_P0 = ("delta", "delta_low", "delta_high", "test", "pairs", "p", "p_holm")
 # What a checkpoint's row has of its baseline; None where the two cannot be compared.
-_COLUMNS = ("baseline", "relative_delta", "detectable", *_OF_P0, *_SKILL, "recovered", "recovered_low", "recovered_high")
+_COLUMNS = (
+    "baseline",
+    "relative_delta",
+    "detectable",
+    *_OF_P0,
+    *_SKILL,
+    "recovered",
+    "recovered_low",
+    "recovered_high",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """A checkpoint beside p0 of its baseline, or beside a pruned level of it with the same widths, in one task.
 
-    `beside` holds both scores and the paired test, `level` names the baseline's level, as `p40, L2`; p is adjusted over all comparisons of one checkpoint with the
-    same choice of items. Beside p0, `skill` is the checkpoint's: 1 unpruned, 0 blind. Beside a level, `share` is the share
-    of the skill lost there that the checkpoint has again, None with `share_reason`. Both have 95 % intervals.
+    `beside` holds both scores and the paired test, `level` names the baseline's level, as `p40, L2`; p is adjusted over
+    all comparisons of one checkpoint with the same choice of items. Beside p0, `skill` is the checkpoint's: 1 unpruned,
+    0 blind. Beside a level, `share` is the share of the skill lost there that the checkpoint has again, None with
+    `share_reason`. Both have 95 % intervals.
     """
 
     beside: SameSize
@@ -68,7 +78,7 @@ def recovered(
 
 
 def baseline_rows(row: Row, rows: Iterable[Row]) -> list[Row]:
-    """Of rows with the same items: p0 of the checkpoint's baseline, then its pruned levels of the checkpoint's widths."""
+    """Of rows with the same items: p0 of a checkpoint's baseline, then its pruned levels of the same widths."""
     of_model = [other for other in rows if other["model"] == row["baseline_model"]]
     unpruned = [other for other in of_model if other["percent"] == 0]
     return unpruned + [other for other in of_model if other["percent"] != 0 and has_widths_of(row, other)]
@@ -94,7 +104,7 @@ def recovered_columns(found: Iterable[Recovered]) -> dict[str, dict[str, Any]]:
             mine |= {name: getattr(beside, name) for name in _OF_P0} | {name: getattr(item, name) for name in _SKILL}
             mine |= {
                 "test": beside.test or None,
-                "baseline": value,
+                "baseline": value if delta is not None or beside.test else None,
                 "relative_delta": delta / value if delta is not None and value else None,
                 "detectable": detectable(beside.delta_low, beside.delta_high) if beside.test else None,
             }
@@ -125,7 +135,8 @@ def _of_checkpoint(
         return known
     items = _items([row, *others], store)
     found = [
-        _compared(item, row, other, others[0], items, resamples, seed) for item, other in zip(plain, others, strict=True)
+        _compared(item, row, other, others[0], items, resamples, seed)
+        for item, other in zip(plain, others, strict=True)
     ]
     remembered.put(key, [asdict(item) for item in found])
     return found
@@ -151,6 +162,8 @@ def _compared(
     level = ", ".join([level_text(row_level(other)), *family_of(other).words])
     reason = _unlike(row, other)
     beside = tested(plain, reason, [items[row["record"]], items[other["record"]]], **how)
+    if not reason and beside.delta is None and None not in (beside.value, beside.other_value):
+        beside = replace(beside, delta=row["value"] - other["value"])  # too few items for a test, or none that are known
     mine, first, theirs = (items[found["record"]] for found in (row, unpruned, other))
     if not (isinstance(mine, Items) and isinstance(first, Items) and isinstance(theirs, Items)) or beside.reason:
         return Recovered(beside, level, share_reason=beside.reason)
@@ -171,7 +184,8 @@ def _compared(
 def _unlike(row: Row, other: Row) -> str:
     """Why a checkpoint and its baseline cannot be compared; its tokenizer was checked when it was scored."""
     if row["dtype"] != other["dtype"]:
-        return f"{row['case']}: dtype {row['dtype']}, {other['case']} has {other['dtype']}; run both with the same settings"
+        mine, theirs = row["dtype"], other["dtype"]
+        return f"{row['case']}: dtype {mine}, {other['case']} has {theirs}; run both with the same settings"
     return unlike_measurement(row, other)
 
 

@@ -48,7 +48,9 @@ def level_of_widths(row: Row, rows: Iterable[Row]) -> str | None:
     """
     if named := row.get("baseline_level"):
         return str(named) if _is_level(named) else None
-    unpruned = next((other for other in rows if other["model"] == row["baseline_model"] and other["percent"] == 0), None)
+    unpruned = next(
+        (other for other in rows if other["model"] == row["baseline_model"] and other["percent"] == 0), None
+    )
     if unpruned is None or not (row["expansion_ratio"] and unpruned["expansion_ratio"]):
         return None
     if len(set(row["widths"])) > 1 or len(row["widths"]) != len(unpruned["widths"]):

@@ -11,7 +11,14 @@ import numpy as np
 from glu_lib.analysis.items import Items
 from glu_lib.analysis.pairing import pair
 from glu_lib.analysis.resampling import resampled_scores
-from glu_lib.analysis.skill import against_blind, best_control, conservative_interval, is_logarithmic, pairs_of, skills_of
+from glu_lib.analysis.skill import (
+    against_blind,
+    best_control,
+    conservative_interval,
+    is_logarithmic,
+    pairs_of,
+    skills_of,
+)
 from glu_lib.errors import RecordError
 
 NO_CONTROLS = "its samples, or those beside it, hold no blind answers, so that skill is not known"
@@ -34,8 +41,8 @@ def recovered_share(
 ) -> RecoveredShare:
     """(skill of the checkpoint − skill of the pruned level) / (1 − skill of the pruned level).
 
-    1 is the skill of the unpruned model, so that the denominator is what pruning lost. 0: as the pruned level, 1: as the
-    unpruned model; above 1 and below 0 are possible. The interval is the percentile interval of this ratio over
+    1 is the skill of the unpruned model, so that the denominator is what pruning lost. 0: as the pruned level, 1: as
+    the unpruned model; above 1 and below 0 are possible. The interval is the percentile interval of this ratio over
     resamples of the items, all scores and blind scores on the same items (Efron and Tibshirani, 1993, chapter 13). A
     resample in which nothing is lost, or the unpruned model falls to blind, has no share: `conservative_interval`.
 
@@ -54,7 +61,9 @@ def recovered_share(
     blinds = [best_control(items, names, higher_is_better=higher_is_better) for items in found]
     try:
         pair(found)
-        terms = [part for items, blind in zip(found, blinds, strict=True) if blind for part in (blind.terms, items.terms)]
+        terms = [
+            part for items, blind in zip(found, blinds, strict=True) if blind for part in (blind.terms, items.terms)
+        ]
         if len(terms) < 2 * len(found) or blinds[0] is None:
             return RecoveredShare(reason=NO_CONTROLS)
         how = {"resamples": resamples, "seed": seed}

@@ -119,7 +119,9 @@ def _compared(
         return known
     items = {row["record"]: read_case(row, store).items for row in rows}
     found = [
-        tested(item, unlike_settings(*members), [items[row["record"]] for row in members], resamples=resamples, seed=seed)
+        tested(
+            item, unlike_settings(*members), [items[row["record"]] for row in members], resamples=resamples, seed=seed
+        )
         for item, members in zip(plain, both, strict=True)
     ]
     remembered.put(key, [asdict(item) for item in found])

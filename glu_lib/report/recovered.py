@@ -51,8 +51,8 @@ def _difference(items: Sequence[Recovered]) -> str:
     marked = f" ({only(first.limit, first.subset)})" if first.limit else ""
     widths = ", pruned to the same widths" if first.other_percent else ""
     return (
-        f"{first.model} beside {_other(items[0])}{widths}{marked}: {', '.join(parts)}, on the same items and after Holm's "
-        "correction."
+        f"{first.model} beside {_other(items[0])}{widths}{marked}: {', '.join(parts)}, on the same items and after "
+        "Holm's correction."
     )
 
 
@@ -63,8 +63,8 @@ def _recovery(items: Sequence[Recovered]) -> str:
     if len(shares) == 1:
         return f"{beginning} {number.share(least)}{_interval(item)} in {task}; 100 % is p0."
     return (
-        f"{beginning} from {number.share(least)} ({task}) to {number.share(most)} ({most_task}) in {len(shares)} tasks; "
-        "100 % is p0."
+        f"{beginning} from {number.share(least)} ({task}) to {number.share(most)} ({most_task}) in {len(shares)} "
+        "tasks; 100 % is p0."
     )
 
 

@@ -146,7 +146,8 @@ def _skills(found: HeadlineTable) -> WideTable:
         for level, ratio in skill_levels(found)
     )
     checkpoints = tuple(
-        WideRow(name, format_ratio(ratio), tuple(map(_skill_cell, mine))) for name, ratio, mine in skill_checkpoints(found)
+        WideRow(name, format_ratio(ratio), tuple(map(_skill_cell, mine)))
+        for name, ratio, mine in skill_checkpoints(found)
     )
     return WideTable(
         title=f"{found.title}, {SKILL_TITLE}",

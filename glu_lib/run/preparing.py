@@ -33,7 +33,8 @@ class Preparation:
         """Load `variant` and prune it.
 
         Raises:
-            AccessError: if the weights cannot be loaded, or do not fit the baseline that is named; as CalibrationError, if the calibration text cannot.
+            AccessError: if the weights cannot be loaded, or do not fit the baseline that is named; as CalibrationError,
+                if the calibration text cannot be loaded.
             VerificationError: if the pruned model is wrong, or kept other neurons than in an earlier record.
         """
         settings, environment = self.loader.settings, self.loader.environment

@@ -234,6 +234,7 @@ def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: C
 
 def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | Workload, tuple[str, ...]]:
     """The tasks, then the workloads of `model`, each once, with the suites that name them."""
+    original = study.models[model.baseline or model.key]
     found: dict[Task | Workload, tuple[str, ...]] = {}
     for suite in suites:
         extra = suite.instruct_tasks if model.kind is VariantKind.INSTRUCT else ()
@@ -242,6 +243,6 @@ def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Ta
     for suite in suites:
         for key in suite.workloads:
             workload = study.workloads[key]
-            if workload.prompts is None or study.tasks[workload.prompts].embedded == model.is_embedded:
+            if workload.prompts is None or study.tasks[workload.prompts].embedded == original.is_embedded:
                 found[workload] = (*found.get(workload, ()), suite.key)
     return found

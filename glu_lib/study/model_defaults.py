@@ -20,8 +20,8 @@ def with_defaults(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The table of a new model with `levels` and `kind`, and a line that says where its kind comes from.
 
-    The levels are those of the built-in models, or p0 alone for a checkpoint with a baseline, whose kind it has. A table
-    without a source, or with a kind, gets no line.
+    The levels are those of the built-in models, or p0 alone for a checkpoint with a baseline, whose kind it has. A
+    table without a source, or with a kind, gets no line.
 
     Args:
         key: of the model.

@@ -35,8 +35,8 @@ MODEL = {
     "revision": Field(str, "branch, tag or commit on the hub (default `main`)"),
     "baseline": Field(
         str,
-        "key of the model that a recovered or foreign checkpoint is compared with, item by item; it then has no levels, "
-        "and kind and suites are the baseline's by default",
+        "key of the model that a recovered or foreign checkpoint is compared with, item by item; it then has no "
+        "levels, and kind and suites are the baseline's by default",
     ),
     "level": Field(
         (int, str),

@@ -141,7 +141,8 @@ def _join(
 ) -> dict[str, Suite]:
     """Add the file's models to the suites that their tables name, and remove them from all others.
 
-    Suites that the file declares keep the models that they name. A checkpoint runs the suites of its baseline by default.
+    Suites that the file declares keep the models that they name. A checkpoint runs the suites of its baseline by
+    default.
     """
     joined = dict(suites)
     for key, table in _baselines_first(tables):

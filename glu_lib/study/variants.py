@@ -46,8 +46,8 @@ class ModelVariant:
     `source` is a hub id, a folder, or `embedded` for the model that ships with the package. A level is a percentage, or
     what is wanted (`Asked`). `layers` are the layer sets that are pruned, None for all layers; empty: those of the run.
     `gguf` names a GGUF file in the source, whose weights are dequantized on loading; None for safetensors.
-    `baseline` is the key of the model that a recovered or foreign checkpoint is compared with, `level` the level of that
-    model with the same widths; None: another model, or its own widths. Such a checkpoint has the level p0 alone, as saved.
+    `baseline` is the key of the model that a recovered or foreign checkpoint is compared with, `level` the level of
+    that model with the same widths (None: its own widths decide). Such a checkpoint has the level p0 alone, as saved.
     """
 
     key: str
@@ -100,8 +100,8 @@ class ModelVariant:
             )
         if isinstance(self.level, int) and not 1 <= self.level <= MAX_PERCENT:
             raise StudyError(
-                f"model {self.key!r}: level {self.level} is outside 1–{MAX_PERCENT} per cent; choose one inside, or leave "
-                "it out for a checkpoint that is not pruned"
+                f"model {self.key!r}: level {self.level} is outside 1–{MAX_PERCENT} per cent; choose one inside, or "
+                "leave it out for a checkpoint that is not pruned"
             )
 
     @property

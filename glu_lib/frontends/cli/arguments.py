@@ -140,7 +140,9 @@ def parser() -> argparse.ArgumentParser:
     _add_pruning(command)
     command.set_defaults(command=push)
 
-    command = commands.add_parser("save", help="prune a model and save it to a folder, to train it or to use it elsewhere")
+    command = commands.add_parser(
+        "save", help="prune a model and save it to a folder, to train it or to use it elsewhere"
+    )
     _add_run_options(command)
     command.add_argument("--model", required=True, metavar="KEY", help="the model to prune")
     command.add_argument("--folder", type=Path, required=True, metavar="FOLDER", help="a new folder to write to")

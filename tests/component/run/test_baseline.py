@@ -110,7 +110,10 @@ def test_another_baseline_makes_its_cases_stale_and_no_others(pruned, experiment
 
 def refusal(experiment):
     """The line of a run, which is that of `validate`."""
-    with pytest.raises(AccessError) as caught, experiment.levels.prepared(experiment.study.models["recovered"], Pruning(0)):
+    with (
+        pytest.raises(AccessError) as caught,
+        experiment.levels.prepared(experiment.study.models["recovered"], Pruning(0)),
+    ):
         pass
     found = [line.text for line in validate(experiment, [experiment.study.models["recovered"]]) if not line.is_fine]
     assert found == [str(caught.value)]
@@ -134,7 +137,8 @@ def test_another_tokenizer_is_refused(folder, experiment_of):
     path.write_text(json.dumps(found))
     assert refusal(experiment_of(folder)) == (
         "model recovered: its tokenizer is not that of its baseline nano (2 tokens differ, the first is "
-        f"{min(first, second)!r}); save the checkpoint with the baseline's tokenizer, or leave baseline out to score it alone"
+        f"{min(first, second)!r}); save the checkpoint with the baseline's tokenizer, or leave baseline out to score "
+        "it alone"
     )
 
 
@@ -158,7 +162,9 @@ def test_an_added_token_is_allowed(folder, experiment_of):
 def test_a_baseline_that_cannot_be_read_is_named(pruned, experiment_of):
     lines = 'baseline = "own"\n[models.own]\nsource = "no/such folder"\nkind = "base"\n'
     said = refusal(experiment_of(pruned, lines))
-    assert said.startswith("model recovered: its baseline cannot be checked: model own: source 'no/such folder' is neither")
+    assert said.startswith(
+        "model recovered: its baseline cannot be checked: model own: source 'no/such folder' is neither"
+    )
 
 
 class UnlikeConfig(LlamaConfig):
@@ -219,9 +225,9 @@ def test_a_checkpoint_with_unlike_widths_is_scored_as_it_is(unlike, experiment_o
     score(experiment, "nano", 40, ["facts"])
     assert [item.level for item in conclude(experiment.store.root).recovered] == ["p0"]
     assert refusal(experiment_of(unlike)) == (
-        "model 'recovered': level p40 of its baseline 'nano' has 308 neurons per MLP in 4 layers at hidden size 128, the "
-        "checkpoint has 100 to 512 neurons per MLP in 4 layers at hidden size 128; correct level, or leave it out to "
-        "compare by its own width"
+        "model 'recovered': level p40 of its baseline 'nano' has 308 neurons per MLP in 4 layers at hidden size 128, "
+        "the checkpoint has 100 to 512 neurons per MLP in 4 layers at hidden size 128; correct level, or leave it out "
+        "to compare by its own width"
     )
 
 

@@ -44,8 +44,8 @@ def test_the_table_of_the_baseline_has_a_row_for_the_checkpoint(tables):
     assert lines[place - 1].startswith("| p60 |")
     assert lines[place + 1].startswith("| blind |")
     assert (
-        "Checkpoints, changes against p0 of this model, Holm's correction over each one's own comparisons: small (widths "
-        "of p40)."
+        "Checkpoints, changes against p0 of this model, Holm's correction over each one's own comparisons: small "
+        "(widths of p40)."
     ) in lines
 
 

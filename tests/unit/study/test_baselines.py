@@ -31,19 +31,22 @@ def test_two_lines_are_enough_for_a_checkpoint(load):
     assert (variant.baseline, variant.level, variant.levels, variant.kind) == ("nano", 40, (0,), VariantKind.BASE)
     assert found.notes == ()
     assert comparison_of(variant) == "nano p40"
-    assert [row[-1] for row in model_rows({"recovered": variant, "nano": found.study.models["nano"]})] == ["nano p40", ""]
+    assert [row[-1] for row in model_rows({"recovered": variant, "nano": found.study.models["nano"]})] == [
+        "nano p40",
+        "",
+    ]
 
 
 def test_it_runs_the_tasks_of_its_baseline_at_p0_alone(load):
     study = dataclasses.replace(load(f'{RECOVERED}baseline = "nano"\n').study, has_controls=True)
     ids = {case.id for case in build_cases(study) if case.model.key == "recovered"}
-    of_nano = {
+    subjects = {
         case.subject_key
         for case in build_cases(study)
-        if case.model.key == "nano" and case.kind is CaseKind.ACCURACY
+        if case.model.key == "nano" and case.kind in (CaseKind.ACCURACY, CaseKind.ENERGY)
     }
     # Neither levels nor controls nor layer scans; its shape is not known here, so that it has no architecture case.
-    assert ids == {f"recovered-p0-{task}" for task in of_nano}
+    assert ids == {f"recovered-p0-{task}" for task in subjects}
 
 
 def test_kind_and_suites_are_the_baselines_wherever_its_table_stands(load):
@@ -70,7 +73,10 @@ def test_a_built_in_model_may_get_other_weights_and_a_baseline(load):
     ("lines", "said"),
     [
         ('baseline = "nono"', "model 'recovered': baseline 'nono' is not in the study; choose one of nano, llama1b, "),
-        ('baseline = "recovered"', "model 'recovered': its baseline is itself; name the unpruned model that it was made"),
+        (
+            'baseline = "recovered"',
+            "model 'recovered': its baseline is itself; name the unpruned model that it was made",
+        ),
         (
             'baseline = "nano"\nlevels = [0, 20]',
             "model 'recovered': levels 0, 20 beside baseline 'nano'; a checkpoint is compared as it was saved: leave "
@@ -81,7 +87,7 @@ def test_a_built_in_model_may_get_other_weights_and_a_baseline(load):
         ('baseline = "nano"\nlevel = 96', "model 'recovered': level 96 is outside 1–95 per cent"),
         ('baseline = "nano"\nlevel = "wide"', "level 'wide': write a level as 40 (per cent"),
         ('baseline = "nano"\nlevel = true', "level is True; it must be a whole number or text"),
-        ('baseline = 5', "baseline is 5; it must be a text"),
+        ("baseline = 5", "baseline is 5; it must be a text"),
         (
             'baseline = "nano"\nlevel = "9x"',
             "model 'recovered': level 9x of its baseline 'nano': it has 4x unpruned, which is p0; ask for less",
