@@ -163,7 +163,9 @@ def _compared(
     reason = _unlike(row, other)
     beside = tested(plain, reason, [items[row["record"]], items[other["record"]]], **how)
     if not reason and beside.delta is None and None not in (beside.value, beside.other_value):
-        beside = replace(beside, delta=row["value"] - other["value"])  # too few items for a test, or none that are known
+        beside = replace(
+            beside, delta=row["value"] - other["value"]
+        )  # too few items for a test, or none that are known
     mine, first, theirs = (items[found["record"]] for found in (row, unpruned, other))
     if not (isinstance(mine, Items) and isinstance(first, Items) and isinstance(theirs, Items)) or beside.reason:
         return Recovered(beside, level, share_reason=beside.reason)

@@ -156,7 +156,7 @@ class Cut:
         digest = hashlib.sha256()
         for index in sorted(self.kept):
             digest.update(self.kept[index].kept.numpy().tobytes())
-        if len(set(self.widths)) > 1:  # OptiPFair has set it to the pruned width
+        if pruned and len(set(self.widths)) > 1:  # OptiPFair has set it to the pruned width
             self.model.config.intermediate_size = self._unpruned_width
         return PruningResult(
             percent=pruning.percent,

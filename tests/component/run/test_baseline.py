@@ -81,11 +81,8 @@ def test_saved_and_read_again_it_scores_as_the_level_item_by_item(pruned, experi
             assert item.share in (0, None)
 
 
-def test_trained_again_it_recovers_a_share_of_the_lost_skill(folder, experiment_of):
-    """Averaged with the unpruned weights it would be p0; here the lost neurons come back as they were."""
-    shutil.rmtree(folder)
-    shutil.copytree(MODEL_DIR, folder)
-    experiment = experiment_of(folder, 'baseline = "nano"\n')
+def test_a_copy_of_the_baseline_equals_its_p0_and_has_no_level(experiment_of):
+    experiment = experiment_of(MODEL_DIR, 'baseline = "nano"\n')
     score(experiment, "nano", 0, ["facts"])
     score(experiment, "recovered", 0, ["facts"])
     found = conclude(experiment.store.root)
@@ -160,10 +157,10 @@ def test_an_added_token_is_allowed(folder, experiment_of):
 
 
 def test_a_baseline_that_cannot_be_read_is_named(pruned, experiment_of):
-    lines = 'baseline = "own"\n[models.own]\nsource = "no/such folder"\nkind = "base"\n'
+    lines = 'baseline = "original"\n[models.original]\nsource = "no/such folder"\nkind = "base"\n'
     said = refusal(experiment_of(pruned, lines))
     assert said.startswith(
-        "model recovered: its baseline cannot be checked: model own: source 'no/such folder' is neither"
+        "model recovered: its baseline cannot be checked: model original: source 'no/such folder' is neither"
     )
 
 

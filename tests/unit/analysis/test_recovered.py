@@ -125,11 +125,12 @@ def test_a_checkpoint_stands_beside_p0_and_the_level_of_its_widths(concluded):
 
 def test_the_test_against_p0_is_that_of_a_level(concluded, tmp_path):
     levels = conclude(with_recovered(tmp_path, TASKS, ("p0", "p20"), scores="p20"))
-    names = ("delta", "delta_low", "delta_high", "p", "test", "pairs", "baseline", "relative_delta", "detectable")
+    names = ("delta", "delta_low", "delta_high", "p", "pairs", "baseline", "relative_delta", "detectable")
     for task in TASKS:
         mine, level = headline(concluded, f"small-p0-{task}"), headline(levels, f"nano-p20-{task}")
         # Value − baseline here, baseline + delta there: the last digits may differ.
         assert [mine[name] for name in names] == pytest.approx([level[name] for name in names], rel=1e-9), task
+        assert mine["test"] == level["test"]
         assert mine["skill"] == pytest.approx(level["skill"])
         assert mine["skill_low"] == pytest.approx(level["skill_low"])
 

@@ -50,11 +50,14 @@ def test_it_runs_the_tasks_of_its_baseline_at_p0_alone(load):
 
 
 def test_kind_and_suites_are_the_baselines_wherever_its_table_stands(load):
-    text = f'{RECOVERED}baseline = "own"\n\n[models.own]\nsource = "b/folder"\nkind = "instruct"\nsuites = ["chat"]\n'
+    original = '[models.original]\nsource = "b/folder"\nkind = "instruct"\nsuites = ["chat"]\n'
+    text = f'{RECOVERED}baseline = "original"\n\n{original}'
     found = load(text)
     assert found.study.models["recovered"].kind is VariantKind.INSTRUCT
     assert [key for key, suite in found.study.suites.items() if "recovered" in suite.models] == ["chat"]
-    assert load(f'{text}\n[models.other]\nsource = "c"\nbaseline = "own"\nkind = "base"\nsuites = ["paper"]\n').study
+    assert load(
+        f'{text}\n[models.other]\nsource = "c"\nbaseline = "original"\nkind = "base"\nsuites = ["paper"]\n'
+    ).study
 
 
 def test_levels_of_a_run_leave_it_as_it_was_saved(load):
