@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -105,12 +106,18 @@ def recovered_columns(found: Iterable[Recovered]) -> dict[str, dict[str, Any]]:
             mine |= {
                 "test": beside.test or None,
                 "baseline": value if delta is not None or beside.test else None,
-                "relative_delta": delta / value if delta is not None and value else None,
+                "relative_delta": _relative(delta, value),
                 "detectable": detectable(beside.delta_low, beside.delta_high) if beside.test else None,
             }
         elif mine["recovered"] is None:
             mine |= {"recovered": item.share, "recovered_low": item.share_low, "recovered_high": item.share_high}
     return columns
+
+
+def _relative(delta: float | None, baseline: float | None) -> float | None:
+    """Delta / baseline; None without either, or if it is beyond all numbers."""
+    found = delta / baseline if delta is not None and baseline else math.inf
+    return found if math.isfinite(found) else None
 
 
 def with_recovered(rows: Iterable[Row], found: Iterable[Recovered]) -> list[Row]:

@@ -16,6 +16,7 @@ from glu_lib.study.asked import MAX_PERCENT, Asked, level_key, parse_level
 from glu_lib.study.items import LimitFrom
 
 _DECIMALS = 6  # of a ratio that is asked for
+_LARGEST = 1e9  # hidden size
 _WORD = re.compile(r"[\w.-]+", re.ASCII)  # a record may come from anywhere, and a command is copied
 
 
@@ -51,16 +52,24 @@ def level_of_widths(row: Row, rows: Iterable[Row]) -> str | None:
     unpruned = next(
         (other for other in rows if other["model"] == row["baseline_model"] and other["percent"] == 0), None
     )
-    if unpruned is None or not (row["expansion_ratio"] and unpruned["expansion_ratio"]):
+    if unpruned is None:
         return None
-    if len(set(row["widths"])) > 1 or len(row["widths"]) != len(unpruned["widths"]):
+    mine, theirs = row["widths"], unpruned["widths"]  # records of early versions have none
+    if len(set(mine)) > 1 or (mine and theirs and len(mine) != len(theirs)):
         return None
-    hidden = [round(found["width"] / found["expansion_ratio"]) for found in (row, unpruned)]
-    if hidden[0] != hidden[1] or row["width"] >= unpruned["width"]:
+    hidden = _hidden_size(row)
+    if hidden is None or hidden != _hidden_size(unpruned) or row["width"] >= unpruned["width"]:
         return None
     percents = (percent for percent in range(1, MAX_PERCENT + 1) if _width(unpruned["width"], percent) == row["width"])
     percent = next(percents, None)
-    return _ratio(row["width"], hidden[0]) if percent is None else f"p{percent}"
+    return _ratio(row["width"], hidden) if percent is None else f"p{percent}"
+
+
+def _hidden_size(row: Row) -> int | None:
+    """Hidden size of a row's model; None if its width and its ratio, which may be anything, give none."""
+    ratio = row["expansion_ratio"]
+    found = row["width"] / ratio if ratio > 0 else 0.0
+    return round(found) if 1 <= found < _LARGEST else None
 
 
 def _is_level(text: str) -> bool:

@@ -59,7 +59,7 @@ def same_size_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 def _is_checkpoint_of(row: Row, other: Row) -> bool:
     """Whether one is a checkpoint whose baseline is the other's model: they stand beside each other anyway."""
-    return other.get("baseline_model") == row["model"] or row.get("baseline_model") == other["model"]
+    return bool(other.get("baseline_model") == row["model"] or row.get("baseline_model") == other["model"])
 
 
 def _nearest_of_each(row: Row, rows: Sequence[Row]) -> Iterator[Row]:
