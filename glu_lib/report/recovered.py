@@ -62,9 +62,10 @@ def _recovery(items: Sequence[Recovered]) -> str:
     (least, task, item), (most, most_task, _) = shares[0], shares[-1]
     if len(shares) == 1:
         return f"{beginning} {number.share(least)}{_interval(item)} in {task}; 100 % is p0."
+    certain = sum(item.share_low is not None and item.share_low > 0 for _, _, item in shares)
     return (
-        f"{beginning} from {number.share(least)} ({task}) to {number.share(most)} ({most_task}) in {len(shares)} "
-        "tasks; 100 % is p0."
+        f"{beginning} from {number.share(least)} ({task}) to {number.share(most)} ({most_task}), with a 95 % interval "
+        f"above 0 in {certain} of {len(shares)} tasks; 100 % is p0."
     )
 
 

@@ -85,7 +85,7 @@ def test_sentences_name_differences_and_shares(found):
     told = [text for model, text in recovered_sentences(found.recovered) if model == "small"]
     assert told[1].startswith("small beside nano p40, pruned to the same widths: better in facts and lastword, on the ")
     assert told[2].startswith("Of the skill lost at nano p40, small has again from ")
-    assert told[2].endswith("in 2 tasks; 100 % is p0.")
+    assert told[2].endswith(", with a 95 % interval above 0 in 2 of 2 tasks; 100 % is p0.")
     (one,) = [text for _, text in recovered_sentences([found.recovered[1]]) if "again" in text]
     assert "(95 %: " in one
 
