@@ -13,15 +13,15 @@ from glu_lib.report.listings import Listing
 def recovered_listing(found: Sequence[Recovered]) -> Listing:
     """Each checkpoint beside p0 and the pruned levels of its widths: scores, test, and the share of lost skill."""
     return Listing(
-        "Checkpoints beside their baseline, same items: p0, and the levels pruned here to the same widths. Difference: "
+        "Checkpoints beside their baseline, same items: p0, and the levels pruned to the same widths. Difference: "
         "score − other score with its 95 % interval; p after Holm's correction over all comparisons of one checkpoint; "
         "lost skill recovered: 0 as the pruned level, 1 as p0, with its 95 % interval",
-        ("task", "metric", "checkpoint", "score", "beside", "its score", "difference", "from", "to", "p", "verdict",
+        ("task", "metric", "checkpoint", "score", "beside", "its score", "difference", "p", "verdict",
          "lost skill recovered", "note"),
         tuple(
             (_task(item), item.beside.metric, item.beside.model, _score(item.beside.value), _other(item),
-             _score(item.beside.other_value), item.beside.delta, item.beside.delta_low, item.beside.delta_high,
-             item.beside.p_holm, _verdict(item), _share(item), item.beside.reason or item.share_reason or None)
+             _score(item.beside.other_value), _change(item), item.beside.p_holm, _verdict(item), _share(item),
+             item.beside.reason or item.share_reason or None)
             for item in found
         ),
     )  # fmt: skip
@@ -73,6 +73,18 @@ def _interval(item: Recovered) -> str:
     if item.share_low is None or item.share_high is None:
         return ""
     return f" (95 %: {number.share(item.share_low)} to {number.share(item.share_high)})"
+
+
+def _change(item: Recovered) -> str | None:
+    """A difference with its interval; an end that is not known belongs to a collapsed perplexity."""
+    beside = item.beside
+    if not beside.test:
+        return None if beside.delta is None else number.plain(beside.delta)
+    delta, low, high = (
+        number.BEYOND if found is None else number.plain(found)
+        for found in (beside.delta, beside.delta_low, beside.delta_high)
+    )
+    return f"{delta} ({low} … {high})"
 
 
 def _share(item: Recovered) -> str | None:

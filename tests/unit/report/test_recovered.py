@@ -70,9 +70,10 @@ def test_the_listing_has_scores_test_and_share(found):
     assert set(shown) == {(task, f"nano {level}") for task in TASKS for level in ("p0", "p40")}
     beside = shown["lastword", "nano p40"]
     assert beside[:4] == ("lastword", "acc", "small", "0.802")
-    assert beside[10] == "better"
-    assert beside[11].startswith("0.8")
-    assert shown["lastword", "nano p0"][11:] == (None, None)
+    assert beside[6].startswith("0.12 (0.0")
+    assert beside[8] == "better"
+    assert beside[9].startswith("0.8")
+    assert shown["lastword", "nano p0"][9:] == (None, None)
 
 
 def test_a_reason_stands_in_place_of_a_share(found):
