@@ -31,6 +31,13 @@ TABLE = (
     Column("kind", _TEXT, "`accuracy`, `energy`, `architecture` or `layers`"),
     Column("model", _TEXT, "key of the model variant"),
     Column("control", _TEXT, "`no MLP`, or `untrained` for random weights; null for a level"),
+    Column(
+        "baseline_model",
+        _TEXT,
+        "model that a recovered or foreign checkpoint is compared with: baseline, delta, test and skill are against "
+        "its p0; null: the own p0",
+    ),
+    Column("baseline_level", _TEXT, "level of that model with the checkpoint's widths, if the study names it"),
     Column("percent", _NUMBER, "pruning percentage; 0 is the unpruned baseline; null for controls"),
     Column("asked", _TEXT, "what the level asks for, as `2.4x`, `900M`, `1.8GB`; null: the percentage"),
     Column("method", _TEXT, "how neurons were chosen, `random` with its seed; null at p0"),
@@ -94,7 +101,9 @@ TABLE = (
         "mean of the level's scores in the zero-shot tasks that papers average; null with fewer than two",
     ),
     Column("zero_shot_tasks", _TEXT, "the tasks of that mean; means of different tasks cannot be compared"),
-    Column("baseline", _NUMBER, "value at p0 of the same model and metric, measured the same way"),
+    Column(
+        "baseline", _NUMBER, "value at p0 of the same model (or of `baseline_model`) and metric, measured the same way"
+    ),
     Column("delta", _NUMBER, "value − baseline"),
     Column("delta_low", _NUMBER, "lower end of delta's 95 % interval (of one change, not adjusted)"),
     Column("delta_high", _NUMBER, "upper end of that interval"),
@@ -110,6 +119,13 @@ TABLE = (
     Column("skill", _NUMBER, "what is left above blind: 1 unpruned, 0 blind; null if p0 is not better than blind"),
     Column("skill_low", _NUMBER, "lower end of skill's 95 % interval"),
     Column("skill_high", _NUMBER, "upper end of that interval"),
+    Column(
+        "recovered",
+        _NUMBER,
+        "share of the skill lost by pruning that a checkpoint has again: 0 as the pruned level of its widths, 1 as p0",
+    ),
+    Column("recovered_low", _NUMBER, "lower end of that share's 95 % interval"),
+    Column("recovered_high", _NUMBER, "upper end of that interval"),
     Column("p_blind", _NUMBER, "p-value of the test against the blind answer: paired; binomial for published shares"),
     Column("is_blind", _FLAG, "whether the score is not better than blind"),
     Column(

@@ -19,6 +19,8 @@ from glu_lib.analysis.level_series import LevelSeries, families, family_of
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.published.comparison import ACCURACY_TABLE, Beside, beside, published_rows, unlike
 from glu_lib.analysis.random_floor import AgainstRandom
+from glu_lib.analysis.recovered import Recovered, with_recovered
+from glu_lib.analysis.recovered_notes import missing_beside
 from glu_lib.analysis.same_size import SameSize
 from glu_lib.analysis.scans import Scan, scans
 from glu_lib.analysis.skill import skill_columns
@@ -37,7 +39,8 @@ class Conclusions:
     with the published ones: another model, other prompts, or a collapse. `headers` holds case, done key, environment
     and timing of each record. Claims over several tasks (`curves`, `correlations`, `trade_offs`) cover, for each model,
     the levels pruned by PPM on all layers without a divisor; complete runs are preferred to limited runs. `scans` are
-    the layer scans, each beside those of random neurons.
+    the layer scans, each beside those of random neurons. `recovered` holds the checkpoints beside their baselines,
+    `not_beside` one line for each level of a baseline that has no record to be compared with.
     """
 
     rows: tuple[Row, ...]
@@ -48,6 +51,8 @@ class Conclusions:
     trends: tuple[Trend, ...]
     against_random: tuple[AgainstRandom, ...]
     same_size: tuple[SameSize, ...]
+    recovered: tuple[Recovered, ...]
+    not_beside: tuple[str, ...]
     curves: tuple[GroupCurve, ...]
     correlations: tuple[Correlation, ...]
     trade_offs: tuple[TradeOff, ...]
@@ -72,7 +77,8 @@ def conclude(results_dir: Path, *, remember: bool = False) -> Conclusions:
     """
     found = consolidate(results_dir)
     pruned = degradation(found.rows, Store(results_dir), remember=remember)
-    return _conclusions(found, with_significance(found.rows, pruned.changes), pruned)
+    rows = with_recovered(with_significance(found.rows, pruned.changes), pruned.recovered)
+    return _conclusions(found, rows, pruned)
 
 
 def conclude_published() -> Conclusions:
@@ -105,6 +111,8 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
         trends=pruned.trends,
         against_random=pruned.against_random,
         same_size=pruned.same_size,
+        recovered=pruned.recovered,
+        not_beside=tuple(missing_beside(rows)),
         curves=tuple(curve for family, mine in main.items() for curve in group_curves(mine, trends_of[family])),
         correlations=tuple(pair for mine in main.values() for pair in correlations(mine)),
         trade_offs=tuple(

@@ -160,14 +160,15 @@ def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[
     """Add to each row its baseline's value and the change against it, if there is a baseline.
 
     delta = value - baseline; relative_delta = delta / baseline (None for a baseline of 0). A collapsed value gets a
-    baseline but no delta. A collapsed baseline is not used.
+    baseline but no delta. A collapsed baseline is not used. A checkpoint that is compared with another model gets its
+    baseline in `recovered`.
     """
     baselines = {
         _place(comparable, row): row["value"] for comparable, rows in groups for row in rows if row["percent"] == 0
     }
     for comparable, rows in groups:
         for row in rows:
-            baseline = None if row["control"] else baselines.get(_place(comparable, row))
+            baseline = None if row["control"] or row["baseline_model"] else baselines.get(_place(comparable, row))
             if baseline is not None and row["is_collapsed"]:
                 row["baseline"] = baseline
             elif baseline is not None and row["value"] is not None:

@@ -12,6 +12,7 @@ from glu_lib.analysis.items import Items, weighed_alike
 from glu_lib.analysis.level_series import LevelSeries, by_task, families, family_of, scope_of
 from glu_lib.analysis.pairing import Pairs, pair
 from glu_lib.analysis.random_floor import AgainstRandom, adjusted, against_random
+from glu_lib.analysis.recovered import Recovered, recovered
 from glu_lib.analysis.remembered import STATISTICS, Remembered, has_its_types, state_of
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
 from glu_lib.analysis.same_size import SameSize, same_sizes
@@ -28,13 +29,15 @@ from glu_lib.results.store import Store
 class Degradation:
     """The change of every headline row, the trend of every (family, task), and what stands beside random selection.
 
-    `changes` include the baselines. `same_size` holds pruned levels beside other models of about the same size.
+    `changes` include the baselines. `same_size` holds pruned levels beside other models of about the same size,
+    `recovered` the checkpoints that are compared with a baseline.
     """
 
     changes: tuple[Change, ...]
     trends: tuple[Trend, ...]
     against_random: tuple[AgainstRandom, ...] = ()
     same_size: tuple[SameSize, ...] = ()
+    recovered: tuple[Recovered, ...] = ()
 
 
 def degradation(
@@ -74,10 +77,15 @@ def degradation(
         trends += found.trends
         beside_random += found.against_random
     same_size = same_sizes(scores, store, remembered, resamples=resamples, seed=seed)
+    checkpoints = recovered(scores, store, remembered, resamples=resamples, seed=seed)
     if remember:
         remembered.save()
     return Degradation(
-        tuple(_adjusted(changes, family_by_record)), tuple(trends), tuple(adjusted(beside_random)), tuple(same_size)
+        tuple(_adjusted(changes, family_by_record)),
+        tuple(trends),
+        tuple(adjusted(beside_random)),
+        tuple(same_size),
+        tuple(checkpoints),
     )
 
 

@@ -34,7 +34,7 @@ class HeadlineTable:
     All cells have the sample limit `limit`: a table never mixes limited and full runs. `figure` names the figure of a
     table of workloads; it is empty for tasks, because each task has its own metric. `left_out` names rows whose
     headline metric differs from that of the task's lowest level. `controls` holds the rows of each control by task, in
-    the order in which they stand below the levels.
+    the order in which they stand below the levels; `checkpoints` those of each checkpoint whose baseline this model is.
     """
 
     model: str
@@ -49,11 +49,22 @@ class HeadlineTable:
     left_out: tuple[str, ...] = ()
     controls: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     subset: str | None = None
+    checkpoints: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def control_lines(self) -> Iterator[tuple[str, float, list[dict[str, Any] | None]]]:
         """Each control with its expansion ratio and its rows in the order of the tasks (None: not scored)."""
-        for name, found in self.controls.items():
+        yield from self._lines(self.controls)
+
+    @property
+    def checkpoint_lines(self) -> Iterator[tuple[str, float, list[dict[str, Any] | None]]]:
+        """Each checkpoint that is compared with this model, as in `control_lines`."""
+        yield from self._lines(self.checkpoints)
+
+    def _lines(
+        self, found_of: Mapping[str, Mapping[str, dict[str, Any]]]
+    ) -> Iterator[tuple[str, float, list[dict[str, Any] | None]]]:
+        for name, found in found_of.items():
             ratio = next(iter(found.values()))["expansion_ratio"]
             yield name, ratio, [found.get(task) for task in self.tasks]
 
@@ -74,7 +85,8 @@ class HeadlineTable:
     @property
     def legend(self) -> list[str]:
         """Explanations of the marks and words that occur in the cells."""
-        rows = self.cells.values()
+        beside = [row for found in self.checkpoints.values() for row in found.values()]
+        rows = [*self.cells.values(), *beside]
         lines = [SIGNIFICANT] if any(map(is_significant, rows)) else []
         lines += [IS_BLIND] if any(row.get("is_blind") for row in rows) else []
         controls = [row for found in self.controls.values() for row in found.values()]
@@ -90,9 +102,11 @@ def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
     """One table per (model, method, divisor, layer set, limit) from tidy rows, in the order of the rows.
 
     The baseline and the controls appear in the tables of all methods, divisors and layer sets of their model and
-    limit. There is no table of controls alone.
+    limit. There is no table of controls alone. A checkpoint that is compared with another model has a table of its own,
+    and stands in that model's main table too, with its changes against p0 of that model.
     """
-    return _tables([row for row in rows if row["kind"] == "accuracy" and row["is_headline"]])
+    scores = [row for row in rows if row["kind"] == "accuracy" and row["is_headline"]]
+    return [_with_checkpoints(table, scores) for table in _tables(scores)]
 
 
 def workload_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:
@@ -120,13 +134,18 @@ def main_tables(tables: Iterable[HeadlineTable]) -> list[HeadlineTable]:
 
 
 def _tables(scores: list[dict[str, Any]]) -> list[HeadlineTable]:
-    levels = without_controls(scores)
+    levels = [_alone(row) for row in without_controls(scores)]
     pruned = [family_of(row) for row in levels if row["percent"] != 0]
     keys = list(dict.fromkeys(pruned))
     covered = {key.scope for key in keys}
     keys += [key for key in dict.fromkeys(map(family_of, levels)) if key.scope not in covered]
     controls = [row for row in scores if row.get("control")]
     return [_with_controls(_table(key, levels), controls) for key in keys]
+
+
+def _alone(row: dict[str, Any]) -> dict[str, Any]:
+    """A row in the table of its own model: without the changes of a checkpoint against another model's p0."""
+    return row | dict.fromkeys(("relative_delta", "p", "p_holm")) if row.get("baseline_model") else row
 
 
 def _with_controls(table: HeadlineTable, scores: list[dict[str, Any]]) -> HeadlineTable:
@@ -141,6 +160,20 @@ def _with_controls(table: HeadlineTable, scores: list[dict[str, Any]]) -> Headli
         else:
             others.append(f"{row['subject']} {row['control']} ({row['metric']})")
     return replace(table, controls=found, left_out=(*table.left_out, *others))
+
+
+def _with_checkpoints(table: HeadlineTable, scores: list[dict[str, Any]]) -> HeadlineTable:
+    """The main table of a model with the rows of the checkpoints that are compared with it, in the same tasks."""
+    if not table.family.is_main:
+        return table
+    metrics = {(task, row["metric"], row["filter"]) for (task, _), row in table.cells.items()}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in scores:
+        is_mine = row.get("baseline_model") == table.model and scope_of(row)[1:] == table.family.scope[1:]
+        if is_mine and (row["subject"], row["metric"], row["filter"]) in metrics:
+            # Like a control it is no level: the percentage 0 would be that of this model's own p0.
+            found.setdefault(row["model"], {})[row["subject"]] = row | {"percent": None}
+    return replace(table, checkpoints=found)
 
 
 def _table(key: LevelSeries, scores: list[dict[str, Any]]) -> HeadlineTable:

@@ -52,6 +52,8 @@ def _columns(record: Record, path: str) -> dict[str, Any]:
         "case": case.id,
         "kind": record.kind,
         "model": case.model,
+        "baseline_model": case.baseline,
+        "baseline_level": case.baseline_level,
         "control": control.label if control else None,
         # Not the record's 0 or 100: a reader of the table would take the row for a level.
         "percent": None if control else case.percent,
@@ -60,6 +62,7 @@ def _columns(record: Record, path: str) -> dict[str, Any]:
         "divisor": case.divisor,
         "layers": pruning.pruned_layers,
         "width": pruning.width,
+        "widths": tuple(pruning.widths),  # not a column: levels of equal widths are found by it
         "expansion_ratio": pruning.expansion_ratio,
         "parameters": pruning.parameters,
         "suites": " ".join(case.suites),

@@ -113,35 +113,46 @@ def _compared(
     both: Sequence[tuple[Row, Row]], store: Store, remembered: Remembered, resamples: int, seed: int
 ) -> list[SameSize]:
     rows = list({row["record"]: row for members in both for row in members}.values())
-    plain = [_plain(*members) for members in both]
+    plain = [untested(*members) for members in both]
     key = state_of(files_of(rows, store), resamples, seed, [asdict(item) for item in plain], STATISTICS)
     if (known := _read(remembered.get(key), plain)) is not None:
         return known
     items = {row["record"]: read_case(row, store).items for row in rows}
     found = [
-        _test(item, members, [items[row["record"]] for row in members], resamples, seed)
+        tested(
+            item, unlike_settings(*members), [items[row["record"]] for row in members], resamples=resamples, seed=seed
+        )
         for item, members in zip(plain, both, strict=True)
     ]
     remembered.put(key, [asdict(item) for item in found])
     return found
 
 
-def _test(found: SameSize, both: tuple[Row, Row], items: Sequence[Items | str], resamples: int, seed: int) -> SameSize:
-    if reason := unlike_settings(*both):
+def tested(found: SameSize, reason: str, items: Sequence[Items | str], *, resamples: int, seed: int) -> SameSize:
+    """`found` with its test, or with the reason why there is none.
+
+    Args:
+        found: two rows without a test.
+        reason: why the two cannot be compared; empty if they can.
+        items: those of both, as `found` names them, or the reason why they cannot be read.
+        resamples: number of resamples of the bootstrap.
+        seed: seed of the bootstrap.
+    """
+    if reason:
         return replace(found, reason=reason)
     readable = [item for item in items if isinstance(item, Items)]
     if len(readable) < len(items):
         return replace(found, reason=next(item for item in items if isinstance(item, str)))
     mine, other = weighed_alike(readable)
     try:
-        tested = compare_samples(pair([other, mine]), resamples=resamples, seed=seed)
+        comparison = compare_samples(pair([other, mine]), resamples=resamples, seed=seed)
     except RecordError as error:
         return replace(found, reason=str(error))
-    return replace(found, **asdict(tested))
+    return replace(found, **asdict(comparison))
 
 
-def _plain(row: Row, other: Row) -> SameSize:
-    """The pair without a test."""
+def untested(row: Row, other: Row) -> SameSize:
+    """Two rows side by side, without a test."""
     return SameSize(
         task=row["subject"],
         metric=row["metric"],
@@ -173,11 +184,12 @@ def _read(known: Any, plain: Sequence[SameSize]) -> list[SameSize] | None:
         found = [SameSize(**item) for item in known]
     except MALFORMED:
         return None
-    is_theirs = [_untested(item) for item in found] == list(plain)
+    is_theirs = [without_test(item) for item in found] == list(plain)
     return found if is_theirs and all(map(has_its_types, found)) else None
 
 
-def _untested(found: SameSize) -> SameSize:
+def without_test(found: SameSize) -> SameSize:
+    """`found` as it was before its test."""
     return replace(
         found, delta=None, delta_low=None, delta_high=None, p=None, p_holm=None, test="", pairs=None, reason=""
     )

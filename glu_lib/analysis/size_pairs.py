@@ -51,10 +51,15 @@ def same_size_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     for row in rows:
         if row["percent"] == 0:
             continue
-        for other in _nearest_of_each(row, rows):
+        for other in _nearest_of_each(row, [other for other in rows if not _is_checkpoint_of(row, other)]):
             both = (row, other) if row["percent"] >= other["percent"] else (other, row)
             found.setdefault(frozenset((row["record"], other["record"])), both)
     return list(found.values())
+
+
+def _is_checkpoint_of(row: Row, other: Row) -> bool:
+    """Whether one is a checkpoint whose baseline is the other's model: they stand beside each other anyway."""
+    return bool(other.get("baseline_model") == row["model"] or row.get("baseline_model") == other["model"])
 
 
 def _nearest_of_each(row: Row, rows: Sequence[Row]) -> Iterator[Row]:
@@ -90,6 +95,11 @@ def unlike_settings(row: Row, other: Row) -> str:
             f"{row['case']}: a perplexity per token is one of its own tokenizer and windows; compare models by word, "
             "byte or bit perplexities"
         )
+    return unlike_measurement(row, other)
+
+
+def unlike_measurement(row: Row, other: Row) -> str:
+    """In which setting two rows of one task differ, as one line; empty if in none. Tokenizers are not compared."""
     measured = [found.get("measured_as") or {} for found in (row, other)]
     settings: list[tuple[str, Any, Any]] = [(name, row[name], other[name]) for name in ("metric", "filter")]
     settings += [(name, row.get(column), other.get(column)) for column, name in _SETTINGS.items()]

@@ -101,7 +101,7 @@ def against_blind(
     """
     if len(items.keys) < FEWEST_ITEMS:
         raise RecordError(f"{items.case}: {len(items.keys)} items; a comparison with blind needs {FEWEST_ITEMS}")
-    pairs = _pairs(items, blind.terms, items.terms)
+    pairs = pairs_of(items, blind.terms, items.terms)
     found = compare_samples(pairs, resamples=resamples, seed=seed)
     before, after = pairs.scores
     is_above = after > before if higher_is_better else after < before
@@ -124,7 +124,7 @@ def with_skill(
     The interval is the percentile interval of `skill_of` over the resamples (Efron and Tibshirani, 1993, chapter 13).
     Resamples in which the unpruned model falls to blind have no skill: `conservative_interval`.
     """
-    pairs = _pairs(items, baseline_blind.terms, baseline.terms, blind.terms, items.terms)
+    pairs = pairs_of(items, baseline_blind.terms, baseline.terms, blind.terms, items.terms)
     unpruned_blind, unpruned, own_blind, value = map(float, pairs.scores)
     how = {"on_log_scale": is_logarithmic(items), "higher_is_better": higher_is_better}
     point = skill_of(value, own_blind, unpruned, unpruned_blind, **how)
@@ -173,7 +173,8 @@ def conservative_interval(values: np.ndarray) -> tuple[float, float] | None:
     return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else None
 
 
-def _pairs(items: Items, *terms: np.ndarray) -> Pairs:
+def pairs_of(items: Items, *terms: np.ndarray) -> Pairs:
+    """Several terms (items, terms) of the same items, as models to resample together."""
     return Pairs(
         cases=(items.case,) * len(terms),
         aggregation=items.aggregation,

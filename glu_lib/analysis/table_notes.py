@@ -54,12 +54,22 @@ def table_notes(table: HeadlineTable) -> Iterator[str]:
     if table.controls:
         meanings = (f"{name} ({_CONTROLS[name]})" for name in table.controls)
         yield f"controls, not levels of pruning: {', '.join(meanings)}"
+    if table.checkpoints:
+        names = (f"{name}{_widths(found)}" for name, found in table.checkpoints.items())
+        text = "checkpoints, changes against p0 of this model, Holm's correction over each one's own comparisons"
+        yield f"{text}: {', '.join(names)}"
     if table.left_out:
         yield f"left out, headline metric differs from the first level's: {', '.join(table.left_out)}"
     apart = [task for task in table.tasks if table.figure and not _took_turns(table, task)]
     if apart:
         text = "levels that did not take turns in one run, so drift may look like an effect of pruning"
         yield f"{text}: {', '.join(apart)}"
+
+
+def _widths(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The level whose widths a checkpoint has, as the study names it: ` (widths of p40)`."""
+    levels = {row["baseline_level"] for row in rows.values() if row["baseline_level"]}
+    return f" (widths of {', '.join(sorted(levels))})" if levels else ""
 
 
 def _odd_answers(table: HeadlineTable) -> Iterator[str]:

@@ -15,7 +15,7 @@ from glu_lib.models.neuron_scores import OPTIPFAIR_METHODS, Batches, Calibration
 from glu_lib.models.pruning_result import PruningResult
 from glu_lib.models.removed import Activations, Removed, activations_on, removed_of
 from glu_lib.models.shapes import attention_shape, count_parameters
-from glu_lib.study import Method
+from glu_lib.study import Control, Method
 from glu_lib.study.architecture import exact_percent
 from glu_lib.study.layers import as_ranges
 from glu_lib.study.pruning import Pruning, mean_ratio
@@ -65,9 +65,11 @@ class Cut:
     _activations: Mapping[int, Activations] = field(init=False)
 
     def __post_init__(self) -> None:
-        layers = glu_layers(self.model)
-        self._unpruned_width = layers[0].mlp.gate_proj.out_features
-        self.widths = self.pruning.widths(self._unpruned_width, len(layers))
+        layers = glu_layers(self.model, is_pruned=self.pruning.selects)
+        own = tuple(layer.mlp.gate_proj.out_features for layer in layers)
+        self._unpruned_width = own[0]
+        is_as_saved = not self.pruning.selects and self.pruning.control is not Control.NO_MLP
+        self.widths = own if is_as_saved else self.pruning.widths(self._unpruned_width, len(layers))
         on_meta = self.model.device.type == "meta"
         with _preserved_randomness(self.model.device.type):
             self._calibration = self._calibrated() if self.pruning.method is Method.HYBRID and not on_meta else None
@@ -154,7 +156,7 @@ class Cut:
         digest = hashlib.sha256()
         for index in sorted(self.kept):
             digest.update(self.kept[index].kept.numpy().tobytes())
-        if len(set(self.widths)) > 1:  # OptiPFair has set it to the pruned width
+        if pruned and len(set(self.widths)) > 1:  # OptiPFair has set it to the pruned width
             self.model.config.intermediate_size = self._unpruned_width
         return PruningResult(
             percent=pruning.percent,

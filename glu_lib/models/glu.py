@@ -17,8 +17,13 @@ _GLU_ONLY = "this kind of width pruning does not apply; choose a Llama-style mod
 _FUSED = "gate_up_proj"  # the name of gate and up projection in one matrix, in Phi-3 and others
 
 
-def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
+def glu_layers(model: PreTrainedModel, *, is_pruned: bool = True) -> Sequence[Any]:
     """The decoder layers of `model`, each with a gate, an up and a down projection of the same width.
+
+    Args:
+        model: a causal language model.
+        is_pruned: whether it is to be pruned: all layers then must have one width. A checkpoint that is only scored may
+            have layers of unlike widths.
 
     Raises:
         AccessError: naming the model type, the first layer, counted from 0, of another kind or width, and the remedy.
@@ -30,6 +35,8 @@ def glu_layers(model: PreTrainedModel) -> Sequence[Any]:
     for index, layer in enumerate(layers):
         if fault := _fault(getattr(layer, "mlp", None)):
             raise AccessError(f"{name}: layer {index} (counting from 0) {fault}")
+        if not is_pruned:
+            continue
         first, found = layers[0].mlp.gate_proj, layer.mlp.gate_proj
         if (found.out_features, found.in_features) != (first.out_features, first.in_features):
             raise AccessError(

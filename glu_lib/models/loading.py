@@ -79,7 +79,7 @@ def load_model(
     try:
         with pretrained(identity) as (source, where):
             tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
-            _check_layers(source, where)
+            _check_layers(variant, source, where)
             make = _untrained if is_untrained else _stored
             model = make(variant, identity, environment, source, where)
         rows = embedding_rows(model)
@@ -101,14 +101,15 @@ def load_model(
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s, own_limits)
 
 
-def _check_layers(source: str, where: dict[str, Any]) -> None:
+def _check_layers(variant: ModelVariant, source: str, where: dict[str, Any]) -> None:
     """Refuse by its configuration what cannot be pruned, before gigabytes of weights are downloaded."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
     with torch.device("meta"):
-        glu_layers(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    glu_layers(model, is_pruned=variant.baseline is None)
 
 
 def _stored(

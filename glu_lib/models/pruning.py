@@ -20,7 +20,8 @@ def prune(model: PreTrainedModel, pruning: Pruning, texts: Texts | None = None) 
     """Remove neurons from the MLPs of the layers that `pruning` names, in place, and verify every layer.
 
     Args:
-        model: a GLU model whose gate, up and down projections have the same width in all layers.
+        model: a GLU model whose gate, up and down projections have the same width in all layers; at p0 and for controls
+            they may differ from layer to layer.
         pruning: percentage, method, divisor and layers, or a control: without MLP all neurons are removed.
         texts: what the method `hybrid` is calibrated on, and the fixed text for the activations of the record.
 
@@ -32,7 +33,7 @@ def prune(model: PreTrainedModel, pruning: Pruning, texts: Texts | None = None) 
         StudyError: if the model lacks a layer that `pruning` names.
         VerificationError: if a width differs from the requested one, or a kept weight differs from the original.
     """
-    layers = glu_layers(model)
+    layers = glu_layers(model, is_pruned=pruning.selects)
     unpruned_parameters = count_parameters(model)
     start_s = time.perf_counter()
     cut = Cut(model, pruning, texts or Texts())

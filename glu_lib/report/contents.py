@@ -15,6 +15,7 @@ from glu_lib.analysis.published.blind import BesideBlind, beside_blind
 from glu_lib.analysis.published.comparison import MODEL_KEYS, Beside, published_rows
 from glu_lib.analysis.published.restated import ENERGY_TABLES, RestatedEnergy, energy_restated
 from glu_lib.analysis.random_floor import AgainstRandom
+from glu_lib.analysis.recovered import Recovered
 from glu_lib.analysis.same_size import SameSize
 from glu_lib.analysis.scans import Scan
 from glu_lib.analysis.table import Row
@@ -50,6 +51,8 @@ class ReportData:
         trends: slope and kind of each task (`analysis.trends.Trend`).
         against_random: methods beside random selection (`analysis.random_floor.AgainstRandom`).
         same_size: pruned levels beside other models of about the same size (`analysis.same_size.SameSize`).
+        recovered: checkpoints beside their baselines (`analysis.recovered.Recovered`).
+        not_beside: one line per level of a baseline without a record to be compared with.
         curves: mean relative score of each kind of task over the levels (`analysis.claims.GroupCurve`).
         correlations: between pairs of tasks over the levels (`analysis.correlations.Correlation`).
         trade_offs: score against size and energy per level (`analysis.claims.TradeOff`).
@@ -72,6 +75,8 @@ class ReportData:
     trends: Sequence[Trend] = ()
     against_random: Sequence[AgainstRandom] = ()
     same_size: Sequence[SameSize] = ()
+    recovered: Sequence[Recovered] = ()
+    not_beside: Sequence[str] = ()
     curves: Sequence[GroupCurve] = ()
     correlations: Sequence[Correlation] = ()
     trade_offs: Sequence[TradeOff] = ()
@@ -102,6 +107,8 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         trends=found.trends,
         against_random=found.against_random,
         same_size=found.same_size,
+        recovered=found.recovered,
+        not_beside=found.not_beside,
         curves=found.curves,
         correlations=found.correlations,
         trade_offs=found.trade_offs,

@@ -25,6 +25,7 @@ from glu_lib.report.figures.change_points import score_change
 from glu_lib.report.figures.savings import FIGURES, settings_of
 from glu_lib.report.figures.theme import KIND_COLORS
 from glu_lib.report.random_floor import method_sentences
+from glu_lib.report.recovered import recovered_sentences
 from glu_lib.report.same_size import same_size_sentences
 from glu_lib.report.scan_findings import scan_sentences
 from glu_lib.report.skill_findings import idle_sentence, missed, rises, skill_sentence
@@ -52,8 +53,8 @@ def findings(data: ReportData, tables: Iterable[HeadlineTable]) -> list[Finding]
     main = main_tables(tables)
     found = [finding for table in main for finding in _scores(table)]
     found += [finding for table in main for finding in _kinds(table, data.trends)]
-    found += [Finding(model, text) for model, text in method_sentences(data.against_random)]
-    found += [Finding(model, text) for model, text in same_size_sentences(data.same_size)]
+    beside = (*same_size_sentences(data.same_size), *recovered_sentences(data.recovered))
+    found += [Finding(model, text) for model, text in (*method_sentences(data.against_random), *beside)]
     found += [*_correlations(data.correlations), *_trade_offs(data.trade_offs, kept_of(data.rows))]
     found += [*_efficiency(data.efficiencies), *_beside(data.beside)]
     if any(row["record"] == ACCURACY_TABLE for row in data.rows):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.analysis.scans import Scan
-from glu_lib.analysis.table import level_text
+from glu_lib.analysis.table import Row, level_text
 from glu_lib.errors import one_line
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
@@ -19,6 +19,7 @@ from glu_lib.report.skills import (
     blind_at_p0,
     knows_blind,
     notes_of,
+    skill_checkpoints,
     skill_interval,
     skill_levels,
     skill_notes,
@@ -39,17 +40,21 @@ def markdown_table(table: HeadlineTable) -> str:
     lines = [_line(header), _line(["---"] * len(header))]
     for level, ratio in table.levels:
         rows = [table.cells.get((task, level)) for task in table.tasks]
-        cells = [
-            f"{number.score(row)} ({change})"
-            if len(change := number.marked_change(row)) > 2
-            else number.score(row) + change
-            for row in rows
-        ]
-        lines.append(_line([level_text(level), format_ratio(ratio), *cells]))
+        lines.append(_line([level_text(level), format_ratio(ratio), *map(_cell, rows)]))
+    lines += [
+        _line([markdown_name(name), format_ratio(ratio), *map(_cell, rows)])
+        for name, ratio, rows in table.checkpoint_lines
+    ]
     if knows_blind(table):
         lines.append(_line(["blind", "–", *(blind_at_p0(table, task) for task in table.tasks)]))
     lines += [_line([name, format_ratio(ratio), *map(number.score, rows)]) for name, ratio, rows in table.control_lines]
     return _with_notes(lines, (*table.legend, *map(markdown_name, notes_of(table)))) + _skills(table)
+
+
+def _cell(row: Row | None) -> str:
+    """A score with its change in brackets, or with its marks alone."""
+    change = number.marked_change(row)
+    return f"{number.score(row)} ({change})" if len(change) > 2 else number.score(row) + change
 
 
 def markdown_sizes(table: HeadlineTable) -> str:
@@ -76,11 +81,15 @@ def _skills(table: HeadlineTable) -> str:
     lines = [f"**{markdown_name(f'{table.title}, {SKILL_TITLE}')}**", "", _line(header), _line(["---"] * len(header))]
     for level, ratio in skill_levels(table):
         rows = [table.cells.get((task, level)) for task in tasks]
-        cells = [
-            f"{skill_text(row)} ({interval})" if (interval := skill_interval(row)) else skill_text(row) for row in rows
-        ]
-        lines.append(_line([level_text(level), format_ratio(ratio), *cells]))
+        lines.append(_line([level_text(level), format_ratio(ratio), *map(_skill_cell, rows)]))
+    for name, ratio, found in skill_checkpoints(table):
+        lines.append(_line([markdown_name(name), format_ratio(ratio), *map(_skill_cell, found)]))
     return "\n" + _with_notes(lines, map(markdown_name, skill_notes(table)))
+
+
+def _skill_cell(row: Row | None) -> str:
+    interval = skill_interval(row)
+    return f"{skill_text(row)} ({interval})" if interval else skill_text(row)
 
 
 def _with_notes(lines: Sequence[str], notes: Iterable[str]) -> str:

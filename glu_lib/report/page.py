@@ -27,6 +27,7 @@ from glu_lib.report.listings import (
     restated_listing,
 )
 from glu_lib.report.random_floor import random_listing, verdict_listing
+from glu_lib.report.recovered import recovered_listing
 from glu_lib.report.same_size import same_size_listing, size_score_listing
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_parts
 from glu_lib.report.size_table import size_listing, size_notes
@@ -101,6 +102,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "random": random_listing(data.against_random),
         "size_scores": size_score_listing(model_sizes(data.rows)),
         "same_size": same_size_listing(data.same_size),
+        "recovered": recovered_listing(data.recovered),
         "beside": beside_listing(data.beside),
         "blind": blind_listing(data.beside_blind),
         "alignment": alignment_listing(data.aligned_pairs),

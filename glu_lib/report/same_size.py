@@ -18,8 +18,8 @@ def size_score_listing(found: Sequence[ModelSizes]) -> Listing:
     workloads = [sizes.workload for sizes in found if sizes.workload]
     energy = f"; joules per token of {workloads[0]}" if workloads else "; no workload is known of two models"
     return Listing(
-        f"All models over size, same items in each task{energy}. A skill's 1 is the own unpruned model: compare the "
-        "scores of two models, not their skills",
+        f"All models over size, same items in each task{energy}. A skill's 1 is the own unpruned model, of a "
+        "checkpoint its baseline: compare the scores of two models, not their skills",
         ("task", "metric", "model", "level", "parameters", "weights", "joules per token", "score", "blind", "skill"),
         tuple(
             (_task(sizes.task, sizes.limit, sizes.subset), row["metric"], row["model"], row_name(row),

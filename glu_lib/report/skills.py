@@ -75,6 +75,15 @@ def skill_levels(table: HeadlineTable) -> list[tuple[LevelKey, float]]:
     return [level for level in table.levels if level[0]]
 
 
+def skill_checkpoints(table: HeadlineTable) -> list[tuple[str, float, list[dict[str, Any] | None]]]:
+    """The checkpoints that are compared with the table's model, with their rows in the order of `skill_tasks`."""
+    tasks = skill_tasks(table)
+    return [
+        (name, ratio, [table.checkpoints[name].get(task) for task in tasks])
+        for name, ratio, _ in table.checkpoint_lines
+    ]
+
+
 def skill_text(row: dict[str, Any] | None) -> str:
     """A skill with its mark, `0.28°`; `–` without a skill."""
     if row is None or row.get("skill") is None:

@@ -46,7 +46,11 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
     return [
         f"{table.title}: headline metric per level, change against p0",
         *_render(_scores(table), width),
-        *(line for note in (*_controls(table), *table.legend, *notes_of(table)) for line in textwrap.wrap(note, width)),
+        *(
+            line
+            for note in (*_checkpoints(table), *_controls(table), *table.legend, *notes_of(table))
+            for line in textwrap.wrap(note, width)
+        ),
         *_skill_lines(table, width),
         *_size_lines(table, width),
         f"{table.title}: energy per case in joules, and time ({', '.join(shown)})",
@@ -166,6 +170,20 @@ def _controls(table: HeadlineTable) -> list[str]:
         f"{name} {format_ratio(ratio)}: "
         + ", ".join(f"{task} {number.score(row)}" for task, row in zip(table.tasks, rows, strict=True))
         for name, ratio, rows in table.control_lines
+    ]
+
+
+def _checkpoints(table: HeadlineTable) -> list[str]:
+    """The scores of each checkpoint that is compared with the model in one line, with their changes."""
+    return [
+        f"{name} {format_ratio(ratio)}: "
+        + ", ".join(
+            f"{task} {number.score(row)} ({change})"
+            if (change := number.marked_change(row))
+            else f"{task} {number.score(row)}"
+            for task, row in zip(table.tasks, rows, strict=True)
+        )
+        for name, ratio, rows in table.checkpoint_lines
     ]
 
 

@@ -17,6 +17,7 @@ from glu_lib.report.skills import (
     blind_at_p0,
     knows_blind,
     notes_of,
+    skill_checkpoints,
     skill_interval,
     skill_levels,
     skill_notes,
@@ -90,13 +91,16 @@ def wide_table(found: HeadlineTable, *, is_main: bool = True) -> WideTable:
         )
         for level, ratio in found.levels
     )
+    checkpoints = [
+        WideRow(name, format_ratio(ratio), tuple(map(_cell, mine))) for name, ratio, mine in found.checkpoint_lines
+    ]
     controls = [
         WideRow(name, format_ratio(ratio), tuple(map(_cell, mine))) for name, ratio, mine in found.control_lines
     ]
     return WideTable(
         title=found.title,
         headings=tuple(_heading(found, task) for task in found.tasks),
-        rows=(*rows, *_blind_row(found), *controls),
+        rows=(*rows, *checkpoints, *_blind_row(found), *controls),
         notes=tuple(notes_of(found)),
         is_main=is_main,
         skills=_skills(found) if skill_tasks(found) else None,
@@ -141,10 +145,14 @@ def _skills(found: HeadlineTable) -> WideTable:
         )
         for level, ratio in skill_levels(found)
     )
+    checkpoints = tuple(
+        WideRow(name, format_ratio(ratio), tuple(map(_skill_cell, mine)))
+        for name, ratio, mine in skill_checkpoints(found)
+    )
     return WideTable(
         title=f"{found.title}, {SKILL_TITLE}",
         headings=tuple(_heading(found, task) for task in tasks),
-        rows=rows,
+        rows=(*rows, *checkpoints),
         notes=tuple(skill_notes(found)),
         is_main=False,
     )

@@ -12,6 +12,7 @@ from glu_lib.errors import RecordError
 from glu_lib.results.cached import is_regular
 from glu_lib.results.records import AccuracyRecord, Record, parse_record
 from glu_lib.study import Task
+from glu_lib.study.baselines import level_name
 from glu_lib.study.cases import Case
 
 SEAL = "sha256"
@@ -50,6 +51,8 @@ def case_fields(case: Case) -> dict[str, Any]:
         "divisor": case.pruning.divisor,
         **({"layers": case.pruning.layers.text, "percent_of": case.pruning.percent_of} if case.pruning.layers else {}),
         **({"control": str(case.pruning.control)} if case.pruning.control else {}),
+        **({"baseline": case.model.baseline} if case.model.baseline else {}),
+        **({"baseline_level": level_name(case.model.level)} if case.model.level else {}),
         "subject": case.subject_key,
         **({"prompt_format": str(case.subject.prompt_format)} if isinstance(case.subject, Task) else {}),
         "suites": list(case.suites),

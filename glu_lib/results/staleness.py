@@ -12,6 +12,7 @@ from glu_lib.errors import one_line
 from glu_lib.results.record import SEAL
 from glu_lib.results.records import Record, Score
 from glu_lib.study import Task
+from glu_lib.study.baselines import level_name
 from glu_lib.study.cases import Case
 
 _ABSENT = "absent"
@@ -63,6 +64,15 @@ def headline_differences(task: Task, score: Score) -> Iterator[str]:
         yield f"headline metric {score.headline.label[:40]} -> {task.metric.label}"
     elif score.headline.higher_is_better != task.metric.higher_is_better:
         yield "the headline metric's better side differs"
+
+
+def baseline_differences(case: Case, record: Record) -> Iterator[str]:
+    """Why a record says that its checkpoint is compared with another model or level than the study does."""
+    wanted = (case.model.baseline, level_name(case.model.level))
+    found = (record.case.baseline, record.case.baseline_level)
+    if found != wanted:
+        before, after = (" ".join(filter(None, pair)) or "none" for pair in (found, wanted))
+        yield f"baseline {before} -> {after}"
 
 
 def _shown(value: Any) -> str:

@@ -12,7 +12,7 @@ from glu_lib.machine.environment import Environment
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.results.address import RecordId
 from glu_lib.results.records import AccuracyRecord, Record
-from glu_lib.results.staleness import CaseState, Status, headline_differences
+from glu_lib.results.staleness import CaseState, Status, baseline_differences, headline_differences
 from glu_lib.results.store import Store
 from glu_lib.run.done_key import done_key
 from glu_lib.run.identities import Identities
@@ -74,6 +74,7 @@ class CaseStates:
         if not isinstance(task, Task) or not isinstance(record, AccuracyRecord):
             return
         yield from headline_differences(task, record.score)
+        yield from baseline_differences(case, record)
         if task.num_fewshot and not record.score.has("num_fewshot"):
             # Early versions recorded the requested number of examples, which lm-eval may not have used.
             try:

@@ -11,6 +11,7 @@ from glu_lib.measure.scoring.encoding import Encodings
 from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.models.pruning import prune
 from glu_lib.results.store import Store
+from glu_lib.run.baseline_check import check_baseline
 from glu_lib.run.calibration import pruning_texts
 from glu_lib.run.loader import Loader
 from glu_lib.run.same_neurons import check_same_neurons
@@ -32,11 +33,20 @@ class Preparation:
         """Load `variant` and prune it.
 
         Raises:
-            AccessError: if the weights cannot be loaded; as CalibrationError, if the calibration text cannot.
+            AccessError: if the weights cannot be loaded, or do not fit the baseline that is named; as CalibrationError,
+                if the calibration text cannot be loaded.
             VerificationError: if the pruned model is wrong, or kept other neurons than in an earlier record.
         """
         settings, environment = self.loader.settings, self.loader.environment
         loaded, threads, loading = self.loader.load(variant, is_untrained=pruning.control is Control.UNTRAINED)
+        check_baseline(
+            variant,
+            loaded.model,
+            loaded.tokenizer,
+            study=self.study,
+            identities=self.loader.identities,
+            weight_bytes=environment.dtype.bytes,
+        )
         texts = pruning_texts(variant, loaded.tokenizer, self.library, self.study, settings)
         with peak_memory(environment.device) as cutting:
             result = prune(loaded.model, pruning, texts)

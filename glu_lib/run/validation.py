@@ -17,9 +17,11 @@ from glu_lib.models.shapes import check_architecture
 from glu_lib.models.vocabulary import NO_BEGINNING, NO_END, NO_FILLER, TextCheck, has_filler
 from glu_lib.results.folder import ResultsFolder
 from glu_lib.results.writing import try_to_write
+from glu_lib.run.baseline_check import check_baseline
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.record_checks import CheckResult, check_records
 from glu_lib.study import ModelVariant, Task, Workload
+from glu_lib.study.baselines import comparison_of
 from glu_lib.study.cases import build_cases
 
 _SHOWN_TOKENS = 3
@@ -39,13 +41,16 @@ def validate(experiment: Experiment, models: Sequence[ModelVariant]) -> Iterator
         try:
             found = inspect_model(variant, identity)
             check_architecture(found.variant, found.model)
-            glu_layers(found.model)
+            glu_layers(found.model, is_pruned=variant.baseline is None)
+            _check_baseline(experiment, variant, found)
         except AccessError as error:
             yield CheckResult(variant.key, False, str(error))
             continue
         if found.variant.architecture is not None:
             yield CheckResult(variant.key, True, f"shape: {found.variant.architecture.described}")
         yield CheckResult(variant.key, True, _weights(found))
+        if compared := comparison_of(variant):
+            yield CheckResult(variant.key, True, f"compared with its baseline: {compared}; same tokenizer")
         yield from _tokens(experiment, variant, found)
         yield from _templates(experiment, variant, identity)
         yield from _answers(experiment, variant, getattr(found.model.config, "max_position_embeddings", None))
@@ -64,6 +69,17 @@ def _results_folder(folder: ResultsFolder) -> CheckResult:
     existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     return CheckResult(str(folder.root), True, f"can be written, {free / 1e9:.1f} GB free")
+
+
+def _check_baseline(experiment: Experiment, variant: ModelVariant, found: InspectedModel) -> None:
+    check_baseline(
+        variant,
+        found.model,
+        found.tokenizer,
+        study=experiment.study,
+        identities=experiment.identities,
+        weight_bytes=experiment.environment.dtype.bytes,
+    )
 
 
 def _weights(found: InspectedModel) -> str:

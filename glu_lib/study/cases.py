@@ -122,7 +122,7 @@ def build_cases(
     loaded once. The baseline appears once, because methods and divisors do not change it. A suite that declares
     divisors uses these instead of `divisors`. A model that declares layer sets uses these instead of `layers`. Layer
     scans follow the baseline, one per method, and one per seed of `random` beside them. The controls, if the study has
-    them, come last and have tasks only.
+    them, come last and have tasks only. A checkpoint with a baseline has neither scans nor controls.
 
     Raises:
         StudyError: if a divisor does not fit the declared shape of a model. A layer set or a level that asks for
@@ -182,7 +182,7 @@ def _cases_of_model(study: Study, model: ModelVariant, choice: Choices) -> Itera
         for subject, names in _subjects(study, model, mine).items():
             yield Case(model, pruning, subject, names)
     yield from scans
-    for control in Control if study.has_controls else ():
+    for control in Control if study.has_controls and model.baseline is None else ():
         for subject, names in _subjects(study, model, suites).items():
             if isinstance(subject, Task):
                 yield Case(model, Pruning.of(control), subject, names)
@@ -224,7 +224,7 @@ def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: C
     The seeds are those of the run, or else the default ones.
     """
     names = tuple(suite.key for suite in suites if suite.has_scan)
-    if not names:
+    if not names or model.baseline:
         return
     draws = [found for found in choice.methods if found.method is Method.RANDOM] or Selection.parse(Method.RANDOM)
     for found in dict.fromkeys((*choice.methods, *draws)):
@@ -234,6 +234,7 @@ def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: C
 
 def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | Workload, tuple[str, ...]]:
     """The tasks, then the workloads of `model`, each once, with the suites that name them."""
+    original = study.models[model.baseline or model.key]
     found: dict[Task | Workload, tuple[str, ...]] = {}
     for suite in suites:
         extra = suite.instruct_tasks if model.kind is VariantKind.INSTRUCT else ()
@@ -242,6 +243,6 @@ def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Ta
     for suite in suites:
         for key in suite.workloads:
             workload = study.workloads[key]
-            if workload.prompts is None or study.tasks[workload.prompts].embedded == model.is_embedded:
+            if workload.prompts is None or study.tasks[workload.prompts].embedded == original.is_embedded:
                 found[workload] = (*found.get(workload, ()), suite.key)
     return found

@@ -15,14 +15,25 @@ _TEMPLATE = "chat_template.jinja"
 _TOKENIZER = "tokenizer_config.json"
 
 
-def with_defaults(key: str, table: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def with_defaults(
+    key: str, table: Mapping[str, Any], kinds: Mapping[str, VariantKind]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The table of a new model with `levels` and `kind`, and a line that says where its kind comes from.
 
-    The levels are those of the built-in models. A table without a source, or with a kind, gets no line.
+    The levels are those of the built-in models, or p0 alone for a checkpoint with a baseline, whose kind it has. A
+    table without a source, or with a kind, gets no line.
+
+    Args:
+        key: of the model.
+        table: its table in the study file.
+        kinds: of the models that are known already, by key.
     """
-    found = {"levels": list(LEVELS), **table}
+    found = {"levels": [0] if "baseline" in table else list(LEVELS), **table}
     if "kind" in table or not isinstance(table.get("source"), str):
         return found, ()
+    baseline = table.get("baseline")
+    if isinstance(baseline, str) and baseline in kinds:
+        return found | {"kind": str(kinds[baseline])}, ()
     kind, reason = _kind_of(table["source"], str(table.get("revision", "main")), is_gguf="gguf" in table)
     line = f'model {key}: taken for {kind}, because {reason}; kind = "…" in the study file fixes it'
     return found | {"kind": str(kind)}, (line,)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from glu_lib.errors import StudyError
 from glu_lib.study.asked import Level
+from glu_lib.study.baselines import baseline_faults
 from glu_lib.study.keys import check_key, unknown
 from glu_lib.study.methods import Method
 from glu_lib.study.selection import OPERATORS, clashes
@@ -97,11 +98,15 @@ class Study:
         levels = {key: model.levels for key, model in self.models.items()}
         marks = (*self.suites, *_RESERVED_MARKS)
         controls = Control if self.has_controls else ()
+        for line in baseline_faults(self.models):
+            raise StudyError(line)
         for line in clashes(levels, (*self.tasks, *self.workloads), Method, marks, controls):
             raise StudyError(line)
 
     def with_levels(self, levels: Sequence[Level]) -> Study:
         """The same study with these levels for all models; a model's p0 stays, because changes are against it.
+
+        A checkpoint with a baseline keeps its only level, p0.
 
         Raises:
             StudyError: if `-k` cannot tell a level from another name, or a percentage is out of range.
@@ -109,7 +114,8 @@ class Study:
         models = {}
         for key, model in self.models.items():
             unpruned = [level for level in model.levels if level == 0]
-            models[key] = replace(model, levels=tuple(dict.fromkeys((*unpruned, *levels))))
+            wanted = (*unpruned, *(levels if model.baseline is None else ()))
+            models[key] = replace(model, levels=tuple(dict.fromkeys(wanted)))
         return replace(self, models=models)
 
     def model(self, key: str) -> ModelVariant:

@@ -33,6 +33,15 @@ MODEL = {
         "`base` or `instruct`: decides the default suites (default: instruct where a chat template is on this machine)",
     ),
     "revision": Field(str, "branch, tag or commit on the hub (default `main`)"),
+    "baseline": Field(
+        str,
+        "key of the model that a recovered or foreign checkpoint is compared with, item by item; it then has no "
+        "levels, and kind and suites are the baseline's by default",
+    ),
+    "level": Field(
+        (int, str),
+        "level of the baseline with the checkpoint's widths, as 40 or `2.4x` (default: found by the widths)",
+    ),
     "levels": Field(
         list,
         "whole numbers from 0 to 95 (per cent), or texts as `2.4x`, `900M`, `1.8GB` (default: the built-in ones)",

@@ -112,11 +112,19 @@ def _build(data: dict[str, Any], base: Study) -> StudyFile:
 def _completed(data: dict[str, Any], base: Study) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The data with the defaults of its new models, and the lines on what was decided."""
     models, notes = dict(data.get("models", {})), list[str]()
-    for key, table in models.items():
+    kinds = {key: model.kind for key, model in base.models.items()}
+    for key, table in _baselines_first(models):
         if key not in base.models and isinstance(table, dict):
-            models[key], lines = with_defaults(key, table)
+            models[key], lines = with_defaults(key, table, kinds)
             notes += lines
+        if isinstance(table, dict) and (kind := models[key].get("kind")) in list(VariantKind):
+            kinds[key] = VariantKind(kind)
     return data | ({"models": models} if models else {}), tuple(notes)
+
+
+def _baselines_first(tables: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The tables of models, those with a baseline last: they take from it what they leave open."""
+    return sorted(tables.items(), key=lambda item: isinstance(item[1], dict) and "baseline" in item[1])
 
 
 def _selections(names: Iterable[str]) -> Iterator[Selection]:
@@ -133,13 +141,14 @@ def _join(
 ) -> dict[str, Suite]:
     """Add the file's models to the suites that their tables name, and remove them from all others.
 
-    Suites that the file declares keep the models that they name.
+    Suites that the file declares keep the models that they name. A checkpoint runs the suites of its baseline by
+    default.
     """
     joined = dict(suites)
-    for key, table in tables.items():
+    for key, table in _baselines_first(tables):
         if key in base.models and "suites" not in table:
             continue
-        wanted = table.get("suites", _SUITES_OF[models[key].kind])
+        wanted = table.get("suites", _default_suites(models[key], joined))
         for name in wanted:
             if name not in joined:
                 raise StudyError(f"[models.{key}] suites: {unknown('suite', name, joined)}")
@@ -148,6 +157,12 @@ def _join(
             is_in = name in wanted or (name in own and key in suite.models)
             joined[name] = replace(suite, models=(*others, key) if is_in else others)
     return joined
+
+
+def _default_suites(model: ModelVariant, suites: Mapping[str, Suite]) -> tuple[str, ...]:
+    if model.baseline is None:
+        return _SUITES_OF[model.kind]
+    return tuple(key for key, suite in suites.items() if model.baseline in suite.models)
 
 
 def _check_reachable(study: Study, data: dict[str, Any]) -> None:

@@ -34,9 +34,11 @@ def model_of(key: str, table: Any, base: Study) -> ModelVariant:
     """
     place = f"[models.{key}]"
     check_fields(place, table, study_fields.MODEL)
-    values: dict[str, Any] = {name: table[name] for name in ("source", "revision", "gguf") if name in table}
+    values: dict[str, Any] = {name: table[name] for name in ("source", "revision", "gguf", "baseline") if name in table}
     if "levels" in table:
         values["levels"] = levels_of(place, table["levels"])
+    if "level" in table:
+        (values["level"],) = levels_of(place, [table["level"]])
     if "layers" in table:
         values["layers"] = layer_sets_of(place, table)
     if "kind" in table:
@@ -48,6 +50,8 @@ def model_of(key: str, table: Any, base: Study) -> ModelVariant:
         if table.get("source", base.models[key].source) != base.models[key].source:
             values.setdefault("architecture", None)
             values.setdefault("gguf", None)
+        if "baseline" in table:
+            values.setdefault("levels", (0,))
         return replace(base.models[key], **values)
     if "source" not in table:
         raise StudyError(f"{place} lacks source; a new model needs a hub id or a folder")

@@ -46,6 +46,8 @@ class ModelVariant:
     `source` is a hub id, a folder, or `embedded` for the model that ships with the package. A level is a percentage, or
     what is wanted (`Asked`). `layers` are the layer sets that are pruned, None for all layers; empty: those of the run.
     `gguf` names a GGUF file in the source, whose weights are dequantized on loading; None for safetensors.
+    `baseline` is the key of the model that a recovered or foreign checkpoint is compared with, `level` the level of
+    that model with the same widths (None: its own widths decide). Such a checkpoint has the level p0 alone, as saved.
     """
 
     key: str
@@ -56,6 +58,8 @@ class ModelVariant:
     architecture: Architecture | None = None
     layers: tuple[Layers | None, ...] = ()
     gguf: str | None = None
+    baseline: str | None = None
+    level: Level | None = None
 
     def __post_init__(self) -> None:
         check_key("model", self.key)
@@ -69,6 +73,7 @@ class ModelVariant:
             )
         if not self.levels:
             raise StudyError(f"model {self.key!r} has no levels; give at least one pruning percentage")
+        self._check_baseline()
         percents = sorted({level for level in self.levels if not isinstance(level, Asked)})
         for percent in percents:
             if not 0 <= percent <= MAX_PERCENT:
@@ -81,6 +86,23 @@ class ModelVariant:
                     f"levels {percent} and {other} of model {self.key!r}: "
                     f"-k p{percent} would select both; leave one out"
                 )
+
+    def _check_baseline(self) -> None:
+        if self.level is not None and self.baseline is None:
+            raise StudyError(
+                f"model {self.key!r}: level {self.level} without a baseline; name the model that has this level: "
+                "baseline = 'llama1b', or list what to prune in levels"
+            )
+        if self.baseline is not None and self.levels != (0,):
+            raise StudyError(
+                f"model {self.key!r}: levels {', '.join(map(str, self.levels))} beside baseline {self.baseline!r}; a "
+                "checkpoint is compared as it was saved: leave levels out, or leave baseline out to prune it"
+            )
+        if isinstance(self.level, int) and not 1 <= self.level <= MAX_PERCENT:
+            raise StudyError(
+                f"model {self.key!r}: level {self.level} is outside 1–{MAX_PERCENT} per cent; choose one inside, or "
+                "leave it out for a checkpoint that is not pruned"
+            )
 
     @property
     def is_embedded(self) -> bool:

@@ -13,7 +13,7 @@ from glu_lib.frontends.cli.lm_eval_command import lm_eval
 from glu_lib.frontends.cli.method_commands import methods
 from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, report, table
-from glu_lib.frontends.cli.study_commands import list_cases, push, validate_models
+from glu_lib.frontends.cli.study_commands import list_cases, push, save, validate_models
 from glu_lib.study.items import LimitFrom
 from glu_lib.study.layers import PercentOf
 from glu_lib.study.settings import given_folder
@@ -149,6 +149,21 @@ def parser() -> argparse.ArgumentParser:
     _add_run_options(command)
     command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="repository to write to")
     command.add_argument("--model", metavar="KEY", help="upload this model, pruned, instead of the results")
+    _add_pruning(command)
+    command.set_defaults(command=push)
+
+    command = commands.add_parser(
+        "save", help="prune a model and save it to a folder, to train it or to use it elsewhere"
+    )
+    _add_run_options(command)
+    command.add_argument("--model", required=True, metavar="KEY", help="the model to prune")
+    command.add_argument("--folder", type=Path, required=True, metavar="FOLDER", help="a new folder to write to")
+    _add_pruning(command)
+    command.set_defaults(command=save)
+    return parser
+
+
+def _add_pruning(command: argparse.ArgumentParser) -> None:
     command.add_argument("--percent", type=int, metavar="N", help="pruning percentage of the model")
     command.add_argument(
         "--level",
@@ -160,8 +175,6 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--percent-of", choices=list(PercentOf), default=PercentOf.LAYER, help="what a level is a percentage of"
     )
-    command.set_defaults(command=push)
-    return parser
 
 
 def _add_published(command: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from glu_lib.results.at_work import at_work
 from glu_lib.results.staleness import CaseState, Status
 from glu_lib.study import ModelVariant
 from glu_lib.study.architecture import format_ratio
+from glu_lib.study.baselines import comparison_of
 from glu_lib.study.cases import Case
 from glu_lib.study.pruning import Pruning
 from glu_lib.study.selection import ON_REQUEST
@@ -19,7 +20,7 @@ _MARKS = [f"-m {mark}" for mark in ON_REQUEST]
 MATRIX_COLUMNS = ("model", "level", "width", "pruned", "cases", *(status.value for status in Status), *_MARKS)
 MATRIX_NOTE = f"{', '.join(_MARKS)}: done/all cases that run only with this option; no other column counts them"
 WORK_COLUMNS = ("being measured", "host", "process", "since", "last sign of life")
-MODEL_COLUMNS = ("model", "weights", "download", "shape")
+MODEL_COLUMNS = ("model", "weights", "download", "shape", "baseline")
 
 
 def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
@@ -55,10 +56,10 @@ def work_rows(root: Path) -> Iterator[tuple[str, ...]]:
         yield found.case, found.host, str(found.process), found.since or "–", f"{found.refreshed_s:.0f} s ago"
 
 
-def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, str, str, str]]:
-    """One row per model: source, download still needed, and shape, without asking the hub."""
+def model_rows(models: Mapping[str, ModelVariant]) -> Iterator[tuple[str, ...]]:
+    """One row per model: source, download still needed, shape and baseline, without asking the hub."""
     for model in models.values():
-        yield model.key, model.source, download(model), _shape(model)
+        yield model.key, model.source, download(model), _shape(model), comparison_of(model)
 
 
 def _shape(model: ModelVariant) -> str:

@@ -23,6 +23,7 @@ from glu_lib.report import (
 )
 from glu_lib.report.blind_answers import surviving
 from glu_lib.report.listings import beside_listing, blind_listing, restated_listing
+from glu_lib.report.recovered import recovered_listing
 from glu_lib.report.same_size import same_size_listing, size_score_listing
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.study import STUDY, load_study
@@ -87,7 +88,7 @@ def report(options: argparse.Namespace) -> int:
 
 
 def table(options: argparse.Namespace) -> int:
-    """Print the headline tables, the models of one size and the layer scans as Markdown."""
+    """Print the headline tables, the models of one size, the checkpoints and the layer scans as Markdown."""
     found = concluded(options)
     for table in headline_tables(found.rows):
         print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
@@ -96,6 +97,10 @@ def table(options: argparse.Namespace) -> int:
         print(markdown_listing(size_score_listing(sizes)))
     if found.same_size:
         print(markdown_listing(same_size_listing(found.same_size)))
+    if found.recovered:
+        print(markdown_listing(recovered_listing(found.recovered)))
+    for line in found.not_beside:
+        print(f"{markdown_name(line)}.\n")
     for table in workload_tables(found.rows):
         print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
     if found.aligned_pairs:

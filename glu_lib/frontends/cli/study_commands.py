@@ -1,20 +1,21 @@
-"""Commands on the study: list, validate, push."""
+"""Commands on the study: list, validate, push, save."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from glu_lib.errors import StudyError, one_line
+from glu_lib.errors import SettingsError, StudyError, one_line
 from glu_lib.frontends import push as hub
 from glu_lib.frontends.cli import listing
 from glu_lib.frontends.cli.printing import EXIT_PROBLEMS, print_table
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.validation import validate
-from glu_lib.study import STUDY, StudyFile, load_study
+from glu_lib.study import STUDY, ModelVariant, StudyFile, load_study
 from glu_lib.study.asked import Asked, parse_level
 from glu_lib.study.cases import Case, build_cases
 from glu_lib.study.items import LimitFrom, SampleFile
@@ -122,6 +123,39 @@ def push(options: argparse.Namespace) -> int:
         print(hub.push_results(options.results_dir, options.repo_id))
         return 0
     experiment = experiment_of(options)
+    variant, pruning = _pruned(options, experiment)
+    print(hub.push_model(experiment, variant, pruning, options.repo_id))
+    return 0
+
+
+def save(options: argparse.Namespace) -> int:
+    """Prune a model and save it; print the folder, and the lines of a study file that compare it with its baseline."""
+    folder = options.folder.expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StudyError(f"--folder {folder}: is there already, and not empty; name a new folder")
+    experiment = experiment_of(options)
+    variant, pruning = _pruned(options, experiment)
+    with experiment.levels.prepared(variant, pruning) as prepared:
+        try:
+            prepared.loaded.save(str(folder))
+        except OSError as error:
+            raise SettingsError(
+                f"--folder {folder}: cannot be written ({error.strerror}); check free space and permissions"
+            ) from error
+    print(folder)
+    lines = ["[models.recovered]", f"source = {json.dumps(str(folder.absolute()))}", f'baseline = "{variant.key}"']
+    if pruning.selects and pruning.layers is None:
+        lines.append(f"level = {json.dumps(str(pruning.asked)) if pruning.asked else pruning.percent}")
+    print("\n".join(lines))
+    return 0
+
+
+def _pruned(options: argparse.Namespace, experiment: Experiment) -> tuple[ModelVariant, Pruning]:
+    """The model and the pruning of the arguments.
+
+    Raises:
+        StudyError: if the model has no such level.
+    """
     variant = experiment.study.model(options.model)
     level = options.percent if options.level is None else parse_level(options.level)
     if not isinstance(level, Asked) and level not in variant.levels:
@@ -139,5 +173,4 @@ def push(options: argparse.Namespace) -> int:
     if isinstance(level, Asked):
         pruning = pruning.to(level, variant.architecture, experiment.environment.dtype.bytes)
         Case(variant, pruning, ARCHITECTURE).check_fits()
-    print(hub.push_model(experiment, variant, pruning, options.repo_id))
-    return 0
+    return variant, pruning

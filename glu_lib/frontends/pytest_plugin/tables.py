@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from glu_lib.analysis import Conclusions, conclude, headline_tables, workload_tables, write_tables
 from glu_lib.report import alignment_lines, report_data, scan_lines, terminal_lines, workload_lines, write_report
+from glu_lib.report.recovered import recovered_sentences
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.items import ItemChoice
 from glu_lib.wording import counted
@@ -46,8 +48,10 @@ def _table_lines(
     models, limit = {case_id.split("-")[0] for case_id in touched}, items.limit
     looks = {(items.chosen.limit, items.chosen.subset), *({(None, None)} if items.samples else ())}
     for table in headline_tables(found.rows):
-        if table.model in models and (table.limit, table.subset) in looks:
+        is_touched = table.model in models or not models.isdisjoint(table.checkpoints)
+        if is_touched and (table.limit, table.subset) in looks:
             yield from terminal_lines(table, width)
+    yield from _beside_baseline(found, models, width)
     if with_workloads:
         for table in workload_tables(found.rows):
             if table.model in models and table.limit == limit:
@@ -56,6 +60,14 @@ def _table_lines(
     for scan in found.scans:
         if scan.case in touched and scan.limit == limit:
             yield from scan_lines(scan, width)
+
+
+def _beside_baseline(found: Conclusions, models: Collection[str], width: int) -> Iterator[str]:
+    """What checkpoints of the run have recovered, and which levels of their baselines are missing."""
+    told = [text for model, text in recovered_sentences(found.recovered) if model in models]
+    told += [line for line in found.not_beside if line.partition(":")[0] in models]
+    for text in told:
+        yield from textwrap.wrap(text, width)
 
 
 def _last_lines(found: Conclusions, page: Path, tables: Sequence[Path]) -> Iterator[str]:

@@ -34,6 +34,12 @@ class CaseFields(Part):
     control: Annotated[Control, Field(strict=False)] | None = Field(
         None, description="`nomlp` or `untrained`; absent for levels"
     )
+    baseline: Cell | None = Field(
+        None, description="key of the model that this checkpoint is compared with; absent: none, it is pruned itself"
+    )
+    baseline_level: Cell | None = Field(
+        None, description="level of that model with the same widths, as the study names it; absent: none is named"
+    )
     subject: Cell = Field(description="key of the task or workload")
     prompt_format: Annotated[PromptFormat, Field(strict=False)] = Field(
         PromptFormat.PLAIN, description="`plain` or `chat` (tasks)"

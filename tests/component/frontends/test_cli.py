@@ -42,7 +42,7 @@ def test_list_prints_the_matrix(results, capsys):
     )
     end = lines.index(said.split())
     assert end == 1 + len({case.group for case in build_cases(STUDY)})  # a line for each level of each model
-    assert lines[end + 1] == ["model", "weights", "download", "shape"]
+    assert lines[end + 1] == ["model", "weights", "download", "shape", "baseline"]
     assert lines[end + 2][:2] == ["nano", "embedded"]
 
 
