@@ -160,6 +160,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "records go to <results>/random_weights",
     )
     group.addoption(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run the cases on the machines of a Ray cluster, whole (model, level) groups on one GPU each: auto, on a "
+        "machine of the cluster, or HOST:PORT of its head; needs the extra cluster",
+    )
+    group.addoption(
+        "--cluster-cpus",
+        type=int,
+        metavar="N",
+        help="CPUs of each worker of a cluster (default: the CPUs of a node, shared by its GPUs)",
+    )
+    group.addoption(
         "--threads",
         type=int,
         metavar="N",
