@@ -9,11 +9,11 @@ import xml.etree.ElementTree as ET
 import psutil
 import pytest
 from local_hub import ROOT
+from ray_nodes import add_node, running_cluster
 from run_results import results
 
 CASES = ("-k", "nano and (p0 or p40) and (architecture or facts or sums or truth)")
 QUICK = ("--limit", "80", "--threads", "1", "--batch-size", "8")
-MEMORY_BYTES = 80 << 20  # the least that Ray takes for the objects of a node
 LONG_S = 90.0
 
 
@@ -26,23 +26,16 @@ def pause(tmp_path_factory):
 def cluster(pause, warm):
     """A head without CPUs and two nodes with one CPU each."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[cluster]'")
-    from ray.cluster_utils import Cluster
-
     with pytest.MonkeyPatch.context() as patch:
         for name, value in warm.environment.items():
             patch.setenv(name, value)
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests/plugins")]))
+        path = [str(ROOT), str(ROOT / "tests/plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        patch.setenv("PYTHONPATH", os.pathsep.join(path))
         patch.setenv("PYTEST_PLUGINS", "paused_case")  # of the workers
         patch.setenv("PAUSE", str(pause))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": MEMORY_BYTES}
-        found = Cluster(initialize_head=True, head_node_args=head)
-        try:
-            for _ in range(2):
-                found.add_node(num_cpus=1, object_store_memory=MEMORY_BYTES)
+        with running_cluster(2) as found:
             yield found
-        finally:
-            found.shutdown()
 
 
 @pytest.fixture
@@ -135,7 +128,7 @@ def test_the_case_of_a_lost_node_goes_on_elsewhere(suite, cluster, started, paus
     try:
         text, _ = run.communicate()
     finally:
-        cluster.add_node(num_cpus=1, object_store_memory=MEMORY_BYTES)
+        add_node(cluster, 1)
     assert run.returncode == pytest.ExitCode.OK, text
     assert "is lost" in text
     (path,) = suite.path.glob("results/individual_files/nano/p0/nano-p0-sums*.json")
