@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_ATTEMPTS = 4
+# Settings of Ray for busy cores, on which its processes take longer to start than it waits for.
+PATIENT = {"RAY_agent_register_timeout_ms": "120000", "RAY_raylet_start_wait_time_s": "120"}
+_ATTEMPTS = 2
 _MEMORY_BYTES = 80 << 20  # the least that Ray takes for the objects of a node
 
 
@@ -29,7 +31,7 @@ def add_node(cluster: Any, cpus: int, **options: Any) -> None:
     """Add a node; the first one is the head. On busy cores its processes may be too slow for Ray: then once more."""
     for attempt in range(_ATTEMPTS):
         try:
-            cluster.add_node(num_cpus=cpus, object_store_memory=_MEMORY_BYTES, **options)
+            cluster.add_node(num_cpus=cpus, object_store_memory=_MEMORY_BYTES, include_log_monitor=False, **options)
         except Exception as error:
             if attempt == _ATTEMPTS - 1 or "timed out during startup" not in str(error):
                 raise

@@ -73,7 +73,7 @@ class Crew:
     slots: Sequence[Slot]
     _members: list[Member] = field(default_factory=list)
     _moved: dict[str, str] = field(default_factory=dict)  # cases that were on a lost node, and its name
-    _last_words: str = ""
+    _last_loss: str = ""
 
     def muster(self, settings: Settings) -> dict[str, Terms]:
         """Start all workers; what they would measure with, by node.
@@ -111,7 +111,7 @@ class Crew:
         while turns.waiting or any(member.group for member in self._members):
             kinds = [member.handle.slot.kind for member in self._members]
             for group in turns.out_of_reach(kinds):
-                text = f"no worker of the cluster is left{f': {self._last_words}' if self._last_words else ''}"
+                text = f"no worker of the cluster is left{f': {self._last_loss}' if self._last_loss else ''}"
                 yield Happening(None, NoWorkers(tuple(case.id for case in group.cases), text))
             for member in self._answering():
                 said = engine.answer(member.handle, member.call)
@@ -135,19 +135,20 @@ class Crew:
         """Give a worker no more work: its process cannot measure any more, as after a failure of its GPU."""
         member.is_retired = True
 
-    def last_answers(self) -> Iterator[Answered]:
-        """The answers of running cases that have not been mailed: the run is about to stop."""
-        running = [member for member in self._members if member.case_id is not None]
-        calls = [engine.call(member.handle, "answers") for member in running]
-        for member, call in zip(running, calls, strict=True):
-            said = engine.answer(member.handle, call, _LEAVE_S)
-            yield from () if isinstance(said, Lost) else said
+    def last_words(self) -> Iterator[Answered | Finished]:
+        """What the workers at work have to tell when the run stops: cases that ended just now, and unmailed answers."""
+        at_work = [member for member in self._members if member.group is not None]
+        calls = [engine.call(member.handle, "answers") for member in at_work]
+        for member, call in zip(at_work, calls, strict=True):
+            for event in (*(engine.last(member.call, _LEAVE_S) or ()), *(engine.last(call, _LEAVE_S) or ())):
+                if isinstance(event, Answered | Finished):
+                    yield event
 
     def dismiss(self) -> None:
         """End all workers."""
         calls = [engine.call(member.handle, "leave", _LEAVE_S / 2) for member in self._members]
         for member, call in zip(self._members, calls, strict=True):
-            engine.answer(member.handle, call, _LEAVE_S)
+            engine.last(call, _LEAVE_S)
             engine.dismiss(member.handle)
         self._members = []
 
@@ -198,7 +199,7 @@ class Crew:
         """A worker is gone: its case moves once if its machine is gone too, and fails otherwise."""
         node, case_id = member.handle.slot.node, member.case_id
         what = f"node {node} is lost" if lost.with_node else f"the worker on node {node} ended ({lost.text})"
-        self._last_words = what
+        self._last_loss = what
         died = None
         if case_id is not None and member.group is not None:
             if lost.with_node and case_id not in self._moved:

@@ -139,6 +139,16 @@ def answer(worker: Handle, call: Any, wait_s: float | None = None) -> Any:
         return Lost(_is_gone(worker, ray), _last_line(error))
 
 
+def last(call: Any, wait_s: float) -> Any:
+    """What a call returned, when the run ends anyway; None if its worker is lost or silent."""
+    import ray
+
+    try:
+        return ray.get(call, timeout=wait_s)
+    except ray.exceptions.RayError:
+        return None
+
+
 def dismiss(worker: Handle) -> None:
     """End the process of a worker, whatever it does."""
     import ray

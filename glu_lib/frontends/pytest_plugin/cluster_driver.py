@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import pytest
 
@@ -135,9 +136,18 @@ class ClusterDriver:
                 self._take(happening, receiver)
                 _check_stop(session)
         finally:
-            for found in self._crew.last_answers():
-                receiver.note(self._case(found.case_id), found)
+            self._save_the_last(receiver)
             run.end()
+
+    def _save_the_last(self, receiver: Receiver) -> None:
+        """Keep what the workers at work have when the run stops; the next run finds it."""
+        assert self._crew is not None
+        for event in self._crew.last_words():
+            with suppress(GluError):
+                if isinstance(event, Answered):
+                    receiver.note(self._case(event.case_id), event)
+                elif event.files:
+                    receiver.accept(self._case(event.case_id), event.files)
 
     def _setup(self, cases: list[Case]) -> Setup:
         experiment = self._config.stash[EXPERIMENT]
