@@ -27,7 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--levels", type=int, default=len(_LEVELS), help="levels of the longer run")
     levels = parser.parse_args().levels
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Ray's own processes are slow to start on busy cores.
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "120000"})
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": _MEMORY_BYTES}

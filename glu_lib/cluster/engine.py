@@ -52,6 +52,8 @@ def connect(address: str) -> None:
         ClusterError: if Ray is not installed or no cluster answers.
     """
     _check_address(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault()  # read on import; its warnings would stand between our lines
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -59,7 +61,6 @@ def connect(address: str) -> None:
             raise
         raise ClusterError('--cluster needs Ray, which is not installed: pip install -e ".[cluster]"') from None
     _check_port(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with _own_signals():
         try:
             # log_to_driver: lines of the workers would stand between those of pytest.
@@ -200,7 +201,7 @@ def _check_port(address: str) -> None:
 
 def _explained(address: str, error: Exception) -> str:
     if isinstance(error, ConnectionError):
-        return _no_cluster(address)
+        return _no_cluster(address) if address == AUTO else _not_let_in(address)
     return f"--cluster={address}: Ray cannot connect ({_last_line(error)})"
 
 
@@ -208,6 +209,13 @@ def _no_cluster(address: str) -> str:
     where = "on this machine" if address == AUTO else "at this address"
     return (
         f"--cluster={address}: no Ray cluster answers {where}; start one with: ray start --head --disable-usage-stats"
+    )
+
+
+def _not_let_in(address: str) -> str:
+    return (
+        f"--cluster={address}: what answers there does not let this process in; if it is a Ray cluster with a token: "
+        "export RAY_AUTH_MODE=token, and put the token into ~/.ray/auth_token"
     )
 
 
