@@ -53,7 +53,6 @@ def connect(address: str) -> None:
     """
     _check_address(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault()  # read on import; its warnings would stand between our lines
     try:
         import ray
     except ModuleNotFoundError as error:

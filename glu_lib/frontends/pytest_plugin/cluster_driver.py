@@ -193,7 +193,7 @@ class ClusterDriver:
             plan.pending.pop(case.id, None)
         show(item, event.reports)
         causes = [dict(report.get("user_properties", ())).get(PENDING_PROPERTY) for report in event.reports]
-        if GPU in causes and self._crew is not None:
+        if GPU in causes and self._crew is not None and happening.member is not None:
             self._crew.retire(happening.member)  # its process cannot use the GPU any more
 
     def _wait_for(self, cases: Iterable[Case], cause: str, message: str) -> None:

@@ -162,8 +162,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cluster",
         metavar="ADDRESS",
-        help="run the cases on the machines of the Ray cluster that this machine is part of, whole (model, level) groups on "
-        "one GPU each: auto, or HOST:PORT of its head; needs the extra cluster",
+        help="run the cases on the machines of the Ray cluster that this machine is part of, whole (model, level) "
+        "groups on one GPU each: auto, or HOST:PORT of its head; needs the extra cluster",
     )
     group.addoption(
         "--cluster-cpus",
