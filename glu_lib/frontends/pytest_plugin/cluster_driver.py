@@ -11,6 +11,7 @@ import pytest
 from glu_lib.cluster import engine, messages
 from glu_lib.cluster.claims import LevelClaims
 from glu_lib.cluster.crew import Crew, Died, Dropped, Happening, NoWorkers
+from glu_lib.cluster.earlier_kinds import earlier_kinds
 from glu_lib.cluster.messages import Answered, Finished, Setup, Work
 from glu_lib.cluster.receiving import Receiver
 from glu_lib.cluster.slots import slots_of
@@ -114,7 +115,7 @@ class ClusterDriver:
             progress.workers = len(self._crew.slots)
         run = self._config.stash[SESSION]
         receiver, claims = Receiver(run.experiment), LevelClaims(run)
-        turns = Turns(groups_of(cases))
+        turns = Turns(groups_of(cases), self._earlier_kinds(cases))
         setup = self._setup(cases)
 
         def offer(group: Group) -> Work | None:
@@ -148,6 +149,12 @@ class ClusterDriver:
                     receiver.note(self._case(event.case_id), event)
                 elif event.files:
                     receiver.accept(self._case(event.case_id), event.files)
+
+    def _earlier_kinds(self, cases: list[Case]) -> dict[str, str | None]:
+        assert self._crew is not None
+        names = {str(self._terms[slot.node]["gpu"]): slot.kind for slot in self._crew.slots if slot.gpus}
+        models = dict.fromkeys(case.model.key for case in cases)
+        return earlier_kinds(self._config.stash[EXPERIMENT].store, models, names)
 
     def _setup(self, cases: list[Case]) -> Setup:
         experiment = self._config.stash[EXPERIMENT]
