@@ -8,17 +8,17 @@ from contextlib import suppress
 
 import pytest
 
-from glu_lib.cluster import engine, messages
+from glu_lib.cluster import engine
 from glu_lib.cluster.claims import LevelClaims
 from glu_lib.cluster.crew import Crew, Died, Dropped, Happening, NoWorkers
-from glu_lib.cluster.earlier_kinds import earlier_kinds
-from glu_lib.cluster.messages import Answered, Finished, Setup, Work
+from glu_lib.cluster.messages import Answered, Finished, Work
 from glu_lib.cluster.receiving import Receiver
 from glu_lib.cluster.slots import slots_of
 from glu_lib.cluster.terms import Terms, hardware, refusal, remarks
-from glu_lib.cluster.turns import Group, Turns, groups_of
+from glu_lib.cluster.turns import Group, groups_of
 from glu_lib.errors import ClusterError, GluError
 from glu_lib.frontends.pytest_plugin.cluster import energy_refusal
+from glu_lib.frontends.pytest_plugin.cluster_setup import setup_of, turns_of
 from glu_lib.frontends.pytest_plugin.cluster_worker import serve
 from glu_lib.frontends.pytest_plugin.collection import case_of
 from glu_lib.frontends.pytest_plugin.mirror import PENDING_PROPERTY
@@ -115,8 +115,8 @@ class ClusterDriver:
             progress.workers = len(self._crew.slots)
         run = self._config.stash[SESSION]
         receiver, claims = Receiver(run.experiment), LevelClaims(run)
-        turns = Turns(groups_of(cases), self._earlier_kinds(cases))
-        setup = self._setup(cases)
+        turns = turns_of(self._config, cases, self._crew.slots, self._terms)
+        setup = setup_of(self._config, cases, self._items)
 
         def offer(group: Group) -> Work | None:
             """The work of a group; None if there is none to do now."""
@@ -125,7 +125,10 @@ class ClusterDriver:
                 if group.cases and (blocked := [case for case in group.cases if run.cause(case)]):
                     self._block(blocked)
                     group.cases = [case for case in group.cases if case not in blocked]
-                return receiver.work(group) if group.cases else None
+                if group.cases:
+                    return receiver.work(group)
+                claims.give_back(group)
+                return None
             if claims.is_patient(group):
                 turns.put_back(group, at_s=time.monotonic() + _RETRY_S)
             else:
@@ -149,28 +152,6 @@ class ClusterDriver:
                     receiver.note(self._case(event.case_id), event)
                 elif event.files:
                     receiver.accept(self._case(event.case_id), event.files)
-
-    def _earlier_kinds(self, cases: list[Case]) -> dict[str, str | None]:
-        assert self._crew is not None
-        names = {str(self._terms[slot.node]["gpu"]): slot.kind for slot in self._crew.slots if slot.gpus}
-        models = dict.fromkeys(case.model.key for case in cases)
-        return earlier_kinds(self._config.stash[EXPERIMENT].store, models, names)
-
-    def _setup(self, cases: list[Case]) -> Setup:
-        experiment = self._config.stash[EXPERIMENT]
-        modules = dict.fromkeys(item.nodeid.partition("::")[0] for item in self._items.values())
-        options = [f"--tb={self._config.getoption('tbstyle')}"]
-        calibration = experiment.settings.calibration
-        return Setup(
-            experiment.settings,
-            experiment.study,
-            tuple(cases),
-            tuple(modules),
-            experiment.identities.on_hub(),
-            calibration.read_bytes() if calibration else None,
-            (*options, *(["-l"] if self._config.getoption("showlocals") else [])),
-            messages.MAIL_S,
-        )
 
     def _take(self, happening: Happening, receiver: Receiver) -> None:
         """Write and report what has happened on a worker."""
