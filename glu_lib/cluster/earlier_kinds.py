@@ -27,7 +27,7 @@ def earlier_kinds(store: Store, models: Iterable[str], kinds: Mapping[str, str |
                 gpu = read_record(path).environment.gpu
             except RecordError:
                 continue  # stale: it will be measured again
-            if gpu in kinds:
+            if gpu is not None and gpu in kinds:
                 found[model] = kinds[gpu]
                 break
     return found
