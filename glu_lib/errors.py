@@ -41,6 +41,10 @@ class NotFiniteError(MeasurementError):
     """A model returned NaN or infinity; the case has no result, and its journal is deleted."""
 
 
+class ClusterError(GluError):
+    """A cluster, or a worker of it, cannot be used."""
+
+
 class RecordError(GluError):
     """A record cannot be read or written."""
 

@@ -44,6 +44,8 @@ def table_notes(table: HeadlineTable) -> Iterator[str]:
         yield f"weights: {', '.join(stored)}"
     if unlike := list(_unlike_baselines(table)):
         yield f"measured differently from p0, so no change is given: {', '.join(unlike)}"
+    if elsewhere := list(_on_other_processors(table)):
+        yield f"scored on another processor than p0, which can change last digits: {', '.join(elsewhere)}"
     if shared := [
         f"{task} {level_text(level)}" for (task, level), row in table.cells.items() if _is_beside_others(table, row)
     ]:
@@ -94,6 +96,14 @@ def _unlike_baselines(table: HeadlineTable) -> Iterator[str]:
         for task, row in found.items():
             if differing := unlike_fields(row, table.cells.get((task, 0), row)):
                 yield f"{task} {name} ({', '.join(differing)})"
+
+
+def _on_other_processors(table: HeadlineTable) -> Iterator[str]:
+    """Scores on another processor than those of p0: `facts p40 (NVIDIA L4)`; figures of workloads are not compared."""
+    for (task, level), row in () if table.figure else table.cells.items():
+        first = table.cells.get((task, 0), row)
+        if row.get("device") != first.get("device"):
+            yield f"{task} {level_text(level)} ({row.get('device')})"
 
 
 def _took_turns(table: HeadlineTable, task: str) -> bool:

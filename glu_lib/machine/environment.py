@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "transformers", "optipfair", "lm_eval", "codecarbon", "datasets")
 MPS = "mps"  # torch's name of the GPU of a Mac with an Apple chip
 UNTRIED_MPS = "mps: this suite has not been tried on it; compare some scores with --device cpu first"
+WORKER_COUNT = "PYTEST_XDIST_WORKER_COUNT"  # pytest-xdist sets it; a worker of a cluster sets it itself
 _BFLOAT16_CAPABILITY = (8, 0)  # Ampere; a T4 is 7.5
 
 
@@ -120,8 +121,8 @@ def set_library_defaults() -> None:
 
 
 def count_workers() -> int:
-    """Number of processes of this run: pytest-xdist's workers, or 1 without them."""
-    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    """Number of processes of this run on this machine: workers of pytest-xdist or a cluster, or 1 without them."""
+    return int(os.environ.get(WORKER_COUNT, "1"))
 
 
 def seed_everything(seed: int) -> None:

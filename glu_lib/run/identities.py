@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from glu_lib.errors import AccessError
@@ -34,6 +34,14 @@ class Identities:
         if isinstance(found, AccessError):
             raise found
         return found
+
+    def adopt(self, found: Mapping[str, ModelIdentity]) -> None:
+        """Take over identities that the driver of a cluster has found, by the key of the variant."""
+        self._found.update(found)
+
+    def on_hub(self) -> dict[str, ModelIdentity]:
+        """The identities of hub models found so far: their commits hold on every machine, unlike paths of folders."""
+        return {key: found for key, found in self._found.items() if isinstance(found, ModelIdentity) and found.commit}
 
     def stored_as(self, variants: Iterable[ModelVariant]) -> dict[str, str]:
         """How GGUF files held the weights of the models identified so far, by their keys."""

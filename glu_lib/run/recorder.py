@@ -119,7 +119,9 @@ class Recorder:
 
     def _binding(self, case: Case) -> dict[str, Any]:
         """Fields that must be equal for the answers of two runs to belong to one measurement."""
-        return {"done_key": self.states.done_key(case), "scorer": str(self.settings.scorer)}
+        # GPUs of two kinds differ in the last digits; what answers of processors are bound to stays as it was.
+        gpu = {"gpu": self.environment.gpu} if self.environment.gpu else {}
+        return {"done_key": self.states.done_key(case), "scorer": str(self.settings.scorer), **gpu}
 
     def _check_there(self) -> None:
         if not self.store.is_there():

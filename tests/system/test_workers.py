@@ -1,10 +1,10 @@
 """pytest-xdist: each level is loaded once, a GPU for each worker, the serial records, and what a crash leaves."""
 
-import gzip
 import json
 from collections import Counter
 
 import pytest
+from run_results import results
 
 QUICK = ("--limit", "4", "--threads", "1")
 TWO_WORKERS = ("-n", "2", "--dist", "loadgroup")
@@ -17,19 +17,6 @@ def pending(suite):
 def errors(result):
     """Lines on stderr, without what pytest-benchmark says whenever there are workers."""
     return [line for line in result.errlines if line.startswith(("ERROR", "INTERNAL", "Traceback"))]
-
-
-def results(folder):
-    """Records and samples by name, without time, energy, the state of the machine, and a checksum over all of it."""
-    found = {}
-    for path in folder.glob("individual_files/*/*/*.json"):
-        record = json.loads(path.read_text())
-        for name in ("timing", "energy", "conditions", "memory", "scoring_memory", "sha256"):
-            record.pop(name, None)
-        record["pruning"].pop("prune_s")
-        found[path.name] = record
-    found |= {path.name: gzip.decompress(path.read_bytes()) for path in folder.glob("samples/*/*/*.jsonl.gz")}
-    return found
 
 
 def test_workers_load_each_level_once_and_give_the_serial_records(suite, all_items):

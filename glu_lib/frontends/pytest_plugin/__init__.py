@@ -12,6 +12,7 @@ PLUGINS = (
     "glu_lib.frontends.pytest_plugin.fixtures",
     "glu_lib.frontends.pytest_plugin.summary",
     "glu_lib.frontends.pytest_plugin.workers",
+    "glu_lib.frontends.pytest_plugin.cluster",
 )
 
 __all__ = ["PLUGINS"]

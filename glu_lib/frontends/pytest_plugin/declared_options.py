@@ -167,6 +167,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "of answers that a filter cut, and glu export writes no items",
     )
     group.addoption(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run the cases on the machines of the Ray cluster that this machine is part of, whole (model, level) "
+        "groups on one GPU each: auto, or HOST:PORT of its head; needs the extra cluster",
+    )
+    group.addoption(
+        "--cluster-cpus",
+        type=int,
+        metavar="N",
+        help="CPUs of each worker of a cluster (default: the CPUs of a node, shared by its GPUs)",
+    )
+    group.addoption(
         "--threads",
         type=int,
         metavar="N",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -21,32 +22,24 @@ from glu_lib.study.settings import Scorer, Settings, Weights, given_folder, pars
 EXPERIMENT = pytest.StashKey[Experiment]()
 SESSION = pytest.StashKey[Session]()
 CHOICES = pytest.StashKey[Choices]()
+GIVEN = pytest.StashKey["Given"]()  # set in a worker of a cluster, which gets values in place of words
 OWN_SHAPES_INPUT = "glu_own_shapes"  # sent by the controller: another worker may have downloaded a configuration since
 STUDY_NOTES = pytest.StashKey[tuple[str, ...]]()  # what the study file left open and the suite decided
+
+
+class Given(NamedTuple):
+    """Settings and study that the driver of a cluster has made from the command line."""
+
+    settings: Settings
+    study: Study
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Create the experiment, so that a wrong value ends the run before collection."""
     try:
-        chosen = study_from(config)
-        settings = settings_from(config, chosen.study)
-        if config.getoption("controls"):
-            chosen = replace(chosen, study=replace(chosen.study, has_controls=True))
-        if levels := config.getoption("level"):
-            chosen = replace(chosen, study=chosen.study.with_levels([*map(parse_level, levels)]))
-        config.stash[STUDY_NOTES] = chosen.notes
-        choices = chosen.choices(
-            methods=config.getoption("method"),
-            divisors=config.getoption("divisor"),
-            layers=config.getoption("layers"),
-            percent_of=config.getoption("percent_of"),
-        )
-        own_shapes = getattr(config, "workerinput", {}).get(OWN_SHAPES_INPUT)
-        config.stash[EXPERIMENT] = experiment = Experiment(settings, chosen.study, own_shapes)
-        config.stash[CHOICES] = choices.weighing(experiment.environment.dtype.bytes)
-        # A divisor or a layer set that does not fit a model fails here with one line.
-        build_cases(experiment.study, *config.stash[CHOICES])
-        config.stash[SESSION] = Session(experiment)
+        given = config.stash.get(GIVEN, None)
+        experiment = Experiment(*given, own_shapes=()) if given else _experiment(config)
+        config.stash[EXPERIMENT], config.stash[SESSION] = experiment, Session(experiment)
     except GluError as error:
         raise pytest.UsageError(str(error)) from None
     config.addinivalue_line("markers", "cases_of(kind): parametrize `case` over the study's cases of this kind")
@@ -57,6 +50,29 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "scoring: benchmarks of the two scorers; a part of speed")
     config.addinivalue_line("markers", "gpu: models of more than half a billion parameters")
     config.addinivalue_line("markers", "slow: tasks that take minutes or more per level on a small GPU")
+
+
+def _experiment(config: pytest.Config) -> Experiment:
+    """The experiment of the command line; sets the notes on the study and the choices of levels."""
+    chosen = study_from(config)
+    settings = settings_from(config, chosen.study)
+    if config.getoption("controls"):
+        chosen = replace(chosen, study=replace(chosen.study, has_controls=True))
+    if levels := config.getoption("level"):
+        chosen = replace(chosen, study=chosen.study.with_levels([*map(parse_level, levels)]))
+    config.stash[STUDY_NOTES] = chosen.notes
+    choices = chosen.choices(
+        methods=config.getoption("method"),
+        divisors=config.getoption("divisor"),
+        layers=config.getoption("layers"),
+        percent_of=config.getoption("percent_of"),
+    )
+    own_shapes = getattr(config, "workerinput", {}).get(OWN_SHAPES_INPUT)
+    experiment = Experiment(settings, chosen.study, own_shapes)
+    config.stash[CHOICES] = choices.weighing(experiment.environment.dtype.bytes)
+    # A divisor or a layer set that does not fit a model fails here with one line.
+    build_cases(experiment.study, *config.stash[CHOICES])
+    return experiment
 
 
 def settings_from(config: pytest.Config, study: Study) -> Settings:

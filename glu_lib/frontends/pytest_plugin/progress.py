@@ -58,6 +58,7 @@ class CaseProgress:
         self._total = 0
         self._loaded: set[str] = set()  # groups whose model has been prepared
         self._clock = Clock()
+        self.workers = int(config.getoption("numprocesses", default=None) or 1)  # a cluster sets its own number
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -117,8 +118,7 @@ class CaseProgress:
             return
         headline = dict(report.user_properties).get(LINE_PROPERTY, report.outcome)
         finished = self._total - len(self._left)
-        workers = self._config.getoption("numprocesses", default=None) or 1
-        found = self._clock.left(self._to_come(), loaded=self._loaded, workers=workers)
+        found = self._clock.left(self._to_come(), loaded=self._loaded, workers=self.workers)
         left = f", {left_text(found)}" if found else ""
         reporter.ensure_newline()
         reporter.write_line(

@@ -16,7 +16,7 @@ from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.settings import Weights
 
 _ENERGY = "a run without -n"
-_ELSEWHERE = "another run on this results folder"
+ELSEWHERE = "another run on this results folder"
 _ALONE = (
     "energy workloads cannot be measured under pytest-xdist: its workers share the machine, and it disables "
     "pytest-benchmark; run them without -n"
@@ -96,11 +96,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"done: {session.plan.states[case.id].path}")
     if case.id in session.plan.elsewhere:
         # Fail instead of skip: exit code 0 means that all selected cases have records.
-        fail_once(item, _ELSEWHERE, f"{_ELSEWHERE} is still measuring {case.id}; when that run has ended: pytest --lf")
+        fail_once(item, ELSEWHERE, elsewhere_line(case))
     if case.kind is CaseKind.ENERGY and hasattr(item.config, "workerinput"):
         fail_once(item, _ENERGY, _ALONE)
     if cause := session.cause(case):
         fail_once(item, cause, str(session.plan.blocked[cause]))
+
+
+def elsewhere_line(case: Case) -> str:
+    """Why a case was not measured that another run has kept for too long."""
+    return f"{ELSEWHERE} is still measuring {case.id}; when that run has ended: pytest --lf"
 
 
 def fail_once(item: pytest.Item, cause: str, message: str) -> NoReturn:

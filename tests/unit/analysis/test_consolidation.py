@@ -344,6 +344,14 @@ def test_windows_that_held_more_than_the_models_work_stand_beside_no_others(resu
     assert (found[40]["energy_j"], found[40]["energy_reason"]) == (12.5, None)
 
 
+def test_a_level_that_was_scored_on_another_processor_than_its_baseline_is_named_below_the_table(results):
+    other = record(40, 0.6)
+    other["environment"] |= {"device": "cuda", "gpu": "NVIDIA L4"}
+    (table,) = headline_tables(consolidate(results(record(0, 0.8), other, record(60, 0.5))).rows)
+    assert table.cells["facts", 40]["delta"] == pytest.approx(-0.2)
+    assert table.notes == ["scored on another processor than p0, which can change last digits: facts p40 (NVIDIA L4)"]
+
+
 def test_a_level_that_was_measured_otherwise_than_its_baseline_is_named_below_the_table(results):
     other = record(40, 0.6)
     other["done_key"]["dtype"] = "bfloat16"
