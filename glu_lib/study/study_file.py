@@ -135,18 +135,20 @@ def _join(
 
     Suites that the file declares keep the models that they name.
     """
-    joined = dict(suites)
+    moved: dict[str, Sequence[str]] = {}
     for key, table in tables.items():
         if key in base.models and "suites" not in table:
             continue
-        wanted = table.get("suites", _SUITES_OF[models[key].kind])
-        for name in wanted:
-            if name not in joined:
-                raise StudyError(f"[models.{key}] suites: {unknown('suite', name, joined)}")
-        for name, suite in joined.items():
-            others = tuple(model for model in suite.models if model != key)
-            is_in = name in wanted or (name in own and key in suite.models)
-            joined[name] = replace(suite, models=(*others, key) if is_in else others)
+        moved[key] = table.get("suites", _SUITES_OF[models[key].kind])
+        for name in moved[key]:
+            if name not in suites:
+                raise StudyError(f"[models.{key}] suites: {unknown('suite', name, suites)}")
+    joined = {}
+    for name, suite in suites.items():
+        named = frozenset(suite.models) if name in own else frozenset[str]()
+        others = [model for model in suite.models if model not in moved]
+        added = [key for key, wanted in moved.items() if name in wanted or key in named]
+        joined[name] = replace(suite, models=(*others, *added))
     return joined
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from glu_lib.results.records.values import Cell, Count, Number, Part, Percent, Whole
+from glu_lib.results.records.values import Cell, Count, Number, Part, Percent, Share, Whole
 from glu_lib.study import Control
 from glu_lib.study.settings import Weights
 
@@ -80,15 +80,13 @@ class AccuracyKey(MeasuredKey):
         return self.items.split(" ")[0] if self.items else None
 
 
-class EnergyKey(MeasuredKey):
-    """The done key of a workload, with its hardware."""
+class GenerationKey(MeasuredKey):
+    """What the done keys of generation workloads share, with the hardware."""
 
     workload: str = Field(description="key of the workload")
     prompts_of: str = _named("prompts of", "task whose prompts are used, or `random tokens`")
     prompt_tokens: Count | None = _named("prompt tokens", "length of prompts of random tokens")
-    prompts: Count = Field(description="number of prompts")
     new_tokens: Count = _named("new tokens", "tokens generated for each prompt")
-    batch_size: Annotated[Count, Field(ge=1)] = _named("batch size", "prompts per batch")
     seeds: list[Whole] = Field(description="one repeat for each")
     min_window_s: Number = _named("min window (s)", "shortest energy window, seconds")
     idle_s: Number = _named("idle (s)", "rest before the first workload, seconds")
@@ -98,6 +96,20 @@ class EnergyKey(MeasuredKey):
     threads: Count | None = Field(description="`--threads`; null: measured")
     torch: str = Field(description="version of torch")
     codecarbon: str = Field(description="version of CodeCarbon")
+
+
+class EnergyKey(GenerationKey):
+    """The done key of a workload of one batch size."""
+
+    prompts: Count = Field(description="number of prompts")
+    batch_size: Annotated[Count, Field(ge=1)] = _named("batch size", "prompts per batch")
+
+
+class ServingKey(GenerationKey):
+    """The done key of a workload whose batch doubles."""
+
+    max_batch: Annotated[Count, Field(ge=1)] = _named("largest batch", "no batch is larger")
+    least_gain: Share = _named("least gain", "a doubling that gains less of the throughput stops it")
 
 
 class ArchitectureKey(DoneKey):
