@@ -69,7 +69,7 @@ def _made(folder: Path, count: int) -> Path:
     if not place.is_dir():
         place.mkdir(parents=True)
         write_study(place, count)
-        (place / "results").mkdir()
+        (place / "results").mkdir()  # `glu list` and pytest need none, but name it
     return place
 
 

@@ -75,6 +75,7 @@ def grown_cases(experiment: Experiment) -> list[Case]:
 def write_records(experiment: Experiment, cases: list[Case]) -> None:
     """Write a record of each case, as the suite's recorder does: sealed, synced and renamed, with its samples."""
     environment = experiment.environment.as_dict()
+    experiment.store.check_writable()
     for case in cases:
         key = experiment.states.done_key(case)
         parts: dict[str, Any] = {"timing": _committed(0)["timing"]}
@@ -136,9 +137,10 @@ def _measured(task: Task, samples: list[dict[str, Any]]) -> dict[str, Any]:
 def _pruning(case: Case) -> dict[str, Any]:
     shape = case.model.architecture
     assert shape is not None
-    widths = case.pruning.widths(shape.intermediate_size, shape.num_layers)
+    widths = list(case.pruning.widths(shape.intermediate_size, shape.num_layers))
     width = widths[0]
-    return _committed(40 if case.pruning.percent else 0)["pruning"] | {
+    template: dict[str, Any] = _committed(40 if case.pruning.percent else 0)["pruning"]
+    return template | {
         "percent": case.pruning.percent,
         "hidden_size": shape.hidden_size,
         "unpruned_width": shape.intermediate_size,

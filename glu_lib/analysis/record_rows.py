@@ -167,8 +167,8 @@ def _values(record: Record) -> Iterator[dict[str, Any]]:
     elif isinstance(record, ServingRecord):
         for batch in record.batches:
             peak = {"peak_memory_bytes": batch.generation_memory.peak_bytes, "is_headline": False}
-            figures = _figures(record, batch.profile, batch.repeats, batch.batch_size)
-            yield from (values | peak for values in figures)
+            for values in _figures(record, batch.profile, batch.repeats, batch.batch_size):
+                yield values | peak
     elif isinstance(record, LayersRecord):
         yield {
             "task": record.case.subject,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glu_lib.study.builtin_models import BASE, INSTRUCT, MODELS
 from glu_lib.study.schema import Study, Suite
 from glu_lib.study.tasks import Metric, PromptFormat, Task
-from glu_lib.study.workloads import Saturation, Workload
+from glu_lib.study.workloads import AnyWorkload, Saturation, Workload
 
 _ACC = Metric("acc")
 
@@ -104,6 +104,13 @@ _ALIGNMENT_WORKLOADS = (
 
 # Prompts of one length: without padding, the tokens of a batch are proportional to its size.
 _SERVING_WORKLOADS = (Saturation("serving_saturation", None, new_tokens=128, max_batch=512, prompt_tokens=128),)
+
+_ALL_WORKLOADS: tuple[AnyWorkload, ...] = (
+    *_NANO_WORKLOADS,
+    *_HUB_WORKLOADS,
+    *_ALIGNMENT_WORKLOADS,
+    *_SERVING_WORKLOADS,
+)
 
 _GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "wnli")
 
@@ -208,9 +215,6 @@ _SUITES = (
 STUDY = Study(
     models={model.key: model for model in MODELS},
     tasks={task.key: task for task in (*_TASKS, *_WINDOWED_TASKS)},
-    workloads={
-        workload.key: workload
-        for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS, *_ALIGNMENT_WORKLOADS, *_SERVING_WORKLOADS)
-    },
+    workloads={workload.key: workload for workload in _ALL_WORKLOADS},
     suites={suite.key: suite for suite in _SUITES},
 )
