@@ -22,12 +22,11 @@ def serving_values(
         {"case": {"percent": percent, "level": f"p{percent}"}, "done_key": {"percent": percent}}, "energy"
     )
     key = found["done_key"]
-    for name in ("prompts", "batch size"):
-        del key[name]
     key |= {
         "kind": "serving",
         "workload": "serving_saturation",
-        "largest batch": 512,
+        "prompts": 512,
+        "batch size": 512,
         "least gain": 0.05,
         "new tokens": 1,
     }

@@ -11,7 +11,7 @@ from typing import Any
 from glu_lib.analysis.columns import COLUMNS
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.errors import one_line
-from glu_lib.results.records import AccuracyRecord, EnergyRecord, FixedRepeat, LayersRecord, Record, ServingRecord
+from glu_lib.results.records import AccuracyRecord, AnyRepeat, EnergyRecord, LayersRecord, Record, ServingRecord
 from glu_lib.results.records.energy import Profile
 from glu_lib.study import STUDY, Control
 from glu_lib.study.costs import AttentionShape, costs, dtype_bytes
@@ -119,7 +119,7 @@ def _peak_memory_bytes(record: Record) -> int | None:
 def _energy_columns(record: Record, wrong: Sequence[str]) -> dict[str, Any]:
     """Energy, window and conditions; with them fields that are no columns, but serve the notes below tables."""
     if isinstance(record, EnergyRecord | ServingRecord):
-        repeats: list[FixedRepeat] = [repeat for found, _ in record.measured() for repeat in found]
+        repeats: list[AnyRepeat] = [repeat for found, _ in record.measured() for repeat in found]
         said = [record.idle.exclusive] if record.idle else []
         said += [repeat.conditions.exclusive for repeat in repeats]
         return {
@@ -210,7 +210,7 @@ def _scores(record: AccuracyRecord) -> Iterator[dict[str, Any]]:
 
 
 def _figures(
-    record: Record, profile: Profile, repeats: Sequence[FixedRepeat], batch_size: int
+    record: Record, profile: Profile, repeats: Sequence[AnyRepeat], batch_size: int
 ) -> Iterator[dict[str, Any]]:
     sources = energy_sources(repeats)
     for name, summary in profile.figures():

@@ -12,7 +12,7 @@ from glu_lib.models.identity import ModelIdentity
 from glu_lib.models.model_files import applied_template
 from glu_lib.results.records import SCHEMA_VERSION
 from glu_lib.run import calibration
-from glu_lib.study import CHAT_DATE, AnyWorkload, Method, Saturation, Task, Workload
+from glu_lib.study import CHAT_DATE, Method, Saturation, Task, Workload
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.settings import Settings, Weights
 
@@ -44,7 +44,10 @@ def done_key(
     if isinstance(case.subject, Task):
         own = {"task limit": case.subject.limit} if _acts(case.subject, settings) else {}
         return key | _task_fields(case, case.subject, identity, environment, own)
-    if isinstance(case.subject, Workload | Saturation):
+    if isinstance(case.subject, Saturation):
+        largest = case.subject.at(case.subject.max_batch)
+        return key | _workload_fields(largest, settings, environment) | {"least gain": case.subject.least_gain}
+    if isinstance(case.subject, Workload):
         return key | _workload_fields(case.subject, settings, environment)
     return key | {"text": fixed_text.describe(case.model, fixed_text.FixedText.HELD_OUT)}
 
@@ -95,14 +98,15 @@ def _task_fields(
     }
 
 
-def _workload_fields(workload: AnyWorkload, settings: Settings, environment: Environment) -> dict[str, Any]:
+def _workload_fields(workload: Workload, settings: Settings, environment: Environment) -> dict[str, Any]:
     is_made_up = workload.prompts is None or settings.weights is Weights.RANDOM
     return {
         "workload": workload.key,
         "prompts of": "random tokens" if is_made_up else workload.prompts,
         "prompt tokens": workload.prompt_tokens if is_made_up else None,
-        **_batch_fields(workload),
+        "prompts": workload.num_prompts,
         "new tokens": workload.new_tokens,
+        "batch size": workload.batch_size,
         "seeds": list(workload.seeds),
         "min window (s)": settings.min_window_s,
         "idle (s)": settings.idle_s,
@@ -113,9 +117,3 @@ def _workload_fields(workload: AnyWorkload, settings: Settings, environment: Env
         "torch": environment.versions["torch"],
         "codecarbon": environment.versions["codecarbon"],
     }
-
-
-def _batch_fields(workload: AnyWorkload) -> dict[str, Any]:
-    if isinstance(workload, Saturation):
-        return {"largest batch": workload.max_batch, "least gain": workload.least_gain}
-    return {"prompts": workload.num_prompts, "batch size": workload.batch_size}

@@ -21,7 +21,7 @@ from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.models.loading import LoadedModel
 from glu_lib.results.energy import EnergyReading
 from glu_lib.results.plausibility import implausible
-from glu_lib.results.records import FixedRepeat, Repeat, one_line_of
+from glu_lib.results.records import AnyRepeat, FixedRepeat, Repeat, one_line_of
 from glu_lib.results.repeats import percentiles, summarize
 from glu_lib.study import Study, Workload
 from glu_lib.study.settings import Settings, Weights
@@ -233,7 +233,7 @@ def _check_room(loaded: LoadedModel, workload: Workload, batches: list[BatchEnco
         )
 
 
-def _check(workload: Workload, repeat: dict[str, Any], kind: type[FixedRepeat]) -> None:
+def _check(workload: Workload, repeat: dict[str, Any], kind: type[AnyRepeat]) -> None:
     """Refuse impossible figures."""
     try:
         claims = kind.model_validate(repeat).claims(workload.key, workload.new_tokens)

@@ -6,7 +6,7 @@ from glu_lib.results.records.done_key import SCHEMA_VERSION
 from glu_lib.results.records.energy import EnergyRecord
 from glu_lib.results.records.explained import REMEDY, one_line_of
 from glu_lib.results.records.layers import LayersRecord
-from glu_lib.results.records.repeat import FixedRepeat, Repeat
+from glu_lib.results.records.repeat import AnyRepeat, FixedRepeat, Repeat
 from glu_lib.results.records.serving import ServingRecord
 from glu_lib.results.records.union import AnyRecord, Record, parse_record
 from glu_lib.results.records.window import EnergyWindow
@@ -16,6 +16,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AccuracyRecord",
     "AnyRecord",
+    "AnyRepeat",
     "ArchitectureRecord",
     "EnergyRecord",
     "EnergyWindow",

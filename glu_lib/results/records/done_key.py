@@ -80,13 +80,17 @@ class AccuracyKey(MeasuredKey):
         return self.items.split(" ")[0] if self.items else None
 
 
-class GenerationKey(MeasuredKey):
-    """What the done keys of generation workloads share, with the hardware."""
+class EnergyKey(MeasuredKey):
+    """The done key of a workload, with its hardware."""
 
     workload: str = Field(description="key of the workload")
     prompts_of: str = _named("prompts of", "task whose prompts are used, or `random tokens`")
     prompt_tokens: Count | None = _named("prompt tokens", "length of prompts of random tokens")
+    prompts: Count = Field(description="number of prompts")
     new_tokens: Count = _named("new tokens", "tokens generated for each prompt")
+    batch_size: Annotated[Count, Field(ge=1)] = _named(
+        "batch size", "prompts per batch (a growing batch: of the largest)"
+    )
     seeds: list[Whole] = Field(description="one repeat for each")
     min_window_s: Number = _named("min window (s)", "shortest energy window, seconds")
     idle_s: Number = _named("idle (s)", "rest before the first workload, seconds")
@@ -98,18 +102,10 @@ class GenerationKey(MeasuredKey):
     codecarbon: str = Field(description="version of CodeCarbon")
 
 
-class EnergyKey(GenerationKey):
-    """The done key of a workload of one batch size."""
+class ServingKey(EnergyKey):
+    """The done key of a workload whose batch doubles; its numbers of prompts are those of the largest batch."""
 
-    prompts: Count = Field(description="number of prompts")
-    batch_size: Annotated[Count, Field(ge=1)] = _named("batch size", "prompts per batch")
-
-
-class ServingKey(GenerationKey):
-    """The done key of a workload whose batch doubles."""
-
-    max_batch: Annotated[Count, Field(ge=1)] = _named("largest batch", "no batch is larger")
-    least_gain: Share = _named("least gain", "a doubling that gains less of the throughput stops it")
+    least_gain: Share = _named("least gain", "a doubling that gains less of the throughput stops the batch")
 
 
 class ArchitectureKey(DoneKey):

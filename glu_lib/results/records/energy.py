@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,9 +11,9 @@ from glu_lib.results.energy import PARTS
 from glu_lib.results.plausibility import implausible
 from glu_lib.results.records.base import UncontrolledRecord
 from glu_lib.results.records.case import Memory, Peak
-from glu_lib.results.records.done_key import EnergyKey, GenerationKey
+from glu_lib.results.records.done_key import EnergyKey
 from glu_lib.results.records.explained import REMEDY
-from glu_lib.results.records.repeat import FixedRepeat, Repeat, same
+from glu_lib.results.records.repeat import AnyRepeat, Repeat, same
 from glu_lib.results.records.values import Cell, Count, Number, Part
 from glu_lib.results.repeats import summarize
 
@@ -82,18 +82,17 @@ class EnergyRuntime(Part):
 class MeteredRecord(UncontrolledRecord):
     """A record with energy windows: what is wrong with their joules, and what contradicts them."""
 
-    done_key: GenerationKey = Field(description="what must be equal for the case to count as done")
-    weights: Cell = Field(description="`real`, `random`, or how a GGUF file held them: `dequantized Q4_1`")
-    idle: Idle | None = Field(None, description="the machine at rest; null if it was not measured")
-    schedule: Schedule | None = Field(None, description="how the levels took turns")
-    memory: Memory = Field(description="peak memory of preparing the model")
+    if TYPE_CHECKING:  # fields of each kind, at their places in its file
+        done_key: EnergyKey
+        idle: Idle | None
+        schedule: Schedule | None
 
     @property
     def turns(self) -> str | None:
         """The order of the levels in each repeat, as text; None if the levels were not interleaved."""
         return str(self.schedule.orders) if self.schedule and self.schedule.interleaved else None
 
-    def measured(self) -> Iterator[tuple[Sequence[FixedRepeat], Profile]]:
+    def measured(self) -> Iterator[tuple[Sequence[AnyRepeat], Profile]]:
         """The repeats with the summary of their figures, once for each batch size."""
         raise NotImplementedError
 
@@ -144,9 +143,13 @@ class EnergyRecord(MeteredRecord):
     done_key: EnergyKey = Field(description="what must be equal for the case to count as done")
     repeats: Annotated[list[Repeat], Field(min_length=1)] = Field(description="one for each seed")
     profile: Profile = Field(description="the figures over the repeats")
+    weights: Cell = Field(description="`real`, `random`, or how a GGUF file held them: `dequantized Q4_1`")
+    idle: Idle | None = Field(None, description="the machine at rest; null if it was not measured")
     generation_memory: Peak = Field(description="peak memory of generation")
+    schedule: Schedule | None = Field(None, description="how the levels took turns")
     runtime: EnergyRuntime = Field(description="how the workload was computed")
+    memory: Memory = Field(description="peak memory of preparing the model")
 
-    def measured(self) -> Iterator[tuple[Sequence[FixedRepeat], Profile]]:
+    def measured(self) -> Iterator[tuple[Sequence[AnyRepeat], Profile]]:
         """The repeats with the summary of their figures."""
         yield self.repeats, self.profile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -35,8 +35,8 @@ class Natural(Part):
     energy: EnergyWindow = Field(description="the energy of the window")
 
 
-class FixedRepeat(Part):
-    """One repeat of a workload at fixed length."""
+class _Timed(Part):
+    """What a repeat measures at fixed length."""
 
     seed: Whole = Field(description="seed of the repeat")
     time_to_first_token_ms: Number | None = Field(description="median, in a pass of its own")
@@ -51,7 +51,9 @@ class FixedRepeat(Part):
     net_energy_per_token_j: NetPerToken
     energy_per_response_j: PerResponse
     energy: EnergyWindow = Field(description="the energy of the window")
-    conditions: ConditionsFields = Field(description="what else happened meanwhile")
+
+    if TYPE_CHECKING:  # the last field of each kind of repeat
+        conditions: ConditionsFields
 
     def windows(self) -> Iterator[tuple[str, EnergyWindow]]:
         """The window, with what names it in a message."""
@@ -90,10 +92,17 @@ class FixedRepeat(Part):
                 yield f"{place}: {first_s:.3g} s to the first token in a window of {self.energy.window_s:.3g} s"
 
 
-class Repeat(FixedRepeat):
+class FixedRepeat(_Timed):
+    """One repeat of a workload at fixed length only."""
+
+    conditions: ConditionsFields = Field(description="what else happened meanwhile")
+
+
+class Repeat(_Timed):
     """One repeat of a workload, also at natural length."""
 
     natural: Natural = Field(description="the same for answers of natural length, real tokens only")
+    conditions: ConditionsFields = Field(description="what else happened meanwhile")
 
     def windows(self) -> Iterator[tuple[str, EnergyWindow]]:
         """Both windows, each with what names it in a message."""
@@ -126,7 +135,10 @@ class Repeat(FixedRepeat):
         )
 
 
-def _contradictions(place: str, found: FixedRepeat | Natural, responses: int) -> Iterator[str]:
+AnyRepeat = FixedRepeat | Repeat
+
+
+def _contradictions(place: str, found: _Timed | Natural, responses: int) -> Iterator[str]:
     energy, tokens, total_j = found.energy, found.new_tokens, found.energy.total_j
     derived = {
         "tokens_per_s": tokens / energy.window_s if energy.window_s else None,

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from glu_lib.results.records.case import Peak
+from glu_lib.results.records.case import Memory, Peak
 from glu_lib.results.records.done_key import ServingKey
-from glu_lib.results.records.energy import MeteredRecord, Profile
+from glu_lib.results.records.energy import Idle, MeteredRecord, Profile, Schedule
 from glu_lib.results.records.explained import REMEDY, shown
-from glu_lib.results.records.repeat import FixedRepeat, Positive, same
-from glu_lib.results.records.values import Count, Number, Part
+from glu_lib.results.records.repeat import AnyRepeat, FixedRepeat, Positive, same
+from glu_lib.results.records.values import Cell, Count, Number, Part
 
 
 class StopReason(StrEnum):
@@ -88,7 +88,11 @@ class ServingRecord(MeteredRecord):
     done_key: ServingKey = Field(description="what must be equal for the case to count as done")
     batches: Annotated[list[BatchFigures], Field(min_length=1)] = Field(description="each batch size, ascending")
     stop: StopFields = Field(description="what stopped the batch from growing")
+    weights: Cell = Field(description="`real`, `random`, or how a GGUF file held them: `dequantized Q4_1`")
+    idle: Idle | None = Field(None, description="the machine at rest; null if it was not measured")
+    schedule: Schedule | None = Field(None, description="how the levels took turns, at each batch size")
     runtime: ServingRuntime = Field(description="how the batches were computed")
+    memory: Memory = Field(description="peak memory of preparing the model")
 
     @model_validator(mode="after")
     def _check_batches(self) -> ServingRecord:
@@ -104,7 +108,7 @@ class ServingRecord(MeteredRecord):
             raise ValueError(f"stop.batch_size is {self.stop.batch_size}, the batches end at {sizes[-1]}; {REMEDY}")
         return self
 
-    def measured(self) -> Iterator[tuple[Sequence[FixedRepeat], Profile]]:
+    def measured(self) -> Iterator[tuple[Sequence[AnyRepeat], Profile]]:
         """The repeats of each batch size with the summary of their figures."""
         yield from ((batch.repeats, batch.profile) for batch in self.batches)
 

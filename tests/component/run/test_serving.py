@@ -105,7 +105,7 @@ def test_a_finished_case_is_done_and_a_larger_batch_makes_it_stale(whole):
     assert Experiment(whole).states.of(CASES[0]).status is Status.DONE
     larger = Case(NANO, Pruning(0), dataclasses.replace(WORKLOAD, max_batch=16))
     state = Experiment(whole).states.of(larger)
-    assert (state.status, state.reason) == (Status.STALE, "largest batch 8 -> 16")
+    assert (state.status, state.reason) == (Status.STALE, "prompts 8 -> 16, batch size 8 -> 16")
 
 
 def out_of_memory_from(monkeypatch, size, *, beside_others=False):
