@@ -146,7 +146,7 @@ def _ids(folder: Path) -> list[str]:
 
 
 def _command(measured: Measured, words: list[str], folder: Path) -> None:
-    options = ["--study", str(folder / "study.toml"), "--results-dir", str(folder / "results")]
+    options = [f"--study={folder / 'study.toml'}", f"--results-dir={folder / 'results'}"]
     done = subprocess.run([sys.executable, "-m", *words, *options], capture_output=True, text=True, check=False)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     measured.seconds, measured.bytes = used.ru_utime + used.ru_stime, used.ru_maxrss * _KIB

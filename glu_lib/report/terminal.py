@@ -18,7 +18,6 @@ from glu_lib.analysis.table import LevelKey, level_text
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
-from glu_lib.report.listings import Listing
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
 from glu_lib.report.serving_table import serving_listings
 from glu_lib.report.size_table import size_listing, size_notes
@@ -80,22 +79,27 @@ def scan_lines(scan: Scan, width: int) -> list[str]:
     """The most harmful layers of a scan, the perplexity after each spared layer, notes; at most `width` wide."""
     lines = []
     for found in (short_scan_listing(scan), step_listing(scan)):
-        lines += _listed(found, width)
+        drawn, rows = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)), list(found.rows)
+        for place, name in enumerate(found.columns):  # headings wrap, cells do not
+            drawn.add_column(name, min_width=max(len(number.plain(row[place])) for row in rows))
+        for row in rows:
+            drawn.add_row(*map(number.plain, row))
+        lines += [*textwrap.wrap(found.caption, width), *_render(drawn, width)]
     return [*lines, *(line for note in (SCAN_LEGEND, *scan_notes(scan)) for line in textwrap.wrap(note, width))]
 
 
 def serving_lines(levels: Sequence[ServingLevel], width: int) -> list[str]:
     """The largest throughput of each level of a growing batch, one table per model; at most `width` columns wide."""
-    return [line for found in serving_listings(levels) for line in _listed(found, width)]
-
-
-def _listed(found: Listing, width: int) -> list[str]:
-    drawn, rows = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)), list(found.rows)
-    for place, name in enumerate(found.columns):  # headings wrap, cells do not
-        drawn.add_column(name, min_width=max(len(number.plain(row[place])) for row in rows))
-    for row in rows:
-        drawn.add_row(*map(number.plain, row))
-    return [*textwrap.wrap(found.caption, width), *_render(drawn, width)]
+    lines = []
+    for found in serving_listings(levels):
+        drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        drawn.add_column("", no_wrap=True)
+        for name, ratio, *_ in found.rows:
+            drawn.add_column(f"{name}\n{ratio}".replace(", ", "\n"), justify="right")
+        for place, name in enumerate(found.columns[2:], start=2):
+            drawn.add_row(name.replace(", ", "\n"), *(str(row[place]).replace(" (", "\n(") for row in found.rows))
+        lines += [*textwrap.wrap(found.caption, width), *_render(drawn, width)]
+    return lines
 
 
 def record_line(record: Record) -> str:

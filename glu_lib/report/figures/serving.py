@@ -29,10 +29,11 @@ _COLUMNS = {
     "peak_memory_bytes": "peak memory, bytes",
 }
 _NUMBERS = tuple(name for name in _COLUMNS if name.endswith(("_ms", "_j", "_s", "_low", "_high")))
+_ROOM = 1.1  # a factor, so that no point lies on the frame
 # Of each figure: the value, its interval, the title of the figure and of its axis.
 _FIGURES = (
     ("tokens_per_s", ("tokens_per_s_low", "tokens_per_s_high"), "throughput", "tokens/s"),
-    ("energy_per_token_j", ("energy_low_j", "energy_high_j"), "energy", "joules per token, gross"),
+    ("energy_per_token_j", ("energy_low_j", "energy_high_j"), "energy", "joules per token (gross)"),
 )
 
 
@@ -65,7 +66,7 @@ def _figure(
     pick, opacity = axes.highlight("series")
     base = alt.Chart(axes.values(drawn)).encode(
         x=alt.X("batch_size:Q", title="batch size (log scale)")
-        .scale(type="log", base=2, nice=False)
+        .scale(type="log", base=2, nice=False, domain=[sizes[0] / _ROOM, sizes[-1] * _ROOM])
         .axis(values=sizes, format="d"),
         color=axes.color("series", series),
         opacity=opacity,
@@ -81,13 +82,16 @@ def _figure(
     marks = axes.with_tooltip(marks, _COLUMNS, numbers=_NUMBERS)
     chart = axes.layered(*axes.highlighted(pick, lines, *bars, marks))
     where = "" if first.weights != "random" else " (random weights)"
-    pays = [f"{level_name(level)} {pays_text(level)}" for level in levels if level.compared_to is not None]
-    told = f" Pruning pays: {number.listed(pays)}." if pays else ""
+    pays: dict[str, list[str]] = {}
+    for level in levels:
+        if level.compared_to is not None:
+            pays.setdefault(pays_text(level), []).append(level_name(level))
+    told = "; ".join(f"{text}: {', '.join(names)}" for text, names in pays.items())
     return Figure(
         id=figure_id("serving", title, first.model, first.workload, "" if not where else first.weights, first.device),
         title=f"{first.model}{where}: {title} over the batch size, {first.workload}",
         caption=f"{axis[0].upper()}{axis[1:]} over the batch size, which doubles until memory or throughput stops it, "
-        f"mean over the repeats, on {first.device}. Bars: 95 % intervals of the mean.{told}",
+        f"mean over the repeats, on {first.device}. Bars: 95 % intervals.{f' Pruning pays {told}.' if told else ''}",
         alt=f"Line chart of {axis} over batch sizes from {sizes[0]} to {sizes[-1]} for {number.listed(series)}.",
         section=Section.ENERGY,
         spec=axes.specification(chart.properties(width="container", height=axes.HEIGHT)),

@@ -73,7 +73,7 @@ def test_figures_show_every_level_at_every_size():
         assert [row[:3] for row in figure.rows] == [
             (level, ratio, size) for level, ratio in (("p0", "4.0x"), ("p40", "2.4x")) for size in (1, 2, 4, 8)
         ]
-        assert "Pruning pays: p40 from 4." in figure.caption
+        assert "Pruning pays from 4: p40." in figure.caption
         assert len(figure.caption) < 320
     assert speed.columns[3] == "tokens/s"
 
