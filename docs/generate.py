@@ -56,8 +56,9 @@ def _columns() -> Iterator[str]:
     yield "Empty (null) means: does not apply, or is not known."
     yield ""
     yield "For scores take `kind = accuracy` and `is_headline`. Rows of kind `architecture` hold parameter counts, rows"
-    yield "of kind `energy` the figures of workloads, rows of kind `layers` the log-perplexity of a layer scan with all"
-    yield "layers pruned. Among the figures of workloads are watt-hours per 1000 queries, the unit of AI Energy Score."
+    yield "of kind `energy` the figures of workloads, rows of kind `serving` those of each size of a growing batch,"
+    yield "rows of kind `layers` the log-perplexity of a layer scan with all layers pruned. Among the figures of"
+    yield "workloads are watt-hours per 1000 queries, the unit of AI Energy Score."
     yield ""
     yield from table(("column", "type", "meaning"), ((f"`{c.name}`", str(c.type), c.meaning) for c in TABLE))
 

@@ -18,6 +18,7 @@ from glu_lib.results.records import (
     EnergyRecord,
     EnergyWindow,
     LayersRecord,
+    ServingRecord,
     Value,
 )
 from glu_lib.results.records.base import BaseRecord
@@ -38,6 +39,7 @@ _BLOCKS: dict[type[Part], str] = {
 _KINDS: dict[str, type[BaseRecord]] = {
     "Scored cases (`accuracy`)": AccuracyRecord,
     "Workloads (`energy`)": EnergyRecord,
+    "Growing batches (`serving`)": ServingRecord,
     "Architectures (`architecture`)": ArchitectureRecord,
     "Layer scans (`layers`)": LayersRecord,
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from markdown_tables import sentence, table
 
-from glu_lib.study import STUDY, Method, Suite
+from glu_lib.study import STUDY, AnyWorkload, Method, Saturation, Suite
 from glu_lib.study.methods import RANDOM_SEEDS
 from glu_lib.study.study_fields import TABLES
 
@@ -97,13 +97,18 @@ def study_page() -> Iterator[str]:
             (
                 f"`{load.key}`",
                 load.prompts or f"random tokens ({load.prompt_tokens})",
-                str(load.num_prompts),
-                str(load.new_tokens),
-                str(load.batch_size),
+                *_batches(load),
             )
             for load in STUDY.workloads.values()
         ),
     )
+
+
+def _batches(load: AnyWorkload) -> tuple[str, str, str]:
+    """Prompts, new tokens and batch size of a workload."""
+    if isinstance(load, Saturation):
+        return "one batch", str(load.new_tokens), f"1, 2, 4 … {load.max_batch}"
+    return str(load.num_prompts), str(load.new_tokens), str(load.batch_size)
 
 
 def _content(suite: Suite) -> Iterator[str]:

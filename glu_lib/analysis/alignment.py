@@ -127,7 +127,7 @@ def _mean(figure: str, record: EnergyRecord) -> float:
 
 def _ratio(figure: str, over: EnergyRecord, under: EnergyRecord) -> Ratio | None:
     """The ratio over repeats with the same seed; None where a repeat has no figure."""
-    if figure.endswith("_j") and energy_sources(over) != energy_sources(under):
+    if figure.endswith("_j") and energy_sources(over.repeats) != energy_sources(under.repeats):
         return None  # joules of different parts or sources cannot be compared
     above, below = _values(figure, over), _values(figure, under)
     logarithms = [

@@ -28,7 +28,7 @@ _TEXT, _FLAG, _COUNT, _NUMBER = ColumnType
 
 TABLE = (
     Column("case", _TEXT, "id of the case, as in `pytest -k`"),
-    Column("kind", _TEXT, "`accuracy`, `energy`, `architecture` or `layers`"),
+    Column("kind", _TEXT, "`accuracy`, `energy`, `serving`, `architecture` or `layers`"),
     Column("model", _TEXT, "key of the model variant"),
     Column("control", _TEXT, "`no MLP`, or `untrained` for random weights; null for a level"),
     Column(
@@ -68,6 +68,7 @@ TABLE = (
     Column("metric", _TEXT, "name of the metric"),
     Column("filter", _TEXT, "lm-eval's filter of the answers"),
     Column("prompt_format", _TEXT, "`plain`, or `chat` for the tokenizer's chat template"),
+    Column("batch_size", _COUNT, "workloads: prompts per batch; null for other cases"),
     Column("num_fewshot", _COUNT, "few-shot examples in each prompt"),
     Column("window_tokens", _COUNT, "tokens of a window of a text that is scored in windows; null for other tasks"),
     Column("is_headline", _FLAG, "whether this is the task's headline metric"),

@@ -23,6 +23,7 @@ from glu_lib.analysis.recovered import Recovered, with_recovered
 from glu_lib.analysis.recovered_notes import missing_beside
 from glu_lib.analysis.same_size import SameSize
 from glu_lib.analysis.scans import Scan, scans
+from glu_lib.analysis.serving import ServingLevel, serving_levels
 from glu_lib.analysis.skill import skill_columns
 from glu_lib.analysis.table import Row, without_controls
 from glu_lib.analysis.trends import Trend, level_trends
@@ -39,8 +40,9 @@ class Conclusions:
     with the published ones: another model, other prompts, or a collapse. `headers` holds case, done key, environment
     and timing of each record. Claims over several tasks (`curves`, `correlations`, `trade_offs`) cover, for each model,
     the levels pruned by PPM on all layers without a divisor; complete runs are preferred to limited runs. `scans` are
-    the layer scans, each beside those of random neurons. `recovered` holds the checkpoints beside their baselines,
-    `not_beside` one line for each level of a baseline that has no record to be compared with.
+    the layer scans, each beside those of random neurons, `serving` the levels of growing batches. `recovered` holds the
+    checkpoints beside their baselines, `not_beside` one line for each level of a baseline that has no record to be
+    compared with.
     """
 
     rows: tuple[Row, ...]
@@ -62,6 +64,7 @@ class Conclusions:
     beside: tuple[Beside, ...]
     unlike: tuple[str, ...]
     scans: tuple[Scan, ...]
+    serving: tuple[ServingLevel, ...]
 
 
 def conclude(results_dir: Path, *, remember: bool = False) -> Conclusions:
@@ -90,7 +93,11 @@ def conclude_published() -> Conclusions:
 def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> Conclusions:
     main = main_families(rows)
     own = [row for row in without_controls(rows) if row["record"] != ACCURACY_TABLE]
-    trends_of = {family: [trend for trend in pruned.trends if _is_of(family, trend)] for family in main}
+    trends_of: dict[LevelSeries, list[Trend]] = {family: [] for family in main}
+    for trend in pruned.trends:
+        if trend.family in trends_of:
+            trends_of[trend.family].append(trend)
+    energy = _energy_rows(rows)
     return Conclusions(
         rows=tuple(rows),
         problems=(
@@ -116,7 +123,9 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
         curves=tuple(curve for family, mine in main.items() for curve in group_curves(mine, trends_of[family])),
         correlations=tuple(pair for mine in main.values() for pair in correlations(mine)),
         trade_offs=tuple(
-            level for family, mine in main.items() for level in trade_offs(mine, _workload_rows(rows, family))
+            level
+            for family, mine in main.items()
+            for level in trade_offs(mine, _workload_rows(energy.get(family.model, ()), family))
         ),
         efficiencies=tuple(efficiencies(found.energy_records)),
         correct_answers=tuple(correct_answers(without_controls(rows))),
@@ -124,6 +133,7 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
         beside=tuple(beside(own)),
         unlike=tuple(unlike(own)),
         scans=tuple(scans(found.scan_records)),
+        serving=tuple(serving_levels(found.serving_records)),
     )
 
 
@@ -166,18 +176,21 @@ def _columns(change: Change) -> dict[str, Any]:
     }
 
 
-def _is_of(family: LevelSeries, trend: Trend) -> bool:
-    return family == trend.family
+def _energy_rows(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The workload rows of real weights, by model."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["kind"] == "energy" and row["weights"] != "random":
+            found.setdefault(row["model"], []).append(row)
+    return found
 
 
 def _workload_rows(rows: Iterable[Row], family: LevelSeries) -> list[Row]:
-    """Workload rows of the family's model and pruning, all with the largest prompt limit (which is not the tasks')."""
-    mine = [
-        row
-        for row in rows
-        if row["kind"] == "energy" and row["model"] == family.model and row["weights"] != "random"
-        if row["percent"] == 0 or replace(family_of(row), limit=family.limit) == family
-    ]
+    """Workload rows of the family's pruning among those of its model, all with the largest prompt limit.
+
+    That limit is not the tasks'.
+    """
+    mine = [row for row in rows if row["percent"] == 0 or replace(family_of(row), limit=family.limit) == family]
     limits = [row["limit"] for row in mine]
     largest = None if None in limits else max(limits, default=None)
     return [row for row in mine if row["limit"] == largest]

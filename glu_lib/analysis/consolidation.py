@@ -13,7 +13,7 @@ from glu_lib.analysis.record_rows import LONGEST_REASON, rows_of
 from glu_lib.analysis.zero_shot import add_zero_shot_means
 from glu_lib.errors import RecordError, one_line
 from glu_lib.results.record import MALFORMED, read_record
-from glu_lib.results.records import EnergyRecord, LayersRecord, Record
+from glu_lib.results.records import EnergyRecord, LayersRecord, Record, ServingRecord
 from glu_lib.results.store import Store
 from glu_lib.study.settings import Weights
 
@@ -38,7 +38,8 @@ class Consolidation:
     """The content of all records of a results folder.
 
     `rows` is the tidy table. `problems` has one line for each unusable record or part of one. `headers` has one header
-    per used record, `energy_records` the complete records of workloads, `scan_records` those of layer scans.
+    per used record, `energy_records` the complete records of workloads, `scan_records` those of layer scans,
+    `serving_records` those of growing batches.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -46,6 +47,7 @@ class Consolidation:
     headers: tuple[Header, ...] = ()
     energy_records: tuple[EnergyRecord, ...] = ()
     scan_records: tuple[LayersRecord, ...] = ()
+    serving_records: tuple[ServingRecord, ...] = ()
 
 
 def consolidate(results_dir: Path) -> Consolidation:
@@ -85,6 +87,7 @@ def consolidate(results_dir: Path) -> Consolidation:
         tuple(entry.header for entry in entries),
         tuple(record for record in records if isinstance(record, EnergyRecord)),
         tuple(record for record in records if isinstance(record, LayersRecord)),
+        tuple(record for record in records if isinstance(record, ServingRecord)),
     )
 
 
@@ -104,7 +107,7 @@ class _Entry:
     wrong: list[str]
     is_at_home: bool
     is_random: bool
-    record: EnergyRecord | LayersRecord | None
+    record: EnergyRecord | LayersRecord | ServingRecord | None
 
 
 def _entry(path: Path, record: Record, name: str) -> _Entry:
@@ -127,7 +130,7 @@ def _entry(path: Path, record: Record, name: str) -> _Entry:
         wrong=wrong,
         is_at_home=path.parent.name == case.level and path.name.startswith(case.id),
         is_random=record.done_key.weights is Weights.RANDOM,
-        record=record if isinstance(record, EnergyRecord | LayersRecord) else None,
+        record=record if isinstance(record, EnergyRecord | LayersRecord | ServingRecord) else None,
     )
 
 
@@ -183,4 +186,4 @@ def _with_baselines(groups: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[
 
 
 def _place(comparable: str, row: dict[str, Any]) -> tuple[Any, ...]:
-    return (comparable, row["model"], row["task"], row["metric"], row["filter"], row.get("parts"))
+    return (comparable, row["model"], row["task"], row["metric"], row["filter"], row["batch_size"], row.get("parts"))

@@ -167,8 +167,11 @@ def _all_levels(items: Sequence[Items | str]) -> Pairs | None:
 def _adjusted(changes: Sequence[Change], family_by_record: dict[str, LevelSeries]) -> Iterator[Change]:
     """The changes in the given order, with p-values adjusted within each family."""
     adjusted: dict[str, float | None] = {}
-    for family in set(family_by_record.values()):
-        mine = [change for change in changes if family_by_record.get(change.record) == family]
+    of_family: dict[LevelSeries, list[Change]] = {}
+    for change in changes:
+        if change.record in family_by_record:
+            of_family.setdefault(family_by_record[change.record], []).append(change)
+    for mine in of_family.values():
         p_values = holm([change.comparison.p if change.comparison else None for change in mine])
         adjusted |= {change.record: p for change, p in zip(mine, p_values, strict=True)}
     return (replace(change, p_holm=adjusted.get(change.record)) for change in changes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from glu_lib.analysis.table import LevelKey, Row, row_level
 from glu_lib.results.energy import PARTS, worst_quality
-from glu_lib.results.records import EnergyRecord, Repeat
+from glu_lib.results.records import AnyRepeat, EnergyRecord, Repeat
 from glu_lib.results.repeats import summarize
 
 # Metrics that are 0 or 1 per item, so that their sum is the number of correct answers.
@@ -142,14 +142,14 @@ def _efficiency(record: EnergyRecord) -> Efficiency:
     )
 
 
-def energy_quality(repeats: Sequence[Repeat]) -> str | None:
+def energy_quality(repeats: Sequence[AnyRepeat]) -> str | None:
     """Quality of a workload's total energy: the worst over all repeats; None if a repeat has no total."""
     return worst_quality([repeat.energy.quality for repeat in repeats])
 
 
-def energy_sources(record: EnergyRecord) -> str:
+def energy_sources(repeats: Sequence[AnyRepeat]) -> str:
     """Energy sources of a workload, part by part, over all repeats; joules compare only if these texts are equal."""
-    found = {part: {str(repeat.energy.parts[part].source) for repeat in record.repeats} for part in PARTS}
+    found = {part: {str(repeat.energy.parts[part].source) for repeat in repeats} for part in PARTS}
     return ", ".join(f"{part} {'/'.join(sorted(names))}" for part, names in found.items())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from glu_lib.analysis.level_series import LevelSeries, family_of, only, scope_of
+from glu_lib.analysis.level_series import LevelSeries, by_scope, family_of, only, scope_of
 from glu_lib.analysis.significance import ALPHA, is_significant
 from glu_lib.analysis.table import LevelKey, level_text, row_level, without_controls
 from glu_lib.analysis.table_notes import table_notes
@@ -140,7 +140,8 @@ def _tables(scores: list[dict[str, Any]]) -> list[HeadlineTable]:
     covered = {key.scope for key in keys}
     keys += [key for key in dict.fromkeys(map(family_of, levels)) if key.scope not in covered]
     controls = [row for row in scores if row.get("control")]
-    return [_with_controls(_table(key, levels), controls) for key in keys]
+    mine, beside = by_scope(levels), by_scope(controls)
+    return [_with_controls(_table(key, mine.get(key.scope, [])), beside.get(key.scope, [])) for key in keys]
 
 
 def _alone(row: dict[str, Any]) -> dict[str, Any]:

@@ -77,10 +77,8 @@ def families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:
     """
     scores = [row for row in without_controls(rows) if row["kind"] == "accuracy" and row["is_headline"]]
     keys = dict.fromkeys(family_of(row) for row in scores if row["percent"] != 0)
-    return {
-        key: [row for row in scores if family_of(row) == key or (row["percent"] == 0 and scope_of(row) == key.scope)]
-        for key in keys
-    }
+    mine = by_scope(scores)
+    return {key: [row for row in mine[key.scope] if row["percent"] == 0 or family_of(row) == key] for key in keys}
 
 
 def by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -107,6 +105,14 @@ def family_of(row: Row) -> LevelSeries:
 def scope_of(row: Row) -> Scope:
     """The model and the items of a row: what it shares with its baseline and its controls."""
     return row["model"], row["limit"], row.get("subset")
+
+
+def by_scope(rows: Iterable[Row]) -> dict[Scope, list[Row]]:
+    """The rows by model and items."""
+    found: dict[Scope, list[Row]] = {}
+    for row in rows:
+        found.setdefault(scope_of(row), []).append(row)
+    return found
 
 
 def only(limit: int | None, subset: str | None) -> str:

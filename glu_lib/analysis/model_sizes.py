@@ -44,8 +44,8 @@ def model_sizes(rows: Sequence[Row]) -> list[ModelSizes]:
 
 
 def _ordered(rows: Sequence[Row]) -> list[Row]:
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    return sorted(rows, key=lambda row: (models.index(row["model"]), -row["parameters"]))
+    models = {model: place for place, model in enumerate(dict.fromkeys(row["model"] for row in rows))}
+    return sorted(rows, key=lambda row: (models[row["model"]], -row["parameters"]))
 
 
 def _joules(rows: Iterable[Row]) -> tuple[str, dict[tuple[object, ...], float]]:

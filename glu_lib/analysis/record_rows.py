@@ -12,7 +12,8 @@ from glu_lib.analysis.columns import COLUMNS
 from glu_lib.analysis.efficiency import energy_quality, energy_sources
 from glu_lib.analysis.energy_score import energy_scores
 from glu_lib.errors import one_line
-from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record
+from glu_lib.results.records import AccuracyRecord, AnyRepeat, EnergyRecord, LayersRecord, Record, ServingRecord
+from glu_lib.results.records.energy import Profile
 from glu_lib.study import STUDY, Control
 from glu_lib.study.costs import AttentionShape, costs, dtype_bytes
 from glu_lib.study.settings import Weights
@@ -121,11 +122,12 @@ def _peak_memory_bytes(record: Record) -> int | None:
 
 def _energy_columns(record: Record, wrong: Sequence[str]) -> dict[str, Any]:
     """Energy, window and conditions; with them fields that are no columns, but serve the notes below tables."""
-    if isinstance(record, EnergyRecord):
+    if isinstance(record, EnergyRecord | ServingRecord):
+        repeats: list[AnyRepeat] = [repeat for found, _ in record.measured() for repeat in found]
         said = [record.idle.exclusive] if record.idle else []
-        said += [repeat.conditions.exclusive for repeat in record.repeats]
+        said += [repeat.conditions.exclusive for repeat in repeats]
         return {
-            "energy_quality": energy_quality(record.repeats),
+            "energy_quality": energy_quality(repeats),
             "is_exclusive": all(said),
             "generation_settings": {},
             "turns": record.turns,
@@ -165,7 +167,12 @@ def _values(record: Record) -> Iterator[dict[str, Any]]:
     if isinstance(record, AccuracyRecord):
         yield from _scores(record)
     elif isinstance(record, EnergyRecord):
-        yield from _figures(record)
+        yield from _figures(record, record.profile, record.repeats, record.done_key.batch_size)
+    elif isinstance(record, ServingRecord):
+        for batch in record.batches:
+            peak = {"peak_memory_bytes": batch.generation_memory.peak_bytes, "is_headline": False}
+            for values in _figures(record, batch.profile, batch.repeats, batch.batch_size):
+                yield values | peak
     elif isinstance(record, LayersRecord):
         yield {
             "task": record.case.subject,
@@ -206,12 +213,16 @@ def _scores(record: AccuracyRecord) -> Iterator[dict[str, Any]]:
         }
 
 
-def _figures(record: EnergyRecord) -> Iterator[dict[str, Any]]:
-    sources = energy_sources(record)
-    recorded = ((name, summary.model_dump()) for name, summary in record.profile.figures())
-    for name, summary in (*recorded, *energy_scores(record)):
+def _figures(
+    record: Record, profile: Profile, repeats: Sequence[AnyRepeat], batch_size: int
+) -> Iterator[dict[str, Any]]:
+    sources = energy_sources(repeats)
+    found = [(name, summary.model_dump()) for name, summary in profile.figures()]
+    found += energy_scores(record) if isinstance(record, EnergyRecord) else []
+    for name, summary in found:
         yield {
             "task": record.case.subject,
+            "batch_size": batch_size,
             "is_headline": name == "energy_per_token_j",
             "metric": name,
             "value": summary["mean"],
@@ -227,7 +238,7 @@ def _figures(record: EnergyRecord) -> Iterator[dict[str, Any]]:
 def shared_fields(record: Record) -> dict[str, Any]:
     """The fields that a record and its baseline must share: the done key without its pruning fields."""
     key = {name: value for name, value in record.done_key.as_json().items() if name not in _PRUNING_FIELDS}
-    if isinstance(record, EnergyRecord):
+    if isinstance(record, EnergyRecord | ServingRecord):
         # Speed depends on the threads that were used, and the done key holds only --threads.
         key |= {"threads": record.runtime.threads, "outside": record.environment.outside}
     return key

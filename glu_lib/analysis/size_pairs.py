@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from glu_lib.analysis.level_series import family_of
@@ -10,6 +12,7 @@ from glu_lib.analysis.table import Row
 from glu_lib.study.methods import is_random
 
 MOST_LARGER = 0.15  # the larger of two models has at most this share more parameters than the smaller one
+MOST_OTHERS = 8  # other models that a level is compared with: the nearest ones in parameters
 # What two models must share, and its name in a message; the items themselves are compared by `pair`.
 _SETTINGS = {"num_fewshot": "few-shot", "prompt_format": "prompt format", "task_limit": "task limit"}
 _DONE_KEY = (
@@ -44,14 +47,17 @@ def same_size_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Each pruned level with the nearest level of each other model, of one task, limit and subset.
 
     The nearest in parameters, if the larger of the two has at most `MOST_LARGER` more; of two as near, the less pruned.
+    Only the `MOST_OTHERS` nearest models count, so that the pairs grow with the levels and not with their square.
     The other level is unpruned, or pruned by the same method with the same divisor and layers. The first of a pair is
     the one that lost the larger share of its neurons; a pair occurs once, also if each is the other's nearest.
     """
     found: dict[frozenset[str], tuple[Row, Row]] = {}
+    places = {id(row): place for place, row in enumerate(rows)}
+    beside = {way: _Sizes.of(rows, way) for way in dict.fromkeys(_way(row) for row in rows if row["percent"] != 0)}
     for row in rows:
         if row["percent"] == 0:
             continue
-        for other in _nearest_of_each(row, [other for other in rows if not _is_checkpoint_of(row, other)]):
+        for other in sorted(beside[_way(row)].nearest(row), key=lambda other: places[id(other)]):
             both = (row, other) if row["percent"] >= other["percent"] else (other, row)
             found.setdefault(frozenset((row["record"], other["record"])), both)
     return list(found.values())
@@ -62,15 +68,50 @@ def _is_checkpoint_of(row: Row, other: Row) -> bool:
     return bool(other.get("baseline_model") == row["model"] or row.get("baseline_model") == other["model"])
 
 
-def _nearest_of_each(row: Row, rows: Sequence[Row]) -> Iterator[Row]:
-    nearest: dict[str, Row] = {}
-    for other in rows:
-        if other["model"] == row["model"] or not (other["percent"] == 0 or _way(other) == _way(row)):
-            continue
-        known = nearest.get(other["model"])
-        if _factor(row, other) <= 1 + MOST_LARGER and (known is None or _rank(row, other) < _rank(row, known)):
-            nearest[other["model"]] = other
-    yield from nearest.values()
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """The rows that levels pruned in one way can stand beside, by ascending parameters, the less pruned ones first."""
+
+    sizes: list[int]
+    rows: list[list[Row]]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], way: tuple[object, ...]) -> _Sizes:
+        """The unpruned rows, and those that were pruned this way."""
+        by_size: dict[int, list[Row]] = {}
+        for row in rows:
+            if row["percent"] == 0 or _way(row) == way:
+                by_size.setdefault(row["parameters"], []).append(row)
+        sizes = sorted(by_size)
+        return cls(sizes, [sorted(by_size[size], key=lambda row: row["percent"]) for size in sizes])
+
+    def nearest(self, row: Row) -> Iterator[Row]:
+        """The nearest row of each of the nearest other models, the nearest one first."""
+        seen = {row["model"]}
+        for place in self._outward(row):
+            for other in self.rows[place]:
+                if len(seen) > MOST_OTHERS:
+                    return
+                if other["model"] not in seen and not _is_checkpoint_of(row, other):
+                    seen.add(other["model"])
+                    yield other
+
+    def _outward(self, row: Row) -> Iterator[int]:
+        """Places of the sizes within `MOST_LARGER`, the nearest one first."""
+        above = bisect_left(self.sizes, row["parameters"])
+        below = above - 1
+        while True:
+            ends = [place for place in (below, above) if 0 <= place < len(self.sizes)]
+            if not ends:
+                return
+            place = min(ends, key=lambda end: _factor(row["parameters"], self.sizes[end]))
+            if _factor(row["parameters"], self.sizes[place]) > 1 + MOST_LARGER:
+                return
+            yield place
+            if place == below:
+                below -= 1
+            else:
+                above += 1
 
 
 def _way(row: Row) -> tuple[object, ...]:
@@ -78,14 +119,10 @@ def _way(row: Row) -> tuple[object, ...]:
     return family.method, family.divisor, family.layers
 
 
-def _rank(row: Row, other: Row) -> tuple[float, float]:
-    return _factor(row, other), other["percent"]
-
-
-def _factor(row: Row, other: Row) -> float:
+def _factor(one: int, other: int) -> float:
     """Parameters of the larger / those of the smaller one."""
-    few, many = sorted((row["parameters"], other["parameters"]))
-    return float(many / few)
+    few, many = sorted((one, other))
+    return many / few
 
 
 def unlike_settings(row: Row, other: Row) -> str:

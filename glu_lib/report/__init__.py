@@ -10,7 +10,14 @@ from glu_lib.report.markdown import (
     markdown_sizes,
     markdown_table,
 )
-from glu_lib.report.terminal import alignment_lines, record_line, scan_lines, terminal_lines, workload_lines
+from glu_lib.report.terminal import (
+    alignment_lines,
+    record_line,
+    scan_lines,
+    serving_lines,
+    terminal_lines,
+    workload_lines,
+)
 
 __all__ = [
     "ReportData",
@@ -25,6 +32,7 @@ __all__ = [
     "report_data",
     "runs_of",
     "scan_lines",
+    "serving_lines",
     "terminal_lines",
     "workload_lines",
     "write_report",

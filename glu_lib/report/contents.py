@@ -18,6 +18,7 @@ from glu_lib.analysis.random_floor import AgainstRandom
 from glu_lib.analysis.recovered import Recovered
 from glu_lib.analysis.same_size import SameSize
 from glu_lib.analysis.scans import Scan
+from glu_lib.analysis.serving import ServingLevel
 from glu_lib.analysis.table import Row
 from glu_lib.analysis.trends import Trend
 from glu_lib.study import Study
@@ -64,6 +65,7 @@ class ReportData:
         restated: the published energies converted to joules (`analysis.published.restated.RestatedEnergy`).
         beside_blind: the published scores beside blind answers (`analysis.published.blind.BesideBlind`).
         scans: layer scans beside those of random neurons (`analysis.scans.Scan`).
+        serving: levels of growing batches (`analysis.serving.ServingLevel`).
         problems: one line per record or samples file that could not be used.
         untested: one line per change that was not tested.
         missing: ids of declared cases without a complete record, by model.
@@ -88,6 +90,7 @@ class ReportData:
     restated: Sequence[RestatedEnergy] = ()
     beside_blind: Sequence[BesideBlind] = ()
     scans: Sequence[Scan] = ()
+    serving: Sequence[ServingLevel] = ()
     problems: Sequence[str] = ()
     untested: Sequence[str] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -120,6 +123,7 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         restated=[row for table in ENERGY_TABLES for row in energy_restated(table)] if is_published else (),
         beside_blind=beside_blind(published_rows()) if is_published else (),
         scans=found.scans,
+        serving=found.serving,
         problems=found.problems,
         untested=found.untested,
         missing=missing_cases(study, found.rows) if found.headers else {},  # published tables have no headers

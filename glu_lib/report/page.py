@@ -30,6 +30,7 @@ from glu_lib.report.random_floor import random_listing, verdict_listing
 from glu_lib.report.recovered import recovered_listing
 from glu_lib.report.same_size import same_size_listing, size_score_listing
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_parts
+from glu_lib.report.serving_table import serving_listings
 from glu_lib.report.size_table import size_listing, size_notes
 from glu_lib.report.wide import wide_table
 from glu_lib.results.collapse import LIMIT_TEXT
@@ -106,6 +107,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "beside": beside_listing(data.beside),
         "blind": blind_listing(data.beside_blind),
         "alignment": alignment_listing(data.aligned_pairs),
+        "serving": list(serving_listings(data.serving)),
         "answers": answers_listing(data.correct_answers),
         "forms": form_listing(data.rows),
         "restated": restated_listing(data.restated),

@@ -13,11 +13,13 @@ from rich.table import Table
 
 from glu_lib.analysis import AlignedPair, HeadlineTable
 from glu_lib.analysis.scans import Scan
+from glu_lib.analysis.serving import ServingLevel
 from glu_lib.analysis.table import LevelKey, level_text
 from glu_lib.report import number
 from glu_lib.report.alignment_table import ALIGNMENT_COLUMNS as ALIGNMENT_COLUMNS
 from glu_lib.report.alignment_table import alignment_tables
 from glu_lib.report.scan_table import SCAN_LEGEND, scan_notes, short_scan_listing, step_listing
+from glu_lib.report.serving_table import serving_listings
 from glu_lib.report.size_table import size_listing, size_notes
 from glu_lib.report.skills import (
     SKILL_TITLE,
@@ -30,7 +32,7 @@ from glu_lib.report.skills import (
     skill_tasks,
     skill_text,
 )
-from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record
+from glu_lib.results.records import AccuracyRecord, EnergyRecord, LayersRecord, Record, ServingRecord
 from glu_lib.results.records.layers import Scan as RecordedScan
 from glu_lib.study.architecture import format_ratio
 from glu_lib.wording import duration
@@ -90,6 +92,20 @@ def scan_lines(scan: Scan, width: int) -> list[str]:
     return [*lines, *(line for note in (SCAN_LEGEND, *scan_notes(scan)) for line in textwrap.wrap(note, width))]
 
 
+def serving_lines(levels: Sequence[ServingLevel], width: int) -> list[str]:
+    """The largest throughput of each level of a growing batch, one table per model; at most `width` columns wide."""
+    lines = []
+    for found in serving_listings(levels):
+        drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        drawn.add_column("", no_wrap=True)
+        for name, ratio, *_ in found.rows:
+            drawn.add_column(f"{name}\n{ratio}".replace(", ", "\n"), justify="right")
+        for place, name in enumerate(found.columns[2:], start=2):
+            drawn.add_row(name.replace(", ", "\n"), *(str(row[place]).replace(" (", "\n(") for row in found.rows))
+        lines += [*textwrap.wrap(found.caption, width), *_render(drawn, width)]
+    return lines
+
+
 def record_line(record: Record) -> str:
     """The result of a record in a few words: headline metric, throughput, layer scan, or ratio and parameters."""
     if isinstance(record, AccuracyRecord):
@@ -99,6 +115,9 @@ def record_line(record: Record) -> str:
     if isinstance(record, EnergyRecord):
         mean = record.profile.tokens_per_s.mean
         return "no throughput" if mean is None else f"{mean:.1f} tokens/s"
+    if isinstance(record, ServingRecord):
+        speed, size = max((batch.profile.tokens_per_s.mean or 0.0, batch.batch_size) for batch in record.batches)
+        return f"at most {speed:.1f} tokens/s, with batch size {size}"
     if isinstance(record, LayersRecord):
         return _scan_line(record.scan)
     return f"{format_ratio(record.pruning.expansion_ratio)}, {record.pruning.parameters:,} parameters"

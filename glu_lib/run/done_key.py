@@ -12,7 +12,7 @@ from glu_lib.models.identity import ModelIdentity
 from glu_lib.models.model_files import applied_template
 from glu_lib.results.records import SCHEMA_VERSION
 from glu_lib.run import calibration
-from glu_lib.study import CHAT_DATE, Method, Task, Workload
+from glu_lib.study import CHAT_DATE, Method, Saturation, Task, Workload
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.settings import Settings, Weights
 
@@ -44,6 +44,9 @@ def done_key(
     if isinstance(case.subject, Task):
         own = {"task limit": case.subject.limit} if _acts(case.subject, settings) else {}
         return key | _task_fields(case, case.subject, identity, environment, own)
+    if isinstance(case.subject, Saturation):
+        largest = case.subject.at(case.subject.max_batch)
+        return key | _workload_fields(largest, settings, environment) | {"least gain": case.subject.least_gain}
     if isinstance(case.subject, Workload):
         return key | _workload_fields(case.subject, settings, environment)
     return key | {"text": fixed_text.describe(case.model, fixed_text.FixedText.HELD_OUT)}

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from glu_lib.measure.energy.idle import IdlePower, measure_idle
+from glu_lib.measure.energy.saturation import SaturationProfile, profile_saturation
+from glu_lib.measure.energy.window import EnergyMeter
 from glu_lib.measure.energy.workload import WorkloadProfile, profile_workload
 from glu_lib.measure.prepared import PreparedModel
+from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.results.records import Record
 from glu_lib.results.store import EMISSIONS
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.interleaving import Claim, Interleaving
-from glu_lib.study import Workload
+from glu_lib.study import Saturation, Study, Workload
 from glu_lib.study.cases import Case
+from glu_lib.study.settings import Settings
+
+Instruments = tuple[EnergyMeter, TaskLibrary, Study, Settings, IdlePower | None, Path]
 
 
 @dataclass(slots=True)
@@ -48,8 +55,9 @@ class EnergyCases:
         started_at = datetime.now(UTC)
         records = {}
         for measured, (model, parts) in self._interleaving.measure(case, prepared, others, claim).items():
-            assert isinstance(measured.subject, Workload)
-            parts["runtime"] = {"batch_size": measured.subject.batch_size, "threads": model.threads}
+            parts["runtime"] = {"threads": model.threads}
+            if isinstance(measured.subject, Workload):
+                parts["runtime"] |= {"batch_size": measured.subject.batch_size}
             parts["timing"] = {"load_s": model.loaded.load_s}
             parts["memory"] = model.memory
             duration_s = parts.pop("measuring_s")
@@ -59,15 +67,20 @@ class EnergyCases:
 
     def pass_functions(self, case: Case, prepared: PreparedModel) -> Iterator[Callable[[], None]]:
         """One function per seed that runs one pass over an energy case's prompts, for use with another timer."""
-        return self._profile(case, prepared).pass_functions()
-
-    def _profile(self, case: Case, prepared: PreparedModel) -> WorkloadProfile:
         assert isinstance(case.subject, Workload)
+        return profile_workload(prepared.loaded, case.subject, *self._instruments(prepared)).pass_functions()
+
+    def _profile(self, case: Case, prepared: PreparedModel) -> WorkloadProfile | SaturationProfile:
+        if isinstance(case.subject, Saturation):
+            return profile_saturation(prepared.loaded, case.subject, *self._instruments(prepared))
+        assert isinstance(case.subject, Workload)
+        return profile_workload(prepared.loaded, case.subject, *self._instruments(prepared))
+
+    def _instruments(self, prepared: PreparedModel) -> Instruments:
+        """What a measurement needs besides the model and the workload."""
         experiment, emissions = self.experiment, self.experiment.store.root / EMISSIONS
         experiment.recorder.make_room(emissions / "emissions.csv")
-        return profile_workload(
-            prepared.loaded,
-            case.subject,
+        return (
             experiment.meter,
             experiment.library,
             experiment.study,

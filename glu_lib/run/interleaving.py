@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
 from glu_lib.machine.memory import free_bytes
+from glu_lib.measure.energy.saturation import SaturationProfile
 from glu_lib.measure.energy.workload import WorkloadProfile
 from glu_lib.measure.prepared import PreparedModel
 from glu_lib.models.loading import release_memory
@@ -35,7 +36,7 @@ class Turn:
 
     case: Case
     prepared: PreparedModel
-    profile: WorkloadProfile
+    profile: WorkloadProfile | SaturationProfile
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Interleaving:
     """
 
     levels: Levels
-    profile: Callable[[Case, PreparedModel], WorkloadProfile]
+    profile: Callable[[Case, PreparedModel], WorkloadProfile | SaturationProfile]
     order_seed: int
     _reasons: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -93,9 +94,9 @@ class Interleaving:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        assert isinstance(case.subject, Workload)
+        size = case.subject.batch_size if isinstance(case.subject, Workload) else 1
         raise MeasurementError(
-            f"workload {case.subject_key}: out of memory with batch size {case.subject.batch_size}; choose a GPU "
+            f"workload {case.subject_key}: out of memory with batch size {size}; choose a GPU "
             "with more memory or a 16-bit --dtype, or leave the workload out"
         )
 
@@ -132,10 +133,8 @@ class Interleaving:
 
     def _measure(self, turns: list[Turn], reason: str | None) -> dict[Case, tuple[PreparedModel, dict[str, Any]]]:
         chance = random.Random(f"{self.order_seed} {turns[0].case.subject_key}")
-        workload = turns[0].case.subject
-        assert isinstance(workload, Workload)
         orders = []
-        for seed in workload.seeds:
+        for seed in _rounds(turns):
             order = chance.sample(turns, len(turns))
             for turn in order:
                 _take_turn(turn, seed, turns)
@@ -151,11 +150,41 @@ class Interleaving:
         return measured
 
 
+def _rounds(turns: list[Turn]) -> Iterator[int]:
+    """The seeds of the repeats. A growing batch has those of each size, until all levels have met what stops them."""
+    profile = turns[0].profile
+    if isinstance(profile, WorkloadProfile):
+        yield from profile.workload.seeds
+        return
+    for size in profile.batch_sizes:
+        for growing in _growing(turns):
+            growing.begin(size)
+        for seed in profile.workload.seeds:
+            if _growing(turns):
+                yield seed
+        for growing in _growing(turns):
+            growing.finish()
+        if all(growing.stop for growing in _growing(turns)):
+            return
+
+
+def _growing(turns: list[Turn]) -> list[SaturationProfile]:
+    """The growing batches whose memory is not full."""
+    profiles = [turn.profile for turn in turns]
+    return [found for found in profiles if isinstance(found, SaturationProfile) and not found.is_full]
+
+
 def _take_turn(turn: Turn, seed: int, turns: list[Turn]) -> None:
-    """Measure one repeat; another level that fails is removed from `turns`, and its own case reports the error."""
+    """Measure one repeat; another level that fails is removed from `turns`, and its own case reports the error.
+
+    Memory that runs out for a growing batch is a result if the level has the whole memory; else all run alone.
+    """
     try:
         turn.profile.measure(seed)
     except Exception as error:
+        profile, is_alone = turn.profile, len(turns) == 1
+        if is_alone and isinstance(profile, SaturationProfile) and is_out_of_memory(error) and profile.ran_out(error):
+            return
         if turn is turns[0] or _concerns_all(error):
             raise
         turns.remove(turn)

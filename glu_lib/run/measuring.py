@@ -14,7 +14,8 @@ from glu_lib.run.energy_cases import EnergyCases
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.interleaving import Claim
 from glu_lib.run.layer_case import record_layers
-from glu_lib.study import LayerScan, Task, Workload
+from glu_lib.study import LayerScan, Task
+from glu_lib.study.case_kinds import ENERGY_KINDS
 from glu_lib.study.cases import Case
 from glu_lib.study.settings import Weights
 
@@ -54,7 +55,7 @@ class Measuring:
         if prepared is None:
             return {case: record_architecture(experiment.recorder, case)}
         with experiment.guard.using():
-            if isinstance(case.subject, Workload):
+            if case.kind in ENERGY_KINDS:
                 return self.energy.record(case, prepared, others, claim)
             if experiment.settings.weights is Weights.RANDOM:
                 raise SettingsError(f"{case.id}: {RANDOM_ACCURACY}")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from glu_lib.errors import AccessError, CalibrationError, DeviceError, GluError, RecordError
 from glu_lib.results.staleness import CaseState, Status
-from glu_lib.study import Method, ModelVariant, Task, Workload
+from glu_lib.study import Method, ModelVariant, Task
+from glu_lib.study.case_kinds import ENERGY_KINDS
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.pruning import Pruning
 
@@ -47,7 +48,7 @@ class Plan:
 
     def companions(self, case: Case) -> list[Case]:
         """The pending cases that measure the same workload of the same model at other levels."""
-        if not isinstance(case.subject, Workload):
+        if case.kind not in ENERGY_KINDS:
             return []
         wanted = (case.model, case.subject)
         return [

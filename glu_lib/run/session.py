@@ -16,6 +16,7 @@ from glu_lib.run.experiment import Experiment
 from glu_lib.run.measuring import Measuring
 from glu_lib.run.plan import GPU, RESULTS_FOLDER, Plan, template_of
 from glu_lib.study import ModelVariant
+from glu_lib.study.case_kinds import ENERGY_KINDS
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.pruning import Pruning
 
@@ -168,7 +169,7 @@ class Session:
 
         Energy cases measure several levels at once and architecture cases load no model: they need no level.
         """
-        if case.kind in (CaseKind.ENERGY, CaseKind.ARCHITECTURE):
+        if case.kind in ENERGY_KINDS or case.kind is CaseKind.ARCHITECTURE:
             return True
         if self._level is not None and self._level.group == case.group:
             return True

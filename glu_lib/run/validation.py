@@ -20,7 +20,7 @@ from glu_lib.results.writing import try_to_write
 from glu_lib.run.baseline_check import check_baseline
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.record_checks import CheckResult, check_records
-from glu_lib.study import ModelVariant, Task, Workload
+from glu_lib.study import AnyWorkload, ModelVariant, Saturation, Task, Workload
 from glu_lib.study.baselines import comparison_of
 from glu_lib.study.cases import build_cases
 
@@ -96,7 +96,7 @@ def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel
     tokenizer, rows = found.tokenizer, embedding_rows(found.model)
     tasks = _tasks_of(experiment, [variant])
     batched = [
-        workload.key for workload in _workloads_of(experiment, variant) if workload.prompts and workload.batch_size > 1
+        workload.key for workload in _workloads_of(experiment, variant) if workload.prompts and _batch(workload) > 1
     ]
     generated = [
         task.key for task in tasks if experiment.library.answer_tokens(task, DEFAULT_ANSWER_TOKENS) is not None
@@ -125,10 +125,15 @@ def _tokens(experiment: Experiment, variant: ModelVariant, found: InspectedModel
         )
 
 
-def _workloads_of(experiment: Experiment, variant: ModelVariant) -> list[Workload]:
+def _batch(workload: AnyWorkload) -> int:
+    """The largest batch of a workload."""
+    return workload.max_batch if isinstance(workload, Saturation) else workload.batch_size
+
+
+def _workloads_of(experiment: Experiment, variant: ModelVariant) -> list[AnyWorkload]:
     """The workloads in all suites of a model, without repetition."""
     subjects = dict.fromkeys(case.subject for case in build_cases(experiment.study) if case.model.key == variant.key)
-    return [subject for subject in subjects if isinstance(subject, Workload)]
+    return [subject for subject in subjects if isinstance(subject, Workload | Saturation)]
 
 
 def _disk(variant: ModelVariant, identity: ModelIdentity) -> CheckResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glu_lib.study.builtin_models import BASE, INSTRUCT, MODELS
 from glu_lib.study.schema import Study, Suite
 from glu_lib.study.tasks import Metric, PromptFormat, Task
-from glu_lib.study.workloads import Workload
+from glu_lib.study.workloads import AnyWorkload, Saturation, Workload
 
 _ACC = Metric("acc")
 
@@ -102,6 +102,16 @@ _ALIGNMENT_WORKLOADS = (
     Workload("decode_b8", None, num_prompts=32, new_tokens=128, batch_size=8, prompt_tokens=16),
 )
 
+# Prompts of one length: without padding, the tokens of a batch are proportional to its size.
+_SERVING_WORKLOADS = (Saturation("serving_saturation", None, new_tokens=128, max_batch=512, prompt_tokens=128),)
+
+_ALL_WORKLOADS: tuple[AnyWorkload, ...] = (
+    *_NANO_WORKLOADS,
+    *_HUB_WORKLOADS,
+    *_ALIGNMENT_WORKLOADS,
+    *_SERVING_WORKLOADS,
+)
+
 _GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "wnli")
 
 _SUITES = (
@@ -189,6 +199,12 @@ _SUITES = (
         divisors=(128,),
     ),
     Suite(
+        "serving",
+        "throughput and energy over the batch size, until memory or throughput stops it; only run when asked for",
+        models=("nano", *BASE, *INSTRUCT),
+        workloads=tuple(workload.key for workload in _SERVING_WORKLOADS),
+    ),
+    Suite(
         "layers",
         "what pruning each layer costs in perplexity on a fixed text; only run when asked for with -m layers",
         models=tuple(model.key for model in MODELS),
@@ -199,6 +215,6 @@ _SUITES = (
 STUDY = Study(
     models={model.key: model for model in MODELS},
     tasks={task.key: task for task in (*_TASKS, *_WINDOWED_TASKS)},
-    workloads={workload.key: workload for workload in (*_NANO_WORKLOADS, *_HUB_WORKLOADS, *_ALIGNMENT_WORKLOADS)},
+    workloads={workload.key: workload for workload in _ALL_WORKLOADS},
     suites={suite.key: suite for suite in _SUITES},
 )

@@ -6,12 +6,13 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import product
 
 from glu_lib.errors import StudyError
-from glu_lib.study import Control, LayerScan, Method, ModelVariant, Study, Suite, Task, VariantKind, Workload
+from glu_lib.study import AnyWorkload, Control, Method, ModelVariant, Study, Suite, Task, VariantKind
 from glu_lib.study.asked import Asked, level_key
+from glu_lib.study.case_kinds import ENERGY_KINDS, Subject, kind_of
+from glu_lib.study.case_kinds import CaseKind as CaseKind
 from glu_lib.study.choices import Choices
 from glu_lib.study.layers import Layers, PercentOf, distinct
 from glu_lib.study.methods import Selection
@@ -23,32 +24,19 @@ _STAR_TOLERANCE = 0.05  # 2.4x as printed: 1B at 40 % is 2.4004, 3B at 10 % is 2
 _GPU_PARAMETERS = 500_000_000  # above this a CPU run takes days: the case is marked gpu
 
 
-class CaseKind(StrEnum):
-    """What a case measures; also the kind of its record."""
-
-    ACCURACY = "accuracy"
-    ENERGY = "energy"
-    ARCHITECTURE = "architecture"
-    LAYERS = "layers"
-
-
 @dataclass(frozen=True, slots=True)
 class Case:
     """One measurement: a model variant at one pruning level, on a task, a workload or its architecture alone."""
 
     model: ModelVariant
     pruning: Pruning
-    subject: Task | Workload | LayerScan | str
+    subject: Subject
     suites: tuple[str, ...] = ()
 
     @property
     def kind(self) -> CaseKind:
         """What the case measures."""
-        if isinstance(self.subject, Task):
-            return CaseKind.ACCURACY
-        if isinstance(self.subject, LayerScan):
-            return CaseKind.LAYERS
-        return CaseKind.ENERGY if isinstance(self.subject, Workload) else CaseKind.ARCHITECTURE
+        return kind_of(self.subject)
 
     @property
     def subject_key(self) -> str:
@@ -135,7 +123,12 @@ def build_cases(
     for line in (*same_ids(keys), *hidden_in([method.key for method in methods if method.scores], names)):
         raise StudyError(line)
     choice = Choices(tuple(methods), tuple(divisors), tuple(layers), percent_of, weight_bytes)
-    return [case for model in study.models.values() for case in _cases_of_model(study, model, choice)]
+    suites: dict[str, list[Suite]] = {key: [] for key in study.models}
+    for suite in study.suites.values():
+        for key in dict.fromkeys(suite.models):
+            suites[key].append(suite)
+    models = study.models.values()
+    return [case for model in models for case in _cases_of_model(study, model, suites[model.key], choice)]
 
 
 def run_order(cases: Sequence[Case], seed: int, start: float = 0.0) -> list[Case]:
@@ -146,7 +139,7 @@ def run_order(cases: Sequence[Case], seed: int, start: float = 0.0) -> list[Case
     last. Runs that share a results folder begin at different places.
     """
     chance = random.Random(seed)
-    drawn = {model.key for model in {case.model for case in cases if case.kind is CaseKind.ENERGY}}
+    drawn = {model.key for model in {case.model for case in cases if case.kind in ENERGY_KINDS}}
     groups: dict[str, list[Case]] = {}
     for case in cases:
         groups.setdefault(case.group, []).append(case)
@@ -161,8 +154,7 @@ def run_order(cases: Sequence[Case], seed: int, start: float = 0.0) -> list[Case
     return [case for members in (*ordered[first:], *ordered[:first]) for case in members]
 
 
-def _cases_of_model(study: Study, model: ModelVariant, choice: Choices) -> Iterator[Case]:
-    suites = [suite for suite in study.suites.values() if model.key in suite.models]
+def _cases_of_model(study: Study, model: ModelVariant, suites: list[Suite], choice: Choices) -> Iterator[Case]:
     asked = list(_prunings(model, choice))
     of_suite = {
         suite.key: list(_prunings(model, Choices(divisors=(None, *suite.divisors), weight_bytes=choice.weight_bytes)))
@@ -232,10 +224,10 @@ def _scans(study: Study, model: ModelVariant, suites: Sequence[Suite], choice: C
         yield Case(model, pruning, study.scan, names)
 
 
-def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | Workload, tuple[str, ...]]:
+def _subjects(study: Study, model: ModelVariant, suites: list[Suite]) -> dict[Task | AnyWorkload, tuple[str, ...]]:
     """The tasks, then the workloads of `model`, each once, with the suites that name them."""
     original = study.models[model.baseline or model.key]
-    found: dict[Task | Workload, tuple[str, ...]] = {}
+    found: dict[Task | AnyWorkload, tuple[str, ...]] = {}
     for suite in suites:
         extra = suite.instruct_tasks if model.kind is VariantKind.INSTRUCT else ()
         for key in (*suite.tasks, *extra):

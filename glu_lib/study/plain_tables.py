@@ -7,6 +7,7 @@ from typing import Any
 from glu_lib.study.asked import Asked
 from glu_lib.study.builtin import STUDY
 from glu_lib.study.schema import Suite
+from glu_lib.study.workloads import Workload
 
 
 def _tasks(suite: Suite) -> list[dict[str, Any]]:
@@ -44,4 +45,5 @@ BENCHMARKS_CARBON: list[dict[str, Any]] = [
         "seeds": list(workload.seeds),
     }
     for workload in map(STUDY.workload, STUDY.suites["carbon"].workloads)
+    if isinstance(workload, Workload)
 ]

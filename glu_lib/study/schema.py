@@ -13,7 +13,7 @@ from glu_lib.study.methods import Method
 from glu_lib.study.selection import OPERATORS, clashes
 from glu_lib.study.tasks import Task
 from glu_lib.study.variants import Control, ModelVariant
-from glu_lib.study.workloads import LayerScan, Workload
+from glu_lib.study.workloads import AnyWorkload, LayerScan
 
 # Names that pytest or the suite's own marks already use.
 _RESERVED_MARKS = (
@@ -66,7 +66,7 @@ class Study:
 
     models: Mapping[str, ModelVariant]
     tasks: Mapping[str, Task]
-    workloads: Mapping[str, Workload]
+    workloads: Mapping[str, AnyWorkload]
     suites: Mapping[str, Suite]
     has_controls: bool = False
     scan: LayerScan = field(default_factory=LayerScan)
@@ -138,7 +138,7 @@ class Study:
             raise StudyError(unknown("suite", key, self.suites))
         return self.suites[key]
 
-    def workload(self, key: str) -> Workload:
+    def workload(self, key: str) -> AnyWorkload:
         """The workload called `key`.
 
         Raises:

@@ -84,6 +84,12 @@ WORKLOAD = {
     "num_prompts": Field(int, "number of prompts"),
     "new_tokens": Field(int, "tokens generated for each prompt"),
     "batch_size": Field(int, "prompts per batch"),
+    "max_batch": Field(
+        int, "in place of num_prompts and batch_size: the batch doubles from 1 up to this size (serving at saturation)"
+    ),
+    "least_gain": Field(
+        float, "with max_batch: a doubling that gains less than this share of the throughput stops it (default 0.05)"
+    ),
     "seeds": Field(list, "one repeat for each seed (default 42, 123, 456)"),
     "prompt_tokens": Field(int, "length of prompts of random tokens: without `prompts`, or with random weights"),
 }

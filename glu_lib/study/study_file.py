@@ -144,24 +144,31 @@ def _join(
     Suites that the file declares keep the models that they name. A checkpoint runs the suites of its baseline by
     default.
     """
-    joined = dict(suites)
+    named = {name: frozenset(suites[name].models) for name in own}
+    moved: dict[str, frozenset[str]] = {}
     for key, table in _baselines_first(tables):
         if key in base.models and "suites" not in table:
             continue
-        wanted = table.get("suites", _default_suites(models[key], joined))
+        wanted = table.get("suites", _default_suites(models[key], suites, moved))
         for name in wanted:
-            if name not in joined:
-                raise StudyError(f"[models.{key}] suites: {unknown('suite', name, joined)}")
-        for name, suite in joined.items():
-            others = tuple(model for model in suite.models if model != key)
-            is_in = name in wanted or (name in own and key in suite.models)
-            joined[name] = replace(suite, models=(*others, key) if is_in else others)
+            if name not in suites:
+                raise StudyError(f"[models.{key}] suites: {unknown('suite', name, suites)}")
+        moved[key] = frozenset(wanted) | {name for name, members in named.items() if key in members}
+    joined = {}
+    for name, suite in suites.items():
+        others = [model for model in suite.models if model not in moved]
+        joined[name] = replace(suite, models=(*others, *(key for key, names in moved.items() if name in names)))
     return joined
 
 
-def _default_suites(model: ModelVariant, suites: Mapping[str, Suite]) -> tuple[str, ...]:
+def _default_suites(
+    model: ModelVariant, suites: Mapping[str, Suite], moved: Mapping[str, frozenset[str]]
+) -> Iterable[str]:
+    """The suites of a model's kind, or those of its baseline, which `moved` holds if the file has moved it."""
     if model.baseline is None:
         return _SUITES_OF[model.kind]
+    if model.baseline in moved:
+        return sorted(moved[model.baseline])
     return tuple(key for key, suite in suites.items() if model.baseline in suite.models)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from glu_lib.errors import StudyError
@@ -21,7 +21,7 @@ from glu_lib.study.checked_fields import (
 from glu_lib.study.schema import Study, Suite
 from glu_lib.study.tasks import Metric, PromptFormat, Task
 from glu_lib.study.variants import ModelVariant, VariantKind
-from glu_lib.study.workloads import Workload
+from glu_lib.study.workloads import AnyWorkload, Saturation, Workload
 
 
 def model_of(key: str, table: Any, base: Study) -> ModelVariant:
@@ -119,7 +119,7 @@ def task_of(key: str, table: Any, base: Study) -> Task:
     return replace(known, **values) if known else Task(key, **values)
 
 
-def workload_of(key: str, table: Any, base: Study) -> Workload:
+def workload_of(key: str, table: Any, base: Study) -> AnyWorkload:
     """A new workload, or one of `base` with the fields that the table changes.
 
     Raises:
@@ -130,14 +130,22 @@ def workload_of(key: str, table: Any, base: Study) -> Workload:
     values = dict(table)
     if "seeds" in values:
         values["seeds"] = tuple(whole_numbers(place, "seeds", values["seeds"]))
-    if key in base.workloads:
-        return replace(base.workloads[key], **values)
+    known = base.workloads.get(key)
+    kind = type(known) if known else Saturation if "max_batch" in table else Workload
+    own = [field.name for field in fields(kind)]
+    for name in table:
+        if name not in own:
+            other = "one batch size" if kind is Workload else "a batch that doubles"
+            raise StudyError(f"{place}: {name} does not go with {other}; leave it out, or choose another key")
+    if known:
+        return replace(known, **values)
     if "prompts" not in table and "prompt_tokens" not in table:
         raise StudyError(f"{place} lacks prompts; name a task, or give prompt_tokens for prompts of random tokens")
-    for name in ("num_prompts", "new_tokens", "batch_size"):
+    needed = ("new_tokens", "max_batch") if kind is Saturation else ("num_prompts", "new_tokens", "batch_size")
+    for name in needed:
         if name not in table:
-            raise StudyError(f"{place} lacks {name}; a new workload needs num_prompts, new_tokens, batch_size")
-    return Workload(key, values.pop("prompts", None), **values)
+            raise StudyError(f"{place} lacks {name}; a new workload needs {', '.join(needed)}")
+    return kind(key, values.pop("prompts", None), **values)
 
 
 def suite_of(

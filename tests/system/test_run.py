@@ -15,7 +15,7 @@ import pytest
 from glu_lib.measure.scoring.made_up_requests import SHAPES
 from glu_lib.nano import MODEL_DIR
 from glu_lib.results.record import sealed
-from glu_lib.study import STUDY, LayerScan, Workload
+from glu_lib.study import STUDY, LayerScan, Saturation, Workload
 from glu_lib.study.cases import build_cases
 from glu_lib.study.settings import Scorer
 
@@ -45,7 +45,7 @@ own = ["facts", "first_chat", "second_chat"]
 TWO_LEVELS = ("-k", "nano and (p0 or p40)")
 CASES = build_cases(STUDY)
 # What runs without -m: neither workloads nor layer scans, nor the benchmarks of speed and scoring.
-WITHOUT_ENERGY = [case for case in CASES if not isinstance(case.subject, Workload | LayerScan)]
+WITHOUT_ENERGY = [case for case in CASES if not isinstance(case.subject, Workload | Saturation | LayerScan)]
 NANO_CASES = [case for case in WITHOUT_ENERGY if case.model.key == "nano"]
 OF_TWO_LEVELS = sum(case.pruning.key in ("p0", "p40") for case in NANO_CASES)
 
@@ -123,9 +123,10 @@ def test_nothing_selected_runs_the_embedded_model_and_says_so(suite):
         (["-m", "carbon"], marked("carbon")),
         (["-m", "chat"], marked("chat")),
         (["-m", "alignment"], marked("alignment")),
+        (["-m", "serving"], marked("serving")),
         (["-m", "layers"], marked("layers")),
         (["-m", "scoring"], len(SHAPES) * len(Scorer)),
-        (["-m", "star and not carbon and not alignment"], marked("star", WITHOUT_ENERGY)),
+        (["-m", "star and not carbon and not alignment and not serving"], marked("star", WITHOUT_ENERGY)),
         (["benchmarks/test_architecture.py"], sum(case.subject == "architecture" for case in CASES)),
         (["benchmarks/test_accuracy.py::test_accuracy[llama1b-p40-boolq]"], 1),
         (

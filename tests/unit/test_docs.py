@@ -420,3 +420,31 @@ def test_what_the_story_says_of_the_real_model_is_so():
     risen = [row["subject"] for row in pruned if row["value"] > row["baseline"]]
     assert sorted(risen) == ["ifeval", "truthfulqa_mc1", "truthfulqa_mc2"]
     assert rows["ifeval", 40]["cut_share"] == 1
+
+
+def _growth():
+    return json.loads((ROOT / "results/measured/growth.json").read_text(encoding="utf-8"))["steps"]
+
+
+def _growth_lines():
+    yield "| step | processor time per case | with more cases | ratio | memory per case |"
+    yield "|---|---|---|---|---|"
+    for step, found in _growth().items():
+        counts = sorted(int(count) for count in found if count.isdigit())
+        few, many = (found[str(count)] for count in (counts[0], counts[-1]))
+        yield (
+            f"| {step} | {1000 * few['seconds_per_case']:.3g} ms ({counts[0]:,} cases) "
+            f"| {1000 * many['seconds_per_case']:.3g} ms ({counts[-1]:,} cases) | {found['ratio']:.2f} "
+            f"| {many['bytes_per_case'] / 1000:.3g} kB |"
+        )
+
+
+def test_the_table_of_growth_is_made_from_the_committed_figures():
+    page = (ROOT / "docs/guides/scale.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- growth table: from the records -->\n")[1].split("<!-- end of table -->")[0]
+    assert shown.strip().splitlines() == list(_growth_lines())
+
+
+def test_no_step_grows_faster_than_the_cases():
+    """Half as much again is the spread of two measurements on a machine that others use."""
+    assert {step: found["ratio"] for step, found in _growth().items() if found["ratio"] > 1.5} == {}

@@ -25,6 +25,7 @@ from glu_lib.report.blind_answers import surviving
 from glu_lib.report.listings import beside_listing, blind_listing, restated_listing
 from glu_lib.report.recovered import recovered_listing
 from glu_lib.report.same_size import same_size_listing, size_score_listing
+from glu_lib.report.serving_table import serving_listings
 from glu_lib.results.folder import RANDOM_WEIGHTS_FOLDER
 from glu_lib.study import STUDY, load_study
 
@@ -88,7 +89,7 @@ def report(options: argparse.Namespace) -> int:
 
 
 def table(options: argparse.Namespace) -> int:
-    """Print the headline tables, the models of one size, the checkpoints and the layer scans as Markdown."""
+    """Print the headline tables, models of one size, checkpoints, workloads, growing batches and layer scans."""
     found = concluded(options)
     for table in headline_tables(found.rows):
         print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
@@ -105,6 +106,8 @@ def table(options: argparse.Namespace) -> int:
         print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
     if found.aligned_pairs:
         print(markdown_alignment(found.aligned_pairs))
+    for listing in serving_listings(found.serving):
+        print(markdown_listing(listing))
     for scan in found.scans:
         print(markdown_scan(scan))
     return print_problems(found.problems)

@@ -12,6 +12,7 @@ from glu_lib.frontends.pytest_plugin.collection import IS_SELECTED, case_of, is_
 from glu_lib.frontends.pytest_plugin.mirror import CASE_PROPERTY, PENDING_PROPERTY, Mirror
 from glu_lib.frontends.pytest_plugin.options import SESSION
 from glu_lib.run.measuring import RANDOM_ACCURACY
+from glu_lib.study.case_kinds import ENERGY_KINDS
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.settings import Weights
 
@@ -97,7 +98,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if case.id in session.plan.elsewhere:
         # Fail instead of skip: exit code 0 means that all selected cases have records.
         fail_once(item, ELSEWHERE, elsewhere_line(case))
-    if case.kind is CaseKind.ENERGY and hasattr(item.config, "workerinput"):
+    if case.kind in ENERGY_KINDS and hasattr(item.config, "workerinput"):
         fail_once(item, _ENERGY, _ALONE)
     if cause := session.cause(case):
         fail_once(item, cause, str(session.plan.blocked[cause]))

@@ -25,6 +25,7 @@ from glu_lib.machine.environment import MPS, UNTRIED_MPS
 from glu_lib.machine.outside import ignored_settings
 from glu_lib.results.staleness import Status
 from glu_lib.run.experiment import Experiment
+from glu_lib.study.case_kinds import ENERGY_KINDS
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.items import LimitFrom
 from glu_lib.wording import counted
@@ -121,7 +122,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         # Only here, because analysis and report take a fifth of a second to import, which collecting need not wait for.
         from glu_lib.frontends.pytest_plugin.tables import write_summary
 
-        measured = {case.id for case in all_cases(config) if case.kind is CaseKind.ENERGY} & touched
+        measured = {case.id for case in all_cases(config) if case.kind in ENERGY_KINDS} & touched
         try:
             lines, written = write_summary(experiment, touched, width, with_workloads=bool(measured))
         except (RecordError, ReportError) as error:

@@ -8,7 +8,15 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from glu_lib.analysis import Conclusions, conclude, headline_tables, workload_tables, write_tables
-from glu_lib.report import alignment_lines, report_data, scan_lines, terminal_lines, workload_lines, write_report
+from glu_lib.report import (
+    alignment_lines,
+    report_data,
+    scan_lines,
+    serving_lines,
+    terminal_lines,
+    workload_lines,
+    write_report,
+)
 from glu_lib.report.recovered import recovered_sentences
 from glu_lib.run.experiment import Experiment
 from glu_lib.study.items import ItemChoice
@@ -57,6 +65,7 @@ def _table_lines(
             if table.model in models and table.limit == limit:
                 yield from workload_lines(table, width)
         yield from alignment_lines([pair for pair in found.aligned_pairs if pair.model in models], width)
+        yield from serving_lines([level for level in found.serving if level.model in models], width)
     for scan in found.scans:
         if scan.case in touched and scan.limit == limit:
             yield from scan_lines(scan, width)

@@ -36,7 +36,7 @@ def workload_prompts(workload: Workload, library: TaskLibrary, study: Study, set
     if len(contexts) < workload.num_prompts:
         raise MeasurementError(
             f"workload {workload.key}: task {workload.prompts} has {len(contexts)} distinct prompts, "
-            f"{workload.num_prompts} are needed; lower the workload's num_prompts"
+            f"{workload.num_prompts} are needed; lower the workload's num_prompts (or max_batch)"
         )
     return list(contexts)
 

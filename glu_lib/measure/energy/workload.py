@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from glu_lib.errors import MeasurementError
-from glu_lib.machine.memory import peak_memory
+from glu_lib.machine.memory import PeakMemory, peak_memory
 from glu_lib.measure.energy.conditions import observed_conditions
 from glu_lib.measure.energy.idle import ATTEMPTS, IdlePower, busy_machine
 from glu_lib.measure.energy.prompts import random_batches, tokenized_batches, workload_prompts
@@ -21,7 +21,7 @@ from glu_lib.measure.tasks.task_library import TaskLibrary
 from glu_lib.models.loading import LoadedModel
 from glu_lib.results.energy import EnergyReading
 from glu_lib.results.plausibility import implausible
-from glu_lib.results.records import Repeat, one_line_of
+from glu_lib.results.records import AnyRepeat, FixedRepeat, Repeat, one_line_of
 from glu_lib.results.repeats import percentiles, summarize
 from glu_lib.study import Study, Workload
 from glu_lib.study.settings import Settings, Weights
@@ -43,7 +43,7 @@ class WorkloadProfile:
 
     `loaded` is the pruned model with its tokenizer, `prompts` the texts to draw from (None: random tokens), `idle` the
     idle power with the model loaded (None if it was not measured), `log` the folder for CodeCarbon's rows, and
-    `measuring_s` the total time of the repeats in seconds.
+    `measuring_s` the total time of the repeats in seconds. Without `has_natural`, the second window is left out.
     """
 
     loaded: LoadedModel
@@ -53,6 +53,7 @@ class WorkloadProfile:
     settings: Settings
     idle: IdlePower | None
     log: Path
+    has_natural: bool = True
     repeats: list[dict[str, Any]] = field(default_factory=list)
     measuring_s: float = 0.0
 
@@ -73,7 +74,7 @@ class WorkloadProfile:
                 break
         else:
             raise busy_machine(self.workload.key, repeat["conditions"])
-        _check(self.workload, repeat)
+        _check(self.workload, repeat, Repeat if self.has_natural else FixedRepeat)
         self.repeats.append(repeat)
         self.measuring_s += time.perf_counter() - start_s
 
@@ -86,7 +87,7 @@ class WorkloadProfile:
                 "seed": seed,
                 **_step_times(self.loaded, self.workload, batches),
                 **self._fixed_length(batches),
-                "natural": self._natural_length(batches),
+                **({"natural": self._natural_length(batches)} if self.has_natural else {}),
             }
         return repeat | {"conditions": conditions}
 
@@ -97,11 +98,16 @@ class WorkloadProfile:
             other_models_bytes: size of other models loaded at the same time, which is subtracted from memory figures.
 
         Returns:
-            `repeats` (one dictionary per seed), `profile` (a summary of each figure over the repeats), `idle`,
-            `generation_memory`, `weights` and `measuring_s`; JSON values with the unit in each name.
+            Those of `figures`, and `generation_memory`.
         """
-        with peak_memory(str(self.loaded.model.device)) as memory:
-            generate_fixed(self.loaded, self._batches(self.workload.seeds[-1])[0], self.workload.new_tokens)
+        return self.figures() | {"generation_memory": self.peak().without(other_models_bytes).as_dict()}
+
+    def figures(self) -> dict[str, Any]:
+        """The results of all repeats, as JSON values with the unit in each name.
+
+        These are `repeats` (one dictionary per seed), `profile` (a summary of each figure over the repeats), `idle`,
+        `weights` and `measuring_s`.
+        """
         names = [name for name, value in self.repeats[0].items() if name.endswith(("_ms", "_j", "_per_s"))]
         return {
             "repeats": self.repeats,
@@ -109,8 +115,13 @@ class WorkloadProfile:
             "measuring_s": self.measuring_s,
             "weights": str(self.settings.weights),
             "idle": self.idle.as_dict() if self.idle else None,
-            "generation_memory": memory.without(other_models_bytes).as_dict(),
         }
+
+    def peak(self) -> PeakMemory:
+        """Peak memory of one batch, in a pass of its own."""
+        with peak_memory(str(self.loaded.model.device)) as memory:
+            generate_fixed(self.loaded, self._batches(self.workload.seeds[-1])[0], self.workload.new_tokens)
+        return memory
 
     def pass_functions(self) -> Iterator[Callable[[], None]]:
         """One function per seed that runs one pass at fixed length; tokenizing and warm-up are done before it."""
@@ -222,10 +233,10 @@ def _check_room(loaded: LoadedModel, workload: Workload, batches: list[BatchEnco
         )
 
 
-def _check(workload: Workload, repeat: dict[str, Any]) -> None:
+def _check(workload: Workload, repeat: dict[str, Any], kind: type[AnyRepeat]) -> None:
     """Refuse impossible figures."""
     try:
-        claims = Repeat.model_validate(repeat).claims(workload.key, workload.new_tokens)
+        claims = kind.model_validate(repeat).claims(workload.key, workload.new_tokens)
     except ValidationError as error:
         raise MeasurementError(f"impossible figures, nothing is recorded: {one_line_of(error)}") from error
     found = [line for claim in claims for line in implausible(claim)]

@@ -14,6 +14,7 @@ from glu_lib.report.figures.kinds import curve_figures, slope_figures
 from glu_lib.report.figures.methods import method_figures
 from glu_lib.report.figures.savings import efficiency_figures
 from glu_lib.report.figures.scans import scan_figures
+from glu_lib.report.figures.serving import serving_figures
 from glu_lib.report.figures.size_scores import size_score_figures
 from glu_lib.report.figures.skill import skill_figures
 from glu_lib.report.figures.trade_off import trade_off_figures
@@ -38,5 +39,6 @@ def figures_of(data: ReportData) -> list[Figure]:
             *beside_figures(data.beside),
             *efficiency_figures(data.efficiencies),
             *alignment_figures(data.efficiencies),
+            *serving_figures(data.serving),
         ]
     )

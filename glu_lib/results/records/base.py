@@ -16,7 +16,7 @@ _AT_THE_END = ("environment", "samples", "sha256")  # of the file
 class BaseRecord(Part):
     """A record without its measured parts."""
 
-    kind: str = Field(description="`accuracy`, `energy`, `architecture` or `layers`")
+    kind: str = Field(description="`accuracy`, `energy`, `serving`, `architecture` or `layers`")
     case: CaseFields = Field(description="the case")
     done_key: DoneKey = Field(description="what must be equal for the case to count as done")
     pruning: PruningFields = Field(description="the pruning and its result")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from glu_lib.results.records.values import Cell, Count, Number, Part, Percent, Whole
+from glu_lib.results.records.values import Cell, Count, Number, Part, Percent, Share, Whole
 from glu_lib.study import Control
 from glu_lib.study.settings import Weights
 
@@ -88,7 +88,9 @@ class EnergyKey(MeasuredKey):
     prompt_tokens: Count | None = _named("prompt tokens", "length of prompts of random tokens")
     prompts: Count = Field(description="number of prompts")
     new_tokens: Count = _named("new tokens", "tokens generated for each prompt")
-    batch_size: Annotated[Count, Field(ge=1)] = _named("batch size", "prompts per batch")
+    batch_size: Annotated[Count, Field(ge=1)] = _named(
+        "batch size", "prompts per batch (a growing batch: of the largest)"
+    )
     seeds: list[Whole] = Field(description="one repeat for each")
     min_window_s: Number = _named("min window (s)", "shortest energy window, seconds")
     idle_s: Number = _named("idle (s)", "rest before the first workload, seconds")
@@ -98,6 +100,12 @@ class EnergyKey(MeasuredKey):
     threads: Count | None = Field(description="`--threads`; null: measured")
     torch: str = Field(description="version of torch")
     codecarbon: str = Field(description="version of CodeCarbon")
+
+
+class ServingKey(EnergyKey):
+    """The done key of a workload whose batch doubles; its numbers of prompts are those of the largest batch."""
+
+    least_gain: Share = _named("least gain", "a doubling that gains less of the throughput stops the batch")
 
 
 class ArchitectureKey(DoneKey):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from glu_lib.results.records.base import UncontrolledRecord
 from glu_lib.results.records.case import Memory, Peak
 from glu_lib.results.records.done_key import EnergyKey
 from glu_lib.results.records.explained import REMEDY
-from glu_lib.results.records.repeat import Repeat, same
+from glu_lib.results.records.repeat import AnyRepeat, Repeat, same
 from glu_lib.results.records.values import Cell, Count, Number, Part
 from glu_lib.results.repeats import summarize
 
@@ -79,7 +79,64 @@ class EnergyRuntime(Part):
     threads: Count = Field(description="CPU threads of torch")
 
 
-class EnergyRecord(UncontrolledRecord):
+class MeteredRecord(UncontrolledRecord):
+    """A record with energy windows: what is wrong with their joules, and what contradicts them."""
+
+    if TYPE_CHECKING:  # fields of each kind, at their places in its file
+        done_key: EnergyKey
+        idle: Idle | None
+        schedule: Schedule | None
+
+    @property
+    def turns(self) -> str | None:
+        """The order of the levels in each repeat, as text; None if the levels were not interleaved."""
+        return str(self.schedule.orders) if self.schedule and self.schedule.interleaved else None
+
+    def measured(self) -> Iterator[tuple[Sequence[AnyRepeat], Profile]]:
+        """The repeats with the summary of their figures, once for each batch size."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _check_energies(self) -> MeteredRecord:
+        for line in self.wrong_energies()[:1]:
+            raise ValueError(f"{line}; {REMEDY}")
+        return self
+
+    def wrong_energies(self) -> list[str]:
+        """Energies that this version would reject; a record that has one does not count."""
+        on_gpu, memory_bytes, idle = self.environment.is_on_gpu, self.environment.memory_bytes, self.idle
+        lines = []
+        for repeat in (repeat for repeats, _ in self.measured() for repeat in repeats):
+            for place, window in repeat.windows():
+                found = (*window.wrong_total(on_gpu=on_gpu), *window.wrong_memory(memory_bytes))
+                lines += [f"its energy{place} {line}" for line in found]
+            lines += [
+                f"its idle power and its windows cover different parts ({part.upper()})"
+                for part in PARTS
+                if idle is not None and idle.total_w is not None
+                if (getattr(idle.parts_w, part) is None) != (repeat.energy.parts_j[part] is None)
+            ]
+        return list(dict.fromkeys(lines))
+
+    def doubts(self) -> list[str]:
+        """Figures that are impossible, or that disagree with the repeats and windows they come from."""
+        most, name = self.done_key.new_tokens, self.case.id
+        claims = (claim for repeats, _ in self.measured() for repeat in repeats for claim in repeat.claims(name, most))
+        return [*(line for claim in claims for line in implausible(claim)), *self.contradictions()]
+
+    def contradictions(self) -> list[str]:
+        """Figures that disagree with the repeats and windows they come from, one line each."""
+        name, lines = self.case.id, list[str]()
+        for repeats, profile in self.measured():
+            lines += [f"{name}, {line}" for repeat in repeats for line in repeat.contradictions()]
+            for figure, summary in profile.figures():
+                mean = summarize([getattr(repeat, figure) for repeat in repeats])["mean"]
+                if not same(summary.mean, mean):
+                    lines.append(f"{name}: mean {figure} is {summary.mean}, its repeats give {mean}")
+        return lines
+
+
+class EnergyRecord(MeteredRecord):
     """The record of a generation workload."""
 
     kind: Literal["energy"] = Field(description="what was measured")
@@ -93,45 +150,6 @@ class EnergyRecord(UncontrolledRecord):
     runtime: EnergyRuntime = Field(description="how the workload was computed")
     memory: Memory = Field(description="peak memory of preparing the model")
 
-    @property
-    def turns(self) -> str | None:
-        """The order of the levels in each repeat, as text; None if the levels were not interleaved."""
-        return str(self.schedule.orders) if self.schedule and self.schedule.interleaved else None
-
-    @model_validator(mode="after")
-    def _check_energies(self) -> EnergyRecord:
-        for line in self.wrong_energies()[:1]:
-            raise ValueError(f"{line}; {REMEDY}")
-        return self
-
-    def wrong_energies(self) -> list[str]:
-        """Energies that this version would reject; a record that has one does not count."""
-        on_gpu, memory_bytes = self.environment.is_on_gpu, self.environment.memory_bytes
-        lines = []
-        for repeat in self.repeats:
-            for place, window in repeat.windows():
-                found = (*window.wrong_total(on_gpu=on_gpu), *window.wrong_memory(memory_bytes))
-                lines += [f"its energy{place} {line}" for line in found]
-            lines += [
-                f"its idle power and its windows cover different parts ({part.upper()})"
-                for part in PARTS
-                if self.idle is not None and self.idle.total_w is not None
-                if (getattr(self.idle.parts_w, part) is None) != (repeat.energy.parts_j[part] is None)
-            ]
-        return list(dict.fromkeys(lines))
-
-    def doubts(self) -> list[str]:
-        """Figures that are impossible, or that disagree with the repeats and windows they come from."""
-        most, name = self.done_key.new_tokens, self.case.id
-        found = [line for repeat in self.repeats for claim in repeat.claims(name, most) for line in implausible(claim)]
-        return [*found, *self.contradictions()]
-
-    def contradictions(self) -> list[str]:
-        """Figures that disagree with the repeats and windows they come from, one line each."""
-        name = self.case.id
-        lines = [f"{name}, {line}" for repeat in self.repeats for line in repeat.contradictions()]
-        for figure, summary in self.profile.figures():
-            mean = summarize([getattr(repeat, figure) for repeat in self.repeats])["mean"]
-            if not same(summary.mean, mean):
-                lines.append(f"{name}: mean {figure} is {summary.mean}, its repeats give {mean}")
-        return lines
+    def measured(self) -> Iterator[tuple[Sequence[AnyRepeat], Profile]]:
+        """The repeats with the summary of their figures."""
+        yield self.repeats, self.profile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -35,8 +35,8 @@ class Natural(Part):
     energy: EnergyWindow = Field(description="the energy of the window")
 
 
-class Repeat(Part):
-    """One repeat of a workload."""
+class _Timed(Part):
+    """What a repeat measures at fixed length."""
 
     seed: Whole = Field(description="seed of the repeat")
     time_to_first_token_ms: Number | None = Field(description="median, in a pass of its own")
@@ -51,17 +51,17 @@ class Repeat(Part):
     net_energy_per_token_j: NetPerToken
     energy_per_response_j: PerResponse
     energy: EnergyWindow = Field(description="the energy of the window")
-    natural: Natural = Field(description="the same for answers of natural length, real tokens only")
-    conditions: ConditionsFields = Field(description="what else happened meanwhile")
+
+    if TYPE_CHECKING:  # the last field of each kind of repeat
+        conditions: ConditionsFields
 
     def windows(self) -> Iterator[tuple[str, EnergyWindow]]:
-        """Both windows, each with what names it in a message."""
+        """The window, with what names it in a message."""
         yield f", seed {self.seed},", self.energy
-        yield f" at natural length, seed {self.seed},", self.natural.energy
 
     def claims(self, name: str, max_new_tokens: int) -> list[WindowClaim]:
-        """The figures to check: of the fixed-length window, of its GPU alone, of the natural-length window."""
-        natural, limit_w = self.natural, self.conditions.power_limit_w
+        """The figures to check: of the window, and of its GPU alone."""
+        limit_w = self.conditions.power_limit_w
         name = f"{name}, seed {self.seed}"
         return [
             WindowClaim(
@@ -80,8 +80,42 @@ class Repeat(Part):
             WindowClaim(
                 f"{name}, GPU", window_s=self.energy.window_s, total_j=self.energy.gpu.energy_j, limit_w=limit_w
             ),
+        ]
+
+    def contradictions(self) -> Iterator[str]:
+        """Figures that disagree with the window they come from, one line each."""
+        place = f"seed {self.seed}"
+        yield from _contradictions(place, self, self.passes * self.rows)
+        if self.time_to_first_token_ms is not None:
+            first_s = self.time_to_first_token_ms / 1000
+            if first_s > self.energy.window_s:
+                yield f"{place}: {first_s:.3g} s to the first token in a window of {self.energy.window_s:.3g} s"
+
+
+class FixedRepeat(_Timed):
+    """One repeat of a workload at fixed length only."""
+
+    conditions: ConditionsFields = Field(description="what else happened meanwhile")
+
+
+class Repeat(_Timed):
+    """One repeat of a workload, also at natural length."""
+
+    natural: Natural = Field(description="the same for answers of natural length, real tokens only")
+    conditions: ConditionsFields = Field(description="what else happened meanwhile")
+
+    def windows(self) -> Iterator[tuple[str, EnergyWindow]]:
+        """Both windows, each with what names it in a message."""
+        yield from super().windows()
+        yield f" at natural length, seed {self.seed},", self.natural.energy
+
+    def claims(self, name: str, max_new_tokens: int) -> list[WindowClaim]:
+        """The figures to check: of the fixed-length window, of its GPU alone, of the natural-length window."""
+        natural = self.natural
+        return [
+            *super().claims(name, max_new_tokens),
             WindowClaim(
-                f"{name}, natural length",
+                f"{name}, seed {self.seed}, natural length",
                 window_s=natural.energy.window_s,
                 total_j=natural.energy.total_j,
                 parts_j=natural.energy.parts_j,
@@ -94,18 +128,17 @@ class Repeat(Part):
 
     def contradictions(self) -> Iterator[str]:
         """Figures that disagree with the window they come from, one line each."""
-        place = f"seed {self.seed}"
-        yield from _contradictions(place, self, self.passes * self.rows)
+        natural = self.natural
+        yield from super().contradictions()
         yield from _contradictions(
-            f"{place}, natural length", self.natural, self.natural.passes * len(self.natural.row_tokens)
+            f"seed {self.seed}, natural length", natural, natural.passes * len(natural.row_tokens)
         )
-        if self.time_to_first_token_ms is not None:
-            first_s = self.time_to_first_token_ms / 1000
-            if first_s > self.energy.window_s:
-                yield f"{place}: {first_s:.3g} s to the first token in a window of {self.energy.window_s:.3g} s"
 
 
-def _contradictions(place: str, found: Repeat | Natural, responses: int) -> Iterator[str]:
+AnyRepeat = FixedRepeat | Repeat
+
+
+def _contradictions(place: str, found: _Timed | Natural, responses: int) -> Iterator[str]:
     energy, tokens, total_j = found.energy, found.new_tokens, found.energy.total_j
     derived = {
         "tokens_per_s": tokens / energy.window_s if energy.window_s else None,

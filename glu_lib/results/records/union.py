@@ -14,13 +14,15 @@ from glu_lib.results.records.done_key import SCHEMA_VERSION
 from glu_lib.results.records.energy import EnergyRecord
 from glu_lib.results.records.explained import REMEDY, one_line_of, shown
 from glu_lib.results.records.layers import LayersRecord
+from glu_lib.results.records.serving import ServingRecord
 
-Record = AccuracyRecord | EnergyRecord | ArchitectureRecord | LayersRecord
+Record = AccuracyRecord | EnergyRecord | ServingRecord | ArchitectureRecord | LayersRecord
 AnyRecord = Annotated[Record, Field(discriminator="kind")]  # for the JSON Schema
 
 _TYPES: dict[str, type[Record]] = {
     "accuracy": AccuracyRecord,
     "energy": EnergyRecord,
+    "serving": ServingRecord,
     "architecture": ArchitectureRecord,
     "layers": LayersRecord,
 }

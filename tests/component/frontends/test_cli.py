@@ -32,13 +32,14 @@ def results(settings):
 def test_list_prints_the_matrix(results, capsys):
     assert main(["list", "--results-dir", str(results)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    on_request = ["-m", "carbon", "-m", "alignment", "-m", "layers"]
+    on_request = ["-m", "carbon", "-m", "alignment", "-m", "serving", "-m", "layers"]
     assert lines[0] == ["model", "level", "width", "pruned", "cases", "done", "stale", "pending", *on_request]
     # pytest -k "llama1b and p0" runs 27 cases; energy is measured on request only.
-    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/4"] in lines
-    assert ["llama1b", "p40", "4916", "40.0%", "27", "0", "1", "26", "0/6", "0/4"] in lines
+    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/1", "0/4"] in lines
+    assert ["llama1b", "p40", "4916", "40.0%", "27", "0", "1", "26", "0/6", "0/4", "0/1"] in lines
     said = (
-        "-m carbon, -m alignment, -m layers: done/all cases that run only with this option; no other column counts them"
+        "-m carbon, -m alignment, -m serving, -m layers: done/all cases that run only with this option; no other "
+        "column counts them"
     )
     end = lines.index(said.split())
     assert end == 1 + len({case.group for case in build_cases(STUDY)})  # a line for each level of each model
@@ -77,8 +78,8 @@ def test_the_results_folder_may_come_from_the_environment(results, capsys, monke
     monkeypatch.setenv("GLU_RESULTS_DIR", str(results))
     assert main(["list"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/4"] in lines
-    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/4"] in lines
+    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/1", "0/4"] in lines
+    assert ["llama1b", "p0", "8192", "0.0%", "27", "1", "0", "26", "0/6", "0/4", "0/1", "0/4"] in lines
 
 
 @pytest.mark.parametrize("command", ["list", "consolidate", "report", "compare", "table", "export"])

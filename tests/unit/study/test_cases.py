@@ -23,6 +23,7 @@ def test_the_built_in_study_has_these_cases():
         **{(key, "energy"): 42 for key in INSTRUCT},
         **{(key, "energy"): 42 + 4 * 13 for key in BASE},  # p0 and six levels, plain and aligned
         **{(key, "architecture"): 7 for key in (*BASE, *INSTRUCT)},
+        **{(key, "serving"): 7 for key in STUDY.models},
         **{(key, "layers"): 4 for key in STUDY.models},  # PPM and three seeds of random
     }
 
