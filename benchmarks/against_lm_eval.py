@@ -26,7 +26,7 @@ from typing import Any
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY, Study
 from glu_lib.study.pruning import Pruning
-from glu_lib.study.settings import Settings
+from glu_lib.study.settings import DType, Settings
 from glu_lib.study.study_file import load_study
 
 _PARTS = {"answers", "controls", "task", "doc_id", "filter", "target", "doc_hash", "prompt_hash", "target_hash"}
@@ -67,10 +67,10 @@ def _records(results_dir: Path, model: str, percent: int) -> Iterator[dict[str, 
 
 
 def _saved(study: Study, options: argparse.Namespace, percent: int, folder: Path) -> Path:
-    settings = Settings(folder / "unused", device="cpu", dtype="float32", threads=options.threads)
+    settings = Settings(folder / "unused", device="cpu", dtype=DType.FLOAT32, threads=options.threads)
     experiment = Experiment(settings, study=study)
     with experiment.levels.prepared(study.models[options.model], Pruning(percent)) as prepared:
-        prepared.loaded.save(folder / "checkpoint")
+        prepared.loaded.save(str(folder / "checkpoint"))
     return folder / "checkpoint"
 
 

@@ -24,7 +24,7 @@ from datasets import load_dataset
 from glu_lib.run.experiment import Experiment
 from glu_lib.study import STUDY
 from glu_lib.study.pruning import Pruning
-from glu_lib.study.settings import Settings
+from glu_lib.study.settings import DType, Settings
 from glu_lib.study.study_file import load_study
 
 _TASK, _WINDOW = "wikitext2_2048", 2048
@@ -34,7 +34,7 @@ def main() -> None:
     """Compute each level's perplexity, and set it beside the record's."""
     options = _options()
     study = load_study(options.study, STUDY).study if options.study else STUDY
-    settings = Settings(options.results_dir, device="cpu", dtype="float32", threads=options.threads)
+    settings = Settings(options.results_dir, device="cpu", dtype=DType.FLOAT32, threads=options.threads)
     experiment = Experiment(settings, study=study)
     output = options.output
     levels: list[dict[str, Any]] = json.loads(output.read_text())["levels"] if output and output.exists() else []

@@ -43,7 +43,7 @@ def test_it_runs_the_tasks_of_its_baseline_at_p0_alone(load):
     subjects = {
         case.subject_key
         for case in build_cases(study)
-        if case.model.key == "nano" and case.kind in (CaseKind.ACCURACY, CaseKind.ENERGY)
+        if case.model.key == "nano" and case.kind in (CaseKind.ACCURACY, CaseKind.ENERGY, CaseKind.SERVING)
     }
     # Neither levels nor controls nor layer scans; its shape is not known here, so that it has no architecture case.
     assert ids == {f"recovered-p0-{task}" for task in subjects}
