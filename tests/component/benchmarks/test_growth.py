@@ -1,5 +1,6 @@
 """The script that measures growth, on two models: every step works on the study and the records that it makes."""
 
+import growth
 import pytest
 from growth_parts.made_study import CASES_PER_MODEL, experiment_of, grown_cases, write_records, write_study
 from growth_parts.steps import COMMANDS, STEPS, Measured
@@ -38,3 +39,9 @@ def test_each_step_works_on_what_was_made(made, name):
     STEPS[name](made, measured)  # each asserts that it did its work
     assert measured.seconds > 0
     assert measured.bytes >= 0
+
+
+def test_commands_are_measured_with_ten_thousand_cases_at_least_unless_all_are_few():
+    assert growth.counts_of("list", [1000, 50_000]) == [10_000, 50_000]
+    assert growth.counts_of("list", [100, 200]) == [100, 200]
+    assert growth.counts_of("plan", [1000, 50_000]) == [1000, 50_000]
