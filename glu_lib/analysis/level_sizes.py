@@ -55,5 +55,6 @@ def _size(level: LevelKey, ratio: float, rows: list[Row], has_mean: bool) -> Lev
 
 
 def _one(values: list[int | None]) -> int | None:
-    """The value that all rows of a level share; None if they differ, as bytes do between dtypes."""
-    return values[0] if len(set(values)) == 1 else None
+    """The value of all rows of a level that know it; None if they differ, as bytes do between dtypes."""
+    known = set(values) - {None}
+    return known.pop() if len(known) == 1 else None
