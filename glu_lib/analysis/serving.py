@@ -41,7 +41,8 @@ class ServingLevel:
 
     `stop_reason` is a `StopReason`, met at `stop_batch` with the share `stop_gain` of throughput gained. `compared_to`
     is the largest batch size that p0 was measured at too (None: no p0 that was measured the same way), `pays_from` the
-    smallest one from which on this level has more tokens/s than p0, with intervals apart (None: at no size).
+    smallest one from which on this level has more tokens/s than p0, with intervals apart (None: at no size). `caveat`
+    says what else than pruning may have made the difference, empty if nothing is known to.
     """
 
     model: str
@@ -61,6 +62,7 @@ class ServingLevel:
     stop_gain: float | None
     compared_to: int | None
     pays_from: int | None
+    caveat: str
 
     @property
     def best(self) -> ServingPoint:
@@ -71,8 +73,8 @@ class ServingLevel:
 def serving_levels(records: Iterable[ServingRecord]) -> list[ServingLevel]:
     """One level per record, in their order; each is compared with p0 measured the same way."""
     found = [(_measured_as(record), record) for record in records]
-    baselines = {key: _points(record) for key, record in found if record.case.percent == 0}
-    return [_level(record, baselines.get(key, ())) for key, record in found]
+    baselines = {key: record for key, record in found if record.case.percent == 0}
+    return [_level(record, baselines.get(key)) for key, record in found]
 
 
 def pays_from(points: Sequence[ServingPoint], baseline: Sequence[ServingPoint]) -> int | None:
@@ -94,8 +96,9 @@ def pays_from(points: Sequence[ServingPoint], baseline: Sequence[ServingPoint]) 
     return found
 
 
-def _level(record: ServingRecord, baseline: Sequence[ServingPoint]) -> ServingLevel:
+def _level(record: ServingRecord, unpruned: ServingRecord | None) -> ServingLevel:
     case, pruning, points = record.case, record.pruning, _points(record)
+    baseline = _points(unpruned) if unpruned else ()
     common = {point.batch_size for point in points} & {point.batch_size for point in baseline}
     return ServingLevel(
         model=case.model,
@@ -115,7 +118,17 @@ def _level(record: ServingRecord, baseline: Sequence[ServingPoint]) -> ServingLe
         stop_gain=record.stop.gain,
         compared_to=max(common, default=None) if case.percent else None,
         pays_from=pays_from(points, baseline) if case.percent else None,
+        caveat=_caveat(record, unpruned) if case.percent and unpruned else "",
     )
+
+
+def _caveat(record: ServingRecord, unpruned: ServingRecord) -> str:
+    """Why a difference between two levels need not come from pruning."""
+    repeats = [repeat for found in (record, unpruned) for batch in found.batches for repeat in batch.repeats]
+    found = [] if all(repeat.conditions.exclusive for repeat in repeats) else ["beside other processes"]
+    if record.turns is None or record.turns != unpruned.turns:
+        found.append("not in turns with p0")
+    return ", ".join(found)
 
 
 def _points(record: ServingRecord) -> tuple[ServingPoint, ...]:

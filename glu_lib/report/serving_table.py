@@ -52,10 +52,14 @@ def _cells(level: ServingLevel) -> tuple[str, ...]:
 
 
 def pays_text(level: ServingLevel) -> str:
-    """Where pruning starts to pay: `from 8`, `nowhere up to 64`; a dash for p0, or without a p0 to compare with."""
+    """Where pruning starts to pay: `from 8`, `nowhere up to 64`; a dash for p0, or without a p0 to compare with.
+
+    What else may have made the difference stands behind it: `from 1 (beside other processes)`.
+    """
     if level.compared_to is None:
         return "–"
-    return f"nowhere up to {level.compared_to}" if level.pays_from is None else f"from {level.pays_from}"
+    text = f"nowhere up to {level.compared_to}" if level.pays_from is None else f"from {level.pays_from}"
+    return f"{text} ({level.caveat})" if level.caveat else text
 
 
 def level_name(level: ServingLevel) -> str:

@@ -445,6 +445,16 @@ def test_the_table_of_growth_is_made_from_the_committed_figures():
     assert shown.strip().splitlines() == list(_growth_lines())
 
 
+def test_the_suites_own_work_on_a_large_sweep_is_the_tables():
+    largest = {step: found[max((key for key in found if key.isdigit()), key=int)] for step, found in _growth().items()}
+    own = largest.pop("compare")
+    rest_s = sum(210_000 * found["seconds_per_case"] for found in largest.values())
+    hours, gigabytes = 210_000 * own["seconds_per_case"] / 3600, 210_000 * own["bytes_per_case"] / 1e9
+    said = " ".join((ROOT / "docs/guides/scale.md").read_text(encoding="utf-8").split())
+    assert f"`compare` takes {hours:.1f} hours and {gigabytes:.1f} GB, all other steps together 20 minutes" in said
+    assert 17.5 < rest_s / 60 < 22.5
+
+
 def test_no_step_grows_faster_than_the_cases():
     """Half as much again is the spread of two measurements on a machine that others use."""
     assert {step: found["ratio"] for step, found in _growth().items() if found["ratio"] > 1.5} == {}

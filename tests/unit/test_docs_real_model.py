@@ -70,5 +70,15 @@ def test_what_the_page_says_of_the_levels_is_so():
     assert f"Equal probabilities give {blind['truthfulqa_mc2']['blind']:.3f}" in said
     without = [name for name in blind if blind[name]["is_blind"] and name in blind["piqa"]["zero_shot_tasks"]]
     assert sorted(without) == ["arc_challenge", "boolq", "openbookqa", "winogrande"]
-    assert "Guessing has a zero-shot mean of 0.357" in said
+    seven = [blind[name]["blind"] for name in blind["piqa"]["zero_shot_tasks"].split()]
+    assert f"question have a zero-shot mean of {sum(seven) / 7:.3f}**" in said
+    assert sizes[5] > sum(seven) / 7 > sizes[10]
+    skill = {
+        row["subject"]: row["skill"]
+        for row in found
+        if row["is_headline"] and row["case"].startswith("smolq4-p5-") and row["layers"] is None
+    }
+    assert f"(skill {skill['lambada_openai']:.2f})" in said
+    assert f"(skill {skill['wikitext2_2048']:.2f})" in said
+    assert "a random option has 0.357" in said
     assert "guessing gets 0.357" in " ".join(map(str, size_notes(table_of_all_layers())))

@@ -27,6 +27,8 @@ class Format(StrEnum):
 def export(options: argparse.Namespace) -> int:
     """Write records in the chosen formats; print the folder of each."""
     store, folder = Store(options.results_dir), options.results_dir
+    if not folder.is_dir():
+        raise RecordError(f"{folder} is not a folder; name the results folder of a run")
     wanted, organization = options.format or list(map(str, Format)), options.organization
     energies, scored, problems = _records(store)
     if Format.OPTIMUM in wanted:

@@ -143,7 +143,11 @@ def save(options: argparse.Namespace) -> int:
                 f"--folder {folder}: cannot be written ({error.strerror}); check free space and permissions"
             ) from error
     print(folder)
-    lines = ["[models.recovered]", f"source = {json.dumps(str(folder.absolute()))}", f'baseline = "{variant.key}"']
+    lines = [
+        "[models.recovered]",
+        f"source = {json.dumps(str(folder.absolute()))}",
+        f'baseline = "{variant.baseline or variant.key}"',
+    ]
     if pruning.selects and pruning.layers is None:
         lines.append(f"level = {json.dumps(str(pruning.asked)) if pruning.asked else pruning.percent}")
     print("\n".join(lines))

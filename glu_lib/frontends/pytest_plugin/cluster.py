@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from glu_lib.study.cases import Case, CaseKind
+from glu_lib.study.case_kinds import ENERGY_KINDS
+from glu_lib.study.cases import Case
 from glu_lib.wording import counted
 
 
@@ -47,7 +48,7 @@ def energy_refusal(cases: Iterable[Case], words: Iterable[str]) -> str | None:
         cases: the selected cases.
         words: of the command line.
     """
-    found = [case for case in cases if case.kind is CaseKind.ENERGY]
+    found = [case for case in cases if case.kind in ENERGY_KINDS]
     if not found:
         return None
     command = shlex.join(["pytest", *_without_cluster(words)])

@@ -319,3 +319,8 @@ def test_compare_prints_the_published_scores_beside_blind_answers(results, capsy
         in lines
     )
     assert any(line.startswith("llama3b: ifeval rises from 0.094 to 0.133 (p60), towards blind") for line in lines)
+
+
+def test_export_of_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
+    assert main(["export", str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'nowhere'} is not a folder; name the results folder of a run\n"

@@ -255,3 +255,11 @@ def test_save_prints_a_table_for_a_study_file(tmp_path, capsys, arguments, lines
     path = tmp_path / "study.toml"
     path.write_text(text.partition("\n")[2])
     assert load_study(path, STUDY).study.models["recovered"].baseline == "nano"
+
+
+def test_save_of_a_checkpoint_names_its_baseline(pruned, tmp_path, capsys):
+    study = tmp_path / "study.toml"
+    study.write_text(f'[models.recovered]\nsource = "{pruned}"\nbaseline = "nano"\n')
+    words = ["save", "--study", str(study), "--model", "recovered", "--percent", "0", "--folder", str(tmp_path / "new")]
+    assert main(words) == 0
+    assert capsys.readouterr().out.endswith('baseline = "nano"\n')

@@ -8,7 +8,7 @@ from glu_lib.analysis.serving import serving_levels
 from glu_lib.errors import RecordError
 from glu_lib.report.figures.serving import serving_figures
 from glu_lib.report.markdown import markdown_listing
-from glu_lib.report.serving_table import serving_listings
+from glu_lib.report.serving_table import pays_text, serving_listings
 from glu_lib.report.terminal import record_line, serving_lines
 from glu_lib.results.record import sealed
 from glu_lib.results.records import parse_record
@@ -51,6 +51,22 @@ def test_p0_measured_with_other_threads_is_no_baseline():
     other["runtime"]["threads"] = 2
     (_, p40) = serving_levels([parse_record(other), serving_record(40, PRUNED)])
     assert (p40.compared_to, p40.pays_from) == (None, None)
+
+
+def test_what_else_may_have_made_the_difference_is_said():
+    both = [serving_values(0, UNPRUNED), serving_values(40, PRUNED)]
+    for values in both:
+        values["schedule"] = {"interleaved": True, "orders": [["p0", "p40"]], "reason": None}
+        for batch in values["batches"]:
+            for repeat in batch["repeats"]:
+                repeat["conditions"]["exclusive"] = True
+    assert [level.caveat for level in serving_levels(map(parse_record, both))] == ["", ""]
+    both[1]["schedule"]["orders"] = [["p40", "p60"]]
+    assert serving_levels(map(parse_record, both))[1].caveat == "not in turns with p0"
+    both[0]["batches"][1]["repeats"][0]["conditions"]["exclusive"] = False
+    (p0, p40) = serving_levels(map(parse_record, both))
+    assert (p0.caveat, p40.caveat) == ("", "beside other processes, not in turns with p0")
+    assert pays_text(p40) == "from 4 (beside other processes, not in turns with p0)"
 
 
 def test_the_table_names_throughput_stop_and_beginning():

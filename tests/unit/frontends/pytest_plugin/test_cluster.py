@@ -14,5 +14,10 @@ def test_energy_workloads_are_refused_with_the_command_that_measures_them():
     )
 
 
+def test_growing_batches_are_refused_too():
+    serving = next(case for case in CASES if case.kind is CaseKind.SERVING)
+    assert f"1 energy workload (as {serving.id}) cannot be measured" in energy_refusal([serving], WORDS)
+
+
 def test_scores_are_not_refused():
     assert energy_refusal([case for case in CASES if case.kind is CaseKind.ACCURACY], WORDS) is None
