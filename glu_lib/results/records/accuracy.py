@@ -137,11 +137,11 @@ class AccuracyRecord(BaseRecord):
     conditions: ConditionsFields | None = Field(None, description="what else happened meanwhile")
     runtime: AccuracyRuntime = Field(description="how the case was computed")
     resumed: Resumed | None = Field(None, description="null, or what was taken over from interrupted runs")
+    scoring_memory: Peak | None = Field(None, description="peak memory of scoring")
     memory: Memory = Field(description="peak memory of preparing the model")
     weights: Cell | None = Field(
         None, description="how a GGUF file held the weights: `dequantized Q4_1`; absent: safetensors, as they are"
     )
-    scoring_memory: Peak | None = Field(None, description="peak memory of scoring")
     samples: Samples = Field(description="the file of the samples")
 
     @model_validator(mode="after")

@@ -61,9 +61,6 @@ class AccuracyKey(MeasuredKey):
     task_data: str | None = _named(
         "task data", "hash of the files of a task that ships with the package; null for lm-eval's tasks"
     )
-    window: str | None = Field(
-        None, description="tokens of a window, or `context`: the model's (tasks that score one text in windows only)"
-    )
     lm_eval: str = _named("lm-eval", "version of lm-evaluation-harness")
     few_shot: Count = _named("few-shot", "few-shot examples requested; the number used is `score.num_fewshot`")
     bootstrap_iterations: Count = _named("bootstrap iterations", "of lm-eval's standard errors")
@@ -71,6 +68,9 @@ class AccuracyKey(MeasuredKey):
         "task limit", "the task's own sample limit of a study file, per subtask; absent: all samples", default=None
     )
     chat_template: str | None = _named("chat template", "hash of the template, if the task's format is `chat`")
+    window: str | None = Field(
+        None, description="tokens of a window, or `context`: the model's (tasks that score one text in windows only)"
+    )
     chat_date: str | None = _named("chat date", "the date passed to the chat template", default=None)
     weights: AnyWeights = Field(Weights.REAL, description="`real` or `random`; absent: `real`")
 
