@@ -1,6 +1,6 @@
 """What a cluster costs per (model, level) group: the same cases in one process and on a cluster of one worker.
 
-    python benchmarks/cluster_overhead.py [--levels N]
+    python benchmarks/cluster_overhead.py [--levels N] [--output FILE]
 
 Starts a Ray cluster on this machine: a head without CPUs and one node with one CPU. Needs the extra `cluster`. Each run
 is a process of its own, on a fresh results folder. Prints seconds of both runs with one level and with all levels; the
@@ -10,6 +10,7 @@ difference of differences is what a group costs.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -26,7 +27,9 @@ def main() -> None:
     """Start the cluster, run, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--levels", type=int, default=len(_LEVELS), help="levels of the longer run")
-    levels = parser.parse_args().levels
+    parser.add_argument("--output", type=Path, help="JSON file for the results")
+    options = parser.parse_args()
+    levels = options.levels
     # Ray's own processes are slow to start on busy cores.
     os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "120000"})
     from ray.cluster_utils import Cluster
@@ -42,7 +45,12 @@ def main() -> None:
     for name, found in (("one process", here), ("cluster, one worker", there)):
         print(f"{name}: {found[0]:.1f} s for 1 level, {found[1]:.1f} s for {levels} levels")
     per_group_s = ((there[1] - there[0]) - (here[1] - here[0])) / (levels - 1)
-    print(f"a group costs {per_group_s:.2f} s more on the cluster, the run {there[0] - here[0]:.1f} s more")
+    per_run_s = there[0] - here[0]
+    print(f"a group costs {per_group_s:.2f} s more on the cluster, the run {per_run_s:.1f} s more")
+    if options.output:
+        parts = {"one_process_s": here, "cluster_s": there, "per_run_s": per_run_s, "per_group_s": per_group_s}
+        result = {"levels": [1, levels], **parts}
+        options.output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def seconds(levels: int, options: tuple[str, ...]) -> float:

@@ -19,7 +19,17 @@ PEAK_FLOPS = {"T4": 65e12, "L4": 121e12, "A100": 312e12}  # 16 bits with tensor 
 UTILIZATION = 0.35  # assumed share of the peak rate
 LOADING_S = 20.0  # assumed: loading, pruning and checking a level
 ITEMS_WHOLE = {"leaderboard_musr": 756 / 30}  # tokens were counted on 30 of its 756 questions
-ITEMS = 5153 + 3270 + 1838 + 1267 + 1172 + 10042 + 817 + 756 + 14042  # of the nine counted tasks
+ITEMS = {  # of the complete evaluation splits of the nine counted tasks, as lm-eval reads them
+    "lambada_openai": 5153,
+    "boolq": 3270,
+    "piqa": 1838,
+    "winogrande": 1267,
+    "arc_challenge": 1172,
+    "hellaswag": 10042,
+    "truthfulqa_mc2": 817,
+    "leaderboard_musr": 756,
+    "mmlu": 14042,
+}
 
 
 def main() -> None:
@@ -53,7 +63,7 @@ def storage_table(models: int, levels: int, tasks: int) -> list[str]:
     found = _measured("storage.json")
     counted = len(_measured("scoring/tokens.json")["tasks"])
     cases = models * levels * tasks
-    items = models * levels * ITEMS * tasks / counted
+    items = models * levels * sum(ITEMS.values()) * tasks / counted
     parts = {
         "records": cases * found["records"]["bytes"] / found["records"]["files"],
         "samples": items * found["samples"]["bytes"] / found["samples"]["items"],

@@ -47,7 +47,7 @@ def size_listing(table: HeadlineTable) -> Listing | None:
 
 
 def size_notes(table: HeadlineTable) -> Iterator[str]:
-    """What the figures mean: formula, dtype, the tasks of the mean and what guessing gets in them."""
+    """What the figures mean: formula, dtype, the tasks of the mean, what guessing and blind answers get."""
     dtypes = sorted({str(row["dtype"]) for row in table.cells.values() if row.get("dtype")})
     sizes = level_sizes(table)
     if any(size.prefill_macs_per_token is not None for size in sizes):
@@ -71,7 +71,11 @@ def _mean_note(table: HeadlineTable, names: list[str]) -> str:
     listed = ", ".join(f"{row['subject']} ({row['metric']})" for row in rows)
     chances = [row["chance"] for row in rows]
     guessing = "" if None in chances else f"; guessing gets {sum(chances) / len(chances):.3f}"
-    return f"{MEAN} of {listed}{guessing}; intervals are those of the tasks"
+    first, _ = table.levels[0]
+    blinds = [table.cells.get((name, first), {}).get("blind") for name in names]
+    known = [value for value in blinds if value is not None]
+    blind = "" if len(known) < len(names) else f"; the best blind answers get {sum(known) / len(known):.3f}"
+    return f"{MEAN} of {listed}{guessing}{blind}; intervals are those of the tasks"
 
 
 def _mean(size: LevelSize, first: LevelSize) -> str:

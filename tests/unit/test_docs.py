@@ -445,6 +445,15 @@ def test_the_table_of_growth_is_made_from_the_committed_figures():
     assert shown.strip().splitlines() == list(_growth_lines())
 
 
+def test_the_cost_of_a_cluster_is_the_measured_one():
+    found = json.loads((ROOT / "results/measured/cluster_overhead.json").read_text(encoding="utf-8"))
+    (here, there), last = ([found[name] for name in ("one_process_s", "cluster_s")], found["levels"][1])
+    per_group_s = (there[1] - there[0] - here[1] + here[0]) / (last - 1)
+    said = " ".join((ROOT / "docs/guides/cluster.md").read_text(encoding="utf-8").split())
+    assert f"{there[0] - here[0]:.1f} s more for the run" in said
+    assert f"{per_group_s:.2f} s more for each (model, level) group" in said
+
+
 def test_the_suites_own_work_on_a_large_sweep_is_the_tables():
     largest = {step: found[max((key for key in found if key.isdigit()), key=int)] for step, found in _growth().items()}
     own = largest.pop("compare")

@@ -34,6 +34,9 @@ def level_lines():
             f"| p{row['percent']} | {format_ratio(size.expansion_ratio)} | {size.parameters / 1e6:.0f} M "
             f"| {size.zero_shot_mean:.3f} | {row['value']:,.2f} | {usual[row['percent']]:,.2f} |"
         )
+    first = {task: row for (task, level), row in table.cells.items() if level == 0}
+    seven = [first[name]["blind"] for name in first["piqa"]["zero_shot_tasks"].split()]
+    yield f"| blind | – | – | {sum(seven) / 7:.3f} | {first['wikitext2_2048']['blind']:,.2f} | – |"
 
 
 def test_the_table_is_made_from_the_records():
@@ -80,4 +83,5 @@ def test_what_the_page_says_of_the_levels_is_so():
     assert f"(skill {skill['lambada_openai']:.2f})" in said
     assert f"(skill {skill['wikitext2_2048']:.2f})" in said
     assert "a random option has 0.357" in said
-    assert "guessing gets 0.357" in " ".join(map(str, size_notes(table_of_all_layers())))
+    notes = " ".join(size_notes(table_of_all_layers()))
+    assert f"guessing gets 0.357; the best blind answers get {sum(seven) / 7:.3f}" in notes

@@ -12,8 +12,9 @@ from glu_lib.report.formats.every_eval_ever import EVERY_EVAL_EVER_FOLDER, expor
 from glu_lib.report.formats.optimum import OPTIMUM_FOLDER, export_records
 from glu_lib.report.formats.scored_case import ScoredCase
 from glu_lib.results.record import read_record
-from glu_lib.results.records import AccuracyRecord, EnergyRecord
+from glu_lib.results.records import AccuracyRecord, EnergyRecord, ServingRecord
 from glu_lib.results.store import Store
+from glu_lib.wording import counted
 
 
 class Format(StrEnum):
@@ -30,7 +31,7 @@ def export(options: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise RecordError(f"{folder} is not a folder; name the results folder of a run")
     wanted, organization = options.format or list(map(str, Format)), options.organization
-    energies, scored, problems = _records(store)
+    energies, scored, serving, problems = _records(store)
     if Format.OPTIMUM in wanted:
         paths, refused = export_records(energies, folder / OPTIMUM_FOLDER)
         print(f"{len(paths)} energy records: {folder / OPTIMUM_FOLDER}")
@@ -46,14 +47,17 @@ def export(options: argparse.Namespace) -> int:
             more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
             print(f"without items: {without[0]}{more}")
         problems += refused
+    if serving:
+        print(f"{counted(serving, 'serving record')} left out: these formats have no place for a growing batch")
     return print_problems(list(dict.fromkeys(problems)))
 
 
-def _records(store: Store) -> tuple[list[EnergyRecord], list[ScoredCase], list[str]]:
-    """The energy records and the scored cases of a results folder, and one message per record that cannot be read."""
+def _records(store: Store) -> tuple[list[EnergyRecord], list[ScoredCase], int, list[str]]:
+    """Energy records, scored cases, number of serving records, and one message per record that cannot be read."""
     energies: list[EnergyRecord] = []
     scored: list[ScoredCase] = []
     problems: list[str] = []
+    serving = 0
     for path in store.record_paths():
         try:
             record = read_record(path)
@@ -64,4 +68,6 @@ def _records(store: Store) -> tuple[list[EnergyRecord], list[ScoredCase], list[s
             energies.append(record)
         elif isinstance(record, AccuracyRecord):
             scored.append(ScoredCase(record, path.relative_to(store.root).as_posix()))
-    return energies, scored, problems
+        elif isinstance(record, ServingRecord):
+            serving += 1
+    return energies, scored, serving, problems

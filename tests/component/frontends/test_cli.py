@@ -1,12 +1,15 @@
+import json
 import os
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
+from serving_records import serving_values
 
 from glu_lib.frontends.cli.entry import main
 from glu_lib.results.address import RecordId
+from glu_lib.results.record import sealed
 from glu_lib.run.experiment import Experiment
 from glu_lib.run.session import Session
 from glu_lib.study import STUDY
@@ -324,3 +327,12 @@ def test_compare_prints_the_published_scores_beside_blind_answers(results, capsy
 def test_export_of_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
     assert main(["export", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err == f"{tmp_path / 'nowhere'} is not a folder; name the results folder of a run\n"
+
+
+def test_export_says_that_it_leaves_serving_records_out(tmp_path, capsys):
+    path = tmp_path / "individual_files/quarter/p40/quarter-p40-serving_saturation.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(sealed(serving_values(40, {1: (100, 102), 2: (180, 182)}))))
+    assert main(["export", str(tmp_path)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "1 serving record left out: these formats have no place for a growing batch"

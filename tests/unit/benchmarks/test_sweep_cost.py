@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from sweep_cost import MEASURED, UTILIZATION, hours_table, storage_table
+from sweep_cost import ITEMS, MEASURED, UTILIZATION, hours_table, storage_table
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/guides/scale.md").read_text(encoding="utf-8")
 
@@ -18,6 +18,16 @@ def test_hours_are_operations_over_the_assumed_rate():
     one_pass_s = tokens * 2 * 0.97e9 / (312e12 * UTILIZATION)
     shown = hours_table(100, 10, 9)[2].split(" | ")[-1]
     assert float(shown.removesuffix(" h |").replace(",", "")) == float(f"{1000 * (one_pass_s + 20) / 3600:.2g}")
+
+
+def test_the_items_are_those_of_the_counted_requests():
+    requests = {
+        found["task"]: found["requests"]
+        for found in json.loads((MEASURED / "scoring/tokens.json").read_text())["tasks"]
+    }
+    assert requests.keys() == ITEMS.keys()
+    options = {"lambada_openai": 1, "boolq": 2, "piqa": 2, "winogrande": 2, "hellaswag": 4, "mmlu": 4}
+    assert {task: requests[task] / count for task, count in options.items()} == {task: ITEMS[task] for task in options}
 
 
 def test_storage_grows_with_each_factor():

@@ -6,23 +6,13 @@ import pytest
 
 from glu_lib.errors import StudyError
 from glu_lib.frontends.cli.listing import model_rows
-from glu_lib.study import STUDY, ModelVariant, VariantKind, load_study
+from glu_lib.study import STUDY, ModelVariant, VariantKind
 from glu_lib.study.asked import parse_level
 from glu_lib.study.baselines import comparison_of
 from glu_lib.study.cases import CaseKind, build_cases
 
 RECOVERED = '[models.recovered]\nsource = "a/folder"\n'
 SHAPE = dataclasses.replace(STUDY.models["nano"].architecture, intermediate_size=308)
-
-
-@pytest.fixture
-def load(tmp_path):
-    def load_text(text):
-        path = tmp_path / "study.toml"
-        path.write_text(text)
-        return load_study(path, STUDY)
-
-    return load_text
 
 
 def test_two_lines_are_enough_for_a_checkpoint(load):

@@ -39,16 +39,6 @@ SHAPE = (
 )
 
 
-@pytest.fixture
-def load(tmp_path):
-    def load_text(text):
-        path = tmp_path / "study.toml"
-        path.write_text(text)
-        return load_study(path, STUDY)
-
-    return load_text
-
-
 def test_a_file_adds_models_tasks_and_suites(load):
     found = load(STORIES)
     stories = found.study.models["stories"]
