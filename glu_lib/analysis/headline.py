@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
+SIGNIFICANT_OF = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and all {{}} tasks"
 IS_BLIND = "° not better than the best answer that does not follow the question (blind)"
 HAS_COLLAPSED = f"collapsed: above {LIMIT_TEXT}, or infinite (∞); worse than every finite score"
 # Printed figures of a workload: label and unit.
@@ -35,6 +36,7 @@ class HeadlineTable:
     table of workloads; it is empty for tasks, because each task has its own metric. `left_out` names rows whose
     headline metric differs from that of the task's lowest level. `controls` holds the rows of each control by task, in
     the order in which they stand below the levels; `checkpoints` those of each checkpoint whose baseline this model is.
+    `measured_tasks` is the number of tasks before some were chosen (`with_tasks`), 0 if none were.
     """
 
     model: str
@@ -50,6 +52,22 @@ class HeadlineTable:
     controls: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     subset: str | None = None
     checkpoints: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    measured_tasks: int = 0
+
+    def with_tasks(self, names: Sequence[str]) -> HeadlineTable:
+        """The columns of these tasks, in this order; p-values and intervals stay those of the whole table."""
+        tasks = tuple(name for name in dict.fromkeys(names) if name in self.tasks)
+        cells = {(task, level): row for (task, level), row in self.cells.items() if task in tasks}
+        shown = {level for _, level in cells}
+        return replace(
+            self,
+            tasks=tasks,
+            cells=cells,
+            levels=tuple(found for found in self.levels if found[0] in shown),
+            controls=_of_tasks(self.controls, tasks),
+            checkpoints=_of_tasks(self.checkpoints, tasks),
+            measured_tasks=self.measured_tasks or len(self.tasks),
+        )
 
     @property
     def control_lines(self) -> Iterator[tuple[str, float, list[dict[str, Any] | None]]]:
@@ -87,7 +105,8 @@ class HeadlineTable:
         """Explanations of the marks and words that occur in the cells."""
         beside = [row for found in self.checkpoints.values() for row in found.values()]
         rows = [*self.cells.values(), *beside]
-        lines = [SIGNIFICANT] if any(map(is_significant, rows)) else []
+        corrected = SIGNIFICANT_OF.format(self.measured_tasks) if self.measured_tasks else SIGNIFICANT
+        lines = [corrected] if any(map(is_significant, rows)) else []
         lines += [IS_BLIND] if any(row.get("is_blind") for row in rows) else []
         controls = [row for found in self.controls.values() for row in found.values()]
         return lines + ([HAS_COLLAPSED] if any(row.get("is_collapsed") for row in (*rows, *controls)) else [])
@@ -96,6 +115,14 @@ class HeadlineTable:
     def notes(self) -> list[str]:
         """Notes on single cells, such as truncated prompts or levels that were not interleaved."""
         return list(table_notes(self))
+
+
+def _of_tasks(
+    found_of: Mapping[str, Mapping[str, dict[str, Any]]], tasks: Sequence[str]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """The rows of these tasks, without controls and checkpoints that have none."""
+    kept = {name: {task: row for task, row in found.items() if task in tasks} for name, found in found_of.items()}
+    return {name: found for name, found in kept.items() if found}
 
 
 def headline_tables(rows: Iterable[dict[str, Any]]) -> list[HeadlineTable]:

@@ -127,7 +127,7 @@ def joules(energy_j: float | None) -> str:
 
 
 def significant(value: float | None) -> str:
-    """Three significant digits, all integer digits from 1000 on; `–` for None."""
+    """Three significant digits, all integer digits from 1000 on, with a minus sign as `signed`; `–` for None."""
     if value is None:
         return "–"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"
+    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}").replace("-", "−")

@@ -101,6 +101,9 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("table", help="print the headline metrics per level as Markdown")
     _add_results_dir(command)
     _add_published(command)
+    command.add_argument(
+        "--task", action="append", metavar="NAME", help="print this task or workload only; may be repeated"
+    )
     command.set_defaults(command=table)
 
     command = commands.add_parser("layers", help="print the layer scans and the layers that they recommend to prune")

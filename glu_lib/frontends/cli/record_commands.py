@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from glu_lib.analysis import Conclusions, conclude, conclude_published, headline_tables, workload_tables, write_tables
 from glu_lib.analysis.model_sizes import model_sizes
@@ -89,8 +90,13 @@ def report(options: argparse.Namespace) -> int:
 
 
 def table(options: argparse.Namespace) -> int:
-    """Print the headline tables, models of one size, checkpoints, workloads, growing batches and layer scans."""
+    """Print the headline tables, models of one size, checkpoints, workloads, growing batches and layer scans.
+
+    With --task: the scores and figures of these tasks and workloads only.
+    """
     found = concluded(options)
+    if options.task:
+        return _some_tasks(found, options.task)
     for table in headline_tables(found.rows):
         print(f"**{markdown_name(table.title)}**\n\n{markdown_table(table)}")
         print(markdown_sizes(table))
@@ -110,4 +116,16 @@ def table(options: argparse.Namespace) -> int:
         print(markdown_listing(listing))
     for scan in found.scans:
         print(markdown_scan(scan))
+    return print_problems(found.problems)
+
+
+def _some_tasks(found: Conclusions, names: Sequence[str]) -> int:
+    """Print the headline and workload tables of some tasks; refuse a name without records."""
+    whole = [*headline_tables(found.rows), *workload_tables(found.rows)]
+    known = list(dict.fromkeys(task for table in whole for task in table.tasks))
+    if unknown := [name for name in names if name not in known]:
+        raise RecordError(f"--task {unknown[0]}: no record of this task; there are {', '.join(known) or 'none'}")
+    for table in whole:
+        if (some := table.with_tasks(names)).tasks:
+            print(f"**{markdown_name(some.title)}**\n\n{markdown_table(some)}")
     return print_problems(found.problems)

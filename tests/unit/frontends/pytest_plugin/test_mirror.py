@@ -76,3 +76,15 @@ def test_what_another_run_has_noted_meanwhile_is_kept(tmp_path, count):
     run.mirror.pytest_sessionfinish()
     assert other in map(str, run.plugin.lastfailed)
     assert other in run.noted()
+
+
+def test_a_case_that_pytest_has_noted_when_a_signal_arrives_is_not_left(tmp_path):
+    run = Run(tmp_path, 3)
+    run.plugin.lastfailed.pop(run.ids[1])
+    assert run.mirror.left == 2
+
+
+def test_without_pytests_cache_what_is_left_is_counted_all_the_same(tmp_path):
+    run = Run(tmp_path, 3)
+    run.plugin = None
+    assert run.mirror.left == 3
