@@ -11,14 +11,15 @@ from glu_lib.results.collapse import LIMIT, LIMIT_TEXT, exp
 COLLAPSED = "collapsed"  # shown instead of a change
 BEYOND = f"> {LIMIT_TEXT}"
 _PREFIXES = ("", "k", "M", "G", "T", "P")
-_MANY_DIGITS = 1e6  # per cent; larger changes are shown in scientific notation
+_MANY_DIGITS = 1e6  # from here on numbers are shown in scientific notation
+_MANY_TIMES = 10  # times p0; from here on changes are shown as multiples
 
 
 def score(row: Mapping[str, Any] | None) -> str:
     """A headline value with its spread over repeats; `–` without a value.
 
-    Three decimals below 10, two below 1000, four significant digits above. A collapsed value is `> 1e60`, or `∞` if it
-    is infinite.
+    Three decimals below 10, two below 1000, none below a million, four significant digits above. A collapsed value is
+    `> 1e60`, or `∞` if it is infinite.
     """
     if row is not None and row.get("is_collapsed"):
         return "∞" if row["log_value"] is None else BEYOND
@@ -29,7 +30,9 @@ def score(row: Mapping[str, Any] | None) -> str:
 
 def plain_score(value: float) -> str:
     """A score as `score` shows it, from its value alone."""
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"
+    if abs(value) < _MANY_DIGITS:
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:.4g}"
 
 
 def perplexity(log_value: float) -> str:
@@ -56,15 +59,21 @@ def _spread(row: Mapping[str, Any]) -> str:
 
 
 def change(row: dict[str, Any] | None) -> str:
-    """Signed change against p0 in per cent; empty for p0 itself and without a baseline.
+    """Signed change against p0 in per cent, from ten times p0 on as a multiple, `×30.2`.
 
-    A collapsed value has no numeric change: the result is `collapsed`, at p0 too.
+    Empty for p0 itself and without a baseline. A collapsed value has no numeric change: the result is `collapsed`, at
+    p0 too.
     """
     if row is not None and row.get("is_collapsed"):
         return COLLAPSED
     if row is None or row["percent"] == 0 or row["relative_delta"] is None:
         return ""
-    return percent(row["relative_delta"] * 100)
+    multiple = 1 + row["relative_delta"]
+    return percent(row["relative_delta"] * 100) if abs(multiple) < _MANY_TIMES else f"×{_multiple(multiple)}"
+
+
+def _multiple(value: float) -> str:
+    return significant(value) if abs(value) < _MANY_DIGITS else f"{value:.2g}"
 
 
 def percent(value: float) -> str:

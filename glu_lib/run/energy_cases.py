@@ -55,9 +55,9 @@ class EnergyCases:
         started_at = datetime.now(UTC)
         records = {}
         for measured, (model, parts) in self._interleaving.measure(case, prepared, others, claim).items():
-            parts["runtime"] = {"threads": model.threads}
-            if isinstance(measured.subject, Workload):
-                parts["runtime"] |= {"batch_size": measured.subject.batch_size}
+            subject = measured.subject
+            size = {"batch_size": subject.batch_size} if isinstance(subject, Workload) else {}
+            parts["runtime"] = {**size, "threads": model.threads}
             parts["timing"] = {"load_s": model.loaded.load_s}
             parts["memory"] = model.memory
             duration_s = parts.pop("measuring_s")

@@ -7,24 +7,46 @@ from committed import concluded
 from glu_lib.analysis import headline_tables
 from glu_lib.analysis.published.blind import published_controls
 from glu_lib.report import markdown_table
+from glu_lib.report.figures.skill import skill_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHOWN_LEVELS = ("p0", "p20", "p40", "p60")
 
 
 def test_it_can_be_read_in_five_minutes():
     assert len(README.splitlines()) <= 150
 
 
+def readme_table():
+    """The words of the README's command, and the table that stands below it."""
+    command, rest = README.split("<!-- table: ", 1)[1].split(" -->\n", 1)
+    return command.split(), rest.split("<!-- end of table -->")[0].strip()
+
+
 def test_the_table_is_made_from_the_committed_records():
-    shown = README.split("results/measured/nano -->\n")[1].split("<!-- end of table -->")[0]
-    tables = headline_tables(concluded("nano").rows)
-    (table,) = [table for table in tables if table.method == "PPM"]
-    lines = markdown_table(table).strip().splitlines()
-    levels = [line for line in lines if line.startswith("| p")]
-    left_out = [line for line in levels if line.split(" | ")[0].removeprefix("| ") not in SHOWN_LEVELS]
-    assert shown.strip().splitlines() == [line for line in lines if line not in left_out]
+    (_, _, folder, *options), shown = readme_table()
+    tables = headline_tables(concluded(Path(folder).name).rows)
+    whole = next(table for table in tables if table.family.is_main)
+    some = whole.with_tasks([word for word in options if word != "--task"])
+    assert len(some.tasks) == len(options) / 2
+    assert shown == markdown_table(some).strip()
+
+
+def test_the_figure_is_that_of_the_committed_records():
+    (place,) = [Path(words.split("](")[1].split(")")[0]) for words in README.split("![")[1:]]
+    assert (ROOT / place).is_file()
+    assert place.parts[:3] == ("results", "measured", "smollm2_135m_instruct")
+    figure = next(
+        item for item in skill_figures(headline_tables(concluded(place.parts[2]).rows)) if item.id == place.stem
+    )
+    drawn = (ROOT / place).read_text(encoding="utf-8")
+    names = ("task", "metric", "level")
+    marks = ["; ".join(f"{name}: {cell}" for name, cell in zip(names, row, strict=False)) for row in figure.rows]
+    shown = [
+        f"skill: {row[figure.columns.index('skill')]:.6g}; {mark}; ".replace("-", "−")
+        for row, mark in zip(figure.rows, marks, strict=True)
+    ]
+    assert {mark for mark in shown if mark not in drawn} == set()
 
 
 def test_the_model_cards_tables_are_made_from_the_committed_records():

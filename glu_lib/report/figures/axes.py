@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ _TEXT = "_text"  # suffix of the fields that hold formatted numbers for tooltips
 _MOST_DECADES = 6
 _GAP = 0.4  # minimum distance in decades from the largest finite value to the edge
 _CROSS = "M-1,-1L1,1M-1,1L1,-1"
+_STEP = 0.008  # of the range of expansion ratios, between series that stand side by side
 _PADDING = 0.12  # in units of the expansion ratio, so that no point lies on the frame
 
 
@@ -31,17 +33,37 @@ def values(records: Iterable[dict[str, Any]]) -> Any:
     return {"values": [{name: _short(value) for name, value in record.items()} for record in records]}
 
 
-def ratio_x(ratios: Iterable[float], *, title: str | None = RATIO_TITLE, ticks: Sequence[float] | None = None) -> alt.X:
+def ratio_x(
+    ratios: Iterable[float],
+    *,
+    title: str | None = RATIO_TITLE,
+    ticks: Sequence[float] | None = None,
+    field: str = "expansion_ratio",
+) -> alt.X:
     """The x axis of expansion ratios, with the baseline at the left; by default one tick per measured ratio."""
     import altair as alt
 
     measured = sorted(set(ratios), reverse=True)
     labelled = list({format_ratio(ratio): ratio for ratio in measured}.values())
     return (
-        alt.X("expansion_ratio:Q", title=title)
+        alt.X(f"{field}:Q", title=title)
         .scale(domain=[measured[0] + _PADDING, measured[-1] - _PADDING], nice=False, zero=False)
         .axis(values=labelled if ticks is None else list(ticks), labelExpr=_LABEL, labelOverlap="greedy")
     )
+
+
+def side_by_side(points: Sequence[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """Points with a `place` on the x axis: those of one expansion ratio beside each other, so that bars do not overlap.
+
+    Series take turns from left to right in the order of their first point. Together they take at most three fifths of
+    the smallest gap between two ratios.
+    """
+    ratios = sorted({point["expansion_ratio"] for point in points})
+    series = list(dict.fromkeys(point[key] for point in points))
+    gaps = [above - below for below, above in itertools.pairwise(ratios)]
+    step = min(_STEP * (ratios[-1] - ratios[0]), 0.6 * min(gaps) / len(series)) if gaps else 0.0
+    offsets = {name: step * ((len(series) - 1) / 2 - place) for place, name in enumerate(series)}
+    return [point | {"place": point["expansion_ratio"] + offsets[point[key]]} for point in points]
 
 
 def star_layers(ratios: Iterable[float]) -> list[Any]:

@@ -51,7 +51,8 @@ def _change_figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     ratios = [point["expansion_ratio"] for point in drawn]
     tasks = distinct(drawn, "task")
     pick, opacity = axes.highlight("task")
-    base = alt.Chart(axes.values(drawn)).encode(x=axes.ratio_x(ratios), opacity=opacity)
+    placed = axes.side_by_side(drawn, "task")
+    base = alt.Chart(axes.values(placed)).encode(x=axes.ratio_x(ratios, field="place"), opacity=opacity)
     height = alt.Y("change:Q", title=_CHANGE)
     color = axes.color("task", tasks)
     lines = base.mark_line().encode(y=height, color=color, strokeDash=axes.dash("task", tasks))
@@ -182,7 +183,7 @@ def _models_figure(drawn: list[dict[str, Any]]) -> Figure:
 def _interval(drawn: list[dict[str, Any]]) -> str:
     if all(point["low"] is None for point in drawn):
         return "No intervals are known"
-    return "Bars: 95 % intervals of the change on the same items"
+    return "Bars, tasks side by side: 95 % intervals of the change on the same items"
 
 
 def _extremes(drawn: list[dict[str, Any]]) -> str:

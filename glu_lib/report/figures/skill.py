@@ -51,7 +51,8 @@ def _figure(found: HeadlineTable, drawn: list[dict[str, Any]]) -> Figure:
     ratios, tasks = [point["expansion_ratio"] for point in drawn], distinct(drawn, "task")
     lowest, highest, is_cut = _domain(drawn)
     pick, opacity = axes.highlight("task")
-    base = alt.Chart(axes.values(drawn)).encode(x=axes.ratio_x(ratios), opacity=opacity)
+    placed = axes.side_by_side(drawn, "task")
+    base = alt.Chart(axes.values(placed)).encode(x=axes.ratio_x(ratios, field="place"), opacity=opacity)
     height = alt.Y("skill:Q", title="skill").scale(domain=[lowest, highest], nice=False)
     color = axes.color("task", tasks)
     lines = base.mark_line().encode(y=height, color=color, strokeDash=axes.dash("task", tasks))
@@ -104,7 +105,8 @@ def _domain(drawn: Sequence[dict[str, Any]]) -> tuple[float, float, bool]:
 def _told(drawn: Sequence[dict[str, Any]], *, is_cut: bool) -> str:
     if all(point["low"] is None for point in drawn):
         return "No intervals are known."
-    return f"Bars: 95 % intervals, from resampled items{', cut at the edge where they are wider' if is_cut else ''}."
+    cut = ", cut at the edge where they are wider" if is_cut else ""
+    return f"Bars, tasks side by side: 95 % intervals, from resampled items{cut}."
 
 
 def _left_out(found: HeadlineTable) -> str:

@@ -27,9 +27,12 @@ COLLAPSED, INFINITE = {"is_collapsed": True, "log_value": 202.5, "value": None},
     [
         (COLLAPSED, "> 1e60", "collapsed"),
         (COLLAPSED | INFINITE, "∞", "collapsed"),
-        ({"is_collapsed": False, "value": 9.9e59, "relative_delta": 9.9e59}, "9.9e+59", "+9.9e+61 %"),
-        ({"value": 1.5e12, "relative_delta": 1e12 / 3}, "1.5e+12", "+3.3e+13 %"),
-        ({"value": 46.31, "relative_delta": 29.19}, "46.31", "+2919 %"),
+        ({"is_collapsed": False, "value": 9.9e59, "relative_delta": 9.9e59}, "9.9e+59", "×9.9e+59"),
+        ({"value": 1.5e12, "relative_delta": 1e12 / 3}, "1.5e+12", "×3.3e+11"),
+        ({"value": 46.31, "relative_delta": 29.19}, "46.31", "×30.2"),
+        ({"value": 5988.6, "relative_delta": 105.79}, "5,989", "×107"),
+        ({"value": 15.2, "relative_delta": 8.994}, "15.20", "+899 %"),
+        ({"value": 733189.8, "relative_delta": 13073.6}, "733,190", "×13,075"),
     ],
 )
 def test_cells(changes, score, change):

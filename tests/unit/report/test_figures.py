@@ -8,7 +8,7 @@ import vl_convert
 from glu_lib.errors import ReportError
 from glu_lib.report.contents import ReportData
 from glu_lib.report.figures import Figure, Section, figures_of
-from glu_lib.report.figures.axes import log_ticks, star_layers
+from glu_lib.report.figures.axes import log_ticks, side_by_side, star_layers
 from glu_lib.report.figures.change_points import change_percent
 from glu_lib.report.figures.figure import figure_id, with_distinct_ids
 from glu_lib.report.figures.theme import DASHES, PAPER, POINT_SHAPES, SCREEN, theme
@@ -173,3 +173,20 @@ def test_slopes_that_are_unknown_or_of_two_levels_are_left_out(report_data, chan
 def test_on_the_page_colours_are_the_style_sheets():
     assert theme(SCREEN)["axis"]["labelColor"] == "var(--muted)"
     assert theme(PAPER)["background"] == "#ffffff"
+
+
+def test_points_of_one_ratio_stand_side_by_side_and_ratios_stay_apart():
+    ratios, tasks = (4.0, 3.9, 1.6), [f"task{number}" for number in range(12)]
+    points = [{"task": task, "expansion_ratio": ratio} for task in tasks for ratio in ratios]
+    placed = side_by_side(points, "task")
+    for ratio in ratios:
+        places = [point["place"] for point in placed if point["expansion_ratio"] == ratio]
+        assert places == sorted(places, reverse=True)  # the axis runs from wide to narrow
+        assert len(set(places)) == len(tasks)
+        assert max(abs(place - ratio) for place in places) < 0.1 / 2
+        assert sum(places) / len(places) == pytest.approx(ratio)
+
+
+def test_a_single_ratio_has_no_room_for_series():
+    points = [{"task": task, "expansion_ratio": 4.0} for task in "ab"]
+    assert [point["place"] for point in side_by_side(points, "task")] == [4.0, 4.0]

@@ -134,7 +134,7 @@ def test_a_perplexity_thirty_times_as_high_is_no_deeper_than_all_lost(report_dat
     nano = wide_table(headline_tables(report_data.rows)[0])
     place = [heading.task for heading in nano.headings].index("narrative")
     (last,) = [row for row in nano.rows if row.level == "p60"]
-    assert last.cells[place].change == "+2919 %"
+    assert last.cells[place].change == "×30.2"
     assert last.cells[place].tint == pytest.approx(-0.967, abs=1e-3)  # baseline / value - 1
     assert nano.headings[place].better == "lower is better"
 

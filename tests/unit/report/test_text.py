@@ -70,7 +70,15 @@ def test_the_terminal_shows_scores_changes_and_joules_within_its_width():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.12345, "0.123"), (9.9999, "10.000"), (12.345, "12.35"), (75.123, "75.12"), (12345.6, "1.235e+04"), (None, "–")],
+    [
+        (0.12345, "0.123"),
+        (9.9999, "10.000"),
+        (12.345, "12.35"),
+        (75.123, "75.12"),
+        (12345.6, "12,346"),
+        (1234567.8, "1.235e+06"),
+        (None, "–"),
+    ],
 )
 def test_scores_have_a_fixed_number_of_digits(value, text):
     assert number.score(row(0, value)) == text
