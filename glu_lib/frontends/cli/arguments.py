@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.cli.export_command import Format, export
@@ -19,6 +20,9 @@ from glu_lib.study.layers import PercentOf
 from glu_lib.study.settings import given_folder
 from glu_lib.version import __version__
 
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser; each command stores its function in `command`."""
@@ -28,6 +32,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"glu {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
+    for add in (_add_list, _add_validate, _add_record_commands, _add_export, _add_tools, _add_model_commands):
+        add(commands)
+    return parser
+
+
+def _add_list(commands: Commands) -> None:
     command = commands.add_parser("list", help="count the cases per level: done, stale, pending")
     _add_run_options(command)
     command.add_argument(
@@ -67,11 +77,15 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=list_cases)
 
+
+def _add_validate(commands: Commands) -> None:
     command = commands.add_parser("validate", help="check access, download, disk, memory and tasks before a long run")
     _add_run_options(command)
     command.add_argument("--model", action="append", metavar="KEY", help="check only this model; may be repeated")
     command.set_defaults(command=validate_models)
 
+
+def _add_record_commands(commands: Commands) -> None:
     command = commands.add_parser("consolidate", help="write results.csv, .json and .parquet from the records")
     _add_results_dir(command)
     _add_published(command)
@@ -115,6 +129,8 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=layers)
 
+
+def _add_export(commands: Commands) -> None:
     command = commands.add_parser(
         "export", help="write records in the formats of other projects: optimum-benchmark, BoAmps, Every Eval Ever"
     )
@@ -126,10 +142,15 @@ def parser() -> argparse.ArgumentParser:
         help="write this format only (default: all); may be repeated",
     )
     command.add_argument(
-        "--organization", metavar="NAME", help="who publishes: the publisher of BoAmps, the source of Every Eval Ever"
+        "--organization",
+        type=_name,
+        metavar="NAME",
+        help="who publishes: the publisher of BoAmps, the source of Every Eval Ever",
     )
     command.set_defaults(command=export)
 
+
+def _add_tools(commands: Commands) -> None:
     command = commands.add_parser(
         "power", help="tell how small a change n items can show, or how many items a change needs"
     )
@@ -148,6 +169,8 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=lm_eval)
 
+
+def _add_model_commands(commands: Commands) -> None:
     command = commands.add_parser("push", help="upload the results as a data set, or a pruned model, to the hub")
     _add_run_options(command)
     command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="repository to write to")
@@ -163,7 +186,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=Path, required=True, metavar="FOLDER", help="a new folder to write to")
     _add_pruning(command)
     command.set_defaults(command=save)
-    return parser
+
+
+def _name(text: str) -> str:
+    """A name that says something; argparse turns the error into one line."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is blank; give a name, or leave the option out")
+    return text.strip()
 
 
 def _add_pruning(command: argparse.ArgumentParser) -> None:

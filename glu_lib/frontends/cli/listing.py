@@ -36,13 +36,16 @@ def matrix_rows(states: Mapping[Case, CaseState]) -> Iterator[tuple[str, ...]]:
 
 
 def _size(model: ModelVariant, pruning: Pruning) -> tuple[str, str]:
-    """The width of the pruned layers and the share of their neurons that goes, in per cent; empty without a shape."""
+    """The width of the pruned layers and the share of their neurons that goes, in per cent; empty without a shape.
+
+    A checkpoint with a baseline has no share: its shape is what was left, or was never pruned.
+    """
     shape = model.architecture
     if shape is None or pruning.control:
         return "", ""
     layers = pruning.pruned_layers(shape.num_layers)
     width = pruning.widths(shape.intermediate_size, shape.num_layers)[layers[0] if layers else 0]
-    return str(width), f"{100 * (1 - width / shape.intermediate_size):.1f}%"
+    return str(width), "" if model.baseline else f"{100 * (1 - width / shape.intermediate_size):.1f}%"
 
 
 def _done_of(states: Sequence[CaseState]) -> str:
@@ -72,15 +75,17 @@ def _shape(model: ModelVariant) -> str:
 
 
 def download(model: ModelVariant) -> str:
-    """The download still needed: none, the declared shape's weights at 16 bits each, or unknown."""
+    """The download still needed: none, the declared shape's weights at 16 bits each, or unknown (of a GGUF file)."""
     if model.is_embedded:
         return "none: in the package"
     if Path(model.source).expanduser().is_dir():
         return "none: a local folder"
     from huggingface_hub import try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(model.source, "model.safetensors", revision=model.revision), str):
+    if isinstance(
+        try_to_load_from_cache(model.source, model.gguf or "model.safetensors", revision=model.revision), str
+    ):
         return "none: in the cache"
-    if model.architecture is None:
+    if model.architecture is None or model.gguf:
         return "unknown (see: glu validate)"
     return f"about {model.architecture.parameters() * 2 / 1e9:.1f} GB"
