@@ -15,8 +15,8 @@ from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
-SIGNIFICANT_OF = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and all {{}} tasks"
-IS_BLIND = "° not better than the best answer that does not follow the question (blind)"
+SIGNIFICANT_OF = f"* differs from p0, p < {ALPHA} after Holm's correction over the {{}} comparisons of the whole table"
+IS_BLIND = "° not shown to be better than the best answer that does not follow the question (blind)"
 HAS_COLLAPSED = f"collapsed: above {LIMIT_TEXT}, or infinite (∞); worse than every finite score"
 # Printed figures of a workload: label and unit.
 WORKLOAD_FIGURES = {
@@ -36,7 +36,7 @@ class HeadlineTable:
     table of workloads; it is empty for tasks, because each task has its own metric. `left_out` names rows whose
     headline metric differs from that of the task's lowest level. `controls` holds the rows of each control by task, in
     the order in which they stand below the levels; `checkpoints` those of each checkpoint whose baseline this model is.
-    `measured_tasks` is the number of tasks before some were chosen (`with_tasks`), 0 if none were.
+    `comparisons` is the number of tested changes before some tasks were chosen (`with_tasks`), None if none were.
     """
 
     model: str
@@ -52,7 +52,7 @@ class HeadlineTable:
     controls: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     subset: str | None = None
     checkpoints: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    measured_tasks: int = 0
+    comparisons: int | None = None
 
     def with_tasks(self, names: Sequence[str]) -> HeadlineTable:
         """The columns of these tasks, in this order; p-values and intervals stay those of the whole table."""
@@ -66,8 +66,17 @@ class HeadlineTable:
             levels=tuple(found for found in self.levels if found[0] in shown),
             controls=_of_tasks(self.controls, tasks),
             checkpoints=_of_tasks(self.checkpoints, tasks),
-            measured_tasks=self.measured_tasks or len(self.tasks),
+            comparisons=self._compared if self.comparisons is None else self.comparisons,
         )
+
+    @property
+    def has_pruned(self) -> bool:
+        """Whether there is a level besides p0."""
+        return any(level != 0 for level, _ in self.levels)
+
+    @property
+    def _compared(self) -> int:
+        return sum(row.get("p_holm") is not None for row in self.cells.values())
 
     @property
     def control_lines(self) -> Iterator[tuple[str, float, list[dict[str, Any] | None]]]:
@@ -105,7 +114,7 @@ class HeadlineTable:
         """Explanations of the marks and words that occur in the cells."""
         beside = [row for found in self.checkpoints.values() for row in found.values()]
         rows = [*self.cells.values(), *beside]
-        corrected = SIGNIFICANT_OF.format(self.measured_tasks) if self.measured_tasks else SIGNIFICANT
+        corrected = SIGNIFICANT if self.comparisons is None else SIGNIFICANT_OF.format(self.comparisons)
         lines = [corrected] if any(map(is_significant, rows)) else []
         lines += [IS_BLIND] if any(row.get("is_blind") for row in rows) else []
         controls = [row for found in self.controls.values() for row in found.values()]

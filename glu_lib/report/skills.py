@@ -120,7 +120,8 @@ def blind_notes(table: HeadlineTable) -> list[str]:
 
 def skill_notes(table: HeadlineTable) -> list[str]:
     """Why skills or their intervals are missing."""
-    nothing_to_lose, too_few, no_baseline, no_interval = [], [], [], []
+    nothing_to_lose, too_few, no_baseline = [], [], []
+    no_interval, cut_off = list[str](), list[str]()
     for task in skill_tasks(table):
         rows = _pruned(table, task)
         if unskilled(table, task):
@@ -130,11 +131,10 @@ def skill_notes(table: HeadlineTable) -> list[str]:
         lacking = [row for row in known if row.get("skill") is None]
         too_few += [f"{task} {level_text(row_level(row))}" for row in lacking if row["n"] < FEWEST_ITEMS]
         no_baseline += [f"{task} {level_text(row_level(row))}" for row in lacking if row["n"] >= FEWEST_ITEMS]
-        no_interval += [
-            f"{task} {level_text(row_level(row))}"
-            for row in known
-            if row.get("skill") is not None and not skill_interval(row)
-        ]
+        for row in known:
+            if row.get("skill") is not None and not skill_interval(row):
+                is_cut_off = row["skill"] == 0 and not row["higher_is_better"]
+                (cut_off if is_cut_off else no_interval).append(f"{task} {level_text(row_level(row))}")
     parts = (
         (f"no skill shown, since p0 is not better than blind: {', '.join(nothing_to_lose)}", nothing_to_lose),
         (f"no skill from fewer than {FEWEST_ITEMS} items: {', '.join(too_few)}", too_few),
@@ -144,6 +144,7 @@ def skill_notes(table: HeadlineTable) -> list[str]:
             f"{', '.join(no_interval)}",
             no_interval,
         ),
+        (f"0.00 without interval, because a perplexity above blind counts as blind: {', '.join(cut_off)}", cut_off),
     )
     return [text for text, found in parts if found]
 

@@ -1,6 +1,8 @@
 """The page on the real model quotes the committed records."""
 
+import gzip
 import json
+import math
 import statistics
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from committed import concluded
 
 from glu_lib.analysis import headline_tables, workload_tables
 from glu_lib.analysis.level_sizes import level_sizes
+from glu_lib.analysis.significance import is_significant
 from glu_lib.report import number
 from glu_lib.report.size_table import size_notes
 from glu_lib.study.architecture import format_ratio
@@ -30,10 +33,12 @@ def level_lines():
     usual = {line["percent"]: line["usual"] for line in USUAL["levels"]}
     yield "| level | expansion ratio | parameters | zero-shot mean | WikiText-2, suite | WikiText-2, usual recipe |"
     yield "|---|---|---|---|---|---|"
-    for size in level_sizes(table):
+    sizes = level_sizes(table)
+    for size in sizes:
+        removed = f" ({number.percent(100 * (size.parameters / sizes[0].parameters - 1))})" if size.level else ""
         row = table.cells["wikitext2_2048", size.level]
         yield (
-            f"| p{row['percent']} | {format_ratio(size.expansion_ratio)} | {size.parameters / 1e6:.0f} M "
+            f"| p{row['percent']} | {format_ratio(size.expansion_ratio)} | {size.parameters / 1e6:.0f} M{removed} "
             f"| {size.zero_shot_mean:.3f} | {row['value']:,.2f} | {usual[row['percent']]:,.2f} |"
         )
     first = {task: row for (task, level), row in table.cells.items() if level == 0}
@@ -53,6 +58,18 @@ def test_the_suite_gives_the_usual_recipes_perplexity():
         assert abs(line["usual"] / values[line["percent"]] - 1) < 4e-7
 
 
+def _is_of_the_mean(row, percent):
+    is_mine = row["is_headline"] and row["percent"] == percent and row["layers"] is None
+    return is_mine and row["subject"] in row["zero_shot_tasks"].split()
+
+
+def uniform_of(task):
+    """The score of equally probable options, from the samples of p0."""
+    (path,) = (ROOT / f"results/measured/{FOLDER}/samples/smolq4/p0").glob(f"smolq4-p0-{task}.*")
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return statistics.fmean(json.loads(line)["controls"]["uniform"] for line in file)
+
+
 def test_what_the_page_says_of_the_levels_is_so():
     found = concluded(FOLDER).rows
     value = {
@@ -62,21 +79,34 @@ def test_what_the_page_says_of_the_levels_is_so():
     }
     said = " ".join(PAGE.split())
     sizes = {size.level: size.zero_shot_mean for size in level_sizes(table_of_all_layers())}
-    assert f"falls from {sizes[0]:.3f} to {sizes[60]:.3f}" in said
+    errors = {
+        percent: 1.96 * math.hypot(*(row["stderr"] for row in found if _is_of_the_mean(row, percent))) / 7
+        for percent in sizes
+    }
+    assert all(abs(error - 0.025) < 0.001 for error in errors.values())
+    assert "interval of about ±0.025" in said
     lambada = [value["lambada_openai", level] for level in ("p0", "p5", "p5-layers1uponly")]
     assert f"perplexity rises from {lambada[0]:.0f} to {lambada[1]:,.0f}" in said
-    assert f"5 % give {lambada[2]:.0f} on LAMBADA" in said
+    assert f"gives {lambada[2]:.0f} on LAMBADA" in said
+    spared = {task: value[task, "p5-layers1uponly"] for task in ("piqa", "hellaswag", "arc_easy")}
+    whole = {task: value[task, "p5"] for task in spared}
+    piqa = f"{spared['piqa']:.3f} on PIQA (all layers {whole['piqa']:.3f}, unpruned {value['piqa', 'p0']:.3f})"
+    assert piqa in said
+    others = [spared["hellaswag"], spared["arc_easy"], whole["hellaswag"], whole["arc_easy"]]
+    assert "({:.3f} and {:.3f} against {:.3f} and {:.3f})".format(*others) in said
     windows = [value["wikitext2_2048", level] for level in ("p0", "p5")]
     assert f"WikiText-2's from {windows[0]:.0f} to {windows[1]:.0f}" in said
     truth = [value["truthfulqa_mc2", level] for level in ("p0", "p60")]
-    assert f"rises** from {truth[0]:.3f} to {truth[1]:.3f}" in said
+    assert f"up, from {truth[0]:.3f} to {truth[1]:.3f}**" in said
+    assert not any(map(is_significant, (row for row in found if row["subject"] == "truthfulqa_mc2")))
+    assert f"one to which every option is gets {uniform_of('truthfulqa_mc2'):.3f}" in said
     blind = {row["subject"]: row for row in found if row["is_headline"] and row["percent"] == 0}
-    assert f"Equal probabilities give {blind['truthfulqa_mc2']['blind']:.3f}" in said
+    assert f"equally probable gets {blind['truthfulqa_mc2']['blind']:.3f}" in said
     without = [name for name in blind if blind[name]["is_blind"] and name in blind["piqa"]["zero_shot_tasks"]]
     assert sorted(without) == ["arc_challenge", "boolq", "openbookqa", "winogrande"]
     seven = [blind[name]["blind"] for name in blind["piqa"]["zero_shot_tasks"].split()]
-    assert f"question have a zero-shot mean of {sum(seven) / 7:.3f}**" in said
-    assert sizes[5] > sum(seven) / 7 > sizes[10]
+    assert f"do not follow the question have {sum(seven) / 7:.3f}" in said
+    assert sizes[0] - errors[0] > sum(seven) / 7 > sizes[60] + errors[60]
     skill = {
         row["subject"]: row["skill"]
         for row in found
@@ -101,7 +131,7 @@ AGAINST = json.loads((ROOT / f"results/measured/{FOLDER}/against_lm_eval.json").
 
 def against_lines():
     """The page's comparison with lm-eval: a line for each level."""
-    yield "| level | tasks | items | equal prompts | largest difference, log-likelihood | items with another metric |"
+    yield "| level | tasks | items | equal prompts | largest difference, log-likelihood | items whose score differs |"
     yield "|---|---|---|---|---|---|"
     for percent in dict.fromkeys(line["percent"] for line in AGAINST):
         mine = [line for line in AGAINST if line["percent"] == percent]
@@ -123,15 +153,31 @@ def energy_lines():
     tables = {
         next(iter(table.cells.values()))["metric"]: table
         for table in workload_tables(concluded("cpu_energy").rows)
-        if table.model == "smolq4" and "gross" not in table.figure
+        if table.model == "smolq4" and "net of" not in table.figure
     }
     assert all(row["energy_quality"] == "estimated" for row in tables["J"].cells.values())
-    yield "| workload | tokens/s, p0 | tokens/s, p40 | J per token, net, p0 | J per token, net, p40 |"
+    yield "| workload | tokens/s, p0 | tokens/s, p40 | J per token, p0 | J per token, p40 |"
     yield "|---|---|---|---|---|"
     for task in tables["J"].tasks:
         cells = [tables[unit].cells[task, level] for unit in ("tokens/s", "J") for level in (0, 40)]
         texts = [" ".join(filter(None, (number.score(row), _in_brackets(number.change(row))))) for row in cells]
         yield f"| {task} | {' | '.join(texts)} |"
+
+
+def power_range():
+    """The lowest and highest estimated power of a workload: joules per token times tokens per second."""
+    mean = {
+        (row["case"], row["metric"]): row["value"] for row in concluded("cpu_energy").rows if row["model"] == "smolq4"
+    }
+    cases = dict.fromkeys(case for case, _ in mean)
+    watts = [mean[case, "energy_per_token_j"] * mean[case, "tokens_per_s"] for case in cases]
+    return f"{min(watts):.1f} to {max(watts):.1f}"
+
+
+def processors():
+    """The processors of the records, as the page names them."""
+    files = (ROOT / f"results/measured/{FOLDER}/individual_files").rglob("*.json")
+    return " and ".join(sorted({json.loads(path.read_text(encoding="utf-8"))["environment"]["cpu"] for path in files}))
 
 
 def _in_brackets(text):
@@ -163,7 +209,7 @@ def times_lines():
             if (case["subject"] in subjects.split()) if subjects else (suite in case["suites"]):
                 levels = hours.setdefault(part, {})
                 levels[case["level"]] = levels.get(case["level"], 0.0) + record["timing"]["duration_s"] / 3600
-    yield "| part | levels | hours | minutes per level, median |"
+    yield "| part | levels and layer sets | hours | minutes for each, median |"
     yield "|---|---|---|---|"
     for part in filter(hours.get, PARTS):
         taken = list(hours[part].values())
@@ -172,3 +218,4 @@ def times_lines():
 
 def test_the_table_of_times_is_made_from_the_records():
     assert shown_lines("times") == list(times_lines())
+    assert f"({processors()})" in " ".join(PAGE.split())

@@ -19,7 +19,7 @@ def test_it_can_be_read_in_five_minutes():
 
 def readme_table():
     """The words of the README's command, and the table that stands below it."""
-    command, rest = README.split("<!-- table: ", 1)[1].split(" -->\n", 1)
+    command, rest = README.split("<!-- the first table of: ", 1)[1].split(" -->\n", 1)
     return command.split(), rest.split("<!-- end of table -->")[0].strip()
 
 

@@ -116,7 +116,10 @@ def _add_record_commands(commands: Commands) -> None:
     _add_results_dir(command)
     _add_published(command)
     command.add_argument(
-        "--task", action="append", metavar="NAME", help="print this task or workload only; may be repeated"
+        "--task",
+        action="append",
+        metavar="NAME",
+        help="print the scores of this task, or the figures of this workload, and nothing else; may be repeated",
     )
     command.set_defaults(command=table)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from glu_lib.analysis import Conclusions, conclude, conclude_published, headline_tables, workload_tables, write_tables
 from glu_lib.analysis.model_sizes import model_sizes
@@ -123,9 +124,13 @@ def _some_tasks(found: Conclusions, names: Sequence[str]) -> int:
     """Print the headline and workload tables of some tasks; refuse a name without records."""
     whole = [*headline_tables(found.rows), *workload_tables(found.rows)]
     known = list(dict.fromkeys(task for table in whole for task in table.tasks))
-    if unknown := [name for name in names if name not in known]:
-        raise RecordError(f"--task {unknown[0]}: no record of this task; there are {', '.join(known) or 'none'}")
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name.lower(), known, 1)
+            hint = f" (did you mean --task {near[0]}?)" if near else ""
+            raise RecordError(f"--task {name!r}: no record of this task{hint}; there are {', '.join(known) or 'none'}")
     for table in whole:
-        if (some := table.with_tasks(names)).tasks:
+        some = table.with_tasks(names)
+        if some.has_pruned or (some.tasks and not table.has_pruned):
             print(f"**{markdown_name(some.title)}**\n\n{markdown_table(some)}")
     return print_problems(found.problems)

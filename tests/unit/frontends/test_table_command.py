@@ -1,5 +1,7 @@
 """`glu table --task` prints some columns of the whole table."""
 
+import dataclasses
+
 import pytest
 from committed import concluded
 
@@ -41,11 +43,19 @@ def test_the_legend_says_over_how_many_tasks_the_correction_is(nano):
     whole = next(table for table in headline_tables(nano.rows) if table.method == "PPM")
     assert "over all levels and tasks of the table" in markdown_table(whole)
     some = whole.with_tasks(["sums", "facts"]).with_tasks(["sums"])
-    assert "over all levels and all 7 tasks" in markdown_table(some)
+    assert "over the 42 comparisons of the whole table" in markdown_table(some)
 
 
 def test_what_was_not_measured_is_refused_in_one_line(nano, capsys):
     assert main(["table", "anywhere", "--task", "fact"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "--task fact: no record of this task; there are facts, sums," in error
+    assert "--task 'fact': no record of this task (did you mean --task facts?); there are facts, sums," in error
+
+
+def test_tables_without_a_pruned_level_of_the_task_are_left_out(capsys, monkeypatch):
+    found = concluded("nano")
+    rows = [row for row in found.rows if row["method"] != "L2" or row["subject"] == "sums"]
+    monkeypatch.setattr(record_commands, "conclude", lambda *_, **__: dataclasses.replace(found, rows=tuple(rows)))
+    assert "**nano, L2**" not in printed(capsys, "--task", "facts")
+    assert "**nano, L2**" in printed(capsys, "--task", "sums")

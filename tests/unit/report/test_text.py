@@ -48,7 +48,7 @@ def test_marks_say_what_is_significant_and_what_only_guesses_and_the_notes_expla
     text = markdown_table(marked)
     assert "| p40 | 2.4x | 0.260 (−73 %*°) | 0.900 (−10 %) |" in text
     assert "\n* differs from p0, p < 0.05 after Holm's correction over all levels and tasks of the table.\n" in text
-    assert "\n° not better than the best answer that does not follow the question (blind).\n" in text
+    assert "\n° not shown to be better than the best answer that does not follow the question (blind).\n" in text
     assert "−73 %*°" in "\n".join(terminal_lines(marked, 80))
 
 
