@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from glu_lib.errors import SettingsError
 from glu_lib.frontends.cli.export_command import Format, export
@@ -20,8 +20,12 @@ from glu_lib.study.layers import PercentOf
 from glu_lib.study.settings import given_folder
 from glu_lib.version import __version__
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+class Commands(Protocol):
+    """What `add_subparsers` returns; argparse has no public name for it."""
+
+    def add_parser(self, name: str, **words: Any) -> argparse.ArgumentParser:
+        """Add a command."""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -67,13 +67,17 @@ def side_by_side(points: Sequence[dict[str, Any]], key: str) -> list[dict[str, A
 
 
 def star_layers(ratios: Iterable[float]) -> list[Any]:
-    """A labelled rule at 2.4x; empty if `ratios` do not include 2.4x in their range."""
+    """A labelled rule at 2.4x, the ratio of the published study (arXiv:2512.22671).
+
+    Empty if `ratios` do not include 2.4x in their range.
+    """
     import altair as alt
 
     measured = list(ratios)
     if not min(measured) <= STAR_RATIO <= max(measured):
         return []
-    place = alt.Chart(values([{"expansion_ratio": STAR_RATIO, "label": format_ratio(STAR_RATIO)}]))
+    label = f"{format_ratio(STAR_RATIO)} (published study)"
+    place = alt.Chart(values([{"expansion_ratio": STAR_RATIO, "label": label}]))
     at = alt.X("expansion_ratio:Q", title=RATIO_TITLE)
     return [
         place.mark_rule(style="note-rule").encode(x=at),
