@@ -38,10 +38,10 @@ def test_the_committed_study_is_repeated_from_the_file(suite, gguf, serve):
     serve()
     shutil.copy(COMMITTED / "study.toml", suite.path)
     study = ("--study=study.toml", "--threads", "1", "--results-dir=mine")
-    result = suite.runpytest_subprocess(*study, "-k", "smolq4 and (p0 or p5) and piqa and not layers", "--limit", "8")
+    result = suite.runpytest_subprocess(*study, "-k", "smolq4 and (p0 or p40) and piqa and not layers", "--limit", "8")
     result.assert_outcomes(passed=2, deselected=result.parseoutcomes()["deselected"])
     result.stdout.fnmatch_lines(["weights of smolq4: dequantized Q4_1"])
-    for level in ("p0", "p5"):
+    for level in ("p0", "p40"):
         name = f"smolq4/{level}/smolq4-{level}-piqa"
         mine = json.loads((suite.path / f"mine/individual_files/{name}-limit8.json").read_text())
         theirs = json.loads((COMMITTED / f"individual_files/{name}.json").read_text())

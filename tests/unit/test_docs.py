@@ -152,6 +152,16 @@ def test_the_speed_of_generation_is_the_committed_one():
     assert all(line["largest_relative_difference"] == 0 for line in found)
 
 
+def test_the_speed_of_choices_is_the_committed_one():
+    (line,) = _measured("side_by_side_choices")["found"]
+    said = " ".join(SCORING.split())
+    assert f"{line['lm_eval_s']:.0f} s against {line['pytest_s']:.0f} s, **{line['ratio']:.1f} times faster**" in said
+    assert f"({line['processor_ratio']:.1f} in processor time), all {line['values']} headline values" in said
+    assert set(line["tasks"].values()) == {50}
+    assert len(line["tasks"]) == 10
+    assert line["largest_relative_difference"] < 9e-7
+
+
 def test_the_counted_tokens_are_the_committed_ones():
     counted = {found["task"]: found for found in _measured("tokens")["tasks"]}
     for task, title in (("mmlu", "MMLU five-shot"), ("hellaswag", "HellaSwag"), ("truthfulqa_mc2", "TruthfulQA mc2")):
