@@ -1,23 +1,27 @@
-"""The arguments of all commands, and the choice of the results folder."""
+"""The arguments of all commands."""
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from glu_lib.errors import SettingsError
 from glu_lib.frontends.cli.export_command import Format, export
 from glu_lib.frontends.cli.layers_command import layers
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
 from glu_lib.frontends.cli.method_commands import methods
 from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, report, table
+from glu_lib.frontends.cli.shared_arguments import (
+    add_pruning,
+    add_published,
+    add_results_dir,
+    add_run_options,
+    organization_name,
+)
 from glu_lib.frontends.cli.study_commands import list_cases, push, save, validate_models
 from glu_lib.study.items import LimitFrom
 from glu_lib.study.layers import PercentOf
-from glu_lib.study.settings import given_folder
 from glu_lib.version import __version__
 
 
@@ -43,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_list(commands: Commands) -> None:
     command = commands.add_parser("list", help="count the cases per level: done, stale, pending")
-    _add_run_options(command)
+    add_run_options(command)
     command.add_argument(
         "--method", action="append", metavar="NAME", help="list cases of this pruning method; may be repeated"
     )
@@ -84,41 +88,41 @@ def _add_list(commands: Commands) -> None:
 
 def _add_validate(commands: Commands) -> None:
     command = commands.add_parser("validate", help="check access, download, disk, memory and tasks before a long run")
-    _add_run_options(command)
+    add_run_options(command)
     command.add_argument("--model", action="append", metavar="KEY", help="check only this model; may be repeated")
     command.set_defaults(command=validate_models)
 
 
 def _add_record_commands(commands: Commands) -> None:
     command = commands.add_parser("consolidate", help="write results.csv, .json and .parquet from the records")
-    _add_results_dir(command)
-    _add_published(command)
+    add_results_dir(command)
+    add_published(command)
     command.set_defaults(command=consolidate)
 
     command = commands.add_parser("report", help="write report/index.html and its figures as SVG and PNG")
-    _add_results_dir(command)
+    add_results_dir(command)
     command.add_argument(
         "--study", type=Path, metavar="FILE", help="study file of the runs, so that missing cases are listed"
     )
-    _add_published(command)
+    add_published(command)
     command.set_defaults(command=report)
 
     command = commands.add_parser(
         "compare",
         help="print your scores next to the published ones, these beside blind answers, and their energies in joules",
     )
-    _add_results_dir(command)
+    add_results_dir(command)
     command.set_defaults(command=compare)
 
     command = commands.add_parser(
         "methods", help="print each method's scores beside random selection of as many neurons"
     )
-    _add_results_dir(command)
+    add_results_dir(command)
     command.set_defaults(command=methods, published=False)
 
     command = commands.add_parser("table", help="print the headline metrics per level as Markdown")
-    _add_results_dir(command)
-    _add_published(command)
+    add_results_dir(command)
+    add_published(command)
     command.add_argument(
         "--task",
         action="append",
@@ -128,7 +132,7 @@ def _add_record_commands(commands: Commands) -> None:
     command.set_defaults(command=table)
 
     command = commands.add_parser("layers", help="print the layer scans and the layers that they recommend to prune")
-    _add_results_dir(command)
+    add_results_dir(command)
     command.add_argument("--model", metavar="KEY", help="print the scans of this model only")
     command.add_argument("--method", metavar="NAME", help="print the scans of this pruning method only")
     command.add_argument(
@@ -141,7 +145,7 @@ def _add_export(commands: Commands) -> None:
     command = commands.add_parser(
         "export", help="write records in the formats of other projects: optimum-benchmark, BoAmps, Every Eval Ever"
     )
-    _add_results_dir(command)
+    add_results_dir(command)
     command.add_argument(
         "--format",
         action="append",
@@ -150,7 +154,7 @@ def _add_export(commands: Commands) -> None:
     )
     command.add_argument(
         "--organization",
-        type=_name,
+        type=organization_name,
         metavar="NAME",
         help="who publishes: the publisher of BoAmps, the source of Every Eval Ever",
     )
@@ -179,73 +183,17 @@ def _add_tools(commands: Commands) -> None:
 
 def _add_model_commands(commands: Commands) -> None:
     command = commands.add_parser("push", help="upload the results as a data set, or a pruned model, to the hub")
-    _add_run_options(command)
+    add_run_options(command)
     command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="repository to write to")
     command.add_argument("--model", metavar="KEY", help="upload this model, pruned, instead of the results")
-    _add_pruning(command)
+    add_pruning(command)
     command.set_defaults(command=push)
 
     command = commands.add_parser(
         "save", help="prune a model and save it to a folder, to train it or to use it elsewhere"
     )
-    _add_run_options(command)
+    add_run_options(command)
     command.add_argument("--model", required=True, metavar="KEY", help="the model to prune")
     command.add_argument("--folder", type=Path, required=True, metavar="FOLDER", help="a new folder to write to")
-    _add_pruning(command)
+    add_pruning(command)
     command.set_defaults(command=save)
-
-
-def _name(text: str) -> str:
-    """A name that says something; argparse turns the error into one line."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is blank; give a name, or leave the option out")
-    return text.strip()
-
-
-def _add_pruning(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--percent", type=int, metavar="N", help="pruning percentage of the model")
-    command.add_argument(
-        "--level",
-        metavar="LEVEL",
-        help="level of the model in place of --percent: 40, 2.4x, 900M, 1.8GB, as for pytest",
-    )
-    command.add_argument("--method", default="PPM", metavar="NAME", help="pruning method of the model (default PPM)")
-    command.add_argument("--layers", default="all", metavar="SET", help="prune only these layers (default all)")
-    command.add_argument(
-        "--percent-of", choices=list(PercentOf), default=PercentOf.LAYER, help="what a level is a percentage of"
-    )
-
-
-def _add_published(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--published", action="store_true", help="use the published study's tables instead of records, and write to DIR"
-    )
-
-
-def _add_results_dir(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "place", nargs="?", metavar="DIR", help="results folder (default: GLU_RESULTS_DIR, or results)"
-    )
-    command.add_argument("--results-dir", metavar="DIR", help="same as DIR, written as for pytest")
-
-
-def results_dir(options: argparse.Namespace) -> Path:
-    """The results folder given as DIR or as --results-dir; otherwise the default of a run.
-
-    Raises:
-        SettingsError: if both are given, if the value is blank, or if --published has no folder.
-    """
-    given = [found for found in (options.place, options.results_dir) if found is not None]
-    if len(given) > 1:
-        raise SettingsError(f"{given[0]} and --results-dir {given[1]}: two results folders; give one")
-    if not given and getattr(options, "published", False):
-        raise SettingsError("--published needs DIR, so that it does not overwrite the tables of a run; give a folder")
-    return given_folder(given[0] if given else os.environ.get("GLU_RESULTS_DIR") or "results")
-
-
-def _add_run_options(command: argparse.ArgumentParser) -> None:
-    _add_results_dir(command)
-    command.add_argument("--limit", type=int, metavar="N", help="consider limited runs with this sample limit")
-    command.add_argument(
-        "--study", type=Path, metavar="FILE", help="a study file (TOML) that adds to or replaces the built-in study"
-    )

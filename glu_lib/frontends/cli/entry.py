@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from glu_lib.errors import GluError, one_line
 from glu_lib.frontends.bars import bars_as_lines
-from glu_lib.frontends.cli.arguments import parser, results_dir
+from glu_lib.frontends.cli.arguments import parser
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
+from glu_lib.frontends.cli.shared_arguments import results_dir
 
 EXIT_USAGE = 2
 EXIT_STOPPED = 130  # the shell's code for Ctrl-C (128 + SIGINT)
