@@ -104,11 +104,19 @@ def make_tracker(device: torch.device) -> Any:
             tracker.start_task("warm-up")
         has_failed = different or tracker.stop_task("warm-up") is None
     if has_failed:
+        _end_sampling(tracker)
         raise MeasurementError(
             f"CodeCarbon could not be set up ({', '.join(different) or 'no window'}); this version cannot measure "
             "energy here: install the one in constraints.txt"
         )
     return tracker
+
+
+def _end_sampling(tracker: Any) -> None:
+    """End the threads of a tracker that is not used; its own `stop` leaves those of a task alone."""
+    for name in ("_scheduler", "_scheduler_monitor_power"):
+        if (scheduler := getattr(tracker, name, None)) is not None:
+            scheduler.stop()
 
 
 @contextmanager

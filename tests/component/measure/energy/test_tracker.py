@@ -1,6 +1,7 @@
 import inspect
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -144,9 +145,17 @@ def test_beside_work_on_the_cpu_all_gpus_of_the_machine_count(two_gpus):
 
 
 def test_a_tracker_that_measures_nothing_is_one_line(monkeypatch):
+    before = set(sampling())
     monkeypatch.setattr("codecarbon.OfflineEmissionsTracker.stop_task", lambda *_: None)
     with pytest.raises(MeasurementError, match=r"CodeCarbon could not be set up \(no window\); this version cannot"):
         make_tracker(CPU)
+    assert set(sampling()) <= before  # no thread goes on sampling for a run without energy
+
+
+def sampling():
+    """The threads that wait for their next sample."""
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    return [timer for timer in timers if not timer.finished.is_set()]
 
 
 @pytest.fixture
