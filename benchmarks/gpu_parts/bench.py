@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from glu_lib.models.loading import release_memory
+from glu_lib.machine.memory import release_memory
 from glu_lib.study.architecture import Architecture
 from glu_lib.study.settings import DType
 from gpu_parts.networks import architecture, random_model, word_tokenizer, words

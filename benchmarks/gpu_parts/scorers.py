@@ -9,11 +9,10 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from glu_lib.machine.device_errors import is_out_of_memory
-from glu_lib.machine.memory import peak_memory
+from glu_lib.machine.memory import peak_memory, release_memory
 from glu_lib.measure.accuracy.evaluate import wrap_model
 from glu_lib.measure.scoring.encoding import Encodings
 from glu_lib.measure.scoring.made_up_requests import Shape
-from glu_lib.models.loading import release_memory
 from gpu_parts.bench import Network
 from gpu_parts.timing import Rounds, call_seconds
 

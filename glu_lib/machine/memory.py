@@ -1,7 +1,8 @@
-"""Peak memory of a block of work: from torch's GPU allocator, or the process's resident set size on CPU."""
+"""Memory of a device: free bytes, the peak of a block of work (GPU allocator, or resident set on CPU), release."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -91,3 +92,14 @@ def _resident_bytes(field: str) -> int:
         if name == field:
             return int(value.split()[0]) * 1024
     raise OSError(0, f"{field} is missing")
+
+
+def release_memory() -> None:
+    """Release the memory of models that are no longer referenced, on host and GPU."""
+    gc.collect()
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.models.loading import LoadedModel, release_memory
+from glu_lib.machine.memory import release_memory
+from glu_lib.models.loading import LoadedModel
 from glu_lib.models.pruning_result import PruningResult
 
 if TYPE_CHECKING:

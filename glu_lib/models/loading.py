@@ -1,9 +1,9 @@
-"""Load a model variant onto a device, or build it with random weights; release memory."""
+"""Load a model variant onto a device, or build it with random weights."""
 
 from __future__ import annotations
 
-import gc
 import time
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from glu_lib.nano import MODEL_DIR
 from glu_lib.study import ModelVariant
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(slots=True)
@@ -79,9 +79,11 @@ def load_model(
     try:
         with pretrained(identity) as (source, where):
             tokenizer = with_patience(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where))
-            _check_layers(variant, source, where)
-            make = _untrained if is_untrained else _stored
-            model = make(variant, identity, environment, source, where)
+            config = _checked_config(variant, source, where)
+            if is_untrained:
+                model = _untrained(variant, identity, environment, config)
+            else:
+                model = _stored(variant, identity, environment, source, {"config": config, **where})
         rows = embedding_rows(model)
         check_vocabulary(variant, tokenizer, rows)
         settle_filler(tokenizer, rows)
@@ -101,15 +103,18 @@ def load_model(
     return LoadedModel(model, tokenizer, time.perf_counter() - start_s, own_limits)
 
 
-def _check_layers(variant: ModelVariant, source: str, where: dict[str, Any]) -> None:
-    """Refuse by its configuration what cannot be pruned, before gigabytes of weights are downloaded."""
+def _checked_config(variant: ModelVariant, source: str, where: dict[str, Any]) -> PretrainedConfig:
+    """The model's configuration; what cannot be pruned is refused by it, before gigabytes of weights are downloaded."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
+    config: PretrainedConfig = with_patience(
+        lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where)
+    )
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(deepcopy(config), trust_remote_code=False)
     glu_layers(model, is_pruned=variant.baseline is None)
+    return config
 
 
 def _stored(
@@ -143,13 +148,12 @@ def _stored(
 
 
 def _untrained(
-    variant: ModelVariant, identity: ModelIdentity, environment: Environment, source: str, where: dict[str, Any]
+    variant: ModelVariant, identity: ModelIdentity, environment: Environment, config: PretrainedConfig
 ) -> PreTrainedModel:
     """The model with the weights of its own initialisation; its stored weights are not read."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
-    config = with_patience(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **where))
     # On the CPU, whatever the device is: the same seed then gives the same weights.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(environment.seed)
@@ -234,14 +238,3 @@ def end_tokens(model: PreTrainedModel) -> frozenset[int]:
 
 
 _LIMITS = ("max_new_tokens", "min_new_tokens", "max_time", "min_length", "stop_strings")
-
-
-def release_memory() -> None:
-    """Release the memory of models that are no longer referenced, on host and GPU."""
-    gc.collect()
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()

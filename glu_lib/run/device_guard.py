@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from glu_lib.errors import DeviceError
 from glu_lib.machine.device_errors import describe_lost_device, is_device_lost
+from glu_lib.machine.memory import release_memory
 from glu_lib.measure.prepared import PreparedModel
-from glu_lib.models.loading import release_memory
 
 
 @dataclass(slots=True)

@@ -9,11 +9,10 @@ from typing import Any
 
 from glu_lib.errors import MeasurementError
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
-from glu_lib.machine.memory import free_bytes
+from glu_lib.machine.memory import free_bytes, release_memory
 from glu_lib.measure.energy.saturation import SaturationProfile
 from glu_lib.measure.energy.workload import WorkloadProfile
 from glu_lib.measure.prepared import PreparedModel
-from glu_lib.models.loading import release_memory
 from glu_lib.run.levels import Levels
 from glu_lib.study import Workload
 from glu_lib.study.cases import Case

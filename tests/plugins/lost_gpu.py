@@ -44,7 +44,7 @@ def pytest_configure() -> None:
     """Poisons the forward pass and the release of a model."""
     from transformers.models.llama.modeling_llama import LlamaModel
 
-    from glu_lib.models.loading import release_memory
+    from glu_lib.machine.memory import release_memory
 
     PATCH.setattr(LlamaModel, "forward", poisoned("forward", LlamaModel.forward))
     PATCH.setattr("glu_lib.measure.prepared.release_memory", poisoned("release", release_memory))

@@ -152,7 +152,7 @@ def _evaluate_smaller_if_needed(
 
     from glu_lib.machine.device_errors import is_out_of_memory
     from glu_lib.machine.environment import seed_everything
-    from glu_lib.models.loading import release_memory
+    from glu_lib.machine.memory import release_memory
 
     while True:
         seed_everything(seed)

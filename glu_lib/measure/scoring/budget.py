@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from glu_lib.machine.device_errors import is_out_of_memory
-from glu_lib.models.loading import release_memory
+from glu_lib.machine.memory import release_memory
 
 _TOKENS_PER_SEQUENCE = 64
 _CACHE_PER_SEQUENCE, _SEATS_PER_SEQUENCE = 1024, 4

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import torch
 
 from glu_lib.machine.device_errors import is_out_of_memory
+from glu_lib.machine.memory import release_memory
 from glu_lib.measure.scoring.budget import Budget
 from glu_lib.measure.scoring.finite import check_choice
 from glu_lib.measure.scoring.forward import SharedForward
@@ -16,7 +17,6 @@ from glu_lib.measure.scoring.pieces import MOST_TOKENS, new_cache, prefill
 from glu_lib.measure.scoring.seat_cache import SeatCache
 from glu_lib.measure.scoring.seats import Seat, spans
 from glu_lib.measure.scoring.shared_attention import Beginning, View
-from glu_lib.models.loading import release_memory
 
 _ROOM = 128  # tokens allocated ahead for each seat
 _FREE_SHARE = 8  # newcomers wait until one seat in so many is free, so that several are computed together

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -71,6 +72,22 @@ def test_its_shape_is_known_before_loading_so_that_memory_is_checked(variant, pa
     monkeypatch.setattr("glu_lib.models.loading.free_bytes", lambda _device: 1000)
     with pytest.raises(AccessError, match="model tiny needs .* GB in float32, but only"):
         load_model(variant, identity, ENVIRONMENT)
+
+
+def test_a_load_parses_the_header_once_for_each_of_tokenizer_configuration_and_weights(variant, path, monkeypatch):
+    """Parsing the header of a real file takes seconds: it holds every token of the vocabulary."""
+    write_gguf(path)
+    identity = resolve_identity(variant)
+    parsed = []
+
+    class Counted(gguf.GGUFReader):
+        def __init__(self, *args, **kwargs):
+            parsed.append(args)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counted)
+    load_model(variant, identity, ENVIRONMENT)
+    assert len(parsed) == 3
 
 
 def test_a_plain_checkpoint_is_saved_from_it(variant, path, tmp_path):
