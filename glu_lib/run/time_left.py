@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -107,8 +107,9 @@ def parameters_of(case: Case) -> int | None:
 def recorded_times(
     store: Store, cases: Iterable[Case], limit: int | None, environment: Environment
 ) -> dict[Subject, Taken]:
-    """What the tasks of `cases` took according to records of a results folder, each the newest of any level.
+    """What the tasks of `cases` took according to records of a results folder: the median over the levels.
 
+    The median, because a run that was paused counts its pause. Records of this machine count alone if there are any.
     Records with another sample limit hold other items and do not count.
 
     Args:
@@ -122,7 +123,7 @@ def recorded_times(
     for case in cases:
         ending = RecordId(case, limit).stem.removeprefix(f"{case.model.key}-{case.pruning.key}-")
         wanted.setdefault((case.model.key, ending), _subject(case))
-    newest: dict[Subject, tuple[str, Taken]] = {}
+    found: dict[Subject, list[Taken]] = {}
     for path in store.record_paths():
         model, level = path.parts[-3:-1]
         subject = wanted.get((model, path.stem.removeprefix(f"{model}-{level}-")))
@@ -130,12 +131,17 @@ def recorded_times(
             continue
         with suppress(RecordError):  # the run's header and `glu validate` tell it
             record = read_record(path)
-            found = record.environment
-            is_here = (found.device, found.gpu, found.cpu, found.cores) == here
+            theirs = record.environment
+            is_here = (theirs.device, theirs.gpu, theirs.cpu, theirs.cores) == here
             taken = Taken(record.timing.duration_s, record.pruning.parameters, is_here)
-            if subject not in newest or record.timing.started_at > newest[subject][0]:
-                newest[subject] = (record.timing.started_at, taken)
-    return {subject: taken for subject, (_, taken) in newest.items()}
+            found.setdefault(subject, []).append(taken)
+    return {subject: _median(times) for subject, times in found.items()}
+
+
+def _median(times: Sequence[Taken]) -> Taken:
+    """The median of the times per parameter; the lower one of two."""
+    here = [taken for taken in times if taken.is_here] or times
+    return sorted(here, key=lambda taken: taken.seconds / (taken.parameters or 1))[(len(here) - 1) // 2]
 
 
 def _subject(case: Case) -> Subject:

@@ -90,9 +90,10 @@ def test_workers_share_the_levels():
 
 @pytest.fixture
 def store(tmp_path):
-    """A results folder with records of facts, in seconds by level and limit, the last one the newest."""
+    """A results folder with records of facts, in seconds by level and limit; the run was paused at p30."""
     found = Store(tmp_path)
-    for minute, (level, limit, seconds) in enumerate([("p0", None, 30.0), ("p20", None, 25.0), ("p40", 8, 1.0)]):
+    taken = [("p0", None, 30.0), ("p20", None, 25.0), ("p30", None, 3000.0), ("p40", 8, 1.0)]
+    for minute, (level, limit, seconds) in enumerate(taken):
         (case,) = (case for case in cases_of(level) if case.subject_key == "facts")
         ending = f"-limit{limit}" if limit else ""
         path = tmp_path / "individual_files" / "nano" / level / f"{case.id}{ending}.json"
@@ -103,13 +104,22 @@ def store(tmp_path):
     return found
 
 
-def test_the_newest_record_of_the_same_limit_counts(store):
+def test_the_median_of_the_records_with_the_same_limit_counts(store):
     machine = machine_named("another")
     found = recorded_times(store, cases_of("p60"), None, machine)["nano", "facts"]
-    assert found.seconds == 25.0
+    assert found.seconds == 30.0
     assert not found.is_here
     assert recorded_times(store, cases_of("p60"), 8, machine)["nano", "facts"].seconds == 1.0
     assert recorded_times(store, cases_of("p60"), 9, machine) == {}
+
+
+def test_records_of_this_machine_count_alone(store):
+    (path,) = (store.root / "individual_files/nano/p20").iterdir()
+    record = json.loads(path.read_text())
+    record["environment"]["cpu"] = "mine"
+    path.write_text(json.dumps(record))
+    found = recorded_times(store, cases_of("p60"), None, machine_named("mine"))["nano", "facts"]
+    assert (found.seconds, found.is_here) == (25.0, True)
 
 
 def test_a_record_of_this_machine_is_taken_as_it_is(store):
