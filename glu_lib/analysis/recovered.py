@@ -15,7 +15,7 @@ from glu_lib.analysis.recovered_share import recovered_share
 from glu_lib.analysis.remembered import STATISTICS, Remembered, has_its_types, state_of
 from glu_lib.analysis.same_size import SameSize, tested, untested, without_test
 from glu_lib.analysis.significance import holm
-from glu_lib.analysis.size_pairs import by_items, unlike_measurement
+from glu_lib.analysis.size_pairs import by_items, unlike_runs
 from glu_lib.analysis.skill import Skill, against_blind, best_control, with_skill
 from glu_lib.analysis.table import Row, level_text, row_level
 from glu_lib.errors import RecordError
@@ -167,7 +167,7 @@ def _compared(
 ) -> Recovered:
     how = {"resamples": resamples, "seed": seed}
     level = ", ".join([level_text(row_level(other)), *family_of(other).words])
-    reason = _unlike(row, other)
+    reason = unlike_runs(row, other)
     beside = tested(plain, reason, [items[row["record"]], items[other["record"]]], **how)
     if not reason and beside.delta is None and None not in (beside.value, beside.other_value):
         beside = replace(
@@ -182,20 +182,12 @@ def _compared(
         return Recovered(beside, level, skill.value, skill.low, skill.high) if skill else Recovered(beside, level)
     if unpruned["percent"] != 0:
         return Recovered(beside, level, share_reason=f"p0 of {row['baseline_model']} has no record of these items")
-    if reason := _unlike(row, unpruned):
+    if reason := unlike_runs(row, unpruned):
         return Recovered(beside, level, share_reason=reason)
     share = recovered_share(first, theirs, mine, higher_is_better=better, **how)
     return Recovered(
         beside, level, share=share.value, share_low=share.low, share_high=share.high, share_reason=share.reason
     )
-
-
-def _unlike(row: Row, other: Row) -> str:
-    """Why a checkpoint and its baseline cannot be compared; its tokenizer was checked when it was scored."""
-    if row["dtype"] != other["dtype"]:
-        mine, theirs = row["dtype"], other["dtype"]
-        return f"{row['case']}: dtype {mine}, {other['case']} has {theirs}; run both with the same settings"
-    return unlike_measurement(row, other)
 
 
 def _skill(mine: Items, unpruned: Items, *, higher_is_better: bool, resamples: int, seed: int) -> Skill | None:

@@ -143,3 +143,11 @@ def unlike_measurement(row: Row, other: Row) -> str:
     settings += [(name, measured[0].get(name), measured[1].get(name)) for name in _DONE_KEY]
     differing = [f"{name} {a}, {other['case']} has {b}" for name, a, b in settings if a != b]
     return f"{row['case']}: {differing[0]}; run both with the same settings" if differing else ""
+
+
+def unlike_runs(row: Row, other: Row) -> str:
+    """Why two levels of one tokenizer (a model's, or a checkpoint and its baseline) cannot be compared; or empty."""
+    if row["dtype"] != other["dtype"]:
+        mine, theirs = row["dtype"], other["dtype"]
+        return f"{row['case']}: dtype {mine}, {other['case']} has {theirs}; run both with the same settings"
+    return unlike_measurement(row, other)

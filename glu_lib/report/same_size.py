@@ -50,6 +50,20 @@ def same_size_listing(found: Sequence[SameSize]) -> Listing:
     )  # fmt: skip
 
 
+def difference_listing(found: Sequence[SameSize], first: str, second: str) -> Listing:
+    """Two levels beside each other, task by task, with interval, p and verdict on the first."""
+    return Listing(
+        f"{first} beside {second}, same items. Difference: score of the first − score of the second with its 95 % "
+        "interval; p after Holm's correction over this table's comparisons; the verdict is on the first",
+        ("task", "metric", first, second, "difference", "from", "to", "p", "verdict"),
+        tuple(
+            (_task(item.task, item.limit, item.subset), item.metric, _score(item.value), _score(item.other_value),
+             item.delta, item.delta_low, item.delta_high, item.p_holm, item.reason or _verdict(item))
+            for item in found
+        ),
+    )  # fmt: skip
+
+
 def same_size_sentences(found: Iterable[SameSize]) -> Iterator[tuple[str, str]]:
     """Per pair of levels a sentence on its significant differences, with the model that it is about."""
     groups: dict[tuple[object, ...], list[SameSize]] = {}

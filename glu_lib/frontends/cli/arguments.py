@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any, Protocol
 
+from glu_lib.frontends.cli.comparison_commands import difference, methods
 from glu_lib.frontends.cli.export_command import Format, export
 from glu_lib.frontends.cli.layers_command import layers
 from glu_lib.frontends.cli.lm_eval_command import lm_eval
-from glu_lib.frontends.cli.method_commands import methods
 from glu_lib.frontends.cli.power_command import power
 from glu_lib.frontends.cli.record_commands import compare, consolidate, report, table
 from glu_lib.frontends.cli.shared_arguments import (
@@ -119,6 +119,15 @@ def _add_record_commands(commands: Commands) -> None:
     )
     add_results_dir(command)
     command.set_defaults(command=methods, published=False)
+
+    command = commands.add_parser(
+        "difference", help="print whether two levels differ, task by task, tested on the same items"
+    )
+    command.add_argument("first", metavar="LEVEL", help="model and level as a case's name begins: llama1b-p20")
+    command.add_argument("second", metavar="OTHER", help="the level beside it: llama1b-p20-layers1to14only")
+    add_results_dir(command)
+    command.add_argument("--task", action="append", metavar="NAME", help="compare in this task only; may be repeated")
+    command.set_defaults(command=difference)
 
     command = commands.add_parser("table", help="print the headline metrics per level as Markdown")
     add_results_dir(command)

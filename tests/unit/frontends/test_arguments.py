@@ -7,7 +7,7 @@ from glu_lib.frontends.cli.arguments import parser
 
 def test_every_command_has_a_function():
     (commands,) = [action for action in parser()._actions if hasattr(action, "choices") and action.choices]
-    names = "list validate consolidate report compare methods table layers export power lm_eval push save"
+    names = "list validate consolidate report compare methods difference table layers export power lm_eval push save"
     assert " ".join(commands.choices) == names
     assert all(callable(command.get_default("command")) for command in commands.choices.values())
 

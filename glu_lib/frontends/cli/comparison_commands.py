@@ -1,12 +1,16 @@
-"""Command on methods: each beside random selection."""
+"""Commands that compare levels on the same items: each method with random selection, any level with another."""
 
 from __future__ import annotations
 
 import argparse
 
+from glu_lib.analysis import consolidate
+from glu_lib.analysis.two_levels import two_levels
 from glu_lib.frontends.cli.printing import print_listing, print_problems
 from glu_lib.frontends.cli.record_commands import concluded
 from glu_lib.report.random_floor import method_sentences, random_listing, verdict_listing
+from glu_lib.report.same_size import difference_listing
+from glu_lib.results.store import Store
 
 
 def methods(options: argparse.Namespace) -> int:
@@ -22,4 +26,13 @@ def methods(options: argparse.Namespace) -> int:
     print_listing(verdict_listing(found.against_random))
     for model, text in method_sentences(found.against_random):
         print(f"{model}: {text}")
+    return print_problems(found.problems)
+
+
+def difference(options: argparse.Namespace) -> int:
+    """Print the paired comparison of two levels, task by task."""
+    found = consolidate(options.results_dir)
+    first, second = options.first, options.second
+    compared = two_levels(found.rows, Store(options.results_dir), first, second, tasks=options.task or ())
+    print_listing(difference_listing(compared, first, second))
     return print_problems(found.problems)

@@ -1,0 +1,90 @@
+"""`glu difference`: any two levels beside each other, on the same items."""
+
+import shutil
+
+import pytest
+from committed import MEASURED, concluded
+
+from glu_lib.analysis import consolidate
+from glu_lib.analysis.significance import holm
+from glu_lib.analysis.two_levels import two_levels
+from glu_lib.errors import RecordError
+from glu_lib.frontends.cli.entry import main
+from glu_lib.results.store import Store
+
+LAYERS = MEASURED / "layers_smollm2"
+
+
+def compared(folder, first, second, **options):
+    found = two_levels(consolidate(folder).rows, Store(folder), first, second, **options)
+    return {item.task: item for item in found}
+
+
+def test_beside_its_own_baseline_a_level_has_the_change_of_the_tables():
+    found = compared(MEASURED / "nano", "nano-p40", "nano-p0")
+    rows = [row for row in concluded("nano").rows if row["case"].startswith("nano-p40-") and row.get("p") is not None]
+    assert {row["subject"] for row in rows if row["limit"] is None} == set(found)
+    for row in rows:
+        item = found[row["subject"]]
+        assert (item.delta, item.delta_low, item.delta_high) == (row["delta"], row["delta_low"], row["delta_high"])
+        assert (item.p, item.test, item.pairs) == (row["p"], row["test"], row["pairs"])
+        assert item.p_holm <= row["p_holm"]  # seven comparisons here, all levels there
+
+
+def test_two_layer_sets_of_one_level():
+    found = compared(LAYERS, "smollm-p10-layers1uponly", "smollm-p10")
+    assert found["lambada_openai"].is_better
+    assert found["lambada_openai"].is_significant
+    assert [item.p_holm for item in found.values()] == holm([item.p for item in found.values()])
+    other = compared(LAYERS, "smollm-p10", "smollm-p10-layers1uponly")
+    assert [item.delta for item in other.values()] == [-item.delta for item in found.values()]
+
+
+def test_the_correction_is_over_the_chosen_tasks():
+    (found,) = compared(LAYERS, "smollm-p10-random1", "smollm-p10", tasks=["piqa"]).values()
+    assert found.p_holm == found.p < 0.001
+
+
+def test_another_dtype_is_not_compared(tmp_path):
+    shutil.copytree(LAYERS, tmp_path / "records")
+    rows = [dict(row) for row in consolidate(tmp_path / "records").rows]
+    for row in rows:
+        row["dtype"] = "float16" if row["case"].startswith("smollm-p10-L2") else row["dtype"]
+    for item in two_levels(rows, Store(tmp_path / "records"), "smollm-p10-L2", "smollm-p10"):
+        assert "dtype float16, smollm-p10-" in item.reason
+        assert item.p_holm is item.p is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tasks", "said"),
+    [
+        ("smollm-p10", "smollm-p11", (), r"'smollm-p11': no scores of this level \(did you mean smollm-p10\?\)"),
+        ("smollm-p10", "smollm-p10", (), "one level twice; name two levels"),
+        ("smollm-p10", "smollm-p20", ["piq"], "--task 'piq': not a task of .*both have arc_easy, lambada_openai, piqa"),
+    ],
+)
+def test_wrong_names_are_refused(first, second, tasks, said):
+    with pytest.raises(RecordError, match=said):
+        compared(LAYERS, first, second, tasks=tasks)
+
+
+def test_levels_without_a_common_task_are_refused():
+    rows = [row for row in consolidate(LAYERS).rows if row["case"] != "smollm-p20-piqa"]
+    rows = [row for row in rows if not row["case"].startswith("smollm-p10-") or row["case"] == "smollm-p10-piqa"]
+    with pytest.raises(RecordError, match="no task with the same limit in common"):
+        two_levels(rows, Store(LAYERS), "smollm-p10", "smollm-p20")
+
+
+def test_the_command_prints_scores_interval_and_verdict(capsys):
+    assert main(["difference", "smollm-p10-random1", "smollm-p10", str(LAYERS), "--task", "piqa"]) == 0
+    caption, columns, row = capsys.readouterr().out.splitlines()
+    assert caption.startswith("smollm-p10-random1 beside smollm-p10, same items.")
+    assert columns.split() == [
+        "task", "metric", "smollm-p10-random1", "smollm-p10", "difference", "from", "to", "p", "verdict",
+    ]  # fmt: skip
+    assert row.split()[-8:] == ["acc", "0.670", "0.490", "0.18", "0.08073", "0.2722", "0.0005335", "better"]
+
+
+def test_a_folder_without_records_is_one_line(tmp_path, capsys):
+    assert main(["difference", "a-p0", "a-p40", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.strip().endswith("'a-p0': no scores of this level; there are none")
