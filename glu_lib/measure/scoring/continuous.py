@@ -10,7 +10,8 @@ import torch
 from glu_lib.machine.device_errors import is_out_of_memory
 from glu_lib.machine.memory import release_memory
 from glu_lib.measure.scoring.budget import Budget
-from glu_lib.measure.scoring.finite import check_choice
+from glu_lib.measure.scoring.drafts import MOST_DRAFTED, Lookup
+from glu_lib.measure.scoring.finite import check_best
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.packing import Tokens
 from glu_lib.measure.scoring.pieces import MOST_TOKENS, new_cache, prefill
@@ -20,10 +21,12 @@ from glu_lib.measure.scoring.shared_attention import Beginning, View
 
 _ROOM = 128  # tokens allocated ahead for each seat
 _FREE_SHARE = 8  # newcomers wait until one seat in so many is free, so that several are computed together
+_STEP_TOKENS = 768  # of a step with drafts
+_HEAD_ROWS = 256  # positions whose logits are held at once
 
 
 class ContinuousDecoder:
-    """Decodes prompts that begin alike. Each round seats newcomers, or makes one token in every seat."""
+    """Decodes prompts that begin alike. Each round seats newcomers, or makes a token or more in every seat."""
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class ContinuousDecoder:
         max_new_tokens: int,
         has_stopped: Callable[[Sequence[int]], bool],
         observe: Callable[[Mapping[Tokens, Sequence[int]]], None] = lambda _made: None,
+        most_drafted: int = MOST_DRAFTED,
     ) -> None:
         """Nothing is computed yet.
 
@@ -44,10 +48,12 @@ class ContinuousDecoder:
             max_new_tokens: most new tokens of an answer.
             has_stopped: whether an answer with these new tokens is finished.
             observe: called after every round with the new tokens of all seated prompts.
+            most_drafted: most tokens of a draft; on a GPU there are none.
         """
         self._forward, self._beginning, self._budget = forward, beginning, budget
         self._past = 0 if beginning is None else beginning.tokens
         self._max_new_tokens, self._has_stopped, self._observe = max_new_tokens, has_stopped, observe
+        self._most_drafted = most_drafted if forward.model.device.type == "cpu" else 0
         self._waiting: deque[Seat] = deque()
         self._seated: list[Seat] = []
         self._cache: SeatCache = new_cache(forward.model, 0, 0)
@@ -83,26 +89,62 @@ class ContinuousDecoder:
                 yield ended
 
     @torch.inference_mode()
-    def _round(self) -> list[int]:
-        """Seat newcomers or compute one step in each seat; the new tokens of the last seats."""
+    def _round(self) -> list[list[int]]:
+        """Seat newcomers or compute one step in each seat; the new tokens of each of the last seats."""
         newcomers = self._newcomers()
         self._tried = len(self._seated) + len(newcomers)
         self._make_room(newcomers)
-        hidden = self._seat(newcomers) if newcomers else self._step()
-        logits = self._forward.output(hidden)  # (rows, vocabulary)
-        chosen = logits.argmax(dim=-1)  # (rows,)
-        check_choice(logits, chosen, self._forward.model)
-        tokens: list[int] = chosen.tolist()
-        return tokens
+        if newcomers:
+            return self._chosen(self._seat(newcomers), [[] for _ in newcomers])
+        drafts = [self._draft(seat) for seat in self._seated]
+        return self._chosen(self._step(drafts), drafts)
+
+    def _draft(self, seat: Seat) -> list[int]:
+        """A guess at the next tokens of a row, if they fit into its answer, its place in the cache and the step."""
+        assert seat.lookup is not None
+        of_step = _STEP_TOKENS // len(self._seated) - 1
+        of_answer, of_cache = self._max_new_tokens - len(seat.made) - 1, self._cache.capacity - seat.cached - 1
+        return seat.lookup.draft(min(self._most_drafted, of_step, of_answer, of_cache))
+
+    def _chosen(self, hidden: torch.Tensor, drafts: Sequence[Sequence[int]]) -> list[list[int]]:
+        """For each row as much of its draft as the model chooses too, and the model's next token after that.
+
+        Args:
+            hidden: hidden states (tokens, hidden) of each row's newest token and its draft.
+            drafts: of each row.
+        """
+        chosen: list[int] = []
+        best: list[torch.Tensor] = []
+        for positions in hidden.split(_HEAD_ROWS):
+            logits = self._forward.output(positions)  # (positions, vocabulary)
+            tokens = logits.argmax(dim=-1)
+            best.append(logits.gather(-1, tokens[:, None])[:, 0])
+            chosen += tokens.tolist()
+        certain, found, first = torch.cat(best), [], 0
+        kept_best = []  # of each row the logit with the largest magnitude, among those that count
+        for draft in drafts:
+            mine = chosen[first : first + len(draft) + 1]
+            kept = next((at for at, token in enumerate(draft) if token != mine[at]), len(draft))
+            found.append(mine[: kept + 1])
+            kept_best.append(certain[first : first + kept + 1].abs().amax())
+            first += len(draft) + 1
+        check_best(torch.stack(kept_best), self._forward.model)
+        return found
 
     @torch.inference_mode()
-    def _take(self, tokens: Sequence[int]) -> dict[Tokens, list[int]]:
+    def _take(self, found: Sequence[Sequence[int]]) -> dict[Tokens, list[int]]:
         """Append the new tokens of the last seats; the answers that ended leave."""
-        rows = self._seated[len(self._seated) - len(tokens) :]
-        for seat, token in zip(rows, tokens, strict=True):
-            seat.made.append(token)
+        ended = []
+        for seat, tokens in zip(self._seated[len(self._seated) - len(found) :], found, strict=True):
+            for token in tokens:
+                seat.made.append(token)
+                if self._is_ended(seat):
+                    ended.append(seat)
+                    break
+            seat.take_note(tokens)
+            seat.cached = self._length(seat) - 1
         self._observe({seat.prompt: seat.made for seat in self._seated})
-        return self._leave([seat for seat in rows if self._is_ended(seat)])
+        return self._leave(ended)
 
     def _is_ended(self, seat: Seat) -> bool:
         return len(seat.made) >= self._max_new_tokens or self._has_stopped(seat.made)
@@ -159,26 +201,30 @@ class ContinuousDecoder:
         hidden = prefill(self._forward, suffixes, self._cache, start=len(self._seated), beginning=self._beginning)
         for seat, suffix in zip(newcomers, suffixes, strict=True):
             self._waiting.popleft()
-            seat.cached = len(suffix)
+            seat.cached, seat.drafted = len(suffix), 0
+            seat.lookup = Lookup([*seat.prompt, *seat.made])
             self._seated.append(seat)
         return hidden
 
-    def _step(self) -> torch.Tensor:
-        """Feed every row its newest token; the hidden states (rows, hidden)."""
+    def _step(self, drafts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Feed every row its newest token and its draft; the hidden states (tokens, hidden)."""
         device, dtype = self._forward.model.device, self._forward.model.dtype
-        tokens = torch.tensor([seat.made[-1:] for seat in self._seated])  # (rows, 1)
-        columns = torch.tensor([seat.cached for seat in self._seated]).to(device)
-        lengths = [seat.cached + 1 for seat in self._seated]
-        self._cache.aim_at(columns, max(lengths))
+        counts = [len(draft) + 1 for draft in drafts]
+        fed = [token for seat, draft in zip(self._seated, drafts, strict=True) for token in (seat.made[-1], *draft)]
+        rows = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        places = [seat.cached + at for seat, count in zip(self._seated, counts, strict=True) for at in range(count)]
+        lengths = [seat.cached + count for seat, count in zip(self._seated, counts, strict=True)]
+        columns = torch.tensor(places).to(device)
+        self._cache.aim_at(columns, max(lengths), rows.to(device))
         hidden = self._forward.states(
-            tokens,
+            torch.tensor(fed)[:, None],
             position_ids=(columns + self._past)[:, None],
             past_key_values=self._cache,
             use_cache=True,
-            glu_view=View(self._beginning, spans(lengths, device, dtype)),
+            glu_view=View(self._beginning, spans(lengths, device, dtype, counts)),
         )
-        for seat in self._seated:
-            seat.cached += 1
+        for seat, draft in zip(self._seated, drafts, strict=True):
+            seat.drafted = len(draft)
         return hidden[:, 0]
 
     def _leave(self, ended: Sequence[Seat]) -> dict[Tokens, list[int]]:

@@ -31,16 +31,24 @@ def check_scores(logprobs: Collection[float], model: Any) -> None:
 def check_choice(logits: torch.Tensor, chosen: torch.Tensor, model: Any) -> None:
     """Check the logits (rows, vocabulary) by their most probable tokens `chosen` (rows,).
 
+    Raises:
+        NotFiniteError: if a row has no most probable token.
+    """
+    check_best(logits.gather(-1, chosen[:, None]), model)
+
+
+def check_best(best: torch.Tensor, model: Any) -> None:
+    """Check the logits of the most probable tokens, one for each prompt.
+
     The logit of the most probable token is NaN if any logit of the row is NaN, and infinite if one is +inf or all
     are -inf. So it is enough to look at this one.
 
     Raises:
-        NotFiniteError: if a row has no most probable token.
+        NotFiniteError: if a prompt has no most probable token.
     """
-    best = logits.gather(-1, chosen[:, None])
     broken = int((~best.isfinite()).sum())
     if broken:
-        raise NotFiniteError(_line("logits", broken, f"{len(chosen)} prompts", model))
+        raise NotFiniteError(_line("logits", broken, f"{len(best)} prompts", model))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from glu_lib.measure.scoring.budget import Budget
 from glu_lib.measure.scoring.continuous import ContinuousDecoder
 from glu_lib.measure.scoring.decoding import decode_greedily
+from glu_lib.measure.scoring.drafts import MOST_DRAFTED
 from glu_lib.measure.scoring.forward import SharedForward, expanded
 from glu_lib.measure.scoring.kept_hflm import is_sampled
 from glu_lib.measure.scoring.packing import Tokens, prompt_batches, prompt_families
@@ -96,13 +97,14 @@ def generate(
     max_new_tokens: int,
     rule: StopRule,
     progress: GrowingAnswers | None = None,
+    most_drafted: int = MOST_DRAFTED,
 ) -> Iterator[dict[Tokens, list[int]]]:
     """Yield finished answers: some prompts with their new tokens, including the token that stopped the generation.
 
     Finished answers of earlier runs are not computed. An interrupted answer continues from its journaled tokens; their
     keys and values are computed in one pass, which equals decoding token by token up to rounding. With the suite's
-    attention the next prompt takes the seat of an answer that ends; with the model's own, batches are decoded one
-    after the other.
+    attention the next prompt takes the seat of an answer that ends, and the model checks drafts of several tokens at
+    once; with the model's own, batches are decoded one after the other.
 
     Args:
         forward: forward pass of the model.
@@ -111,12 +113,15 @@ def generate(
         max_new_tokens: most new tokens of a prompt.
         rule: decides when an answer is finished.
         progress: journal of earlier runs and of this one; without it everything is computed.
+        most_drafted: most tokens of a draft; only the suite's attention checks drafts.
 
     Raises:
         RuntimeError: if memory runs out with a single prompt.
     """
-    decode = _continuously if forward.attention is Attention.SHARED else _in_batches
-    yield from decode(forward, prompts, budget, max_new_tokens, rule, progress)
+    if forward.attention is Attention.SHARED:
+        yield from _continuously(forward, prompts, budget, max_new_tokens, rule, progress, most_drafted)
+    else:
+        yield from _in_batches(forward, prompts, budget, max_new_tokens, rule, progress)
 
 
 def _continuously(
@@ -126,6 +131,7 @@ def _continuously(
     max_new_tokens: int,
     rule: StopRule,
     progress: GrowingAnswers | None,
+    most_drafted: int,
 ) -> Iterator[dict[Tokens, list[int]]]:
     answers = {prompt: _so_far(prompt, progress) for prompt in prompts}
     known = {prompt: tokens for prompt, tokens in answers.items() if _is_whole(tokens, max_new_tokens, rule)}
@@ -141,6 +147,7 @@ def _continuously(
             max_new_tokens=max_new_tokens,
             has_stopped=rule.is_met,
             observe=progress.grow if progress else lambda _made: None,
+            most_drafted=most_drafted,
         )
         yield from decoder.answers([(prompt, answers[prompt]) for prompt in members])
 

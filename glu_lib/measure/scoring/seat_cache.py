@@ -16,7 +16,7 @@ class _Aim:
     def __init__(self, seats: int, capacity: int) -> None:
         self.seats, self.capacity = seats, capacity
         self.start, self.stop, self.offset = 0, 0, 0
-        self.places: tuple[torch.Tensor, torch.Tensor] | None = None  # rows and their columns, in a decoding step
+        self.places: tuple[torch.Tensor, torch.Tensor] | None = None  # rows and columns of a step's tokens
 
 
 class SeatLayer(CacheLayerMixin):
@@ -104,10 +104,18 @@ class SeatCache(Cache):
         """The next forward pass writes to rows `start` to `stop`, from column `offset`."""
         self._aim.start, self._aim.stop, self._aim.offset, self._aim.places = start, stop, offset, None
 
-    def aim_at(self, columns: torch.Tensor, longest: int) -> None:
-        """The next forward pass writes one token of each row, at its column; the last column is `longest` - 1."""
-        self.aim(0, len(columns), longest - 1)
-        self._aim.places = torch.arange(len(columns), device=columns.device), columns
+    def aim_at(self, columns: torch.Tensor, longest: int, rows: torch.Tensor | None = None) -> None:
+        """The next forward pass writes single tokens at their rows and columns.
+
+        Args:
+            columns: of each token.
+            longest: the last column + 1.
+            rows: of each token, ascending from 0; None for one token in each row.
+        """
+        if rows is None:
+            rows = torch.arange(len(columns), device=columns.device)
+        self.aim(0, int(rows[-1]) + 1, longest - 1)
+        self._aim.places = rows, columns
 
     def resize(self, seats: int, capacity: int) -> None:
         """Change the number and size of the seats, layer by layer; rows and tokens that no longer fit are lost."""

@@ -39,13 +39,36 @@ class Beginning:
 class Span:
     """Neighbouring rows of a decoding step that attend to the first `length` tokens of their own.
 
-    `mask` (rows, 1, 1, length), additive, hides the places behind the end of shorter rows; None if all are this long.
+    Each row has `new` tokens in the step; `first` is the place of the first one among all new tokens. `mask` (rows, 1,
+    new, length), additive, hides what comes after a token; None if all see all.
     """
 
     start: int
     stop: int
     length: int
     mask: torch.Tensor | None = None
+    new: int = 1
+    first: int = 0
+
+    def queries(self, packed: torch.Tensor) -> torch.Tensor:
+        """Its part of the queries (new tokens, key/value heads, group, size): (rows, heads, new · group, size)."""
+        mine = packed[self.first : self.first + self.new * (self.stop - self.start)]
+        if self.new == 1:
+            return mine
+        rows, heads, _, size = self.stop - self.start, *mine.shape[1:]
+        return mine.reshape(rows, self.new, heads, -1, size).transpose(1, 2).reshape(rows, heads, -1, size)
+
+    def mask_of(self, group: int) -> torch.Tensor | None:
+        """The mask of `queries`, or None."""
+        return self.mask if self.mask is None or self.new == 1 else self.mask.repeat_interleave(group, dim=2)
+
+    def by_token(self, found: torch.Tensor) -> torch.Tensor:
+        """What `queries` found (rows, heads, new · group, size), as (new tokens, heads, group, size)."""
+        if self.new == 1:
+            return found
+        rows, heads, _, size = found.shape
+        apart = found.reshape(rows, heads, self.new, -1, size).transpose(1, 2)
+        return apart.reshape(rows * self.new, heads, -1, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +76,8 @@ class View:
     """What the rows of a forward pass attend to, given to the model as the keyword `glu_view`.
 
     Without `spans` the attention mask covers the beginning and the own tokens; `is_band` says that it is a
-    `causal_band`. `spans` belong to a decoding step with one new token per row; they replace the mask.
+    `causal_band`. `spans` belong to a decoding step, whose new tokens the model gets as rows of one token each, those
+    of one row of the cache one after another; they replace the mask.
     """
 
     beginning: Beginning | None
@@ -177,37 +201,32 @@ def _packed(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
 def _decoded(
     module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, view: View, scale: float
 ) -> torch.Tensor:
-    """One new token per row: the outputs (rows, 1, heads, value size)."""
-    rows, heads, _, _ = query.shape
+    """The outputs (new tokens, 1, heads, value size) of a decoding step; `query` is (new tokens, heads, 1, size)."""
+    tokens, heads, _, _ = query.shape
     packed = _packed(query, key)
-    if view.beginning is None:
-        parts = [
-            F.scaled_dot_product_attention(
-                packed[span.start : span.stop],
-                key[span.start : span.stop, :, : span.length],
-                value[span.start : span.stop, :, : span.length],
-                attn_mask=span.mask,
-                scale=scale,
-            )
-            for span in view.spans
-        ]
-        return (parts[0] if len(parts) == 1 else torch.cat(parts)).reshape(rows, 1, heads, -1)
-    layer = int(module.layer_idx)  # type: ignore[arg-type]
-    own = [
-        Part.of(
-            packed[span.start : span.stop],
+    group = packed.shape[2]
+    seen = [
+        (
+            span.queries(packed),
             key[span.start : span.stop, :, : span.length],
             value[span.start : span.stop, :, : span.length],
-            span.mask,
-            scale,
+            span.mask_of(group),
         )
         for span in view.spans
     ]
+    if view.beginning is None:
+        found = [
+            span.by_token(F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale))
+            for span, (q, k, v, mask) in zip(view.spans, seen, strict=True)
+        ]
+        return (found[0] if len(found) == 1 else torch.cat(found)).reshape(tokens, 1, heads, -1)
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    own = [Part.of(*those, scale).each(span.by_token) for span, those in zip(view.spans, seen, strict=True)]
     groups, size = packed.shape[1:3], packed.shape[-1]
-    together = packed.transpose(0, 1).reshape(1, groups[0], rows * groups[1], size)  # all rows' queries
-    shared = Part.of(together, view.beginning.keys[layer], view.beginning.values[layer], None, scale).apart(rows)
+    together = packed.transpose(0, 1).reshape(1, groups[0], tokens * groups[1], size)  # all rows' queries
+    shared = Part.of(together, view.beginning.keys[layer], view.beginning.values[layer], None, scale).apart(tokens)
     joined = shared.joined(own[0] if len(own) == 1 else Part.cat(own))
-    return joined.to(query.dtype).reshape(rows, 1, heads, -1)
+    return joined.to(query.dtype).reshape(tokens, 1, heads, -1)
 
 
 AttentionInterface.register(NAME, attend)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,13 +39,17 @@ class Part:
             torch.cat([part.total for part in parts]),
         )
 
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Part:
+        """The part with all its tensors in another shape."""
+        return Part(change(self.mean), change(self.largest), change(self.total))
+
     def apart(self, rows: int) -> Part:
         """A part whose queries (1, heads, rows · group) belong to several rows, as (rows, heads, group)."""
 
         def split(states: torch.Tensor) -> torch.Tensor:
             return states.reshape(states.shape[1], rows, -1, states.shape[-1]).transpose(0, 1)
 
-        return Part(split(self.mean), split(self.largest), split(self.total))
+        return self.each(split)
 
     def joined(self, other: Part) -> torch.Tensor:
         """Attention to the keys of both parts: the exponentials of each are brought to the larger maximum."""
