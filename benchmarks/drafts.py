@@ -67,20 +67,20 @@ def compare(loaded: LoadedModel, name: str, items: int, most_tokens: int | None)
         raise SystemExit(f"the suite's attention does not fit {type(loaded.model).__name__}")
     answers, times_s, fed = [], [], []
     steps: dict[int, int] = {}
-    for most_drafted in (0, MOST_DRAFTED):
+    for longest in (0, MOST_DRAFTED):
         before, start_s = forward.forwarded_tokens, time.perf_counter()
         counted = _Counted(rule)
         with forward.own_attention():
             made: dict[tuple[int, ...], list[int]] = {}
             for found in generate(
                 forward, prompts, Budget(items), max_new_tokens=most, rule=rule, progress=counted,
-                most_drafted=most_drafted,
+                longest_draft=longest,
             ):  # fmt: skip
                 made |= found
         times_s.append(time.perf_counter() - start_s)
         answers.append([made[prompt] for prompt in prompts])
         fed.append(forward.forwarded_tokens - before)
-        steps[most_drafted] = counted.steps
+        steps[longest] = counted.steps
     tokens = sum(map(len, answers[1]))
     return {
         "items": len(prompts),

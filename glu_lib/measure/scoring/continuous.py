@@ -10,7 +10,7 @@ import torch
 from glu_lib.machine.device_errors import is_out_of_memory
 from glu_lib.machine.memory import release_memory
 from glu_lib.measure.scoring.budget import Budget
-from glu_lib.measure.scoring.drafts import MOST_DRAFTED, Lookup
+from glu_lib.measure.scoring.drafts import Lookup, most_drafted
 from glu_lib.measure.scoring.finite import check_best
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.packing import Tokens
@@ -37,7 +37,7 @@ class ContinuousDecoder:
         max_new_tokens: int,
         has_stopped: Callable[[Sequence[int]], bool],
         observe: Callable[[Mapping[Tokens, Sequence[int]]], None] = lambda _made: None,
-        most_drafted: int = MOST_DRAFTED,
+        longest_draft: int | None = None,
     ) -> None:
         """Nothing is computed yet.
 
@@ -48,12 +48,12 @@ class ContinuousDecoder:
             max_new_tokens: most new tokens of an answer.
             has_stopped: whether an answer with these new tokens is finished.
             observe: called after every round with the new tokens of all seated prompts.
-            most_drafted: most tokens of a draft; on a GPU there are none.
+            longest_draft: most tokens of a draft; None for what suits the device.
         """
         self._forward, self._beginning, self._budget = forward, beginning, budget
         self._past = 0 if beginning is None else beginning.tokens
         self._max_new_tokens, self._has_stopped, self._observe = max_new_tokens, has_stopped, observe
-        self._most_drafted = most_drafted if forward.model.device.type == "cpu" else 0
+        self._longest_draft = most_drafted(forward.model.device) if longest_draft is None else longest_draft
         self._waiting: deque[Seat] = deque()
         self._seated: list[Seat] = []
         self._cache: SeatCache = new_cache(forward.model, 0, 0)
@@ -104,7 +104,7 @@ class ContinuousDecoder:
         assert seat.lookup is not None
         of_step = _STEP_TOKENS // len(self._seated) - 1
         of_answer, of_cache = self._max_new_tokens - len(seat.made) - 1, self._cache.capacity - seat.cached - 1
-        return seat.lookup.draft(min(self._most_drafted, of_step, of_answer, of_cache))
+        return seat.lookup.draft(min(self._longest_draft, of_step, of_answer, of_cache))
 
     def _chosen(self, hidden: torch.Tensor, drafts: Sequence[Sequence[int]]) -> list[list[int]]:
         """For each row as much of its draft as the model chooses too, and the model's next token after that.

@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
+
 MOST_DRAFTED = 16  # tokens of a draft
 _NGRAM = 3  # newest tokens that must have occurred before
 _FIRST_DRAFT = 2
+
+
+def most_drafted(device: torch.device) -> int:
+    """Most tokens of a draft on a device. None on a GPU: rows with drafts would need kernels of their own there."""
+    return MOST_DRAFTED if device.type == "cpu" else 0
 
 
 class Lookup:

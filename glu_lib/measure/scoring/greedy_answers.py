@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from glu_lib.measure.scoring.budget import Budget
 from glu_lib.measure.scoring.continuous import ContinuousDecoder
 from glu_lib.measure.scoring.decoding import decode_greedily
-from glu_lib.measure.scoring.drafts import MOST_DRAFTED
 from glu_lib.measure.scoring.forward import SharedForward, expanded
 from glu_lib.measure.scoring.kept_hflm import is_sampled
 from glu_lib.measure.scoring.packing import Tokens, prompt_batches, prompt_families
@@ -97,7 +96,7 @@ def generate(
     max_new_tokens: int,
     rule: StopRule,
     progress: GrowingAnswers | None = None,
-    most_drafted: int = MOST_DRAFTED,
+    longest_draft: int | None = None,
 ) -> Iterator[dict[Tokens, list[int]]]:
     """Yield finished answers: some prompts with their new tokens, including the token that stopped the generation.
 
@@ -113,13 +112,13 @@ def generate(
         max_new_tokens: most new tokens of a prompt.
         rule: decides when an answer is finished.
         progress: journal of earlier runs and of this one; without it everything is computed.
-        most_drafted: most tokens of a draft; only the suite's attention checks drafts.
+        longest_draft: most tokens of a draft, None for what suits the device; only the suite's attention has drafts.
 
     Raises:
         RuntimeError: if memory runs out with a single prompt.
     """
     if forward.attention is Attention.SHARED:
-        yield from _continuously(forward, prompts, budget, max_new_tokens, rule, progress, most_drafted)
+        yield from _continuously(forward, prompts, budget, max_new_tokens, rule, progress, longest_draft)
     else:
         yield from _in_batches(forward, prompts, budget, max_new_tokens, rule, progress)
 
@@ -131,7 +130,7 @@ def _continuously(
     max_new_tokens: int,
     rule: StopRule,
     progress: GrowingAnswers | None,
-    most_drafted: int,
+    longest_draft: int | None,
 ) -> Iterator[dict[Tokens, list[int]]]:
     answers = {prompt: _so_far(prompt, progress) for prompt in prompts}
     known = {prompt: tokens for prompt, tokens in answers.items() if _is_whole(tokens, max_new_tokens, rule)}
@@ -147,7 +146,7 @@ def _continuously(
             max_new_tokens=max_new_tokens,
             has_stopped=rule.is_met,
             observe=progress.grow if progress else lambda _made: None,
-            most_drafted=most_drafted,
+            longest_draft=longest_draft,
         )
         yield from decoder.answers([(prompt, answers[prompt]) for prompt in members])
 

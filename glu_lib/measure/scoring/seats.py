@@ -36,7 +36,7 @@ class Seat:
 
 
 def span_ends(
-    lengths: Sequence[int], counts: Sequence[int] | None = None, call_tokens: int = _CALL_TOKENS
+    lengths: Sequence[int], call_tokens: int = _CALL_TOKENS, counts: Sequence[int] | None = None
 ) -> Iterator[tuple[int, int, int]]:
     """Divide rows into spans of similar lengths: (first row, row after the last, largest length) of each.
 
@@ -67,7 +67,7 @@ def spans(
         counts: new tokens of each row; None for one each. A GPU takes no others.
     """
     found, first = [], 0
-    ends = span_ends(lengths, counts) if device.type == "cpu" else [(0, len(lengths), max(lengths))]
+    ends = span_ends(lengths, counts=counts) if device.type == "cpu" else [(0, len(lengths), max(lengths))]
     for start, stop, longest in ends:
         new = 1 if counts is None else counts[start]
         mask = None

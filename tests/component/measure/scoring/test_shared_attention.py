@@ -154,6 +154,7 @@ def test_a_long_answer_does_not_hold_the_other_seats(monkeypatch):
         max_new_tokens=30,
         has_stopped=lambda made: len(made) == 2 and not any(made is tokens for tokens in turn.values()),
         observe=lambda made: turn.update({prompt: tokens for prompt, tokens in made.items() if prompt in long}),
+        longest_draft=0,
     )
     with forward.own_attention():
         found = {

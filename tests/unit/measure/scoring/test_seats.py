@@ -28,6 +28,14 @@ def test_rows_of_different_lengths_are_masked_or_apart():
     assert (alone.start, alone.stop, alone.length, alone.mask) == (2, 3, 200, None)
 
 
+def test_rows_with_drafts_see_what_stands_before_each_of_their_tokens():
+    plain, drafted = spans([5, 7, 6], torch.device("cpu"), torch.float32, [1, 3, 3])
+    assert (plain.start, plain.stop, plain.length, plain.mask, plain.new, plain.first) == (0, 1, 5, None, 1, 0)
+    assert (drafted.start, drafted.stop, drafted.length, drafted.new, drafted.first) == (1, 3, 7, 3, 1)
+    assert drafted.mask.shape == (2, 1, 3, 7)
+    assert (drafted.mask[:, 0] == 0).sum(dim=-1).tolist() == [[5, 6, 7], [4, 5, 6]]
+
+
 def test_seats_are_limited_by_tokens_of_cache():
     assert [Budget(8).seats(tokens) for tokens in (1, 256, 300, 700, 1024, 9999)] == [32, 32, 27, 11, 8, 8]
     assert [Budget(8, 1000).seats(tokens) for tokens in (1, 100, 125, 126, 500, 501, 5000)] == [32, 10, 8, 7, 2, 1, 1]
