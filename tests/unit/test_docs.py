@@ -220,6 +220,25 @@ def test_the_shares_of_a_decoding_step_are_the_committed_ones():
     assert {f"{found['alone_s'] * found['times_floor'] / found['step_s']:.1f}" for found in at_32} == {"1.7"}
 
 
+def draft_lines():
+    """The page's table on drafts: a line for each task and level."""
+    yield "| task, level | time without / with drafts | of processor time | tokens per step | forwarded per new token |"
+    yield "|---|---|---|---|---|"
+    for line in _measured("drafts")["lines"]:
+        yield (
+            f"| {line['task']}, p{line['level']} | {line['ratio']:.1f} | {line['processor_ratio']:.1f} "
+            f"| {line['tokens_per_step']:.1f} | {line['fed']:.1f} |"
+        )
+
+
+def test_the_speed_of_drafts_is_the_committed_one():
+    assert _between("drafts") == list(draft_lines())
+    lines = _measured("drafts")["lines"]
+    assert all(line["equal"] == line["items"] == 16 for line in lines)
+    assert "at most 512 new tokens" in " ".join(SCORING.split())
+    assert {line["most_new_tokens"] for line in lines} <= {256, 512}
+
+
 def test_the_long_windows_are_the_committed_ones():
     found = _measured("long_window")
     whole, *pieces = found["windows"]

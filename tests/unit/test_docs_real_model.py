@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import statistics
+from functools import lru_cache
 from pathlib import Path
 
 from committed import concluded
@@ -11,14 +12,23 @@ from committed import concluded
 from glu_lib.analysis import headline_tables, workload_tables
 from glu_lib.analysis.level_sizes import level_sizes
 from glu_lib.analysis.significance import is_significant
+from glu_lib.analysis.two_levels import two_levels
 from glu_lib.report import number
 from glu_lib.report.size_table import size_notes
+from glu_lib.results.store import Store
 from glu_lib.study.architecture import format_ratio
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "smollm2_135m_instruct"
 PAGE = (ROOT / "docs/real-model.md").read_text(encoding="utf-8")
 USUAL = json.loads((ROOT / f"results/measured/{FOLDER}/usual_perplexity.json").read_text(encoding="utf-8"))
+
+
+# The tasks that both layer sets have at each level; WikiText in words has too few documents for a test.
+TESTED = (
+    *("arc_challenge", "arc_easy", "boolq", "hellaswag", "lambada_openai", "openbookqa", "piqa"),
+    *("truthfulqa_mc1", "truthfulqa_mc2", "wikitext2_2048", "winogrande"),
+)
 
 
 def table_of_all_layers():
@@ -44,6 +54,52 @@ def level_lines():
     first = {task: row for (task, level), row in table.cells.items() if level == 0}
     seven = [first[name]["blind"] for name in first["piqa"]["zero_shot_tasks"].split()]
     yield f"| blind | – | – | {sum(seven) / 7:.3f} | {first['wikitext2_2048']['blind']:,.2f} | – |"
+
+
+SPARED = "layers1to28only"
+
+
+def tables_by_layers():
+    """The headline tables of all layers and of layers 1 to 28."""
+    tables = [table for table in headline_tables(concluded(FOLDER).rows) if table.method == "PPM"]
+    return [next(table for table in tables if table.layers == layers) for layers in (None, "1-28")]
+
+
+@lru_cache
+def beside_all_layers(percent):
+    """Each task at a level of layers 1 to 28, beside the same level of all layers."""
+    store = Store(ROOT / f"results/measured/{FOLDER}")
+    found = two_levels(concluded(FOLDER).rows, store, f"smolq4-p{percent}-{SPARED}", f"smolq4-p{percent}", tasks=TESTED)
+    return {item.task: item for item in found}
+
+
+def layer_lines():
+    """The page's table of two layer sets: a line for each level."""
+    yield "| level | parameters | zero-shot mean | LAMBADA, perplexity | WikiText-2 | 1–28 better in | worse in |"
+    yield "|---|---|---|---|---|---|---|"
+    whole, spared = tables_by_layers()
+    sizes = [{size.level: size for size in level_sizes(table)} for table in (whole, spared)]
+    for level in sizes[1]:
+        if level == 0:
+            continue
+        both = [found[level] for found in sizes]
+        pairs = [
+            [table.cells[task, level]["value"] for table in (whole, spared)]
+            for task in ("lambada_openai", "wikitext2_2048")
+        ]
+        found = [item for item in beside_all_layers(level).values() if item.is_significant]
+        better = ", ".join(item.task for item in found if item.is_better)
+        worse = ", ".join(item.task for item in found if not item.is_better)
+        yield (
+            f"| p{level} | {both[0].parameters / 1e6:.0f} M, {both[1].parameters / 1e6:.0f} M "
+            f"| {both[0].zero_shot_mean:.3f}, {both[1].zero_shot_mean:.3f} "
+            + "".join(f"| {all_layers:,.0f}, {some:,.0f} " for all_layers, some in pairs)
+            + f"| {better or '–'} | {worse or '–'} |"
+        )
+
+
+def test_the_table_of_layer_sets_is_made_from_the_records():
+    assert shown_lines("layer sets") == list(layer_lines())
 
 
 def test_the_table_is_made_from_the_records():

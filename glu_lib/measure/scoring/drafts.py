@@ -12,8 +12,10 @@ from collections.abc import Iterable
 import torch
 
 MOST_DRAFTED = 16  # tokens of a draft
-_NGRAM = 3  # newest tokens that must have occurred before
+# Chosen on recorded answers of SmolLM2-135M to IFEval and GSM8K, unpruned and pruned: few passes with few wrong drafts.
+_NGRAM = 4  # newest tokens that must have occurred before
 _FIRST_DRAFT = 2
+_LONGEST_REST = 32  # steps without a draft after drafts that began wrong
 
 
 def most_drafted(device: torch.device) -> int:
@@ -30,6 +32,7 @@ class Lookup:
         self._ends: dict[tuple[int, ...], int] = {}
         self._source: int | None = None  # the place behind the last earlier occurrence of the newest tokens
         self._wanted = _FIRST_DRAFT
+        self._rest, self._next_rest = 0, 1  # steps without a draft, now and after the next one that begins wrong
         self.add(text)
 
     def add(self, tokens: Iterable[int]) -> None:
@@ -42,12 +45,23 @@ class Lookup:
 
     def draft(self, most: int) -> list[int]:
         """The next tokens as they followed the newest ones before, at most `most`; often none."""
-        if self._source is None:
+        if self._source is None or self._rest:
             return []
         period = self._text[self._source :]  # what followed is repeated if it is shorter than the draft
         return [period[place % len(period)] for place in range(min(self._wanted, most))]
 
     def learn(self, drafted: int, kept: int) -> None:
-        """Let the drafts grow while they are kept whole; otherwise the next one is as long as what was kept."""
-        if drafted:
-            self._wanted = min(MOST_DRAFTED, 2 * drafted) if kept == drafted else max(1, kept)
+        """Take note of a step: how many tokens were drafted, and how many of them the model chose too.
+
+        Drafts grow while they are kept whole. Otherwise the next one is as long as what was kept; after one that began
+        wrong there is none for some steps, for twice as many each time until a draft is kept whole.
+        """
+        if not drafted:
+            self._rest = max(0, self._rest - 1)
+        elif kept == drafted:
+            self._wanted, self._next_rest = min(MOST_DRAFTED, 2 * drafted), 1
+        elif kept:
+            self._wanted = kept
+        else:
+            self._wanted, self._rest = 1, self._next_rest
+            self._next_rest = min(_LONGEST_REST, 2 * self._next_rest)

@@ -7,40 +7,54 @@ from glu_lib.measure.scoring.drafts import MOST_DRAFTED, Lookup, most_drafted
 
 
 def test_what_followed_the_newest_tokens_before_is_drafted():
-    lookup = Lookup([7, 1, 2, 3, 8, 9, 4, 1, 2, 3])
+    lookup = Lookup([7, 1, 2, 3, 4, 8, 9, 5, 1, 2, 3, 4])
     assert lookup.draft(5) == [8, 9]
     lookup.learn(2, 2)
-    assert lookup.draft(5) == [8, 9, 4, 1]
+    assert lookup.draft(5) == [8, 9, 5, 1]
     lookup.learn(4, 4)
-    assert lookup.draft(6) == [8, 9, 4, 1, 2, 3]
+    assert lookup.draft(6) == [8, 9, 5, 1, 2, 3]
 
 
 def test_the_last_occurrence_counts():
-    assert Lookup([1, 2, 3, 8, 1, 2, 3, 9, 1, 2, 3]).draft(1) == [9]
+    assert Lookup([1, 2, 3, 4, 8, 1, 2, 3, 4, 9, 1, 2, 3, 4]).draft(1) == [9]
 
 
-@pytest.mark.parametrize("text", [[], [1], [1, 2, 3], [1, 2, 3, 4, 1, 2], range(50)])
+@pytest.mark.parametrize("text", [[], [1], [1, 2, 3, 4], [1, 2, 3, 4, 1, 2, 3], range(50)])
 def test_nothing_is_drafted_where_nothing_is_repeated(text):
     assert Lookup(text).draft(9) == []
 
 
 def test_a_loop_is_drafted_beyond_its_period():
     lookup = Lookup([5, 1, 2, 1, 2, 1, 2])
-    for _ in range(4):
-        lookup.learn(MOST_DRAFTED // 2, MOST_DRAFTED // 2)
+    lookup.learn(MOST_DRAFTED // 2, MOST_DRAFTED // 2)
     assert lookup.draft(99) == [1, 2] * (MOST_DRAFTED // 2)
     lookup.add([1])
     assert lookup.draft(3) == [2, 1, 2]
 
 
-def test_drafts_are_as_long_as_what_was_kept_and_never_empty_for_long():
+def test_drafts_are_as_long_as_what_was_kept():
     lookup = Lookup([1] * 9)
-    for drafted, kept, length in [(2, 2, 4), (4, 4, 8), (8, 8, 16), (16, 16, 16), (16, 5, 5), (5, 0, 1), (1, 1, 2)]:
+    for drafted, kept, length in [(2, 2, 4), (4, 4, 8), (8, 8, 16), (16, 16, 16), (16, 5, 5), (5, 1, 1), (1, 1, 2)]:
         lookup.learn(drafted, kept)
         assert len(lookup.draft(99)) == length
-    lookup.learn(0, 0)  # no draft, nothing learned
-    assert len(lookup.draft(99)) == 2
     assert lookup.draft(0) == lookup.draft(-1) == []
+
+
+def test_drafts_that_begin_wrong_become_rare_until_one_is_kept():
+    lookup, rests = Lookup([1] * 9), []
+    for _ in range(8):
+        lookup.learn(len(lookup.draft(99)), 0)
+        rest = 0
+        while not lookup.draft(99):
+            lookup.learn(0, 0)
+            rest += 1
+        rests.append(rest)
+    assert rests == [1, 2, 4, 8, 16, 32, 32, 32]
+    lookup.learn(1, 1)
+    assert len(lookup.draft(99)) == 2
+    lookup.learn(2, 0)
+    lookup.learn(0, 0)
+    assert len(lookup.draft(99)) == 1
 
 
 def test_a_gpu_drafts_nothing():
