@@ -53,12 +53,14 @@ def same_size_listing(found: Sequence[SameSize]) -> Listing:
 def difference_listing(found: Sequence[SameSize], first: str, second: str) -> Listing:
     """Two levels beside each other, task by task, with interval, p and verdict on the first."""
     return Listing(
-        f"{first} beside {second}, same items. Difference: score of the first − score of the second with its 95 % "
-        "interval; p after Holm's correction over this table's comparisons; the verdict is on the first",
-        ("task", "metric", first, second, "difference", "from", "to", "p", "verdict"),
+        f"{first} beside {second}, same items. Difference: score of the first − score of the second with its own 95 % "
+        "interval; p after Holm's correction over this table's tests. Verdict on the first: better or worse if that p "
+        "is below 0.05; of two perplexities the lower is better",
+        ("task", "metric", "items", first, second, "difference", "from", "to", "p", "verdict"),
         tuple(
-            (_task(item.task, item.limit, item.subset), item.metric, _score(item.value), _score(item.other_value),
-             item.delta, item.delta_low, item.delta_high, item.p_holm, item.reason or _verdict(item))
+            (_task(item.task, item.limit, item.subset), item.metric, item.pairs, _score(item.value),
+             _score(item.other_value), item.delta, item.delta_low, item.delta_high, item.p_holm,
+             item.reason or _verdict(item))
             for item in found
         ),
     )  # fmt: skip

@@ -102,6 +102,28 @@ def test_the_table_of_layer_sets_is_made_from_the_records():
     assert shown_lines("layer sets") == list(layer_lines())
 
 
+def test_what_the_page_says_of_the_layer_sets_is_so():
+    whole, spared = tables_by_layers()
+    said = " ".join(PAGE.split())
+    text = {
+        level: [table.cells["wikitext2_2048", level]["value"] for table in (whole, spared)]
+        for level in (5, 10, 20, 30, 40, 60)
+    }
+    unigram = whole.cells["wikitext2_2048", 0]["blind"]
+    assert f"p30 predicts WikiText-2 with a perplexity of {text[30][1]:.0f} in place of {text[30][0]:,.0f}" in said
+    assert f"perplexity of {unigram:,.0f} at every level" in said
+    assert all(some < unigram for _, some in text.values())
+    assert [level for level, (every, _) in text.items() if every > unigram] == [40, 60]
+    found = [beside_all_layers(level) for level in text]
+    better = {item.task for items in found for item in items.values() if item.is_significant}
+    assert better == {"lambada_openai", "wikitext2_2048"}  # "no choice task differs significantly at any level"
+    sizes = [{size.level: size.parameters / 1e6 for size in level_sizes(table)} for table in (whole, spared)]
+    assert f"p30 has {sizes[1][30]:.0f} instead of {sizes[0][30]:.0f} million parameters" in said
+    (scan,) = (scan for scan in concluded(FOLDER).scans if scan.method == "PPM")
+    assert f"multiplies the perplexity of its text by {math.exp(scan.layers[0].harm):.1f}" in said
+    assert scan.recommended == "1-28"
+
+
 def test_the_table_is_made_from_the_records():
     shown = PAGE.split("<!-- levels: from the records -->\n")[1].split("<!-- end of levels -->")[0]
     assert shown.strip().splitlines() == list(level_lines())
@@ -142,15 +164,8 @@ def test_what_the_page_says_of_the_levels_is_so():
     }
     assert all(abs(error - 0.025) < 0.001 for error in errors.values())
     assert "interval of about ±0.025" in said
-    lambada = [value["lambada_openai", level] for level in ("p0", "p5", "p5-layers1uponly")]
+    lambada = [value["lambada_openai", level] for level in ("p0", "p5")]
     assert f"perplexity rises from {lambada[0]:.0f} to {lambada[1]:,.0f}" in said
-    assert f"gives {lambada[2]:.0f} on LAMBADA" in said
-    spared = {task: value[task, "p5-layers1uponly"] for task in ("piqa", "hellaswag", "arc_easy")}
-    whole = {task: value[task, "p5"] for task in spared}
-    piqa = f"{spared['piqa']:.3f} on PIQA (all layers {whole['piqa']:.3f}, unpruned {value['piqa', 'p0']:.3f})"
-    assert piqa in said
-    others = [spared["hellaswag"], spared["arc_easy"], whole["hellaswag"], whole["arc_easy"]]
-    assert "({:.3f} and {:.3f} against {:.3f} and {:.3f})".format(*others) in said
     windows = [value["wikitext2_2048", level] for level in ("p0", "p5")]
     assert f"WikiText-2's from {windows[0]:.0f} to {windows[1]:.0f}" in said
     truth = [value["truthfulqa_mc2", level] for level in ("p0", "p60")]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from glu_lib.analysis import consolidate
-from glu_lib.analysis.two_levels import two_levels
+from glu_lib.analysis.two_levels import two_levels, without_counterpart
+from glu_lib.errors import RecordError
 from glu_lib.frontends.cli.printing import print_listing, print_problems
 from glu_lib.frontends.cli.record_commands import concluded
 from glu_lib.report.random_floor import method_sentences, random_listing, verdict_listing
@@ -30,9 +32,21 @@ def methods(options: argparse.Namespace) -> int:
 
 
 def difference(options: argparse.Namespace) -> int:
-    """Print the paired comparison of two levels, task by task."""
-    found = consolidate(options.results_dir)
+    """Print the paired comparison of two levels, task by task.
+
+    Raises:
+        RecordError: if the levels cannot be compared; unreadable records are printed before.
+    """
     first, second = options.first, options.second
-    compared = two_levels(found.rows, Store(options.results_dir), first, second, tasks=options.task or ())
+    if folders := [name for name in (first, second) if Path(name).is_dir()]:
+        raise RecordError(f"{folders[0]!r} is a folder: name two levels, then the folder")
+    found = consolidate(options.results_dir)
+    try:
+        compared = two_levels(found.rows, Store(options.results_dir), first, second, tasks=options.task or ())
+    except RecordError:
+        print_problems(found.problems)
+        raise
     print_listing(difference_listing(compared, first, second))
+    for line in without_counterpart(found.rows, first, second) if not options.task else ():
+        print(line)
     return print_problems(found.problems)

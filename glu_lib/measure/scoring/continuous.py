@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 
+from glu_lib.errors import NotFiniteError
 from glu_lib.machine.device_errors import is_out_of_memory
 from glu_lib.machine.memory import release_memory
 from glu_lib.measure.scoring.budget import Budget
-from glu_lib.measure.scoring.drafts import Lookup, most_drafted
+from glu_lib.measure.scoring.drafts import Lookup, agreed, most_drafted
 from glu_lib.measure.scoring.finite import check_best
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.packing import Tokens
@@ -22,7 +23,7 @@ from glu_lib.measure.scoring.shared_attention import Beginning, View
 _ROOM = 128  # tokens allocated ahead for each seat
 _FREE_SHARE = 8  # newcomers wait until one seat in so many is free, so that several are computed together
 _STEP_TOKENS = 768  # of a step with drafts
-_HEAD_ROWS = 256  # positions whose logits are held at once
+_HEAD_ROWS = 512  # positions whose logits are held at once
 
 
 class ContinuousDecoder:
@@ -97,38 +98,38 @@ class ContinuousDecoder:
         if newcomers:
             return self._chosen(self._seat(newcomers), [[] for _ in newcomers])
         drafts = [self._draft(seat) for seat in self._seated]
+        try:
+            return self._chosen(self._step(drafts), drafts)
+        except NotFiniteError:
+            if not any(drafts):
+                raise
+        # A text that was only guessed may have no finite states.
+        self._cache.forget_behind([seat.cached for seat in self._seated])
+        drafts = [[] for _ in drafts]
         return self._chosen(self._step(drafts), drafts)
 
     def _draft(self, seat: Seat) -> list[int]:
-        """A guess at the next tokens of a row, if they fit into its answer, its place in the cache and the step."""
-        assert seat.lookup is not None
+        """A guess at the next tokens of a row that fits into its answer, its place in the cache and the step."""
+        if seat.lookup is None:
+            return []
         of_step = _STEP_TOKENS // len(self._seated) - 1
         of_answer, of_cache = self._max_new_tokens - len(seat.made) - 1, self._cache.capacity - seat.cached - 1
         return seat.lookup.draft(min(self._longest_draft, of_step, of_answer, of_cache))
 
     def _chosen(self, hidden: torch.Tensor, drafts: Sequence[Sequence[int]]) -> list[list[int]]:
-        """For each row as much of its draft as the model chooses too, and the model's next token after that.
-
-        Args:
-            hidden: hidden states (tokens, hidden) of each row's newest token and its draft.
-            drafts: of each row.
-        """
-        chosen: list[int] = []
-        best: list[torch.Tensor] = []
+        """The new tokens of each row, from the hidden states (tokens, hidden) of its newest token and its draft."""
+        chosen, best = [], []
         for positions in hidden.split(_HEAD_ROWS):
             logits = self._forward.output(positions)  # (positions, vocabulary)
             tokens = logits.argmax(dim=-1)
             best.append(logits.gather(-1, tokens[:, None])[:, 0])
-            chosen += tokens.tolist()
-        certain, found, first = torch.cat(best), [], 0
-        kept_best = []  # of each row the logit with the largest magnitude, among those that count
-        for draft in drafts:
-            mine = chosen[first : first + len(draft) + 1]
-            kept = next((at for at, token in enumerate(draft) if token != mine[at]), len(draft))
-            found.append(mine[: kept + 1])
-            kept_best.append(certain[first : first + kept + 1].abs().amax())
-            first += len(draft) + 1
-        check_best(torch.stack(kept_best), self._forward.model)
+            chosen.append(tokens)
+        found = agreed(torch.cat(chosen).tolist(), drafts)
+        certain = torch.cat(best)
+        if any(drafts):  # of each row the largest logit, by magnitude, among those that count
+            parts = certain.split([len(draft) + 1 for draft in drafts])
+            certain = torch.stack([part[: len(new)].abs().amax() for part, new in zip(parts, found, strict=True)])
+        check_best(certain, self._forward.model)
         return found
 
     @torch.inference_mode()
@@ -202,7 +203,7 @@ class ContinuousDecoder:
         for seat, suffix in zip(newcomers, suffixes, strict=True):
             self._waiting.popleft()
             seat.cached, seat.drafted = len(suffix), 0
-            seat.lookup = Lookup([*seat.prompt, *seat.made])
+            seat.lookup = Lookup([*seat.prompt, *seat.made]) if self._longest_draft else None
             self._seated.append(seat)
         return hidden
 
@@ -211,11 +212,10 @@ class ContinuousDecoder:
         device, dtype = self._forward.model.device, self._forward.model.dtype
         counts = [len(draft) + 1 for draft in drafts]
         fed = [token for seat, draft in zip(self._seated, drafts, strict=True) for token in (seat.made[-1], *draft)]
-        rows = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
         places = [seat.cached + at for seat, count in zip(self._seated, counts, strict=True) for at in range(count)]
         lengths = [seat.cached + count for seat, count in zip(self._seated, counts, strict=True)]
         columns = torch.tensor(places).to(device)
-        self._cache.aim_at(columns, max(lengths), rows.to(device))
+        self._cache.aim_at(columns, max(lengths), counts)
         hidden = self._forward.states(
             torch.tensor(fed)[:, None],
             position_ids=(columns + self._past)[:, None],

@@ -7,7 +7,7 @@ not change: prompt lookup (Saxena 2023, github.com/apoorvumang/prompt-lookup-dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -21,6 +21,22 @@ _LONGEST_REST = 32  # steps without a draft after drafts that began wrong
 def most_drafted(device: torch.device) -> int:
     """Most tokens of a draft on a device. None on a GPU: rows with drafts would need kernels of their own there."""
     return MOST_DRAFTED if device.type == "cpu" else 0
+
+
+def agreed(chosen: Sequence[int], drafts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """For each row as much of its draft as the model chose too, and the token that it chose after that.
+
+    Args:
+        chosen: the model's choices after each row's newest token and after each token of its draft, row by row.
+        drafts: of each row.
+    """
+    found, first = [], 0
+    for draft in drafts:
+        mine = chosen[first : first + len(draft) + 1]
+        kept = next((at for at, token in enumerate(draft) if token != mine[at]), len(draft))
+        found.append(list(mine[: kept + 1]))
+        first += len(draft) + 1
+    return found
 
 
 class Lookup:
@@ -59,7 +75,7 @@ class Lookup:
         if not drafted:
             self._rest = max(0, self._rest - 1)
         elif kept == drafted:
-            self._wanted, self._next_rest = min(MOST_DRAFTED, 2 * drafted), 1
+            self._wanted, self._next_rest = max(self._wanted, min(MOST_DRAFTED, 2 * drafted)), 1
         elif kept:
             self._wanted = kept
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -104,18 +105,27 @@ class SeatCache(Cache):
         """The next forward pass writes to rows `start` to `stop`, from column `offset`."""
         self._aim.start, self._aim.stop, self._aim.offset, self._aim.places = start, stop, offset, None
 
-    def aim_at(self, columns: torch.Tensor, longest: int, rows: torch.Tensor | None = None) -> None:
+    def aim_at(self, columns: torch.Tensor, longest: int, counts: Sequence[int] | None = None) -> None:
         """The next forward pass writes single tokens at their rows and columns.
 
         Args:
-            columns: of each token.
+            columns: of each token, those of one row after another.
             longest: the last column + 1.
-            rows: of each token, ascending from 0; None for one token in each row.
+            counts: tokens of each row; None for one token in each.
         """
-        if rows is None:
-            rows = torch.arange(len(columns), device=columns.device)
-        self.aim(0, int(rows[-1]) + 1, longest - 1)
-        self._aim.places = rows, columns
+        seats = len(columns) if counts is None else len(counts)
+        rows = torch.arange(seats)
+        if counts is not None:
+            rows = rows.repeat_interleave(torch.tensor(counts))
+        self.aim(0, seats, longest - 1)
+        self._aim.places = rows.to(columns.device), columns
+
+    def forget_behind(self, lengths: Sequence[int]) -> None:
+        """Clear what stands behind the first `lengths` tokens of the first rows."""
+        for layer in self._seat_layers():
+            for buffer in layer.buffers():
+                for row, length in enumerate(lengths):
+                    buffer[row, :, length:] = 0
 
     def resize(self, seats: int, capacity: int) -> None:
         """Change the number and size of the seats, layer by layer; rows and tokens that no longer fit are lost."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from glu_lib.machine.device_errors import is_device_lost, is_out_of_memory
+from glu_lib.measure.scoring.drafts import most_drafted
 from glu_lib.measure.scoring.forward import CHECK_ERRORS, SharedForward, tolerance
 from glu_lib.measure.scoring.packing import Tree
 from glu_lib.measure.scoring.pieces import new_cache, prefill, row_pieces
@@ -100,16 +101,19 @@ def _decoded(forward: SharedForward, tokens: torch.Tensor, past: int) -> torch.T
     device, dtype = forward.model.device, forward.model.dtype
     suffixes = [row[past : past + length] for row, length in zip(tokens.tolist(), lengths, strict=True)]
     hidden = [prefill(forward, suffixes, cache, start=0, beginning=beginning)]
-    for step in range(_STEPS):
-        places = torch.tensor(lengths) + step
-        cache.aim_at(places.to(device), int(places.max()) + 1)
+    done = 0
+    for new in (1, _STEPS - 1) if most_drafted(device) else [1] * _STEPS:  # with drafts a step has several tokens
+        places = torch.tensor(lengths)[:, None] + torch.arange(done, done + new)  # (rows, new)
+        done, counts = done + new, [new] * len(lengths)
+        columns = places.flatten()[:, None]
+        cache.aim_at(columns[:, 0].to(device), int(places.max()) + 1, counts)
         states = forward.states(
-            tokens.gather(1, places[:, None] + past),
-            position_ids=(places[:, None] + past).to(device),
+            tokens.gather(1, places + past).flatten()[:, None],
+            position_ids=(columns + past).to(device),
             past_key_values=cache,
             use_cache=True,
-            glu_view=View(beginning, spans((places + 1).tolist(), device, dtype)),
+            glu_view=View(beginning, spans((places[:, -1] + 1).tolist(), device, dtype, counts)),
         )
-        hidden.append(states[:, 0])
+        hidden += states[:, 0].unflatten(0, (len(lengths), new)).unbind(dim=1)
     forward.cache_bytes = cache.size_bytes / (cache.seats * cache.capacity)
     return forward.output(torch.stack(hidden, dim=1))

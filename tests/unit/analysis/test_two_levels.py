@@ -7,7 +7,7 @@ from committed import MEASURED, concluded
 
 from glu_lib.analysis import consolidate
 from glu_lib.analysis.significance import holm
-from glu_lib.analysis.two_levels import two_levels
+from glu_lib.analysis.two_levels import two_levels, without_counterpart
 from glu_lib.errors import RecordError
 from glu_lib.frontends.cli.entry import main
 from glu_lib.results.store import Store
@@ -49,10 +49,11 @@ def test_another_dtype_is_not_compared(tmp_path):
     shutil.copytree(LAYERS, tmp_path / "records")
     rows = [dict(row) for row in consolidate(tmp_path / "records").rows]
     for row in rows:
-        row["dtype"] = "float16" if row["case"].startswith("smollm-p10-L2") else row["dtype"]
+        if row["case"].startswith("smollm-p10-L2"):
+            row["measured_as"] = {**row["measured_as"], "dtype": "float16"}
     for item in two_levels(rows, Store(tmp_path / "records"), "smollm-p10-L2", "smollm-p10"):
-        assert "dtype float16, smollm-p10-" in item.reason
-        assert item.p_holm is item.p is None
+        assert item.reason == f"smollm-p10-L2-{item.task}: dtype is not that of smollm-p10-{item.task}; run both again"
+        assert item.p_holm is item.p is item.delta is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,14 @@ def test_another_dtype_is_not_compared(tmp_path):
     [
         ("smollm-p10", "smollm-p11", (), r"'smollm-p11': no scores of this level \(did you mean smollm-p10\?\)"),
         ("smollm-p10", "smollm-p10", (), "one level twice; name two levels"),
-        ("smollm-p10", "smollm-p20", ["piq"], "--task 'piq': not a task of .*both have arc_easy, lambada_openai, piqa"),
+        (
+            "smollm-p10",
+            "smollm-p20",
+            ["piq"],
+            r"--task 'piq': .* \(did you mean --task piqa\?\); both have arc_easy, ",
+        ),
+        ("smollm-p10-piqa", "smollm-p20", (), r"\(did you mean smollm-p10 with --task piqa\?\)"),
+        ("SMOLLM-p10", "smollm-p20", (), r"\(did you mean smollm-p10\?\)"),
     ],
 )
 def test_wrong_names_are_refused(first, second, tasks, said):
@@ -80,11 +88,55 @@ def test_the_command_prints_scores_interval_and_verdict(capsys):
     caption, columns, row = capsys.readouterr().out.splitlines()
     assert caption.startswith("smollm-p10-random1 beside smollm-p10, same items.")
     assert columns.split() == [
-        "task", "metric", "smollm-p10-random1", "smollm-p10", "difference", "from", "to", "p", "verdict",
+        "task", "metric", "items", "smollm-p10-random1", "smollm-p10", "difference", "from", "to", "p", "verdict",
     ]  # fmt: skip
-    assert row.split()[-8:] == ["acc", "0.670", "0.490", "0.18", "0.08073", "0.2722", "0.0005335", "better"]
+    assert row.split()[-7:] == ["0.670", "0.490", "0.18", "0.08073", "0.2722", "0.0005335", "better"]
 
 
 def test_a_folder_without_records_is_one_line(tmp_path, capsys):
     assert main(["difference", "a-p0", "a-p40", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.strip().endswith("'a-p0': no scores of this level; there are none")
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith("the folder holds no scores of tasks; name the results folder of a run")
+    )
+    assert main(["difference", "a-p0", str(tmp_path)]) == 2
+    assert "is a folder: name two levels, then the folder" in capsys.readouterr().err
+
+
+def test_unreadable_records_are_named_also_where_nothing_can_be_compared(tmp_path, capsys):
+    shutil.copytree(LAYERS, tmp_path / "records")
+    for path in (tmp_path / "records/individual_files/smollm/p10").iterdir():
+        path.write_text("{")
+    assert main(["difference", "smollm-p10", "smollm-p20", str(tmp_path / "records")]) == 2
+    *left_out, last = capsys.readouterr().err.splitlines()
+    assert len(left_out) == 4
+    assert all(line.startswith("left out: ") for line in left_out)
+    assert "'smollm-p10': no scores of this level" in last
+
+
+def test_tasks_of_one_level_only_are_named(capsys):
+    rows = [row for row in consolidate(LAYERS).rows if row["case"] != "smollm-p20-piqa"]
+    assert without_counterpart(rows, "smollm-p10", "smollm-p20") == [
+        "not compared: piqa of smollm-p10 with only 100 samples per task, which smollm-p20 has not"
+    ]
+    assert main(["difference", "smollm-p10", "smollm-p20", str(LAYERS)]) == 0
+    assert "not compared" not in capsys.readouterr().out
+
+
+def test_too_few_items_show_the_plain_difference():
+    found = compared(MEASURED / "smollm2_135m_instruct", "smolq4-p40", "smolq4-p0", tasks=["wikitext"])["wikitext"]
+    assert found.delta == found.value - found.other_value
+    assert found.p_holm is found.p is None
+    assert "6 items; a bootstrap needs 20" in found.reason
+
+
+def test_a_checkpoint_stands_beside_its_baseline_in_token_perplexities_too():
+    rows = [dict(row) for row in consolidate(MEASURED / "smollm2_135m_instruct").rows]
+    for row in rows:
+        if row["case"] == "smolq4-p5-wikitext2_2048":
+            row |= {"case": "again-p0-wikitext2_2048", "model": "again", "baseline_model": "smolq4"}
+    store = Store(MEASURED / "smollm2_135m_instruct")
+    (found,) = two_levels(rows, store, "again-p0", "smolq4-p0", tasks=["wikitext2_2048"])
+    assert found.reason == ""
+    assert found.is_significant

@@ -97,3 +97,23 @@ def test_only_positions_that_count_must_be_finite(llama, monkeypatch, place, is_
             answers(llama, [prompt], 6)
     else:
         assert answers(llama, [prompt], 6)[0] == {prompt: plain}
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_guess_without_finite_states_leaves_nothing_behind(monkeypatch, value):
+    """Its keys would turn every later position into NaN, also behind a mask."""
+    forward = SharedForward(tiny("Llama"))
+    try_out(forward, VOCABULARY, 512)
+    prompts = [tuple(row) for row in WORDS[:4]]
+    plain, _ = answers(forward, prompts, 8, longest_draft=0)
+    used = {token for prompt, made in plain.items() for token in (*prompt, *made)}
+    never = next(token for token in range(3, VOCABULARY) if token not in used)
+    with torch.no_grad():
+        forward.model.get_input_embeddings().weight[never] = value
+    monkeypatch.setattr(Lookup, "draft", lambda _self, most: [never][: max(0, most)])
+    assert answers(forward, prompts, 8)[0] == plain
+
+
+def test_nothing_is_looked_up_where_nothing_is_drafted(llama, monkeypatch):
+    monkeypatch.setattr("glu_lib.measure.scoring.continuous.Lookup", None)  # calling it would fail
+    assert len(answers(llama, [tuple(WORDS[0])], 5, longest_draft=0)[0]) == 1

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from glu_lib.measure.scoring.drafts import MOST_DRAFTED, Lookup, most_drafted
+from glu_lib.measure.scoring.drafts import MOST_DRAFTED, Lookup, agreed, most_drafted
 
 
 def test_what_followed_the_newest_tokens_before_is_drafted():
@@ -60,3 +60,15 @@ def test_drafts_that_begin_wrong_become_rare_until_one_is_kept():
 def test_a_gpu_drafts_nothing():
     assert most_drafted(torch.device("cpu")) == MOST_DRAFTED
     assert most_drafted(torch.device("cuda", 0)) == most_drafted(torch.device("mps")) == 0
+
+
+def test_a_draft_that_was_cut_short_does_not_shorten_the_next():
+    lookup = Lookup([1] * 9)
+    lookup.learn(8, 8)
+    lookup.learn(3, 3)  # no more fitted into the cache
+    assert len(lookup.draft(99)) == 16
+
+
+def test_what_the_model_chose_too_counts_and_one_token_more():
+    assert agreed([5, 6, 7, 8, 9, 1, 2], [[5, 6], [8, 3], []]) == [[5, 6, 7], [8, 9], [2]]
+    assert agreed([4, 3], [[], []]) == [[4], [3]]
