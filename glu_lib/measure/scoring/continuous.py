@@ -11,19 +11,18 @@ from glu_lib.errors import NotFiniteError
 from glu_lib.machine.device_errors import is_out_of_memory
 from glu_lib.machine.memory import release_memory
 from glu_lib.measure.scoring.budget import Budget
-from glu_lib.measure.scoring.drafts import Lookup, agreed, most_drafted
-from glu_lib.measure.scoring.finite import check_best
+from glu_lib.measure.scoring.drafts import Lookup, most_drafted
 from glu_lib.measure.scoring.forward import SharedForward
 from glu_lib.measure.scoring.packing import Tokens
 from glu_lib.measure.scoring.pieces import MOST_TOKENS, new_cache, prefill
 from glu_lib.measure.scoring.seat_cache import SeatCache
-from glu_lib.measure.scoring.seats import Seat, spans
-from glu_lib.measure.scoring.shared_attention import Beginning, View
+from glu_lib.measure.scoring.seats import Seat
+from glu_lib.measure.scoring.shared_attention import Beginning
+from glu_lib.measure.scoring.steps import feed, read_off
 
 _ROOM = 128  # tokens allocated ahead for each seat
 _FREE_SHARE = 8  # newcomers wait until one seat in so many is free, so that several are computed together
 _STEP_TOKENS = 768  # of a step with drafts
-_HEAD_ROWS = 512  # positions whose logits are held at once
 
 
 class ContinuousDecoder:
@@ -96,17 +95,20 @@ class ContinuousDecoder:
         self._tried = len(self._seated) + len(newcomers)
         self._make_room(newcomers)
         if newcomers:
-            return self._chosen(self._seat(newcomers), [[] for _ in newcomers])
+            return read_off(self._forward, self._seat(newcomers), [[] for _ in newcomers])
         drafts = [self._draft(seat) for seat in self._seated]
         try:
-            return self._chosen(self._step(drafts), drafts)
+            return self._step(drafts)
         except NotFiniteError:
             if not any(drafts):
                 raise
         # A text that was only guessed may have no finite states.
         self._cache.forget_behind([seat.cached for seat in self._seated])
-        drafts = [[] for _ in drafts]
-        return self._chosen(self._step(drafts), drafts)
+        return self._step([[] for _ in drafts])
+
+    def _step(self, drafts: Sequence[Sequence[int]]) -> list[list[int]]:
+        hidden = feed(self._forward, self._cache, self._seated, drafts, self._beginning)
+        return read_off(self._forward, hidden, drafts)
 
     def _draft(self, seat: Seat) -> list[int]:
         """A guess at the next tokens of a row that fits into its answer, its place in the cache and the step."""
@@ -115,22 +117,6 @@ class ContinuousDecoder:
         of_step = _STEP_TOKENS // len(self._seated) - 1
         of_answer, of_cache = self._max_new_tokens - len(seat.made) - 1, self._cache.capacity - seat.cached - 1
         return seat.lookup.draft(min(self._longest_draft, of_step, of_answer, of_cache))
-
-    def _chosen(self, hidden: torch.Tensor, drafts: Sequence[Sequence[int]]) -> list[list[int]]:
-        """The new tokens of each row, from the hidden states (tokens, hidden) of its newest token and its draft."""
-        chosen, best = [], []
-        for positions in hidden.split(_HEAD_ROWS):
-            logits = self._forward.output(positions)  # (positions, vocabulary)
-            tokens = logits.argmax(dim=-1)
-            best.append(logits.gather(-1, tokens[:, None])[:, 0])
-            chosen.append(tokens)
-        found = agreed(torch.cat(chosen).tolist(), drafts)
-        certain = torch.cat(best)
-        if any(drafts):  # of each row the largest logit, by magnitude, among those that count
-            parts = certain.split([len(draft) + 1 for draft in drafts])
-            certain = torch.stack([part[: len(new)].abs().amax() for part, new in zip(parts, found, strict=True)])
-        check_best(certain, self._forward.model)
-        return found
 
     @torch.inference_mode()
     def _take(self, found: Sequence[Sequence[int]]) -> dict[Tokens, list[int]]:
@@ -206,26 +192,6 @@ class ContinuousDecoder:
             seat.lookup = Lookup([*seat.prompt, *seat.made]) if self._longest_draft else None
             self._seated.append(seat)
         return hidden
-
-    def _step(self, drafts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Feed every row its newest token and its draft; the hidden states (tokens, hidden)."""
-        device, dtype = self._forward.model.device, self._forward.model.dtype
-        counts = [len(draft) + 1 for draft in drafts]
-        fed = [token for seat, draft in zip(self._seated, drafts, strict=True) for token in (seat.made[-1], *draft)]
-        places = [seat.cached + at for seat, count in zip(self._seated, counts, strict=True) for at in range(count)]
-        lengths = [seat.cached + count for seat, count in zip(self._seated, counts, strict=True)]
-        columns = torch.tensor(places).to(device)
-        self._cache.aim_at(columns, max(lengths), counts)
-        hidden = self._forward.states(
-            torch.tensor(fed)[:, None],
-            position_ids=(columns + self._past)[:, None],
-            past_key_values=self._cache,
-            use_cache=True,
-            glu_view=View(self._beginning, spans(lengths, device, dtype, counts)),
-        )
-        for seat, draft in zip(self._seated, drafts, strict=True):
-            seat.drafted = len(draft)
-        return hidden[:, 0]
 
     def _leave(self, ended: Sequence[Seat]) -> dict[Tokens, list[int]]:
         """Take answers out of the batch; the last row moves to the free seat."""
