@@ -151,6 +151,13 @@ def tested(found: SameSize, reason: str, items: Sequence[Items | str], *, resamp
     return replace(found, **asdict(comparison))
 
 
+def with_difference(found: SameSize) -> SameSize:
+    """`found` with the plain difference of its scores where no test gave one, as with too few items."""
+    if found.delta is not None or found.value is None or found.other_value is None:
+        return found
+    return replace(found, delta=found.value - found.other_value)
+
+
 def untested(row: Row, other: Row) -> SameSize:
     """Two rows side by side, without a test."""
     return SameSize(

@@ -10,7 +10,7 @@ from glu_lib.analysis.changes import read_case
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.level_series import only
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
-from glu_lib.analysis.same_size import SameSize, tested, untested
+from glu_lib.analysis.same_size import SameSize, tested, untested, with_difference
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.size_pairs import unlike_runs, unlike_settings
 from glu_lib.analysis.table import Row
@@ -86,9 +86,7 @@ def _compared(row: Row, other: Row, store: Store, resamples: int, seed: int) -> 
     reason = _unlike(row, other)
     items = [read_case(found, store).items for found in (row, other)] if not reason else []
     found = tested(untested(row, other), reason, items, resamples=resamples, seed=seed)
-    if not reason and found.delta is None and found.value is not None and found.other_value is not None:
-        return replace(found, delta=found.value - found.other_value)  # too few items for a test
-    return found
+    return found if reason else with_difference(found)
 
 
 def _unlike(row: Row, other: Row) -> str:

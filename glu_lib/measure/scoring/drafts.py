@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 MOST_DRAFTED = 16  # tokens of a draft
-# Chosen on recorded answers of SmolLM2-135M to IFEval and GSM8K, unpruned and pruned: few passes with few wrong drafts.
+# Settings that were tried on a few hundred answers of one model, no optimum: `benchmarks/drafts.py` times them.
 _NGRAM = 4  # newest tokens that must have occurred before
 _FIRST_DRAFT = 2
 _LONGEST_REST = 32  # steps without a draft after drafts that began wrong
