@@ -15,7 +15,9 @@ from glu_lib.results.collapse import LIMIT_TEXT
 from glu_lib.study import STUDY
 
 SIGNIFICANT = f"* differs from p0, p < {ALPHA} after Holm's correction over all levels and tasks of the table"
-SIGNIFICANT_OF = f"* differs from p0, p < {ALPHA} after Holm's correction over the {{}} comparisons of the whole table"
+SIGNIFICANT_OF = (
+    f"* differs from p0, p < {ALPHA} after Holm's correction over the {{}} comparisons of all measured tasks"
+)
 IS_BLIND = "° not shown to be better than the best answer that does not follow the question (blind)"
 HAS_COLLAPSED = f"collapsed: above {LIMIT_TEXT}, or infinite (∞); worse than every finite score"
 # Printed figures of a workload: label and unit.

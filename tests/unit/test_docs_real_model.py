@@ -75,7 +75,7 @@ def beside_all_layers(percent):
 
 def layer_lines():
     """The page's table of two layer sets: a line for each level."""
-    yield "| level | parameters | zero-shot mean | LAMBADA, perplexity | WikiText-2 | 1–28 better in | worse in |"
+    yield ("| level | parameters | zero-shot mean | LAMBADA, perplexity | WikiText-2 | better with 1–28 | worse |")
     yield "|---|---|---|---|---|---|---|"
     whole, spared = tables_by_layers()
     sizes = [{size.level: size for size in level_sizes(table)} for table in (whole, spared)]
@@ -91,9 +91,9 @@ def layer_lines():
         better = ", ".join(item.task for item in found if item.is_better)
         worse = ", ".join(item.task for item in found if not item.is_better)
         yield (
-            f"| p{level} | {both[0].parameters / 1e6:.0f} M, {both[1].parameters / 1e6:.0f} M "
-            f"| {both[0].zero_shot_mean:.3f}, {both[1].zero_shot_mean:.3f} "
-            + "".join(f"| {all_layers:,.0f}, {some:,.0f} " for all_layers, some in pairs)
+            f"| p{level} | {both[0].parameters / 1e6:.0f} M → {both[1].parameters / 1e6:.0f} M "
+            f"| {both[0].zero_shot_mean:.3f} → {both[1].zero_shot_mean:.3f} "
+            + "".join(f"| {all_layers:,.0f} → {some:,.0f} " for all_layers, some in pairs)
             + f"| {better or '–'} | {worse or '–'} |"
         )
 
@@ -123,8 +123,11 @@ def test_what_the_page_says_of_the_layer_sets_is_so():
     sizes = [{size.level: size.parameters / 1e6 for size in level_sizes(table)} for table in (whole, spared)]
     assert f"p30 has {sizes[1][30]:.0f} instead of {sizes[0][30]:.0f} million parameters" in said
     (scan,) = (scan for scan in concluded(FOLDER).scans if scan.method == "PPM")
-    assert f"multiplies the perplexity of its text by {math.exp(scan.layers[0].harm):.1f}" in said
+    assert f"multiplies the perplexity of the scan's text by {math.exp(scan.layers[0].harm):.1f}" in said
     assert scan.recommended == "1-28"
+    factors = [math.exp(step.measured - scan.unpruned) for step in scan.steps[1:3]]
+    assert f"All layers multiply it by {math.exp(scan.pruned - scan.unpruned):.1f}, all but layer 0 by" in said
+    assert "all but layer 0 by {:.2f}, layers 1 to 28 by {:.2f};".format(*factors) in said
 
 
 def test_the_table_is_made_from_the_records():
@@ -181,7 +184,10 @@ def test_what_the_page_says_of_the_levels_is_so():
     assert sorted(without) == ["arc_challenge", "boolq", "openbookqa", "winogrande"]
     seven = [blind[name]["blind"] for name in blind["piqa"]["zero_shot_tasks"].split()]
     assert f"do not follow the question have {sum(seven) / 7:.3f}" in said
-    assert sizes[0] - errors[0] > sum(seven) / 7 > sizes[60] + errors[60]
+    blind_mean = sum(seven) / 7
+    assert f"unpruned model lies {sizes[0] - blind_mean:.3f} above it" in said
+    assert sizes[0] - errors[0] > blind_mean
+    assert [percent for percent in sizes if sizes[percent] + errors[percent] < blind_mean] == [30, 40, 60]
     skill = {
         row["subject"]: row["skill"]
         for row in found
@@ -255,13 +261,32 @@ def processors():
     return " and ".join(sorted({json.loads(path.read_text(encoding="utf-8"))["environment"]["cpu"] for path in files}))
 
 
+def _are_apart(one, other):
+    return one[1] < other[0] or other[1] < one[0]
+
+
 def _in_brackets(text):
     return f"({text})" if text else ""
 
 
 def test_the_energy_table_is_made_from_the_records():
     assert shown_lines("energy") == list(energy_lines())
-    parameters = {row["percent"]: row["parameters"] for row in concluded("cpu_energy").rows if row["model"] == "smolq4"}
+    rows = [row for row in concluded("cpu_energy").rows if row["model"] == "smolq4"]
+    interval = {
+        (row["subject"], row["metric"], row["percent"]): (row["interval_low"], row["interval_high"]) for row in rows
+    }
+    faster = {
+        metric: {
+            task
+            for task, name, percent in interval
+            if name == metric and percent == 0
+            if _are_apart(interval[task, metric, 0], interval[task, metric, 40])
+        }
+        for metric in ("tokens_per_s", "energy_per_token_j")
+    }
+    assert all(found == {"hellaswag_latency_b1", "ifeval_latency_b1"} for found in faster.values())
+    assert "only the workloads `hellaswag_latency_b1` and `ifeval_latency_b1` have them apart" in " ".join(PAGE.split())
+    parameters = {row["percent"]: row["parameters"] for row in rows}
     assert f"p40 has {100 * (1 - parameters[40] / parameters[0]):.0f} % fewer parameters" in " ".join(PAGE.split())
 
 

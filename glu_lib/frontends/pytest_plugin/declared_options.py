@@ -182,5 +182,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--threads",
         type=int,
         metavar="N",
-        help="CPU threads of torch (default: the fastest number, measured once per model in a second)",
+        help="CPU threads of torch (default: the fastest number, measured once per model, in seconds)",
     )

@@ -43,7 +43,7 @@ def test_the_legend_says_over_how_many_tasks_the_correction_is(nano):
     whole = next(table for table in headline_tables(nano.rows) if table.method == "PPM")
     assert "over all levels and tasks of the table" in markdown_table(whole)
     some = whole.with_tasks(["sums", "facts"]).with_tasks(["sums"])
-    assert "over the 42 comparisons of the whole table" in markdown_table(some)
+    assert "over the 42 comparisons of all measured tasks" in markdown_table(some)
 
 
 def test_what_was_not_measured_is_refused_in_one_line(nano, capsys):
