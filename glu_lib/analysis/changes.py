@@ -20,6 +20,7 @@ from glu_lib.results.store import Store
 
 BASELINE = "this is the baseline"
 NO_BASELINE = "p0 of the same measurement is missing; run it"
+NO_CHANGE = {"baseline": None, "delta": None, "relative_delta": None}  # columns of a row that cannot be compared
 COLLAPSED_BASELINE = "p0 itself has collapsed, so nothing can be compared with it"
 
 
@@ -30,6 +31,7 @@ class Change:
     `record` is the row's column of that name. `p_holm` is the comparison's p, adjusted over all levels and tasks of the
     family. `skill` and `form` are set for p0 too; None without controls, items or generated answers. `is_defect`: the
     reason is a missing or unreadable file, or items that differ, and not just a missing level or too few items.
+    `has_other_items`: the items are known to differ from p0's, so the scores cannot be compared at all.
     `wrong_control` names a malformed control, `lacks_controls` says that other levels have controls and this has none;
     in both cases no level of the task has a blind score.
     """
@@ -42,6 +44,7 @@ class Change:
     skill: Skill | None = None
     form: AnswerForm | None = None
     is_defect: bool = False
+    has_other_items: bool = False
     wrong_control: str = ""
     lacks_controls: str = ""
 
@@ -128,7 +131,7 @@ def change_of(row: Row, group: Sequence[Row], cases: dict[str, ReadCase], resamp
     try:
         pairs = pair([baseline.items, mine.items])
     except RecordError as error:
-        return replace(change, reason=str(error), is_defect=True)
+        return replace(change, reason=str(error), is_defect=True, has_other_items=True)
     if mine.skill and mine.blind and baseline.blind and baseline.skill and baseline.skill.is_blind is False:
         skill = with_skill(
             mine.skill,

@@ -146,8 +146,9 @@ def _workload_means(rows: Iterable[Row], metric: str, levels: Sequence[LevelKey]
     by_workload: dict[str, dict[LevelKey, float]] = {}
     for row in rows:
         if row["kind"] == "energy" and row["metric"] == metric and row["value"] is not None:
-            # Joules of different parts or sources cannot be averaged.
-            by_workload.setdefault(f"{row['subject']} {row.get('parts')}", {})[row_level(row)] = row["value"]
+            # Joules of different parts or sources cannot be averaged, those of other devices or threads not compared.
+            place = f"{row['subject']} {row.get('parts')} {row.get('device')} {row.get('measured_as')}"
+            by_workload.setdefault(place, {})[row_level(row)] = row["value"]
     complete = [values for values in by_workload.values() if set(levels) <= set(values)]
     if not complete:
         return {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from glu_lib.analysis.alignment import AlignedPair, aligned_pairs
 from glu_lib.analysis.answer_texts import form_columns
-from glu_lib.analysis.changes import BASELINE, Change
+from glu_lib.analysis.changes import BASELINE, NO_CHANGE, Change
 from glu_lib.analysis.claims import GroupCurve, TradeOff, group_curves, trade_offs
 from glu_lib.analysis.consolidation import Consolidation, Header, consolidate
 from glu_lib.analysis.correlations import Correlation, correlations
@@ -138,9 +138,15 @@ def _conclusions(found: Consolidation, rows: list[Row], pruned: Degradation) -> 
 
 
 def with_significance(rows: Iterable[Row], changes: Iterable[Change]) -> list[Row]:
-    """All rows, with interval, test and p added to the headline rows whose change was tested."""
+    """All rows, with interval, test and p added to the headline rows whose change was tested.
+
+    Rows of a record whose items are known to differ from p0's lose their baseline and the change against it.
+    """
+    changes = list(changes)
     known = {change.record: _columns(change) for change in changes}
-    return [row | known.get(row["record"], {}) if row["is_headline"] else row for row in rows]
+    unpaired = {change.record for change in changes if change.has_other_items}
+    kept = (row | NO_CHANGE if row["record"] in unpaired else row for row in rows)
+    return [row | known.get(row["record"], {}) if row["is_headline"] else row for row in kept]
 
 
 def main_families(rows: Iterable[Row]) -> dict[LevelSeries, list[Row]]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from glu_lib.analysis.answer_texts import AnswerForm
-from glu_lib.analysis.changes import Change, change_of, files_of, lacking_controls, read_case, with_blind
+from glu_lib.analysis.changes import NO_CHANGE, Change, change_of, files_of, lacking_controls, read_case, with_blind
 from glu_lib.analysis.items import Items, weighed_alike
 from glu_lib.analysis.level_series import LevelSeries, by_task, families, family_of, scope_of
 from glu_lib.analysis.pairing import Pairs, pair
@@ -103,7 +103,10 @@ def _degradation_of(group: Sequence[Row], store: Store, resamples: int, seed: in
     changes = [change_of(row, group, cases, resamples, seed) for row in group]
     if any(known):
         changes = [lacking_controls(change) if change.record in lacking else change for change in changes]
-    rows = [row | skill_columns(change.skill) for row, change in zip(group, changes, strict=True)]
+    rows = [
+        row | skill_columns(change.skill) | (NO_CHANGE if change.has_other_items else {})
+        for row, change in zip(group, changes, strict=True)
+    ]
     trends = []
     for family, members in families(rows).items():
         for levels in by_task(members).values():

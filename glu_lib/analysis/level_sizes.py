@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from glu_lib.analysis.headline import HeadlineTable
@@ -14,7 +15,8 @@ class LevelSize:
     """Size and cost of one level, as in the columns of the same names; None where it is not known.
 
     `peak_memory_bytes` is the highest of the level's cases. `zero_shot_mean` is None if the levels of the table do not
-    all have the same zero-shot tasks.
+    all have the same zero-shot tasks. `zero_shot_change` is (mean − p0's) / p0's; None for p0, and if one of the tasks
+    was measured differently from p0.
     """
 
     level: LevelKey
@@ -26,9 +28,10 @@ class LevelSize:
     kv_cache_bytes_per_token: int | None
     peak_memory_bytes: int | None
     zero_shot_mean: float | None
+    zero_shot_change: float | None
 
 
-_OWN = ("level", "expansion_ratio", "peak_memory_bytes", "zero_shot_mean")
+_OWN = ("level", "expansion_ratio", "peak_memory_bytes", "zero_shot_mean", "zero_shot_change")
 _SHARED = tuple(field.name for field in fields(LevelSize) if field.name not in _OWN)
 
 
@@ -51,7 +54,24 @@ def _size(level: LevelKey, ratio: float, rows: list[Row], has_mean: bool) -> Lev
     shared = {name: _one([row.get(name) for row in rows]) for name in _SHARED}
     peaks = [row["peak_memory_bytes"] for row in rows if row.get("peak_memory_bytes") is not None]
     mean = rows[0].get("zero_shot_mean") if has_mean else None
-    return LevelSize(level, ratio, **shared, peak_memory_bytes=max(peaks, default=None), zero_shot_mean=mean)
+    return LevelSize(
+        level,
+        ratio,
+        **shared,
+        peak_memory_bytes=max(peaks, default=None),
+        zero_shot_mean=mean,
+        zero_shot_change=_change(mean, rows) if level else None,
+    )
+
+
+def _change(mean: float | None, rows: Sequence[Row]) -> float | None:
+    """The mean's change against that of the same tasks at p0; None if one of them has no baseline."""
+    if mean is None:
+        return None
+    tasks = rows[0]["zero_shot_tasks"].split()
+    unpruned = [row.get("baseline") for row in rows if row["subject"] in tasks]
+    known = [value for value in unpruned if value is not None]
+    return mean / statistics.fmean(known) - 1 if len(known) == len(unpruned) and any(known) else None
 
 
 def _one(values: list[int | None]) -> int | None:

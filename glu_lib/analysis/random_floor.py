@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.items import Items, weighed_alike
 from glu_lib.analysis.level_series import family_of
 from glu_lib.analysis.pairing import Pairs, pair
@@ -40,7 +41,8 @@ class AgainstRandom:
     geometric mean), `random_low` and `random_high` the lowest and highest seed. `difference` is value − random_mean,
     for perplexities log(value / random_mean); `low` and `high` are its 95 % interval, `p` the p-value of 'there is no
     difference', `p_holm` p after Holm's correction over the tasks of the method at the level. They are None if there
-    are fewer than two seeds, or if items cannot be compared (`reason`).
+    are fewer than two seeds, or if settings or items cannot be compared (`reason`). If only the method's perplexity has
+    collapsed, there are p and p_holm, of a perplexity of `collapse.LIMIT` in its place, and no difference.
     """
 
     model: str
@@ -78,12 +80,12 @@ class AgainstRandom:
 
         Otherwise undecided. A single draw differs from the mean of the draws too, so the range of the draws counts.
         """
-        if self.p_holm is None or self.difference is None or self.p_holm >= ALPHA:
+        if self.p_holm is None or self.p_holm >= ALPHA:
             return Verdict.UNDECIDED
         value, low, high = (math.inf if x is None else x for x in (self.value, self.random_low, self.random_high))
         if low <= value <= high:
             return Verdict.UNDECIDED
-        return Verdict.BETTER if (self.difference > 0) == self.higher_is_better else Verdict.WORSE
+        return Verdict.BETTER if (value > high) == self.higher_is_better else Verdict.WORSE
 
 
 def against_random(
@@ -177,6 +179,8 @@ def _compared(
     )
     if len(draws) < FEWEST_SEEDS:
         return replace(found, reason=f"one seed of random selection; at least {FEWEST_SEEDS} are needed")
+    if reason := _unlike(row, draws):
+        return replace(found, reason=reason)
     mine = [items[other["record"]] for other in (row, *draws)]
     readable = [item for item in mine if not isinstance(item, str)]
     if len(readable) < len(mine):
@@ -186,7 +190,20 @@ def _compared(
         difference, low, high, p = _test(pairs, resamples, seed)
     except RecordError as error:
         return replace(found, reason=str(error))
+    has_collapsed = pairs.scores >= LIMIT if is_log else np.zeros(len(mine), dtype=bool)
+    if has_collapsed[1:].any():
+        return replace(found, reason="a random selection has collapsed: its perplexities have no mean; run more seeds")
+    if has_collapsed[0]:
+        return replace(found, p=p)
     return replace(found, difference=difference, low=low, high=high, p=p)
+
+
+def _unlike(row: Row, draws: Sequence[Row]) -> str:
+    """Why a method and the random selections cannot be compared, as one line; empty if they can."""
+    for other in draws:
+        if differing := unlike_fields(row, other):
+            return f"{other['case']}: {differing[0]} is not that of {row['case']}; run both with the same settings"
+    return ""
 
 
 def _test(pairs: Pairs, resamples: int, seed: int) -> tuple[float, float, float, float]:

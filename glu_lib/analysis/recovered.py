@@ -13,7 +13,7 @@ from glu_lib.analysis.level_series import family_of
 from glu_lib.analysis.power import detectable
 from glu_lib.analysis.recovered_share import recovered_share
 from glu_lib.analysis.remembered import STATISTICS, Remembered, has_its_types, state_of
-from glu_lib.analysis.same_size import SameSize, tested, untested, with_difference, without_test
+from glu_lib.analysis.same_size import SameSize, untested, with_test, without_test
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.size_pairs import by_items, unlike_runs
 from glu_lib.analysis.skill import Skill, against_blind, best_control, with_skill
@@ -168,9 +168,8 @@ def _compared(
     how = {"resamples": resamples, "seed": seed}
     level = ", ".join([level_text(row_level(other)), *family_of(other).words])
     reason = unlike_runs(row, other)
-    beside = tested(plain, reason, [items[row["record"]], items[other["record"]]], **how)
-    if not reason:
-        beside = with_difference(beside)
+    mine_and_theirs = [items[row["record"]], items[other["record"]]]
+    beside = with_test(plain, reason, mine_and_theirs, is_plain_shown=True, **how)
     mine, first, theirs = (items[found["record"]] for found in (row, unpruned, other))
     if not (isinstance(mine, Items) and isinstance(first, Items) and isinstance(theirs, Items)) or beside.reason:
         return Recovered(beside, level, share_reason=beside.reason)

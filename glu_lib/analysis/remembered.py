@@ -13,7 +13,7 @@ from glu_lib.results.cached import read_cache, write_cache
 from glu_lib.results.collapse import LIMIT
 
 FILE = ".significance.json"  # may be deleted at any time: it only saves time
-STATISTICS = 9  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
+STATISTICS = 10  # increased when the computation of a test or an interval changes, which invalidates saved comparisons
 
 
 @dataclass(slots=True)

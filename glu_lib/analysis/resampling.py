@@ -32,7 +32,9 @@ def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RE
     """Scores (resamples, models) of bootstrap resamples; each resample is the same for all models.
 
     Drawn with replacement are, for a single task, its items; for a group with fewer than `FEWEST_CLUSTERS` sub-tasks,
-    the items within each sub-task; for a larger group, whole sub-tasks with all their items. Drawing whole sub-tasks
+    m − 1 of the m items within each sub-task, which makes the variance that of the score (Rao and Wu, Resampling
+    inference with complex survey data, JASA 83, 1988: m of few items give (m − 1) / m of it); for a larger group, whole
+    sub-tasks with all their items. Drawing whole sub-tasks
     treats them as a sample of subjects: items of one subject share their difficulty, so drawing single items would
     overstate the number of independent items (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6
     and 8; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
@@ -41,7 +43,8 @@ def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RE
     scores and equal to other collapsed ones.
 
     Raises:
-        RecordError: if there are fewer than `FEWEST_ITEMS` items or a score is not defined for a resample.
+        RecordError: if there are fewer than `FEWEST_ITEMS` items, one item in a sub-task whose items are drawn, or a
+            score is not defined for a resample.
     """
     if pairs.terms.shape[1] < FEWEST_ITEMS:
         raise RecordError(
@@ -88,8 +91,11 @@ def _item_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> np.n
     total = np.zeros((resamples, models))
     for number, weight in enumerate(pairs.weights):
         rows = pairs.terms[:, pairs.subtasks == number].transpose(1, 0, 2).reshape(-1, models * terms)
+        size = len(rows) - 1 if pairs.is_group else len(rows)
+        if not size:
+            raise RecordError(f"{pairs.cases[-1]}: a sub-task has one item; a bootstrap needs two: raise --limit")
         done = 0
-        for sums in _resampled_sums(rows, resamples, rng):
+        for sums in _resampled_sums(rows, size, resamples, rng):
             part = slice(done, done + len(sums))
             total[part] += weight * _scored(pairs, sums.reshape(-1, models, terms))
             done += len(sums)
@@ -108,26 +114,26 @@ def _cluster_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> n
     groups = [pairs.terms[:, pairs.subtasks == number].sum(axis=1) for number in range(len(pairs.weights))]
     scores = _scored(pairs, np.stack(groups))  # (sub-tasks, models)
     rows = np.column_stack([pairs.weights[:, None] * scores, pairs.weights])
-    sums = np.concatenate(list(_resampled_sums(rows, resamples, rng)))
+    sums = np.concatenate(list(_resampled_sums(rows, len(rows), resamples, rng)))
     means: np.ndarray = sums[:, :-1] / sums[:, -1:]
     return means
 
 
-def _resampled_sums(rows: np.ndarray, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Sums over n draws with replacement from rows (n, columns), in chunks (a part of the resamples, columns).
+def _resampled_sums(rows: np.ndarray, size: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Sums over `size` draws with replacement from rows (n, columns), in chunks (a part of the resamples, columns).
 
     If few rows are distinct (right and wrong answers), their counts are drawn directly from a multinomial distribution.
     Otherwise indices are drawn and counted.
     """
-    size = len(rows)
+    count = len(rows)
     distinct, counts = np.unique(rows, axis=0, return_counts=True)
-    few = len(distinct) * 8 <= size
-    step = max(1, _CHUNK // (len(distinct) if few else size))
+    few = len(distinct) * 8 <= count
+    step = max(1, _CHUNK // (len(distinct) if few else count))
     for start in range(0, resamples, step):
         replicates = min(step, resamples - start)
         if few:
-            yield rng.multinomial(size, counts / size, size=replicates).astype(float) @ distinct
+            yield rng.multinomial(size, counts / count, size=replicates).astype(float) @ distinct
         else:
-            places = rng.integers(size, size=(replicates, size)) + size * np.arange(replicates)[:, None]
-            drawn = np.bincount(places.ravel(), minlength=replicates * size).reshape(replicates, size)
+            places = rng.integers(count, size=(replicates, size)) + count * np.arange(replicates)[:, None]
+            drawn = np.bincount(places.ravel(), minlength=replicates * count).reshape(replicates, count)
             yield drawn.astype(float) @ rows

@@ -119,7 +119,7 @@ def _compared(
         return known
     items = {row["record"]: read_case(row, store).items for row in rows}
     found = [
-        tested(
+        with_test(
             item, unlike_settings(*members), [items[row["record"]] for row in members], resamples=resamples, seed=seed
         )
         for item, members in zip(plain, both, strict=True)
@@ -128,7 +128,15 @@ def _compared(
     return found
 
 
-def tested(found: SameSize, reason: str, items: Sequence[Items | str], *, resamples: int, seed: int) -> SameSize:
+def with_test(
+    found: SameSize,
+    reason: str,
+    items: Sequence[Items | str],
+    *,
+    resamples: int,
+    seed: int,
+    is_plain_shown: bool = False,
+) -> SameSize:
     """`found` with its test, or with the reason why there is none.
 
     Args:
@@ -137,22 +145,30 @@ def tested(found: SameSize, reason: str, items: Sequence[Items | str], *, resamp
         items: those of both, as `found` names them, or the reason why they cannot be read.
         resamples: number of resamples of the bootstrap.
         seed: seed of the bootstrap.
+        is_plain_shown: give the plain difference of the scores where there is no test, as with too few items; not where
+            the two cannot be compared, or are known to have other items.
     """
     if reason:
         return replace(found, reason=reason)
+    plain = _with_difference(found) if is_plain_shown else found
     readable = [item for item in items if isinstance(item, Items)]
     if len(readable) < len(items):
-        return replace(found, reason=next(item for item in items if isinstance(item, str)))
+        return replace(plain, reason=next(item for item in items if isinstance(item, str)))
     mine, other = weighed_alike(readable)
     try:
-        comparison = compare_samples(pair([other, mine]), resamples=resamples, seed=seed)
+        pairs = pair([other, mine])
     except RecordError as error:
         return replace(found, reason=str(error))
-    return replace(found, **asdict(comparison))
+    try:
+        comparison = compare_samples(pairs, resamples=resamples, seed=seed)
+    except RecordError as error:
+        return replace(plain, reason=str(error))
+    both = replace(found, **asdict(comparison))
+    return _with_difference(both) if is_plain_shown else both
 
 
-def with_difference(found: SameSize) -> SameSize:
-    """`found` with the plain difference of its scores where no test gave one, as with too few items."""
+def _with_difference(found: SameSize) -> SameSize:
+    """`found` with the plain difference of its scores where it has none."""
     if found.delta is not None or found.value is None or found.other_value is None:
         return found
     return replace(found, delta=found.value - found.other_value)

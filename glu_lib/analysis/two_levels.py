@@ -10,7 +10,7 @@ from glu_lib.analysis.changes import read_case
 from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.level_series import only
 from glu_lib.analysis.resampling import RESAMPLES, RESAMPLING_SEED
-from glu_lib.analysis.same_size import SameSize, tested, untested, with_difference
+from glu_lib.analysis.same_size import SameSize, untested, with_test
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.size_pairs import unlike_runs, unlike_settings
 from glu_lib.analysis.table import Row
@@ -85,8 +85,7 @@ def without_counterpart(rows: Iterable[Row], first: str, second: str) -> list[st
 def _compared(row: Row, other: Row, store: Store, resamples: int, seed: int) -> SameSize:
     reason = _unlike(row, other)
     items = [read_case(found, store).items for found in (row, other)] if not reason else []
-    found = tested(untested(row, other), reason, items, resamples=resamples, seed=seed)
-    return found if reason else with_difference(found)
+    return with_test(untested(row, other), reason, items, resamples=resamples, seed=seed, is_plain_shown=True)
 
 
 def _unlike(row: Row, other: Row) -> str:

@@ -10,14 +10,14 @@ from glu_lib.analysis.table import Row
 # The seven of wanda, LLM-Pruner and SliceGPT, each with its headline metric of the study.
 ZERO_SHOT_TASKS = ("boolq", "piqa", "hellaswag", "winogrande", "arc_easy", "arc_challenge", "openbookqa")
 _FEWEST = 2  # the mean of one task is that task
-_PLACE = ("model", "control", "percent", "asked", "method", "divisor", "layers", "limit", "subset", "weights")
+_PLACE = ("model", "control", "percent", "asked", "method", "divisor", "layers", "limit", "subset", "weights", "dtype")
 
 
 def add_zero_shot_means(rows: Iterable[Row]) -> None:
     """Write `zero_shot_mean` and `zero_shot_tasks` into the scored rows of each level; the rows are changed in place.
 
-    The mean is unweighted, over those of `ZERO_SHOT_TASKS` that the level has with plain prompts and without examples.
-    Both columns stay null with fewer than two of them.
+    The mean is unweighted, over those of `ZERO_SHOT_TASKS` that the level has with plain prompts, without examples and
+    in one dtype. Both columns stay null with fewer than two of them.
     """
     levels: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:

@@ -39,7 +39,7 @@ def size_listing(table: HeadlineTable) -> Listing | None:
                 level_text(size.level),
                 format_ratio(size.expansion_ratio),
                 *(number.prefixed(getattr(size, name), _FIGURES[name][1]) for name in names),
-                *([_mean(size, sizes[0])] if has_mean else []),
+                *([_mean(size)] if has_mean else []),
             )
             for size in sizes
         ),
@@ -78,11 +78,9 @@ def _mean_note(table: HeadlineTable, names: list[str]) -> str:
     return f"{MEAN} of {listed}{guessing}{blind}; intervals are those of the tasks"
 
 
-def _mean(size: LevelSize, first: LevelSize) -> str:
+def _mean(size: LevelSize) -> str:
     """The mean, with its change against p0 in per cent."""
     if size.zero_shot_mean is None:
         return "–"
     text = number.plain_score(size.zero_shot_mean)
-    if size.level == 0 or first.level != 0 or not first.zero_shot_mean:
-        return text
-    return f"{text} ({number.percent(100 * (size.zero_shot_mean / first.zero_shot_mean - 1))})"
+    return text if size.zero_shot_change is None else f"{text} ({number.percent(100 * size.zero_shot_change)})"

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from glu_lib.analysis import conclude
-from glu_lib.analysis.skill import conservative_interval, skill_of
+from glu_lib.analysis.aggregation import Aggregation
+from glu_lib.analysis.items import Items
+from glu_lib.analysis.skill import Blind, Skill, conservative_interval, skill_of, with_skill
 from glu_lib.results.address import RecordId
 from glu_lib.results.collapse import LIMIT
 from glu_lib.results.records import Samples
@@ -127,6 +129,24 @@ def test_skill_of_perplexities_is_cut_off_at_blind_and_at_the_limit():
 def test_skill_of_a_score_where_less_is_better():
     found = skill_of(0.7, 1.0, 0.4, 1.0, on_log_scale=False, higher_is_better=False)
     assert found == approx(0.5)
+
+
+@pytest.mark.parametrize(("loss", "has_interval"), [(0.02, True), (5, False)])
+def test_a_perplexity_near_blind_has_skill_0_with_an_interval(loss, has_interval):
+    texts = np.random.default_rng(0).normal(5, 1, size=60)
+    noise = np.random.default_rng(1).normal(0, 0.3, size=60)
+
+    def of(nats):
+        terms = np.stack([-nats, np.ones(60)], axis=-1)
+        keys = tuple(("t", place, "none") for place in range(60))
+        return Items("m", "perplexity", Aggregation.PERPLEXITY, keys, ("",) * 60, terms, np.zeros(60, int), np.ones(1))
+
+    blind = Blind("unigram", float(np.exp(texts.mean())), of(texts).terms)
+    level = of(texts + noise - noise.mean() + loss)
+    found = with_skill(Skill(blind.score, "unigram"), level, blind, of(texts - 3), blind, higher_is_better=False)
+    assert found.value == 0
+    assert (found.low, found.high is not None) == (0 if has_interval else None, has_interval)
+    assert not has_interval or 0 < found.high < 0.1
 
 
 def test_undefined_resamples_count_against_both_ends():

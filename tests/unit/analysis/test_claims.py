@@ -182,6 +182,12 @@ def test_energy_decides_on_the_front_where_all_levels_have_it():
     assert {level.energy_per_token_j for level in partly} == {None}
 
 
+def test_energy_of_several_devices_does_not_decide():
+    energies = workload("w", "energy_per_token_j", 4, 1, 3, 5)
+    energies[1]["device"] = "another GPU"
+    assert {level.energy_per_token_j for level in trade_offs(course("a", 1.0, 0.7, 0.8, 0.4), energies)} == {None}
+
+
 def test_no_scores_no_levels():
     assert trade_offs([]) == []
     assert group_curves([], []) == []

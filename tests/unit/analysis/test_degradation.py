@@ -8,6 +8,7 @@ import pytest
 
 from glu_lib.analysis import consolidate
 from glu_lib.analysis.changes import BASELINE
+from glu_lib.analysis.conclusions import with_significance
 from glu_lib.analysis.degradation import degradation
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.table import without_controls
@@ -146,7 +147,11 @@ def test_a_baseline_of_other_documents_is_refused(part):
     store.write(RecordId(case), record.as_json(), samples)
     found, trends = changes(part)
     assert "nano-p40-facts: 1 documents differ from those of nano-p0-facts" in found["nano-p40-facts"].reason
-    assert trends["facts"].source == "levels"
+    assert (trends["facts"].source, trends["facts"].levels) == ("levels", 1)
+    rows = with_significance(consolidate(part).rows, found.values())
+    shown = {row["case"]: row["baseline"] for row in rows if row["is_headline"] and row["percent"]}
+    assert shown["nano-p40-facts"] is shown["nano-p10-facts"] is None
+    assert None not in (shown["nano-p40-sums"], shown["nano-p10-sums"])
 
 
 def test_a_baseline_that_was_measured_otherwise_is_told_from_a_missing_one(part):

@@ -99,7 +99,15 @@ def test_the_mean_is_over_the_tasks_that_papers_average():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"num_fewshot": 5}, {"prompt_format": "chat"}, {"value": None}, {"percent": 10}, {"limit": 4}]
+    "changes",
+    [
+        {"num_fewshot": 5},
+        {"prompt_format": "chat"},
+        {"value": None},
+        {"percent": 10},
+        {"limit": 4},
+        {"dtype": "bfloat16"},
+    ],
 )
 def test_other_prompts_levels_and_limits_do_not_enter_a_mean(changes):
     rows = [row("boolq", 0.5), row("piqa", 0.7), row("winogrande", 0.1) | changes]
@@ -115,13 +123,20 @@ def table_of(rows):
 
 
 def test_a_table_shows_the_mean_with_its_tasks_and_the_change():
-    table = table_of([row("boolq", 0.8), row("piqa", 0.6), row("boolq", 0.4, 40), row("piqa", 0.3, 40)])
+    pruned = [row("boolq", 0.4, 40, baseline=0.8), row("piqa", 0.3, 40, baseline=0.6)]
+    table = table_of([row("boolq", 0.8), row("piqa", 0.6), *pruned])
     assert [size.zero_shot_mean for size in level_sizes(table)] == [pytest.approx(0.7), pytest.approx(0.35)]
     listing = size_listing(table)
     assert listing.columns[-1] == "zero-shot mean"
     assert [line[-1] for line in listing.rows] == ["0.700", "0.350 (−50 %)"]
     (note,) = [note for note in size_notes(table) if "mean" in note]
     assert note == "zero-shot mean of boolq (acc), piqa (acc); guessing gets 0.500; intervals are those of the tasks"
+
+
+def test_a_mean_whose_tasks_were_measured_otherwise_than_p0_has_no_change():
+    pruned = [row("boolq", 0.4, 40, baseline=0.8), row("piqa", 0.3, 40, baseline=None)]
+    listing = size_listing(table_of([row("boolq", 0.8), row("piqa", 0.6), *pruned]))
+    assert [line[-1] for line in listing.rows] == ["0.700", "0.350"]
 
 
 def test_levels_with_other_tasks_have_no_mean_in_a_table():

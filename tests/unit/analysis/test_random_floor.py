@@ -51,11 +51,16 @@ def items(record, values, aggregation=Aggregation.RATIO, keys=None):
     )
 
 
+def exp(nats):
+    """The perplexity; None if it has collapsed."""
+    return float(np.exp(nats)) if nats < 300 else None
+
+
 def compared(method, draws, aggregation=Aggregation.RATIO, **changed):
     """The comparison of one method with several draws, each given by the values of its items."""
     is_log = aggregation is Aggregation.PERPLEXITY
     named = {"PPM": method} | {f"random{place}": draw for place, draw in enumerate(draws, start=1)}
-    score = (lambda values: float(np.exp(-np.mean(values)))) if is_log else (lambda values: float(np.mean(values)))
+    score = (lambda values: exp(-np.mean(values))) if is_log else (lambda values: float(np.mean(values)))
     metric = {"metric": "perplexity", "higher_is_better": False} if is_log else {}
     rows = [row(name, score(values), **(metric | changed)) for name, values in named.items()]
     known = {
@@ -149,6 +154,29 @@ def test_items_that_cannot_be_read_or_paired_are_a_reason():
     other = items("x", [1, 0] * 20, keys=range(1, 41))
     (found,) = against_random(rows, known | {rows[2]["record"]: other}, resamples=10, seed=0)
     assert "items are not in both" in found.reason
+
+
+def test_draws_that_were_measured_otherwise_are_not_compared():
+    rows = [row("PPM", 0.5), *(row(f"random{seed}", 0.5, measured_as={"dtype": "bfloat16"}) for seed in (1, 2))]
+    rows[0]["measured_as"] = {"dtype": "float32"}
+    rows = [{**found, "case": found["record"]} for found in rows]
+    known = {found["record"]: items(found["record"], [1, 0] * 20) for found in rows}
+    (found,) = against_random(rows, known, resamples=10, seed=0)
+    said = "random1-10-None: dtype is not that of PPM-10-None; run both with the same settings"
+    assert (found.reason, found.difference, found.p) == (said, None, None)
+    (found,) = against_random([{**one, "measured_as": {}} for one in rows], known, resamples=10, seed=0)
+    assert (found.reason, found.difference) == ("", 0)
+
+
+def test_a_collapsed_method_is_worse_by_no_number_and_a_collapsed_draw_has_no_mean():
+    text = np.random.default_rng(3).normal(size=100)
+    draws = [text - 4, text - 4.1, text - 3.9]
+    method = compared(text - 1000, draws, Aggregation.PERPLEXITY)
+    draw = compared(text - 3, [*draws[:2], text - 1000], Aggregation.PERPLEXITY)
+    assert (method.difference, method.low, method.high) == (None, None, None)
+    assert replace(method, p_holm=method.p).verdict is Verdict.WORSE
+    assert (draw.difference, draw.p, draw.verdict) == (None, None, Verdict.UNDECIDED)
+    assert draw.reason.startswith("a random selection has collapsed")
 
 
 def claim(method, task, p, difference=0.1, percent=10):

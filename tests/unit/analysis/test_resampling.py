@@ -80,6 +80,26 @@ def test_few_subtasks_are_strata_and_many_are_drawn_whole():
             assert np.ptp(scores) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("each", [2, 4])
+def test_strata_of_few_items_have_the_variance_of_the_score(each):
+    # An unbiased estimate: the mean over many samples of the bootstrap's variance is that of the score.
+    rng, subtasks = np.random.default_rng(each), FEWEST_CLUSTERS - 1
+    numbers = np.repeat(np.arange(subtasks), each)
+    found = [
+        resampled_scores(pairs_of([rng.normal(size=len(numbers))], subtasks=numbers), resamples=400, seed=run).var()
+        for run in range(200)
+    ]
+    # A variance estimated from n values with n − k degrees of freedom scatters by sqrt(2 / (n − k)); four times that
+    freedom = len(found) * (len(numbers) - subtasks)
+    assert np.mean(found) * len(numbers) == pytest.approx(1, rel=4 * np.sqrt(2 / freedom) + 0.01)
+
+
+def test_one_item_in_a_stratum_is_refused():
+    numbers = np.array([0] + [1] * 30)
+    with pytest.raises(RecordError, match="m-p10-t: a sub-task has one item; a bootstrap needs two: raise --limit"):
+        resampled_scores(pairs_of(np.ones((2, 31)), subtasks=numbers))
+
+
 def test_unweighted_groups_keep_their_weights():
     numbers = np.array([0] * 30 + [1] * 90)
     values = np.where(numbers == 0, 1.0, binary(120, 0.4)[0])
