@@ -38,14 +38,15 @@ class Clock:
     """Estimates how long the cases to come will take.
 
     A task has the same tokens at each level of a model, and a forward pass takes two operations per parameter and
-    token. So a case takes what the same task took at another level, times the ratio of the two levels' parameters; the
-    case that was measured last counts. Times of another machine's records are multiplied by what the cases of this run
-    took in relation to them, all together. Nothing is guessed for a task that has not been measured. An architecture
-    case takes less than a second, once torch is imported, and counts as nothing.
+    token. So a case takes what the same task took at another level, times the ratio of the two levels' parameters; of
+    several levels of this run the median counts, because a case that goes on after a pause has the pause in its time.
+    Times of another machine's records are multiplied by what the cases of this run took in relation to them, all
+    together. Nothing is guessed for a task that has not been measured. An architecture case takes less than a second,
+    once torch is imported, and counts as nothing.
     """
 
     recorded: dict[Subject, Taken] = field(default_factory=dict)
-    _measured: dict[Subject, Taken] = field(default_factory=dict)
+    _measured: dict[Subject, list[Taken]] = field(default_factory=dict)
     _loads_s: dict[str, float] = field(default_factory=dict)  # last preparation of a level, by model
     _took_s: float = 0.0  # in this run, of cases with a record of another machine
     _told_s: float = 0.0  # by those records
@@ -57,7 +58,7 @@ class Clock:
         if (told := self.recorded.get(_subject(case))) is not None and not told.is_here:
             self._took_s += seconds
             self._told_s += _scaled(told, parameters_of(case))
-        self._measured[_subject(case)] = Taken(seconds, parameters_of(case))
+        self._measured.setdefault(_subject(case), []).append(Taken(seconds, parameters_of(case)))
 
     def loaded(self, case: Case, seconds: float) -> None:
         """Take note of the seconds that it took to prepare the level of `case`."""
@@ -86,8 +87,8 @@ class Clock:
         return TimeLeft(max(sum(groups_s.values()) / workers, *groups_s.values()), unknown)
 
     def _seconds(self, case: Case) -> float | None:
-        if (found := self._measured.get(_subject(case))) is not None:
-            return _scaled(found, parameters_of(case))
+        if measured := self._measured.get(_subject(case)):
+            return _scaled(_median(measured), parameters_of(case))
         if (found := self.recorded.get(_subject(case))) is not None:
             speed = self._took_s / self._told_s if self._told_s and not found.is_here else 1.0
             return speed * _scaled(found, parameters_of(case))

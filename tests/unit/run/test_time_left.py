@@ -16,7 +16,7 @@ from glu_lib.study.settings import DType
 TASKS_S = {"facts": 2.0, "sums": 600.0, "instructions": 45.0, "commonsense": 7.0, "truth": 0.5, "lastword": 90.0}
 TASKS_S |= {"narrative": 2400.0}
 LOAD_S = 20.0
-SPEED = {"p0": 1.0, "p40": 0.75}  # the share of p0's time that a level takes
+SPEED = {"p0": 1.0, "p10": 0.94, "p20": 0.88, "p40": 0.75}  # the share of p0's time that a level takes
 
 
 def cases_of(*levels):
@@ -54,6 +54,15 @@ def test_after_one_level_every_estimate_is_near_the_truth():
         found = clock.left(left, loaded=loaded)
         assert found.unknown == 0
         assert found.seconds == pytest.approx(truth_s, rel=0.3)
+
+
+def test_a_case_that_goes_on_after_a_pause_does_not_stand_for_the_others():
+    cases = [case for case in cases_of("p0", "p10", "p20", "p40") if case.subject_key == "facts"]
+    clock = Clock()
+    clock.measured(cases[0], seconds_of(cases[0]))
+    clock.measured(cases[1], 3600 + seconds_of(cases[1]))
+    clock.measured(cases[2], seconds_of(cases[2]))
+    assert clock.left(cases[3:], loaded=[cases[3].group]).seconds == pytest.approx(seconds_of(cases[3]), rel=0.3)
 
 
 def test_a_long_task_does_not_count_like_a_short_one():
