@@ -42,8 +42,14 @@ def level_sizes(table: HeadlineTable) -> list[LevelSize]:
 
 
 def zero_shot_sets(table: HeadlineTable) -> set[str | None]:
-    """The zero-shot tasks of each level, as in the column `zero_shot_tasks`; {None} without any."""
-    return {row.get("zero_shot_tasks") for row in table.cells.values()}
+    """The zero-shot tasks of each level, as in the column `zero_shot_tasks`; None stands for a level without a mean.
+
+    A row of another dtype, as of a task that is no zero-shot task, has none and does not count where others have.
+    """
+    found: set[str | None] = set()
+    for level, _ in table.levels:
+        found |= {row["zero_shot_tasks"] for row in _rows(table, level) if row.get("zero_shot_tasks")} or {None}
+    return found
 
 
 def _rows(table: HeadlineTable, level: LevelKey) -> Iterable[Row]:
@@ -53,25 +59,23 @@ def _rows(table: HeadlineTable, level: LevelKey) -> Iterable[Row]:
 def _size(level: LevelKey, ratio: float, rows: list[Row], has_mean: bool) -> LevelSize:
     shared = {name: _one([row.get(name) for row in rows]) for name in _SHARED}
     peaks = [row["peak_memory_bytes"] for row in rows if row.get("peak_memory_bytes") is not None]
-    mean = rows[0].get("zero_shot_mean") if has_mean else None
+    averaged = next((row for row in rows if has_mean and row.get("zero_shot_tasks")), None)
     return LevelSize(
         level,
         ratio,
         **shared,
         peak_memory_bytes=max(peaks, default=None),
-        zero_shot_mean=mean,
-        zero_shot_change=_change(mean, rows) if level else None,
+        zero_shot_mean=averaged["zero_shot_mean"] if averaged else None,
+        zero_shot_change=_change(averaged, rows) if averaged and level else None,
     )
 
 
-def _change(mean: float | None, rows: Sequence[Row]) -> float | None:
-    """The mean's change against that of the same tasks at p0; None if one of them has no baseline."""
-    if mean is None:
-        return None
-    tasks = rows[0]["zero_shot_tasks"].split()
-    unpruned = [row.get("baseline") for row in rows if row["subject"] in tasks]
-    known = [value for value in unpruned if value is not None]
-    return mean / statistics.fmean(known) - 1 if len(known) == len(unpruned) and any(known) else None
+def _change(averaged: Row, rows: Sequence[Row]) -> float | None:
+    """The mean's change against that of the same tasks at p0; None if one of them has no cell or no baseline."""
+    tasks = averaged["zero_shot_tasks"].split()
+    unpruned = [row["baseline"] for row in rows if row["subject"] in tasks and row.get("baseline") is not None]
+    is_whole = len(unpruned) == len(tasks) and any(unpruned)
+    return averaged["zero_shot_mean"] / statistics.fmean(unpruned) - 1 if is_whole else None
 
 
 def _one(values: list[int | None]) -> int | None:

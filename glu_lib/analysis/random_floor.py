@@ -18,7 +18,7 @@ from glu_lib.analysis.significance import ALPHA, holm
 from glu_lib.analysis.skill import is_logarithmic
 from glu_lib.analysis.table import LevelKey, Row, row_level
 from glu_lib.errors import RecordError
-from glu_lib.results.collapse import LIMIT
+from glu_lib.results.collapse import LIMIT, is_unbounded
 from glu_lib.study.methods import is_random
 
 FEWEST_SEEDS = 2
@@ -42,7 +42,8 @@ class AgainstRandom:
     for perplexities log(value / random_mean); `low` and `high` are its 95 % interval, `p` the p-value of 'there is no
     difference', `p_holm` p after Holm's correction over the tasks of the method at the level. They are None if there
     are fewer than two seeds, or if settings or items cannot be compared (`reason`). If only the method's perplexity has
-    collapsed, there are p and p_holm, of a perplexity of `collapse.LIMIT` in its place, and no difference.
+    collapsed, there are p and p_holm, of a perplexity of `collapse.LIMIT` in its place, and no difference. `left_out`
+    names a draw that was measured with other settings and does not count.
     """
 
     model: str
@@ -66,6 +67,7 @@ class AgainstRandom:
     p: float | None = None
     p_holm: float | None = None
     reason: str = ""
+    left_out: str = ""
     asked: str | None = None
     subset: str | None = None
 
@@ -153,9 +155,11 @@ def _beside_random(rows: Sequence[Row]) -> Iterator[tuple[Row, list[Row]]]:
 
 
 def _compared(
-    row: Row, draws: Sequence[Row], items: Mapping[str, Items | str], resamples: int, seed: int
+    row: Row, found_draws: Sequence[Row], items: Mapping[str, Items | str], resamples: int, seed: int
 ) -> AgainstRandom:
     is_log = row["metric"].endswith("perplexity")
+    left_out = [line for other in found_draws if (line := _unlike(row, other))]
+    draws = [other for other in found_draws if not _unlike(row, other)]
     values = [other["value"] for other in draws]
     known = [math.inf if value is None else float(value) for value in values]  # a collapsed perplexity has no value
     found = AgainstRandom(
@@ -173,14 +177,14 @@ def _compared(
         higher_is_better=bool(row["higher_is_better"]),
         seeds=len(draws),
         value=row["value"],
-        random_mean=_mean(known, is_log=is_log),
-        random_low=_number(min(known)),
-        random_high=_number(max(known)),
+        random_mean=_mean(known, is_log=is_log) if known else None,
+        random_low=_number(min(known)) if known else None,
+        random_high=_number(max(known)) if known else None,
+        left_out=left_out[0] if left_out else "",
     )
     if len(draws) < FEWEST_SEEDS:
-        return replace(found, reason=f"one seed of random selection; at least {FEWEST_SEEDS} are needed")
-    if reason := _unlike(row, draws):
-        return replace(found, reason=reason)
+        few = f"one seed of random selection; at least {FEWEST_SEEDS} are needed"
+        return replace(found, reason=found.left_out or few, left_out="")
     mine = [items[other["record"]] for other in (row, *draws)]
     readable = [item for item in mine if not isinstance(item, str)]
     if len(readable) < len(mine):
@@ -190,20 +194,18 @@ def _compared(
         difference, low, high, p = _test(pairs, resamples, seed)
     except RecordError as error:
         return replace(found, reason=str(error))
-    has_collapsed = pairs.scores >= LIMIT if is_log else np.zeros(len(mine), dtype=bool)
+    has_collapsed = (pairs.scores >= LIMIT) & is_unbounded(row["metric"])
     if has_collapsed[1:].any():
-        return replace(found, reason="a random selection has collapsed: its perplexities have no mean; run more seeds")
+        return replace(found, reason="a random selection has collapsed, so there is no mean to compare with")
     if has_collapsed[0]:
         return replace(found, p=p)
     return replace(found, difference=difference, low=low, high=high, p=p)
 
 
-def _unlike(row: Row, draws: Sequence[Row]) -> str:
-    """Why a method and the random selections cannot be compared, as one line; empty if they can."""
-    for other in draws:
-        if differing := unlike_fields(row, other):
-            return f"{other['case']}: {differing[0]} is not that of {row['case']}; run both with the same settings"
-    return ""
+def _unlike(row: Row, other: Row) -> str:
+    """Why a method and a random selection cannot be compared, as one line; empty if they can."""
+    differing = unlike_fields(row, other)
+    return f"{other['case']}: {differing[0]} is not that of {row['case']}; run both again" if differing else ""
 
 
 def _test(pairs: Pairs, resamples: int, seed: int) -> tuple[float, float, float, float]:

@@ -32,19 +32,19 @@ def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RE
     """Scores (resamples, models) of bootstrap resamples; each resample is the same for all models.
 
     Drawn with replacement are, for a single task, its items; for a group with fewer than `FEWEST_CLUSTERS` sub-tasks,
-    m − 1 of the m items within each sub-task, which makes the variance that of the score (Rao and Wu, Resampling
-    inference with complex survey data, JASA 83, 1988: m of few items give (m − 1) / m of it); for a larger group, whole
-    sub-tasks with all their items. Drawing whole sub-tasks
-    treats them as a sample of subjects: items of one subject share their difficulty, so drawing single items would
-    overstate the number of independent items (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6
-    and 8; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+    m − 1 of the m items within each sub-task (one of one); for a larger group, whole sub-tasks with all their items.
+
+    m draws from m items give (m − 1) / m of the variance of the mean, m − 1 draws all of it (Rao and Wu, Resampling
+    inference with complex survey data, JASA 83, 1988). Drawing whole sub-tasks treats them as a sample of subjects:
+    items of one subject share their difficulty, so drawing single items would overstate the number of independent items
+    (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 8; Davison and Hinkley, Bootstrap
+    Methods and their Application, 1997, section 3.8).
 
     A collapsed perplexity, of all items or of a resample, is replaced by `collapse.LIMIT`: it is worse than all finite
     scores and equal to other collapsed ones.
 
     Raises:
-        RecordError: if there are fewer than `FEWEST_ITEMS` items, one item in a sub-task whose items are drawn, or a
-            score is not defined for a resample.
+        RecordError: if there are fewer than `FEWEST_ITEMS` items or a score is not defined for a resample.
     """
     if pairs.terms.shape[1] < FEWEST_ITEMS:
         raise RecordError(
@@ -91,9 +91,7 @@ def _item_scores(pairs: Pairs, resamples: int, rng: np.random.Generator) -> np.n
     total = np.zeros((resamples, models))
     for number, weight in enumerate(pairs.weights):
         rows = pairs.terms[:, pairs.subtasks == number].transpose(1, 0, 2).reshape(-1, models * terms)
-        size = len(rows) - 1 if pairs.is_group else len(rows)
-        if not size:
-            raise RecordError(f"{pairs.cases[-1]}: a sub-task has one item; a bootstrap needs two: raise --limit")
+        size = max(1, len(rows) - 1) if pairs.is_group else len(rows)
         done = 0
         for sums in _resampled_sums(rows, size, resamples, rng):
             part = slice(done, done + len(sums))

@@ -133,7 +133,9 @@ def with_skill(
     scores = resampled_scores(pairs, resamples=resamples, seed=seed)
     skills = skills_of(scores[:, 3], scores[:, 2], scores[:, 1], scores[:, 0], **how)
     low, high = conservative_interval(skills) or (None, None)
-    if point == 0 and high == 0:  # cut off at 0, as its resamples are: the interval says no more
+    if (
+        point == 0 and high == 0 and how["on_log_scale"]
+    ):  # cut off at 0, as its resamples are: the interval says no more
         low = high = None
     return replace(found, value=point, low=low, high=high)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glu_lib.analysis import consolidate, headline_tables, write_tables
+from glu_lib.analysis import conclude, headline_tables, write_tables
 from glu_lib.errors import AccessError, RecordError
 from glu_lib.report import markdown_name, markdown_table, number
 from glu_lib.run.experiment import Experiment
@@ -32,7 +32,7 @@ def push_results(results_dir: Path, repo_id: str) -> str:
         RecordError: if there is no record to upload, or a link points to a file outside the folder.
         AccessError: if the hub refuses the upload.
     """
-    found = consolidate(results_dir)
+    found = conclude(results_dir)
     if not found.rows:
         raise RecordError(f"{results_dir} holds no readable record; there is nothing to push")
     write_tables(results_dir, found.rows)
@@ -132,7 +132,7 @@ def _scores(experiment: Experiment, variant: ModelVariant, pruning: Pruning) -> 
         return []
     return [
         row
-        for row in consolidate(root).rows
+        for row in conclude(root).rows
         if row["kind"] == "accuracy"
         and row["is_headline"]
         and row["limit"] is None

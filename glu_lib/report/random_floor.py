@@ -31,7 +31,7 @@ def random_listing(found: Sequence[AgainstRandom]) -> Listing:
         tuple(
             (item.model, level_name(item), format_ratio(item.expansion_ratio), item.method, item.task, item.metric,
              item.value, item.random_mean, item.random_low, item.random_high, item.seeds, item.difference, item.low,
-             item.high, item.p_holm, item.reason or str(item.verdict))
+             item.high, item.p_holm, item.reason or _verdict(item))
             for item in found
         ),
     )  # fmt: skip
@@ -76,6 +76,8 @@ def method_sentences(found: Sequence[AgainstRandom]) -> Iterator[tuple[str, str]
         ]
         tasks, seeds = len(methods[0]), first.seeds
         place = f"At {level_name(first)} ({format_ratio(first.expansion_ratio)}), over {tasks} task{_s(tasks)}"
+        untested = sum(bool(item.reason) for items in methods for item in items)
+        parts += [f"{counted(untested, 'comparison')} not possible (`glu methods` says why)"] if untested else []
         yield first.model, f"{place} and {seeds} random seed{_s(seeds)}: {'; '.join(parts)}."
 
 
@@ -98,7 +100,13 @@ def _score(value: float | None) -> str:
 
 
 def _draws(item: AgainstRandom) -> str:
+    if not item.seeds:
+        return "–"
     return f"{_score(item.random_mean)} ({_score(item.random_low)} to {_score(item.random_high)})"
+
+
+def _verdict(item: AgainstRandom) -> str:
+    return f"{item.verdict}; left out: {item.left_out}" if item.left_out else str(item.verdict)
 
 
 def _same_width(found: Iterable[AgainstRandom]) -> list[list[list[AgainstRandom]]]:

@@ -61,7 +61,7 @@ def size_notes(table: HeadlineTable) -> Iterator[str]:
         yield "peak memory: the highest while a case was scored; of the whole process on a CPU, of torch on a GPU"
     sets = zero_shot_sets(table)
     if len(sets) > 1:
-        yield f"no {MEAN}: the levels do not have the same of its tasks ({', '.join(ZERO_SHOT_TASKS)})"
+        yield f"no {MEAN}: the levels do not have the same of its tasks in one dtype ({', '.join(ZERO_SHOT_TASKS)})"
     elif names := next(iter(sets), None):
         yield _mean_note(table, names.split())
 

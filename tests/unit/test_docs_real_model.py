@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from committed import concluded
+from real_model_page import FOLDER, PAGE, shown_lines, table_of_all_layers, tables_by_layers
 
-from glu_lib.analysis import headline_tables, workload_tables
+from glu_lib.analysis import workload_tables
 from glu_lib.analysis.level_sizes import level_sizes
 from glu_lib.analysis.significance import is_significant
 from glu_lib.analysis.two_levels import two_levels
@@ -19,8 +20,6 @@ from glu_lib.results.store import Store
 from glu_lib.study.architecture import format_ratio
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = "smollm2_135m_instruct"
-PAGE = (ROOT / "docs/real-model.md").read_text(encoding="utf-8")
 USUAL = json.loads((ROOT / f"results/measured/{FOLDER}/usual_perplexity.json").read_text(encoding="utf-8"))
 
 
@@ -29,12 +28,6 @@ TESTED = (
     *("arc_challenge", "arc_easy", "boolq", "hellaswag", "lambada_openai", "openbookqa", "piqa"),
     *("truthfulqa_mc1", "truthfulqa_mc2", "wikitext2_2048", "winogrande"),
 )
-
-
-def table_of_all_layers():
-    """The headline table of levels pruned by PPM on all layers."""
-    tables = headline_tables(concluded(FOLDER).rows)
-    return next(table for table in tables if table.method == "PPM" and "layers" not in table.title)
 
 
 def level_lines():
@@ -57,12 +50,6 @@ def level_lines():
 
 
 SPARED = "layers1to28only"
-
-
-def tables_by_layers():
-    """The headline tables of all layers and of layers 1 to 28."""
-    tables = [table for table in headline_tables(concluded(FOLDER).rows) if table.method == "PPM"]
-    return [next(table for table in tables if table.layers == layers) for layers in (None, "1-28")]
 
 
 @lru_cache
@@ -198,13 +185,6 @@ def test_what_the_page_says_of_the_levels_is_so():
     assert "a random option has 0.357" in said
     notes = " ".join(size_notes(table_of_all_layers()))
     assert f"guessing gets 0.357; the best blind answers get {sum(seven) / 7:.3f}" in notes
-
-
-def shown_lines(name):
-    """The lines of a table of the page that is made from records."""
-    return (
-        PAGE.split(f"<!-- {name}: from the records -->\n")[1].split(f"<!-- end of {name} -->")[0].strip().splitlines()
-    )
 
 
 AGAINST = json.loads((ROOT / f"results/measured/{FOLDER}/against_lm_eval.json").read_text(encoding="utf-8"))["found"]

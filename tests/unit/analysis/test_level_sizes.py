@@ -139,6 +139,21 @@ def test_a_mean_whose_tasks_were_measured_otherwise_than_p0_has_no_change():
     assert [line[-1] for line in listing.rows] == ["0.700", "0.350"]
 
 
+def test_a_mean_whose_task_has_no_cell_has_no_change():
+    pruned = [row("boolq", 0.4, 40, baseline=0.8), row("piqa", 0.3, 40, baseline=0.6)]
+    table = table_of([row("boolq", 0.8), row("piqa", 0.6), *pruned]).with_tasks(["boolq"])
+    assert [size.zero_shot_mean for size in level_sizes(table)] == [pytest.approx(0.7), pytest.approx(0.35)]
+    assert [size.zero_shot_change for size in level_sizes(table)] == [None, None]
+
+
+def test_a_task_of_another_dtype_beside_the_seven_leaves_the_mean_as_it_is():
+    rows = [row(task, 0.5, percent) for task in ("boolq", "piqa") for percent in (0, 40)]
+    rows += [row("ifeval", 0.2, percent, dtype="bfloat16") for percent in (0, 40)]
+    assert [size.zero_shot_mean for size in level_sizes(table_of(rows))] == [0.5, 0.5]
+    mixed = [row("boolq", 0.5), row("piqa", 0.5), row("boolq", 0.5, 40), row("piqa", 0.5, 40, dtype="bfloat16")]
+    assert [size.zero_shot_mean for size in level_sizes(table_of(mixed))] == [None, None]
+
+
 def test_levels_with_other_tasks_have_no_mean_in_a_table():
     table = table_of([row("boolq", 0.8), row("piqa", 0.6), row("boolq", 0.6, 40), row("winogrande", 0.5, 40)])
     assert [size.zero_shot_mean for size in level_sizes(table)] == [None, None]

@@ -162,10 +162,24 @@ def test_draws_that_were_measured_otherwise_are_not_compared():
     rows = [{**found, "case": found["record"]} for found in rows]
     known = {found["record"]: items(found["record"], [1, 0] * 20) for found in rows}
     (found,) = against_random(rows, known, resamples=10, seed=0)
-    said = "random1-10-None: dtype is not that of PPM-10-None; run both with the same settings"
+    said = "random1-10-None: dtype is not that of PPM-10-None; run both again"
     assert (found.reason, found.difference, found.p) == (said, None, None)
+    assert "1 comparison not possible" in next(method_sentences([found]))[1]
+    assert verdict_listing([found]).rows[1][4] == "–"
     (found,) = against_random([{**one, "measured_as": {}} for one in rows], known, resamples=10, seed=0)
     assert (found.reason, found.difference) == ("", 0)
+
+
+def test_one_draw_that_was_measured_otherwise_is_left_out():
+    rows = [row("PPM", 0.5), *(row(f"random{seed}", seed / 10) for seed in (1, 2, 3))]
+    rows = [{**found, "case": found["record"], "measured_as": {"dtype": "float32"}} for found in rows]
+    rows[3]["measured_as"] = {"dtype": "bfloat16"}
+    known = {found["record"]: items(found["record"], [1, 0] * 20) for found in rows}
+    (found,) = against_random(rows, known, resamples=10, seed=0)
+    assert (found.seeds, found.random_low, found.random_high, found.reason) == (2, 0.1, 0.2, "")
+    assert found.left_out == "random3-10-None: dtype is not that of PPM-10-None; run both again"
+    assert found.difference == 0
+    assert random_listing(adjusted([found])).rows[0][-1] == f"undecided; left out: {found.left_out}"
 
 
 def test_a_collapsed_method_is_worse_by_no_number_and_a_collapsed_draw_has_no_mean():

@@ -94,10 +94,10 @@ def test_strata_of_few_items_have_the_variance_of_the_score(each):
     assert np.mean(found) * len(numbers) == pytest.approx(1, rel=4 * np.sqrt(2 / freedom) + 0.01)
 
 
-def test_one_item_in_a_stratum_is_refused():
+def test_one_item_in_a_stratum_stays_as_it_is():
     numbers = np.array([0] + [1] * 30)
-    with pytest.raises(RecordError, match="m-p10-t: a sub-task has one item; a bootstrap needs two: raise --limit"):
-        resampled_scores(pairs_of(np.ones((2, 31)), subtasks=numbers))
+    scores = resampled_scores(pairs_of([np.where(numbers, 0.0, 1.0)], subtasks=numbers), resamples=100)
+    assert np.allclose(scores, 1 / 31)
 
 
 def test_unweighted_groups_keep_their_weights():

@@ -10,7 +10,12 @@ from glu_lib.analysis.significance import holm
 from glu_lib.analysis.two_levels import two_levels, without_counterpart
 from glu_lib.errors import RecordError
 from glu_lib.frontends.cli.entry import main
+from glu_lib.results.address import RecordId
+from glu_lib.results.record import read_scored
 from glu_lib.results.store import Store
+from glu_lib.study import STUDY
+from glu_lib.study.cases import Case
+from glu_lib.study.pruning import Pruning
 
 LAYERS = MEASURED / "layers_smollm2"
 
@@ -129,6 +134,22 @@ def test_too_few_items_show_the_plain_difference():
     assert found.delta == found.value - found.other_value
     assert found.p_holm is found.p is None
     assert "6 items; a bootstrap needs 20" in found.reason
+
+
+def test_levels_with_other_documents_have_no_difference(tmp_path):
+    for folder, ending in (("individual_files", "json"), ("samples", "jsonl.gz")):
+        for level in ("p10", "p40"):
+            (tmp_path / folder / "nano" / level).mkdir(parents=True)
+            name = f"{folder}/nano/{level}/nano-{level}-facts.{ending}"
+            shutil.copy(MEASURED / "nano" / name, tmp_path / name)
+    store, case = Store(tmp_path), Case(STUDY.models["nano"], Pruning(10), STUDY.tasks["facts"])
+    record = read_scored(store.record_path(RecordId(case)))
+    samples = store.read_samples(record.samples)
+    samples[3]["doc_hash"] = "another"
+    store.write(RecordId(case), record.as_json(), samples)
+    found = compared(tmp_path, "nano-p40", "nano-p10")["facts"]
+    assert "1 documents differ" in found.reason
+    assert found.delta is found.p is None
 
 
 def test_a_checkpoint_stands_beside_its_baseline_in_token_perplexities_too():

@@ -60,8 +60,8 @@ def test_a_case_that_goes_on_after_a_pause_does_not_stand_for_the_others():
     cases = [case for case in cases_of("p0", "p10", "p20", "p40") if case.subject_key == "facts"]
     clock = Clock()
     clock.measured(cases[0], seconds_of(cases[0]))
-    clock.measured(cases[1], 3600 + seconds_of(cases[1]))
-    clock.measured(cases[2], seconds_of(cases[2]))
+    clock.measured(cases[1], seconds_of(cases[1]))
+    clock.measured(cases[2], 3600 + seconds_of(cases[2]))
     assert clock.left(cases[3:], loaded=[cases[3].group]).seconds == pytest.approx(seconds_of(cases[3]), rel=0.3)
 
 

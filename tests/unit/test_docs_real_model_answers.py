@@ -1,0 +1,61 @@
+"""The page on the real model quotes the committed records: knowledge, generated answers, random selection."""
+
+from committed import concluded
+from real_model_page import FOLDER, PAGE, shown_lines, tables_by_layers
+
+from glu_lib.analysis.significance import is_significant
+from glu_lib.report import number
+from glu_lib.report.random_floor import verdict_listing
+
+KNOWLEDGE = {"mmlu": "MMLU", "leaderboard_musr": "MuSR"}
+GENERATED = {"gsm8k": "GSM8K", "gsm8k_chat": "GSM8K, chat", "ifeval": "IFEval", "ifeval_chat": "IFEval, chat"}
+SHOWN = ("lambada_openai", "hellaswag", "arc_easy", "piqa")
+
+
+def _cell(task, level):
+    """All layers → layers 1 to 28; `*` differs significantly from p0, `–` is not measured."""
+    rows = [table.cells.get((task, level)) for table in tables_by_layers()]
+    texts = [f"{number.score(row)}{'*' if row and is_significant(row) else ''}" for row in rows]
+    return " → ".join(texts if level else texts[:1])
+
+
+def score_lines(names):
+    """A table of the page: a line for each level, the last one is blind."""
+    whole = tables_by_layers()[0]
+    yield f"| level | {' | '.join(names.values())} |"
+    yield "|" + "---|" * (1 + len(names))
+    for level, _ in whole.levels:
+        yield f"| p{level} | {' | '.join(_cell(task, level) for task in names)} |"
+    yield f"| blind | {' | '.join(number.plain_score(whole.cells[task, 0]['blind']) for task in names)} |"
+
+
+def random_lines():
+    """PPM beside random selection, a column for each of four tasks."""
+    found = verdict_listing(concluded(FOLDER).against_random)
+    yield f"| level | pruned layers | method | {' | '.join(SHOWN)} | of all tasks |"
+    yield "|" + "---|" * (4 + len(SHOWN))
+    for row in found.rows:
+        cells = dict(zip(found.columns, row, strict=True))
+        level, *words = cells["level"].split(", ")
+        layers = next((word.removeprefix("layers ") for word in words if word.startswith("layers")), "all")
+        scores = " | ".join(cells[task] for task in SHOWN)
+        yield f"| {level} | {layers} | {cells['method']} | {scores} | {cells['verdict'] or '–'} |"
+
+
+def test_the_tables_are_made_from_the_records():
+    assert shown_lines("knowledge") == list(score_lines(KNOWLEDGE))
+    assert shown_lines("answers") == list(score_lines(GENERATED))
+
+
+def test_what_the_page_says_of_these_tasks_is_so():
+    said = " ".join(PAGE.split())
+    whole, spared = tables_by_layers()
+    rows = [row for table in (whole, spared) for (task, _), row in table.cells.items() if task in KNOWLEDGE | GENERATED]
+    assert all(row["is_blind"] for row in rows)
+    assert not any(map(is_significant, rows))
+    musr = [whole.cells["leaderboard_musr", level] for level in (0, 60)]
+    assert "doubles, from {:.3f} to {:.3f}".format(*(row["value"] for row in musr)) in said
+    assert f"on {musr[0]['n']} items" in said
+    plain = [whole.cells["ifeval", level] for level in (0, 5)]
+    assert "rises from {:.3f} to {:.3f} at p5".format(*(row["value"] for row in plain)) in said
+    assert f"{round(50 * plain[0]['empty_share'])} of its 50 plain answers are empty" in said
