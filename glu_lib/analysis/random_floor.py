@@ -158,8 +158,8 @@ def _compared(
     row: Row, found_draws: Sequence[Row], items: Mapping[str, Items | str], resamples: int, seed: int
 ) -> AgainstRandom:
     is_log = row["metric"].endswith("perplexity")
-    left_out = [line for other in found_draws if (line := _unlike(row, other))]
-    draws = [other for other in found_draws if not _unlike(row, other)]
+    unlike = [_unlike(row, other) for other in found_draws]
+    draws = [other for other, line in zip(found_draws, unlike, strict=True) if not line]
     values = [other["value"] for other in draws]
     known = [math.inf if value is None else float(value) for value in values]  # a collapsed perplexity has no value
     found = AgainstRandom(
@@ -180,7 +180,7 @@ def _compared(
         random_mean=_mean(known, is_log=is_log) if known else None,
         random_low=_number(min(known)) if known else None,
         random_high=_number(max(known)) if known else None,
-        left_out=left_out[0] if left_out else "",
+        left_out=next(filter(None, unlike), ""),
     )
     if len(draws) < FEWEST_SEEDS:
         few = f"one seed of random selection; at least {FEWEST_SEEDS} are needed"

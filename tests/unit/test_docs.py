@@ -1,5 +1,6 @@
 """The documentation says what is so: reference pages, paths, links, figures."""
 
+import gzip
 import importlib.util
 import json
 import pkgutil
@@ -453,6 +454,9 @@ def test_the_storys_table_of_the_real_model_is_made_from_the_committed_records()
     assert shown == made
 
 
+SAMPLES = "samples/smolq4/p40/smolq4-p40-ifeval.jsonl.gz"
+
+
 def test_what_the_story_says_of_the_real_model_is_so():
     found = [row for row in concluded("smollm2_135m_instruct").rows if row["is_headline"] and row["layers"] is None]
     rows = {(row["subject"], row["percent"]): row for row in found if row["method"] in (None, "PPM")}
@@ -460,6 +464,10 @@ def test_what_the_story_says_of_the_real_model_is_so():
     assert all(rows[task, percent]["is_blind"] for task in told for percent in (30, 40, 60) if (task, percent) in rows)
     assert {task for task in told if rows[task, 0]["is_blind"] is False} == {"hellaswag", "piqa"}
     assert all(rows[task, 40]["value"] > rows[task, 0]["value"] for task in ("ifeval", "truthfulqa_mc2"))
+    kept = ("boolq", "hellaswag", "piqa", "truthfulqa_mc1")
+    assert all(rows[task, 40]["value"] > rows[task, 0]["value"] / 2 for task in kept)
+    with gzip.open(ROOT / "results/measured/smollm2_135m_instruct" / SAMPLES, "rt", encoding="utf-8") as file:
+        assert sum("a a a a a a a" in json.loads(line)["answers"][0] for line in file) > 10
     assert [rows["ifeval", percent]["value"] for percent in (0, 5)] == [0, 0.2]
     assert round(50 * rows["ifeval", 0]["empty_share"]) == 22
     assert f"{100 * rows['ifeval', 5]['repetition']:.0f} % repetition, all answers cut" in STORY

@@ -289,7 +289,7 @@ def times_lines():
             if (case["subject"] in subjects.split()) if subjects else (suite in case["suites"]):
                 levels = hours.setdefault(part, {})
                 levels[case["level"]] = levels.get(case["level"], 0.0) + record["timing"]["duration_s"] / 3600
-    yield "| part | levels and layer sets | hours | minutes for each, median |"
+    yield "| part | levels, layer sets and random draws | hours | minutes for each, median |"
     yield "|---|---|---|---|"
     for part in filter(hours.get, PARTS):
         taken = list(hours[part].values())

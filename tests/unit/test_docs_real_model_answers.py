@@ -1,15 +1,12 @@
-"""The page on the real model quotes the committed records: knowledge, generated answers, random selection."""
+"""The page on the real model quotes the committed records: knowledge and generated answers."""
 
-from committed import concluded
-from real_model_page import FOLDER, PAGE, shown_lines, tables_by_layers
+from real_model_page import PAGE, shown_lines, tables_by_layers
 
 from glu_lib.analysis.significance import is_significant
 from glu_lib.report import number
-from glu_lib.report.random_floor import verdict_listing
 
 KNOWLEDGE = {"mmlu": "MMLU", "leaderboard_musr": "MuSR"}
 GENERATED = {"gsm8k": "GSM8K", "gsm8k_chat": "GSM8K, chat", "ifeval": "IFEval", "ifeval_chat": "IFEval, chat"}
-SHOWN = ("lambada_openai", "hellaswag", "arc_easy", "piqa")
 
 
 def _cell(task, level):
@@ -27,19 +24,6 @@ def score_lines(names):
     for level, _ in whole.levels:
         yield f"| p{level} | {' | '.join(_cell(task, level) for task in names)} |"
     yield f"| blind | {' | '.join(number.plain_score(whole.cells[task, 0]['blind']) for task in names)} |"
-
-
-def random_lines():
-    """PPM beside random selection, a column for each of four tasks."""
-    found = verdict_listing(concluded(FOLDER).against_random)
-    yield f"| level | pruned layers | method | {' | '.join(SHOWN)} | of all tasks |"
-    yield "|" + "---|" * (4 + len(SHOWN))
-    for row in found.rows:
-        cells = dict(zip(found.columns, row, strict=True))
-        level, *words = cells["level"].split(", ")
-        layers = next((word.removeprefix("layers ") for word in words if word.startswith("layers")), "all")
-        scores = " | ".join(cells[task] for task in SHOWN)
-        yield f"| {level} | {layers} | {cells['method']} | {scores} | {cells['verdict'] or '–'} |"
 
 
 def test_the_tables_are_made_from_the_records():
