@@ -11,7 +11,7 @@ from glu_lib.analysis.consolidation import unlike_fields
 from glu_lib.analysis.items import Items, read_items
 from glu_lib.analysis.pairing import pair
 from glu_lib.analysis.significance import Comparison, compare_samples
-from glu_lib.analysis.skill import Blind, Skill, against_blind, best_control, with_skill
+from glu_lib.analysis.skill import Blind, Skill, against_blind, best_control, untested, with_skill
 from glu_lib.analysis.table import Row
 from glu_lib.errors import RecordError
 from glu_lib.results.lm_eval_samples import lm_eval_files_of
@@ -94,7 +94,7 @@ def with_blind(row: Row, case: ReadCase, names: Collection[str], resamples: int,
     try:
         skill = against_blind(items, blind, higher_is_better=better, resamples=resamples, seed=seed)
     except RecordError:  # too few items for a test
-        skill = Skill(blind.score, blind.control, p95=blind.p95)
+        skill = untested(row["value"], blind, higher_is_better=better)
     return replace(case, blind=blind, skill=skill)
 
 

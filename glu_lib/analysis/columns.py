@@ -128,7 +128,11 @@ TABLE = (
     Column("recovered_low", _NUMBER, "lower end of that share's 95 % interval"),
     Column("recovered_high", _NUMBER, "upper end of that interval"),
     Column("p_blind", _NUMBER, "p-value of the test against the blind answer: paired; binomial for published shares"),
-    Column("is_blind", _FLAG, "whether the score is not better than blind"),
+    Column(
+        "is_blind",
+        _FLAG,
+        "whether the score is not shown to be better than blind; null if it is above it on too few items for a test",
+    ),
     Column(
         "energy_j",
         _NUMBER,

@@ -73,6 +73,7 @@ class CorrectAnswers:
     energy_quality: str | None
     above_blind: float | None = None
     energy_per_answer_above_blind_j: float | None = None
+    subset: str | None = None
 
 
 def efficiencies(records: Iterable[EnergyRecord]) -> list[Efficiency]:
@@ -102,6 +103,7 @@ def _correct_answers(row: Row) -> CorrectAnswers:
         level=row_level(row),
         expansion_ratio=row["expansion_ratio"],
         limit=row["limit"],
+        subset=row.get("subset"),
         task=row["subject"],
         energy_j=energy_j,
         correct=correct,

@@ -48,7 +48,8 @@ def resampled_scores(pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = RE
     """
     if pairs.terms.shape[1] < FEWEST_ITEMS:
         raise RecordError(
-            f"{pairs.cases[-1]}: {pairs.terms.shape[1]} items; a bootstrap needs {FEWEST_ITEMS}: raise --limit"
+            f"{pairs.cases[-1]}: {pairs.terms.shape[1]} items; a bootstrap needs {FEWEST_ITEMS}: raise --limit, or the "
+            "task's limit in the study"
         )
     rng = np.random.default_rng(seed)
     scores = _cluster_scores(pairs, resamples, rng) if by_clusters(pairs) else _item_scores(pairs, resamples, rng)

@@ -37,7 +37,8 @@ class Skill:
 
     `blind` and `control` are score and name of the best control. `value` is the skill, 1 unpruned and 0 blind, with its
     95 % interval; None if the unpruned model has no skill to lose, and without a baseline. `p` is that of 'equal to
-    blind' (None: not tested), `is_blind` whether the score is not better than blind. `p95` is that of `Blind`.
+    blind' (None: not tested), `is_blind` whether the score is not shown to be better than blind (None: not tested, and
+    above it). `p95` is that of `Blind`.
     """
 
     blind: float
@@ -106,6 +107,15 @@ def against_blind(
     before, after = pairs.scores
     is_above = after > before if higher_is_better else after < before
     return Skill(blind.score, blind.control, p=found.p, is_blind=not (is_above and found.p < ALPHA), p95=blind.p95)
+
+
+def untested(value: float | None, blind: Blind, *, higher_is_better: bool) -> Skill:
+    """What can be said of a score with too few items for a test: blind if it is not above its blind score.
+
+    A `value` of None is a collapsed perplexity.
+    """
+    is_above = value is not None and (value > blind.score if higher_is_better else value < blind.score)
+    return Skill(blind.score, blind.control, is_blind=None if is_above else True, p95=blind.p95)
 
 
 def with_skill(

@@ -68,7 +68,9 @@ class ReportData:
         serving: levels of growing batches (`analysis.serving.ServingLevel`).
         problems: one line per record or samples file that could not be used.
         untested: one line per change that was not tested.
-        missing: ids of declared cases without a complete record, by model.
+        missing: ids of declared cases without a record, by model.
+        limited: ids of declared cases with a record of a limited run only, by model.
+        undeclared: models with records that the study does not declare, so that nothing is known to be missing.
         runs: records grouped by the conditions of their run (`runs_of`).
         title: heading of the page.
     """
@@ -94,6 +96,8 @@ class ReportData:
     problems: Sequence[str] = ()
     untested: Sequence[str] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    limited: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    undeclared: Sequence[str] = ()
     runs: Sequence[Run] = ()
     title: str = "GLU width pruning"
 
@@ -105,6 +109,7 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
     """
     models = {row["model"] for row in found.rows}
     is_published = not models.isdisjoint(MODEL_KEYS.values())
+    missing, limited = missing_cases(study, found.rows) if found.headers else ({}, {})  # published: no headers
     return ReportData(
         rows=found.rows,
         trends=found.trends,
@@ -126,28 +131,30 @@ def report_data(found: Conclusions, study: Study, *, title: str = "GLU width pru
         serving=found.serving,
         problems=found.problems,
         untested=found.untested,
-        missing=missing_cases(study, found.rows) if found.headers else {},  # published tables have no headers
+        missing=missing,
+        limited=limited,
+        undeclared=sorted({header.model for header in found.headers} - set(study.models)),
         runs=runs_of(found.headers),
         title=title,
     )
 
 
-def missing_cases(study: Study, rows: Iterable[Row]) -> dict[str, list[str]]:
-    """Ids of cases without a record, by model; only suites with at least one record of the model are searched.
+def missing_cases(study: Study, rows: Iterable[Row]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Ids by model of cases without a record, and of those with a record of a limited run only.
 
-    Covers cases pruned by PPM with plain widths. A record of a limited run does not complete its case.
+    Only suites with at least one record of the model are searched. Covers cases pruned by PPM with plain widths.
     """
     begun: dict[str, set[str]] = {}
-    known = set()
+    complete, partial = set(), set()
     for row in rows:
         begun.setdefault(row["model"], set()).update(row["suites"].split())
-        if row["limit"] is None:
-            known.add(row["case"])
+        (partial if row["limit"] else complete).add(row["case"])
     missing: dict[str, list[str]] = {}
+    limited: dict[str, list[str]] = {}
     for case in build_cases(study):
-        if case.id not in known and begun.get(case.model.key, set()) & set(case.suites):
-            missing.setdefault(case.model.key, []).append(case.id)
-    return missing
+        if case.id not in complete and begun.get(case.model.key, set()) & set(case.suites):
+            (limited if case.id in partial else missing).setdefault(case.model.key, []).append(case.id)
+    return missing, limited
 
 
 def runs_of(headers: Iterable[Header]) -> list[Run]:

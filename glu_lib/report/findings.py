@@ -71,7 +71,7 @@ def _scores(table: HeadlineTable) -> Iterator[Finding]:
     if idle := idle_sentence(table):
         yield Finding(table.model, idle)
     if blind := _marked(table, "is_blind"):
-        yield Finding(table.model, f"Not better than blind: {blind}.")
+        yield Finding(table.model, f"Not shown to be better than blind: {blind}.")
     for rise in rises(table):
         yield Finding(table.model, rise)
     if collapsed := _marked(table, "is_collapsed"):
@@ -137,7 +137,7 @@ def _kinds(table: HeadlineTable, trends: Sequence[Trend]) -> Iterator[Finding]:
     mine = [trend for trend in trends if _is_of(table, trend) and trend.levels >= FEWEST_LEVELS]
     groups: dict[str, list[str]] = {kind: [] for kind in KIND_COLORS}
     for trend in mine:
-        guesses = " (not better than blind from p0 on)" if _has(table, trend.task, 0, "is_blind") else ""
+        guesses = " (not shown to be better than blind from p0 on)" if _has(table, trend.task, 0, "is_blind") else ""
         groups.setdefault(str(trend.kind), []).append(f"{trend.task}{guesses}")
     told = [f"{kind.capitalize()}: {number.listed(tasks)}." for kind, tasks in groups.items() if tasks]
     by_levels = [trend for trend in mine if trend.source == Source.LEVELS]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from glu_lib.analysis.alignment import FIGURES, AlignedPair
 from glu_lib.analysis.correlations import Correlation
 from glu_lib.analysis.efficiency import CorrectAnswers
-from glu_lib.analysis.level_series import family_of
+from glu_lib.analysis.level_series import LevelSeries, family_of
 from glu_lib.analysis.published.blind import BLIND_TABLE, BesideBlind
 from glu_lib.analysis.published.comparison import Beside
 from glu_lib.analysis.published.restated import Defect, RestatedEnergy
-from glu_lib.analysis.table import Row, level_text, row_level
+from glu_lib.analysis.table import LevelKey, Row, level_text, row_level
 from glu_lib.report import number
 from glu_lib.report.blind_answers import blind_answers, blind_levels
 from glu_lib.report.figures.figure import Cell
@@ -86,7 +86,7 @@ def answers_listing(answers: Sequence[CorrectAnswers]) -> Listing:
         "Joules per correct answer: energy of scoring a task / its number of correct answers",
         ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "energy is"),
         tuple(
-            (item.model, level_text(item.level), format_ratio(item.expansion_ratio), item.task, item.energy_j,
+            (item.model, _answer_level(item), format_ratio(item.expansion_ratio), item.task, item.energy_j,
              item.correct, item.energy_per_correct_j, item.energy_quality)
             for item in answers
         ),
@@ -100,7 +100,7 @@ def _above_blind(answers: Sequence[CorrectAnswers]) -> Listing:
         ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "above blind",
          "joules per answer above blind", "energy is"),
         tuple(
-            (item.model, level_text(item.level), format_ratio(item.expansion_ratio), item.task, item.energy_j,
+            (item.model, _answer_level(item), format_ratio(item.expansion_ratio), item.task, item.energy_j,
              item.correct, item.energy_per_correct_j, item.above_blind, item.energy_per_answer_above_blind_j,
              item.energy_quality)
             for item in answers
@@ -158,10 +158,18 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
 
 
 def _level(row: Row) -> str:
-    """The level of a row, with what differs from PPM, plain widths and all samples: `p30 random, limit 40`."""
-    return " ".join([level_text(row_level(row)), *family_of(row).words]) + (
-        f", limit {row['limit']}{f' {found}' if (found := row.get('subset')) else ''}" if row["limit"] else ""
-    )
+    return _in_words(row_level(row), family_of(row))
+
+
+def _answer_level(item: CorrectAnswers) -> str:
+    series = LevelSeries(item.model, item.method, item.divisor, item.layers, item.limit, item.subset)
+    return _in_words(item.level, series)
+
+
+def _in_words(level: LevelKey, series: LevelSeries) -> str:
+    """A level with what differs from PPM, plain widths and all samples: `p30 random, limit 40`."""
+    limited = f", limit {series.limit}{f' {series.subset}' if series.subset else ''}" if series.limit else ""
+    return " ".join([level_text(level), *series.words]) + limited
 
 
 def _defects(items: Sequence[RestatedEnergy]) -> str:

@@ -58,7 +58,10 @@ def size_notes(table: HeadlineTable) -> Iterator[str]:
     if dtypes:
         yield f"weights and KV cache in {number.listed(dtypes)}"
     if any(size.peak_memory_bytes is not None for size in sizes):
-        yield "peak memory: the highest while a case was scored; of the whole process on a CPU, of torch on a GPU"
+        yield (
+            "peak memory: the highest while a case was scored; on a CPU that of the whole process, with what earlier "
+            "levels of the run left in it, on a GPU torch's"
+        )
     sets = zero_shot_sets(table)
     if len(sets) > 1:
         yield f"no {MEAN}: the levels do not have the same of its tasks in one dtype ({', '.join(ZERO_SHOT_TASKS)})"
@@ -75,7 +78,7 @@ def _mean_note(table: HeadlineTable, names: list[str]) -> str:
     blinds = [table.cells.get((name, first), {}).get("blind") for name in names]
     known = [value for value in blinds if value is not None]
     blind = "" if len(known) < len(names) else f"; the best blind answers get {sum(known) / len(known):.3f}"
-    return f"{MEAN} of {listed}{guessing}{blind}; intervals are those of the tasks"
+    return f"{MEAN} of {listed}{guessing}{blind}"
 
 
 def _mean(size: LevelSize) -> str:

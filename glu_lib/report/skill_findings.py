@@ -31,7 +31,7 @@ def skill_sentence(table: HeadlineTable, level: LevelKey, place: str) -> str:
         if not known or len(idle) < len(known):
             return ""
         which = f"{known[0]['subject']} is not" if len(known) == 1 else f"none of {len(known)} tasks is"
-        return f"{place} no skill is shown: unpruned, {which} better than blind."
+        return f"{place} no skill is shown: unpruned, {which} shown to be better than blind."
     mean = statistics.fmean(max(0.0, skill) for skill, _, _ in kept)
     (worst, worst_task, row), (best, best_task, _) = kept[0], kept[-1]
     if len(kept) == 1:
@@ -54,7 +54,7 @@ def _interval(row: dict[str, Any]) -> str:
 def idle_sentence(table: HeadlineTable) -> str:
     """The tasks without skill to lose; empty if there are none."""
     idle = [task for task in table.tasks if unskilled(table, task)]
-    return f"No skill shown, because p0 is not better than blind: {number.listed(idle)}." if idle else ""
+    return f"No skill shown, because p0 is not shown to be better than blind: {number.listed(idle)}." if idle else ""
 
 
 def rises(table: HeadlineTable) -> Iterator[str]:

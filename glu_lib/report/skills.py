@@ -136,7 +136,10 @@ def skill_notes(table: HeadlineTable) -> list[str]:
                 is_cut_off = row["skill"] == 0 and not row["higher_is_better"]
                 (cut_off if is_cut_off else no_interval).append(f"{task} {level_text(row_level(row))}")
     parts = (
-        (f"no skill shown, since p0 is not better than blind: {', '.join(nothing_to_lose)}", nothing_to_lose),
+        (
+            f"no skill shown, since p0 is not shown to be better than blind: {', '.join(nothing_to_lose)}",
+            nothing_to_lose,
+        ),
         (f"no skill from fewer than {FEWEST_ITEMS} items: {', '.join(too_few)}", too_few),
         (f"no skill without a comparable p0 with controls: {', '.join(no_baseline)}", no_baseline),
         (
@@ -150,13 +153,16 @@ def skill_notes(table: HeadlineTable) -> list[str]:
 
 
 def unskilled(table: HeadlineTable, task: str) -> bool:
-    """Whether a task has no skill to lose: its unpruned score is not better than blind."""
+    """Whether a task has no skill to lose: its unpruned score is not shown to be better than blind."""
     unpruned = table.cells.get((task, 0))
     return _blind(unpruned) is not None and unpruned is not None and is_blind(unpruned)
 
 
 def is_blind(row: dict[str, Any]) -> bool:
-    """Whether a score with a known blind score is not better than it; without a test, whether it is not above it."""
+    """Whether a score with a known blind score is not shown to be better than it.
+
+    Without a test, whether it is not above it.
+    """
     if row.get("is_blind") is not None:
         return bool(row["is_blind"])
     if row.get("is_collapsed") or row["value"] is None:

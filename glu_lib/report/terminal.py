@@ -55,7 +55,7 @@ def terminal_lines(table: HeadlineTable, width: int) -> list[str]:
         ),
         *_skill_lines(table, width),
         *_size_lines(table, width),
-        f"{table.title}: energy per case in joules, and time ({', '.join(shown)})",
+        f"{table.title}: energy per case in joules ({', '.join(shown)}), and time",
         *_render(_energy(table), width),
         *(line for note in _without_joules(table) for line in textwrap.wrap(note, width)),
     ]

@@ -44,7 +44,7 @@ def test_a_collapsed_level_is_recorded_once_and_shown(suite, study):
             "*h400-p40-narrative *word_perplexity > 1e60 (collapsed)*",
             "*hinf-p40-narrative *word_perplexity ∞ (collapsed)*",
             "collapsed: above 1e60, or infinite (∞); worse than every finite score",
-            "1 change was not tested: p0 itself has collapsed, so nothing can be compared with it",
+            "1 change was not tested (*-narrative): p0 itself has collapsed, so nothing can be compared with it",
         ]
     )
     found = {}

@@ -71,7 +71,7 @@ def test_two_levels_are_run_then_skipped_then_stale(suite, all_items):
             "  nano-p40-narrative       word_perplexity *[[]16/16]",
             "nano, only 4 samples per task: headline metric per level, change against p0",
             "*facts *",
-            "nano, only 4 samples per task: energy per case in joules, and time (*)",
+            "nano, only 4 samples per task: energy per case in joules (*), and time",
             "records: *individual_files",
             "report:  *report*index.html (to save its figures as files: glu report *",
             "tables:  *results.csv, results.json, results.parquet",

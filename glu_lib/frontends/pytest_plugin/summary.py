@@ -28,6 +28,7 @@ from glu_lib.run.experiment import Experiment
 from glu_lib.study.case_kinds import ENERGY_KINDS
 from glu_lib.study.cases import Case, CaseKind
 from glu_lib.study.items import LimitFrom
+from glu_lib.study.layers import ALL
 from glu_lib.wording import counted
 
 _SHOWN = 5
@@ -67,6 +68,11 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
         f"glu width pruning: {counted(len(cases), 'case')} of {models} in {counted(levels, '(model, level) group')}, "
         f"{status}"
     )
+    sets = dict.fromkeys(
+        case.pruning.layers.text if case.pruning.layers else ALL for case in cases if case.pruning.percent
+    )
+    if len(sets) > 1:
+        yield f"pruned layers: {', '.join(sets)} (each level once for each of them)"
     if is_default_selection(config):
         yield 'nothing was selected, so the embedded model runs; select with -k "llama1b and p40", -m paper, -m carbon'
     hardware = environment.gpu or f"{environment.cpu}, {environment.cores} cores"

@@ -22,6 +22,8 @@ from glu_lib.run.experiment import Experiment
 from glu_lib.study.items import ItemChoice
 from glu_lib.wording import counted
 
+_NAMED = 3  # as many changes that were not tested are named
+
 
 def write_summary(
     experiment: Experiment, touched: Collection[str], width: int, *, with_workloads: bool
@@ -90,8 +92,9 @@ def _last_lines(found: Conclusions, page: Path, tables: Sequence[Path]) -> Itera
 
 
 def _untested_line(untested: Sequence[str]) -> str:
-    """How many changes were not tested, with the reason if it is the same for all; each text is `case: reason`."""
+    """How many changes were not tested, which (at most three), with the reason if all have one; `case: reason` each."""
     verb = "was" if len(untested) == 1 else "were"
-    reasons = {text.partition(": ")[2] for text in untested}
+    cases, reasons = [text.partition(": ")[0] for text in untested], {text.partition(": ")[2] for text in untested}
+    which = f" ({', '.join(cases)})" if len(cases) <= _NAMED else ""
     why = f": {reasons.pop()}" if len(reasons) == 1 else "; the report gives the reasons"
-    return f"{counted(len(untested), 'change')} {verb} not tested{why}"
+    return f"{counted(len(untested), 'change')} {verb} not tested{which}{why}"

@@ -111,7 +111,9 @@ def _told(drawn: Sequence[dict[str, Any]], *, is_cut: bool) -> str:
 
 def _left_out(found: HeadlineTable) -> str:
     tasks = [task for task in found.tasks if unskilled(found, task)]
-    return f" Not drawn, because unpruned they are not better than blind: {', '.join(tasks)}." if tasks else ""
+    return (
+        f" Not drawn, because unpruned they are not shown to be better than blind: {', '.join(tasks)}." if tasks else ""
+    )
 
 
 def _extremes(drawn: Sequence[dict[str, Any]]) -> str:

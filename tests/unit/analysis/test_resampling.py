@@ -132,7 +132,9 @@ def test_the_p_value_counts_the_smaller_side_and_the_observation():
 
 
 def test_too_few_items_are_refused():
-    with pytest.raises(RecordError, match="m-p10-t: 19 items; a bootstrap needs 20: raise --limit"):
+    with pytest.raises(
+        RecordError, match="m-p10-t: 19 items; a bootstrap needs 20: raise --limit, or the task's limit in the study$"
+    ):
         resampled_scores(pairs_of(np.ones((2, 19))))
 
 

@@ -107,7 +107,7 @@ def test_an_empty_report_says_so():
 
 
 def test_what_is_missing_and_left_out_is_named(page):
-    assert "llama1b: 1 declared case has no complete record" in page
+    assert "llama1b: 1 declared case has no record" in page
     assert "<code>llama1b-p60-gsm8k</code>" in page
     assert "2 files were left out" in page
     assert "another record: torn" in page
@@ -153,7 +153,7 @@ def test_findings_are_computed_from_the_data(report_data):
         "correction."
     )
     texts = [finding.text for finding in found if finding.about == "llama1b"]
-    assert any(text.startswith("Not better than blind: mmlu (p10") for text in texts)
+    assert any(text.startswith("Not shown to be better than blind: mmlu (p10") for text in texts)
     assert any(
         text.startswith("Best trade-off between 4.0x and 1.6x (knee of the Pareto front): 2.4x (p40), where")
         for text in nano

@@ -53,9 +53,9 @@ def write(root, task, levels, controls):
             {key: value for key, value in sample.items() if key != "answers"}
             | {headline["metric"]: float(value), "controls": blind}
             for sample, value, blind in zip(
-                Store(NANO).read_samples(Samples.model_validate(record["samples"])),
+                Store(NANO).read_samples(Samples.model_validate(record["samples"]))[: len(values)],
                 values,
-                by_item(controls, percent),
+                by_item(controls, percent)[: len(values)],
                 strict=True,
             )
         ]
@@ -88,7 +88,7 @@ def test_a_model_that_answers_at_random_has_next_to_nothing_left(tmp_path):
         texts[0],
     )
     assert texts[1].startswith("The score of facts changes by −7")
-    assert "Not better than blind: facts (p40)." in texts
+    assert "Not shown to be better than blind: facts (p40)." in texts
     assert table.cells["facts", 40]["is_blind"] is True
     assert table.cells["facts", 20]["is_blind"] is False
 
@@ -97,14 +97,16 @@ def test_one_that_takes_the_longest_option_rises_towards_blind(tmp_path):
     write(tmp_path, "facts", {0: drawn(0.25, 1), 20: drawn(0.3, 2), 40: LONGEST}, OPTIONS)
     texts, table = told(tmp_path)
     before, after = table.cells["facts", 0]["value"], table.cells["facts", 40]["value"]
-    assert texts[0] == ("At 2.4x (p40, −30 % parameters) no skill is shown: unpruned, facts is not better than blind.")
+    assert texts[0] == (
+        "At 2.4x (p40, −30 % parameters) no skill is shown: unpruned, facts is not shown to be better than blind."
+    )
     rise = (
         f"facts rises from {before:.3f} to {after:.3f} (p40): a rise towards blind, no improvement; blind answers get "
         f"{LONGEST.mean():.3f} (longest)."
     )
     assert rise in texts
-    assert "No skill shown, because p0 is not better than blind: facts." in texts
-    assert "Not better than blind: facts (all levels)." in texts
+    assert "No skill shown, because p0 is not shown to be better than blind: facts." in texts
+    assert "Not shown to be better than blind: facts (all levels)." in texts
     assert not any(text.startswith(("Improving", "Robust", "Fragile", "Best")) for text in texts)
 
 
@@ -215,7 +217,7 @@ def test_markdown_has_a_blind_row_and_a_table_of_skills(table):
     row = table.cells["facts", 40]
     shown = f"{row['skill']:.2f} ({row['skill_low']:.2f} … {row['skill_high']:.2f})"
     assert re.search(rf"^\| p40 \| 2\.4x \| {re.escape(shown)} \| 0\.\d\d \(0\.\d\d … 0\.\d\d\) \| – \|$", text, re.M)
-    assert "\nNo skill shown, since p0 is not better than blind: truth.\n" in text
+    assert "\nNo skill shown, since p0 is not shown to be better than blind: truth.\n" in text
 
 
 def test_blind_scores_that_depend_on_the_level_are_named_with_their_range(table):
@@ -275,7 +277,7 @@ def test_the_figure_of_skills_has_lines_at_blind_and_unpruned_and_names_what_it_
     labels = {(point.get("skill"), point["label"]) for point in data_of(figure) if "label" in point}
     assert labels == {(0, "blind"), (1, "unpruned")}
     assert {row[0] for row in figure.rows} == {"facts", "instructions"}
-    assert figure.caption.endswith("Not drawn, because unpruned they are not better than blind: truth.")
+    assert figure.caption.endswith("Not drawn, because unpruned they are not shown to be better than blind: truth.")
 
 
 def test_claims_speak_of_skill_where_it_is_known(found):
@@ -306,6 +308,21 @@ def test_answers_above_blind_cost_more_and_none_has_no_price(found):
     assert answers["truth", 40].energy_per_correct_j == pytest.approx(50.0 / LONGEST.sum())
     assert answers["truth", 40].energy_per_answer_above_blind_j is None
     assert "joules per answer above blind" in answers_listing(list(answers.values())).columns
+
+
+def test_prices_of_answers_name_the_layers_the_method_and_the_limit(found):
+    row = next(row for row in found.rows if row["subject"] == "facts" and row["percent"] == 40 and row["is_headline"])
+    rows = [row, row | {"layers": "1-28"}, row | {"method": "random2"}, row | {"limit": 50, "subset": "spread"}]
+    levels = [cells[1] for cells in answers_listing(correct_answers(rows)).rows]
+    assert levels == ["p40", "p40 layers 1-28", "p40 random2", "p40, limit 50 spread"]
+
+
+def test_without_a_test_a_score_at_or_below_blind_is_blind(tmp_path):
+    two_of_five = {"longest": np.arange(ITEMS) % 5 < 2}
+    write(tmp_path, "facts", {0: np.ones(10), 20: np.repeat([1.0, 0.0], [4, 6]), 40: np.zeros(10)}, two_of_five)
+    rows = {row["percent"]: row for row in conclude(tmp_path).rows if row["is_headline"]}
+    assert {percent: row["p_blind"] for percent, row in rows.items()} == dict.fromkeys(rows)
+    assert {percent: row["is_blind"] for percent, row in rows.items()} == {0: None, 20: True, 40: True}
 
 
 def test_records_without_controls_look_as_before(tmp_path):

@@ -60,7 +60,7 @@ def test_the_terminal_shows_scores_changes_and_joules_within_its_width():
         "0.490",
         "−50 %",
         "4.0x",
-        "energy per case in joules, and time (some estimated, some not available)",
+        "energy per case in joules (some estimated, some not available), and time",
         "12.5",
         "1 min 15 s",
         "–",
