@@ -145,7 +145,8 @@ def missing_cases(study: Study, rows: Iterable[Row]) -> tuple[dict[str, list[str
     Only suites with at least one record of the model are searched. Covers cases pruned by PPM with plain widths.
     """
     begun: dict[str, set[str]] = {}
-    complete, partial = set(), set()
+    complete: set[str] = set()
+    partial: set[str] = set()
     for row in rows:
         begun.setdefault(row["model"], set()).update(row["suites"].split())
         (partial if row["limit"] else complete).add(row["case"])
