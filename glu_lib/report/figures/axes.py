@@ -76,7 +76,9 @@ def star_layers(ratios: Iterable[float]) -> list[Any]:
     measured = list(ratios)
     if not min(measured) <= STAR_RATIO <= max(measured):
         return []
-    place = alt.Chart(values([{"expansion_ratio": STAR_RATIO, "label": format_ratio(STAR_RATIO)}]))
+    place = alt.Chart(
+        values([{"expansion_ratio": STAR_RATIO, "label": f"{format_ratio(STAR_RATIO)}, published study"}])
+    )
     at = alt.X("expansion_ratio:Q", title=RATIO_TITLE)
     return [
         place.mark_rule(style="note-rule").encode(x=at),
