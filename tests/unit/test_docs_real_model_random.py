@@ -1,8 +1,9 @@
 """The page on the real model sets PPM beside random selection, as the committed records do."""
 
 from committed import concluded
-from real_model_page import FOLDER, shown_lines, table_of_all_layers
+from real_model_page import FOLDER, PAGE, shown_lines, table_of_all_layers
 
+from glu_lib.analysis.random_floor import Verdict
 from glu_lib.report import number
 from glu_lib.report.random_floor import verdict_listing
 
@@ -36,3 +37,21 @@ def test_each_level_has_three_draws_in_eleven_tasks():
     assert {item.seeds for item in found.values()} == {3}
     assert sorted({percent for percent, _ in found}) == list(LEVELS)
     assert len(found) == len(LEVELS) * 11
+
+
+def test_what_the_page_says_of_random_selection_is_so():
+    said, found = " ".join(PAGE.split()), compared()
+    tested = {key: item.p_holm for key, item in found.items() if item.p_holm is not None}
+    assert {item.verdict for item in found.values()} == {Verdict.UNDECIDED}
+    assert [sum(percent == level for percent, _ in tested) for level in LEVELS] == [10] * 3
+    assert {task for _, task in found.keys() - tested.keys()} == {"wikitext"}
+    assert min(tested, key=tested.get) == (10, "lambada_openai")
+    assert f"the smallest p is {min(tested.values()):.2f}, that of LAMBADA at p10" in said
+    lambada, text = found[10, "lambada_openai"], found[10, "wikitext"]
+    assert f"perplexity is {lambada.value:,.0f} beside {lambada.random_high:.0f} of the worst draw" in said
+    assert f"WikiText's {text.value:.0f} beside {text.random_high:.0f}." in said
+    last = found[40, "lambada_openai"]
+    ends = [f"{value:.1e}" for value in (last.value, last.random_low, last.random_high)]
+    assert "perplexity of {} lies below that of all draws, {} to {}".format(*ends) in said
+    middle = found[20, "lambada_openai"]
+    assert f"differ by a factor of {middle.random_high / middle.random_low:.0f};" in said
