@@ -117,7 +117,11 @@ TABLE = (
     Column("blind", _NUMBER, "best score of answers that do not follow the question"),
     Column("blind_control", _TEXT, "the blind answer that has it"),
     Column("blind_p95", _NUMBER, "95th percentile over the 20 shuffles; null for other blind answers"),
-    Column("skill", _NUMBER, "what is left above blind: 1 unpruned, 0 blind; null if p0 is not better than blind"),
+    Column(
+        "skill",
+        _NUMBER,
+        "what is left above blind: 1 unpruned, 0 blind; null if p0 is not shown to be better than blind",
+    ),
     Column("skill_low", _NUMBER, "lower end of skill's 95 % interval"),
     Column("skill_high", _NUMBER, "upper end of that interval"),
     Column(
@@ -131,7 +135,7 @@ TABLE = (
     Column(
         "is_blind",
         _FLAG,
-        "whether the score is not shown to be better than blind; null if it is above it on too few items for a test",
+        "whether the score is not shown to be better than blind; null without controls, or above blind without a test",
     ),
     Column(
         "energy_j",

@@ -22,7 +22,7 @@ from glu_lib.analysis.skill import (
 from glu_lib.errors import RecordError
 
 NO_CONTROLS = "its samples, or those beside it, hold no blind answers, so that skill is not known"
-NO_SKILL = "p0 is not better than blind, so that no skill was lost"
+NO_SKILL = "p0 is not shown to be better than blind, so that no loss of skill can be shown"
 NOTHING_LOST = "the 95 % interval of the pruned level's loss includes 0: nothing is known to be lost"
 
 
@@ -46,7 +46,8 @@ def recovered_share(
     resamples of the items, all scores and blind scores on the same items (Efron and Tibshirani, 1993, chapter 13). A
     resample in which nothing is lost, or the unpruned model falls to blind, has no share: `conservative_interval`.
 
-    There is no share if the unpruned model is not better than blind, or if the 95 % interval of the loss includes 0.
+    There is no share if the unpruned model is not shown to be better than blind, or if the 95 % interval of the loss
+    includes 0.
 
     Args:
         unpruned: items of the baseline's p0.

@@ -92,7 +92,7 @@ def _contents(data: ReportData, figures: Sequence[Figure]) -> dict[str, Any]:
         "tables": [wide_table(table, is_main=table in main) for table in tables],
         "sizes": [(found, list(size_notes(table))) for table in tables if (found := size_listing(table)) is not None],
         "has_collapsed": any(row.get("is_collapsed") and row["is_headline"] for row in data.rows),
-        "has_blind": any(row.get("is_blind") is not None for row in data.rows),
+        "has_blind": any(row.get("blind") is not None for row in data.rows),
         "has_skill": any(row.get("skill") is not None for row in data.rows),
         "workloads": [wide_table(table) for table in workload_tables(data.rows)],
         "figures": {section.value: [figure for figure in figures if figure.section is section] for section in Section},

@@ -78,7 +78,7 @@ def _mean_note(table: HeadlineTable, names: list[str]) -> str:
     blinds = [table.cells.get((name, first), {}).get("blind") for name in names]
     known = [value for value in blinds if value is not None]
     blind = "" if len(known) < len(names) else f"; the best blind answers get {sum(known) / len(known):.3f}"
-    return f"{MEAN} of {listed}{guessing}{blind}"
+    return f"{MEAN} of {listed}{guessing}{blind}; it has no interval of its own"
 
 
 def _mean(size: LevelSize) -> str:

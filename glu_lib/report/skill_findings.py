@@ -86,8 +86,8 @@ def _rise(task: str, unpruned: dict[str, Any], row: dict[str, Any], sign: int) -
     answers = f"blind answers get {blind} ({control_of(row)})"
     if not is_blind(row):
         p = row.get("p_blind")
-        tested = "not tested" if p is None else f"p = {p:.2g}, not corrected"
-        return f"{text}: better than blind ({tested}), {answers}."
+        above = "above blind, not tested" if p is None else f"better than blind (p = {p:.2g}, not corrected)"
+        return f"{text}: {above}, {answers}."
     if sign * (row["value"] - row["blind"]) > 0:
         return f"{text}: no improvement, because it is not significantly better than blind; {answers}."
     return f"{text}: a {'rise' if sign > 0 else 'fall'} towards blind, no improvement; {answers}."

@@ -121,9 +121,11 @@ def blind_notes(table: HeadlineTable) -> list[str]:
 def skill_notes(table: HeadlineTable) -> list[str]:
     """Why skills or their intervals are missing."""
     nothing_to_lose, too_few, no_baseline = [], [], []
-    no_interval, cut_off = list[str](), list[str]()
+    no_interval, cut_off, untested = list[str](), list[str](), list[str]()
     for task in skill_tasks(table):
         rows = _pruned(table, task)
+        beside = (table.cells.get((task, level)) for level, _ in table.levels)
+        untested += [f"{task} {level_text(row_level(row))}" for row in beside if row and _is_above_untested(row)]
         if unskilled(table, task):
             nothing_to_lose.append(task)
             continue
@@ -140,6 +142,7 @@ def skill_notes(table: HeadlineTable) -> list[str]:
             f"no skill shown, since p0 is not shown to be better than blind: {', '.join(nothing_to_lose)}",
             nothing_to_lose,
         ),
+        (f"above blind, not tested on fewer than {FEWEST_ITEMS} items: {', '.join(untested)}", untested),
         (f"no skill from fewer than {FEWEST_ITEMS} items: {', '.join(too_few)}", too_few),
         (f"no skill without a comparable p0 with controls: {', '.join(no_baseline)}", no_baseline),
         (
@@ -150,6 +153,11 @@ def skill_notes(table: HeadlineTable) -> list[str]:
         (f"0.00 without interval, because a perplexity above blind counts as blind: {', '.join(cut_off)}", cut_off),
     )
     return [text for text, found in parts if found]
+
+
+def _is_above_untested(row: dict[str, Any]) -> bool:
+    is_short = row["n"] is not None and row["n"] < FEWEST_ITEMS
+    return is_short and _blind(row) is not None and row.get("is_blind") is None and not is_blind(row)
 
 
 def unskilled(table: HeadlineTable, task: str) -> bool:

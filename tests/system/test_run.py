@@ -146,6 +146,13 @@ def test_exactly_what_is_selected_is_collected_without_torch(suite, arguments, c
     assert len([line for line in result.outlines if "::" in line]) == count
 
 
+def test_the_header_names_the_layer_sets_if_there_are_several(suite):
+    chosen = ("--collect-only", "-p", "no_torch", "-k", "nano and sums and p40")
+    several = suite.runpytest_subprocess(*chosen, "--layers", "all", "--layers", "1-")
+    several.stdout.fnmatch_lines(["glu width pruning: 2 cases of nano in 2 *", "pruned layers: all, 1-"])
+    suite.runpytest_subprocess(*chosen, "--layers", "1-").stdout.no_fnmatch_line("pruned layers: *")
+
+
 def test_a_log_file_gets_lines_and_no_bars(suite, monkeypatch):
     """A bar that is drawn ten times a second would make one endless line of it."""
     for name in ("TQDM_DELAY", "TQDM_MININTERVAL"):

@@ -4,6 +4,7 @@ from committed import concluded
 from real_model_page import FOLDER, PAGE, shown_lines, table_of_all_layers
 
 from glu_lib.analysis.random_floor import Verdict
+from glu_lib.analysis.significance import holm
 from glu_lib.report import number
 from glu_lib.report.random_floor import verdict_listing
 
@@ -50,6 +51,8 @@ def test_what_the_page_says_of_random_selection_is_so():
     lambada, text = found[10, "lambada_openai"], found[10, "wikitext"]
     assert f"perplexity is {lambada.value:,.0f} beside {lambada.random_high:.0f} of the worst draw" in said
     assert f"WikiText's {text.value:.0f} beside {text.random_high:.0f}." in said
+    three = holm([found[10, task].p for task in ("lambada_openai", "piqa", "arc_easy")])
+    assert "ARC easy alone, p is {:.2g}, {:.2g} and {:.2g}: worse than random in LAMBADA".format(*three) in said
     last = found[40, "lambada_openai"]
     ends = [f"{value:.1e}" for value in (last.value, last.random_low, last.random_high)]
     assert "perplexity of {} lies below that of all draws, {} to {}".format(*ends) in said

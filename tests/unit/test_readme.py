@@ -30,6 +30,7 @@ def test_the_figure_is_that_of_the_committed_records():
         item for item in skill_figures(headline_tables(concluded(place.parts[2]).rows)) if item.id == place.stem
     )
     drawn = (ROOT / place).read_text(encoding="utf-8")
+    assert "2.4x, published study" in drawn
     names = ("task", "metric", "level")
     marks = ["; ".join(f"{name}: {cell}" for name, cell in zip(names, row, strict=False)) for row in figure.rows]
     shown = [

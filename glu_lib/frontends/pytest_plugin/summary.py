@@ -72,7 +72,7 @@ def header_lines(config: pytest.Config, cases: list[Case]) -> Iterator[str]:
         case.pruning.layers.text if case.pruning.layers else ALL for case in cases if case.pruning.percent
     )
     if len(sets) > 1:
-        yield f"pruned layers: {', '.join(sets)} (each level once for each of them)"
+        yield f"pruned layers: {', '.join(sets)}"
     if is_default_selection(config):
         yield 'nothing was selected, so the embedded model runs; select with -k "llama1b and p40", -m paper, -m carbon'
     hardware = environment.gpu or f"{environment.cpu}, {environment.cores} cores"

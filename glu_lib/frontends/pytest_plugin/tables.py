@@ -94,7 +94,7 @@ def _last_lines(found: Conclusions, page: Path, tables: Sequence[Path]) -> Itera
 def _untested_line(untested: Sequence[str]) -> str:
     """How many changes were not tested, which (at most three), with the reason if all have one; `case: reason` each."""
     verb = "was" if len(untested) == 1 else "were"
-    cases, reasons = [text.partition(": ")[0] for text in untested], {text.partition(": ")[2] for text in untested}
+    cases, reasons = (dict.fromkeys(text.partition(": ")[part] for text in untested) for part in (0, 2))
     which = f" ({', '.join(cases)})" if len(cases) <= _NAMED else ""
-    why = f": {reasons.pop()}" if len(reasons) == 1 else "; the report gives the reasons"
+    why = f": {next(iter(reasons))}" if len(reasons) == 1 else "; the report gives the reasons"
     return f"{counted(len(untested), 'change')} {verb} not tested{which}{why}"

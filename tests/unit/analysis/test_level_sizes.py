@@ -130,7 +130,7 @@ def test_a_table_shows_the_mean_with_its_tasks_and_the_change():
     assert listing.columns[-1] == "zero-shot mean"
     assert [line[-1] for line in listing.rows] == ["0.700", "0.350 (−50 %)"]
     (note,) = [note for note in size_notes(table) if "mean" in note]
-    assert note == "zero-shot mean of boolq (acc), piqa (acc); guessing gets 0.500"
+    assert note == "zero-shot mean of boolq (acc), piqa (acc); guessing gets 0.500; it has no interval of its own"
 
 
 def test_a_mean_whose_tasks_were_measured_otherwise_than_p0_has_no_change():

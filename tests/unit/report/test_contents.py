@@ -2,9 +2,11 @@
 
 import dataclasses
 
+from committed import concluded
 from full_report import own_llamas
 
 from glu_lib.report import ReportData
+from glu_lib.report import report_data as report_data_of
 from glu_lib.report.contents import missing_cases
 from glu_lib.report.page import render_page
 from glu_lib.study import STUDY
@@ -28,4 +30,12 @@ def test_the_page_names_limited_cases_and_models_that_the_study_lacks(report_dat
     assert "llama1b: 2 declared cases have a record of a limited run only" in page
     assert "Not known for mine: not in the study" in page
     assert "No missing case is known" not in page
-    assert "No missing case is known" in render_page(ReportData())
+    assert "No missing case is known." in render_page(ReportData())
+    assert "No missing case is known of the models in the study." in render_page(ReportData(undeclared=["mine"]))
+
+
+def test_models_that_the_study_lacks_are_known():
+    found = concluded("smollm2_135m_instruct")
+    data = report_data_of(found, STUDY)
+    assert (data.undeclared, data.missing, data.limited) == (["smolq4"], {}, {})
+    assert report_data_of(concluded("nano"), STUDY).undeclared == []

@@ -10,6 +10,8 @@ import pytest
 
 from glu_lib.analysis import conclude, headline_tables
 from glu_lib.analysis.efficiency import correct_answers
+from glu_lib.analysis.skill import Blind, Skill
+from glu_lib.analysis.skill import untested as not_tested
 from glu_lib.report import markdown_table, number, report_data, terminal_lines
 from glu_lib.report.figures import figures_of
 from glu_lib.report.figures.change_points import score_change
@@ -59,6 +61,7 @@ def write(root, task, levels, controls):
                 strict=True,
             )
         ]
+        headline["count"] = record["score"]["metrics"][0]["count"] = len(values)
         headline["value"] = record["score"]["metrics"][0]["value"] = float(np.mean(values))
         Store(root).write(RecordId(case), record, samples)
 
@@ -325,6 +328,28 @@ def test_without_a_test_a_score_at_or_below_blind_is_blind(tmp_path):
     assert {percent: row["is_blind"] for percent, row in rows.items()} == {0: None, 20: True, 40: True}
 
 
+@pytest.mark.parametrize(
+    ("value", "higher_is_better", "is_blind"),
+    [
+        *((9.0, False, None), (10.0, False, True), (11.0, False, True), (None, False, True)),
+        *((0.5, True, True), (10.0, True, True), (10.5, True, None)),
+    ],
+)
+def test_a_perplexity_above_blind_or_collapsed_is_blind_without_a_test(value, higher_is_better, is_blind):
+    blind = Blind("unigram", 10.0, np.zeros((1, 1)), p95=11.0)
+    found = not_tested(value, blind, higher_is_better=higher_is_better)
+    assert found == Skill(10.0, "unigram", is_blind=is_blind, p95=11.0)
+
+
+def test_what_is_above_blind_and_not_tested_is_in_a_note(tmp_path):
+    few = np.repeat([1.0, 0.0], [6, 4])
+    write(tmp_path, "facts", {0: np.zeros(10), 20: few, 40: np.zeros(10)}, {"longest": np.arange(ITEMS) % 5 < 2})
+    texts, table = told(tmp_path)
+    assert "above blind, not tested on fewer than 20 items: facts p20" in skill_notes(table)
+    assert "Not shown to be better than blind: facts (p0, p40)." in texts
+    assert any(text.endswith("above blind, not tested, blind answers get 0.400 (longest).") for text in texts)
+
+
 def test_records_without_controls_look_as_before(tmp_path):
     write(tmp_path, "facts", {0: drawn(0.9, 1), 20: drawn(0.8, 2), 40: drawn(0.6, 3)}, {})
     found = conclude(tmp_path)
@@ -377,7 +402,7 @@ def untested(percent, value, blind=0.483, **changes):
         ),
         (
             untested(60, 0.501),
-            "truthfulqa_mc2 rises from 0.377 to 0.501 (p60): better than blind (not tested), blind answers get 0.483 "
+            "truthfulqa_mc2 rises from 0.377 to 0.501 (p60): above blind, not tested, blind answers get 0.483 "
             "(flat).",
         ),
         (
