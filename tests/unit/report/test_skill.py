@@ -402,8 +402,7 @@ def untested(percent, value, blind=0.483, **changes):
         ),
         (
             untested(60, 0.501),
-            "truthfulqa_mc2 rises from 0.377 to 0.501 (p60): above blind, not tested, blind answers get 0.483 "
-            "(flat).",
+            "truthfulqa_mc2 rises from 0.377 to 0.501 (p60): above blind, not tested, blind answers get 0.483 (flat).",
         ),
         (
             untested(60, 0.466, p_holm=0.3, is_blind=True),
