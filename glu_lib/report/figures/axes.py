@@ -80,9 +80,11 @@ def star_layers(ratios: Iterable[float]) -> list[Any]:
         values([{"expansion_ratio": STAR_RATIO, "label": f"{format_ratio(STAR_RATIO)}, published study"}])
     )
     at = alt.X("expansion_ratio:Q", title=RATIO_TITLE)
+    # The label stands on the wider side of the rule; ratios fall from left to right.
+    align, dx = ("right", -5) if max(measured) - STAR_RATIO > STAR_RATIO - min(measured) else ("left", 5)
     return [
         place.mark_rule(style="note-rule").encode(x=at),
-        place.mark_text(style="note-text", align="left", baseline="top", dx=5, dy=-4).encode(
+        place.mark_text(style="note-text", align=align, baseline="top", dx=dx, dy=-4).encode(
             x=at, y=alt.value(0), text="label:N"
         ),
     ]
