@@ -81,12 +81,12 @@ def star_layers(ratios: Iterable[float]) -> list[Any]:
     )
     at = alt.X("expansion_ratio:Q", title=RATIO_TITLE)
     # The label stands on the wider side of the rule; ratios fall from left to right.
-    align, dx = ("right", -5) if max(measured) - STAR_RATIO > STAR_RATIO - min(measured) else ("left", 5)
+    is_left = max(measured) - STAR_RATIO > STAR_RATIO - min(measured)
     return [
         place.mark_rule(style="note-rule").encode(x=at),
-        place.mark_text(style="note-text", align=align, baseline="top", dx=dx, dy=-4).encode(
-            x=at, y=alt.value(0), text="label:N"
-        ),
+        place.mark_text(
+            style="note-text", align="right" if is_left else "left", baseline="top", dx=-5 if is_left else 5, dy=-4
+        ).encode(x=at, y=alt.value(0), text="label:N"),
     ]
 
 
