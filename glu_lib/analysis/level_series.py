@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from glu_lib.analysis.table import Row, without_controls
+from glu_lib.analysis.table import LevelKey, Row, level_text, without_controls
 from glu_lib.study import Method
 from glu_lib.study.items import LimitFrom
 
@@ -42,6 +42,11 @@ class LevelSeries:
         parts = [] if self.method in (None, Method.PPM) else [str(self.method)]
         parts += [f"layers {self.layers}"] if self.layers else []
         return parts + ([f"divisor {self.divisor}"] if self.divisor else [])
+
+    def name_of(self, level: LevelKey) -> str:
+        """A level with all that differs from PPM, plain widths and all samples: `p40`, `p10, L2, limit 100 spread`."""
+        limited = [f"limit {self.limit}{f' {self.subset}' if self.subset else ''}"] if self.limit else []
+        return ", ".join([level_text(level), *self.words, *limited])
 
 
 def relative_score(row: Row) -> float | None:

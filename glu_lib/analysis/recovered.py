@@ -17,7 +17,7 @@ from glu_lib.analysis.same_size import SameSize, untested, with_test, without_te
 from glu_lib.analysis.significance import holm
 from glu_lib.analysis.size_pairs import by_items, unlike_runs
 from glu_lib.analysis.skill import Skill, against_blind, best_control, with_skill
-from glu_lib.analysis.table import Row, level_text, row_level
+from glu_lib.analysis.table import Row, row_level
 from glu_lib.errors import RecordError
 from glu_lib.results.record import MALFORMED
 from glu_lib.results.store import Store
@@ -166,7 +166,7 @@ def _compared(
     seed: int,
 ) -> Recovered:
     how = {"resamples": resamples, "seed": seed}
-    level = ", ".join([level_text(row_level(other)), *family_of(other).words])
+    level = replace(family_of(other), limit=None).name_of(row_level(other))
     reason = unlike_runs(row, other)
     mine_and_theirs = [items[row["record"]], items[other["record"]]]
     beside = with_test(plain, reason, mine_and_theirs, is_plain_shown=True, **how)

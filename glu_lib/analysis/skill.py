@@ -82,12 +82,17 @@ def skill_of(
 ) -> float | None:
     """(value − blind) / (unpruned − its blind); for perplexities log(blind / value) / log(its blind / unpruned).
 
-    None if the unpruned model is not better than blind. A perplexity above blind has 0: it holds less than the blind
+    None if the unpruned score is not above blind. A perplexity above blind has 0: it holds less than the blind
     answer, and by how much has no bound.
     """
     values = (np.array([number], dtype=float) for number in (value, blind, unpruned, unpruned_blind))
     (skill,) = skills_of(*values, on_log_scale=on_log_scale, higher_is_better=higher_is_better)
     return None if math.isnan(skill) else float(skill)
+
+
+def is_above(value: float, blind: float, *, higher_is_better: bool) -> bool:
+    """Whether a score is on the better side of its blind score; an equal one is not."""
+    return value > blind if higher_is_better else value < blind
 
 
 def against_blind(
@@ -104,9 +109,9 @@ def against_blind(
         raise RecordError(f"{items.case}: {len(items.keys)} items; a comparison with blind needs {FEWEST_ITEMS}")
     pairs = pairs_of(items, blind.terms, items.terms)
     found = compare_samples(pairs, resamples=resamples, seed=seed)
-    before, after = pairs.scores
-    is_above = after > before if higher_is_better else after < before
-    return Skill(blind.score, blind.control, p=found.p, is_blind=not (is_above and found.p < ALPHA), p95=blind.p95)
+    before, after = map(float, pairs.scores)
+    is_better = is_above(after, before, higher_is_better=higher_is_better) and found.p < ALPHA
+    return Skill(blind.score, blind.control, p=found.p, is_blind=not is_better, p95=blind.p95)
 
 
 def untested(value: float | None, blind: Blind, *, higher_is_better: bool) -> Skill:
@@ -114,8 +119,8 @@ def untested(value: float | None, blind: Blind, *, higher_is_better: bool) -> Sk
 
     A `value` of None is a collapsed perplexity.
     """
-    is_above = value is not None and (value > blind.score if higher_is_better else value < blind.score)
-    return Skill(blind.score, blind.control, is_blind=None if is_above else True, p95=blind.p95)
+    is_open = value is not None and is_above(value, blind.score, higher_is_better=higher_is_better)
+    return Skill(blind.score, blind.control, is_blind=None if is_open else True, p95=blind.p95)
 
 
 def with_skill(

@@ -19,7 +19,7 @@ def blind_answers(controls: Mapping[str, float]) -> str:
 
 
 def blind_levels(item: BesideBlind) -> str:
-    """The levels that are not better than blind: `all`, `none`, `p40 p50 p60`; empty if that is not known."""
+    """The levels not shown to be better than blind: `all`, `none`, `p40 p50 p60`; empty if that is not known."""
     if item.verdict is Verdict.UNKNOWN:
         return ""
     if not item.blind_percents:
@@ -34,8 +34,8 @@ def surviving(found: Sequence[BesideBlind]) -> list[str]:
     lines = [_rise(item) for item in rises_towards_blind(found)]
     for verdict, heading, told in (
         (Verdict.KEPT, "Above blind at the narrowest level", _kept),
-        (Verdict.LOST, "Skill unpruned, not better than blind at the narrowest level", _lost),
-        (Verdict.NO_SKILL, "No skill shown, as no level is better than blind, not even p0", _beside),
+        (Verdict.LOST, "Skill unpruned, none shown at the narrowest level", _lost),
+        (Verdict.NO_SKILL, "No skill shown at any level, not even p0", _beside),
         (Verdict.GAINED, "Better than blind at some pruned levels, not unpruned", _beside),
         (Verdict.UNKNOWN, "No blind score is known", lambda item: item.task),
     ):
@@ -47,7 +47,7 @@ def surviving(found: Sequence[BesideBlind]) -> list[str]:
 def _rise(item: BesideBlind) -> str:
     scores = f"{number.plain_score(item.unpruned)} to {number.plain_score(item.last)}"
     return (
-        f"{item.task} rises from {scores} (p{item.last_percent}), towards blind: no level is better than the best "
+        f"{item.task} rises from {scores} (p{item.last_percent}), towards blind: no level is shown to beat the best "
         f"answer that does not follow the question ({blind_answers(item.controls)})."
     )
 

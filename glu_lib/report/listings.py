@@ -13,7 +13,7 @@ from glu_lib.analysis.level_series import LevelSeries, family_of
 from glu_lib.analysis.published.blind import BLIND_TABLE, BesideBlind
 from glu_lib.analysis.published.comparison import Beside
 from glu_lib.analysis.published.restated import Defect, RestatedEnergy
-from glu_lib.analysis.table import LevelKey, Row, level_text, row_level
+from glu_lib.analysis.table import Row, level_text, row_level
 from glu_lib.report import number
 from glu_lib.report.blind_answers import blind_answers, blind_levels
 from glu_lib.report.figures.figure import Cell
@@ -63,7 +63,7 @@ def blind_listing(found: Sequence[BesideBlind]) -> Listing:
         "Published scores beside blind answers: what answers that do not follow the question get on the same task "
         f"({BLIND_TABLE}); skill left: 1 unpruned, 0 blind",
         ("model", "task", "metric", "blind answers, best first", "unpruned", "best pruned", "narrowest", "skill left",
-         "not better than blind", "verdict"),
+         "not shown to be better than blind", "verdict"),
         tuple(
             (item.model, item.task, item.metric, blind_answers(item.controls) or None,
              number.plain_score(item.unpruned), _at(item.highest, item.highest_percent),
@@ -96,7 +96,7 @@ def answers_listing(answers: Sequence[CorrectAnswers]) -> Listing:
 def _above_blind(answers: Sequence[CorrectAnswers]) -> Listing:
     return Listing(
         "Joules per correct answer: energy of scoring a task / its number of correct answers; and per answer above "
-        "blind: / the answers beyond those that blind answers get, none where a score is not better than blind",
+        "blind: / the answers beyond those that blind answers get, none where a score is not shown to be better",
         ("model", "level", "expansion ratio", "task", "joules", "correct", "joules per correct answer", "above blind",
          "joules per answer above blind", "energy is"),
         tuple(
@@ -158,18 +158,11 @@ def restated_listing(restated: Sequence[RestatedEnergy]) -> Listing:
 
 
 def _level(row: Row) -> str:
-    return _in_words(row_level(row), family_of(row))
+    return family_of(row).name_of(row_level(row))
 
 
 def _answer_level(item: CorrectAnswers) -> str:
-    series = LevelSeries(item.model, item.method, item.divisor, item.layers, item.limit, item.subset)
-    return _in_words(item.level, series)
-
-
-def _in_words(level: LevelKey, series: LevelSeries) -> str:
-    """A level with what differs from PPM, plain widths and all samples: `p30 random, limit 40`."""
-    limited = f", limit {series.limit}{f' {series.subset}' if series.subset else ''}" if series.limit else ""
-    return " ".join([level_text(level), *series.words]) + limited
+    return LevelSeries(item.model, item.method, item.divisor, item.layers, item.limit, item.subset).name_of(item.level)
 
 
 def _defects(items: Sequence[RestatedEnergy]) -> str:

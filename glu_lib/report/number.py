@@ -122,7 +122,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def marked_change(row: dict[str, Any] | None) -> str:
-    """The change, with `*` if it is significant and `°` if the score is not better than blind."""
+    """The change, with `*` if it is significant and `°` if it is not shown to be better than blind."""
     if row is None:
         return ""
     star = "*" if is_significant(row) else ""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from glu_lib.analysis.level_series import LevelSeries
 from glu_lib.analysis.random_floor import AgainstRandom, Verdict, level_of, verdict_over_tasks
-from glu_lib.analysis.table import level_text
 from glu_lib.report import number
 from glu_lib.report.listings import Listing
 from glu_lib.study.architecture import format_ratio
@@ -87,9 +86,7 @@ def _s(count: int) -> str:
 
 def level_name(item: AgainstRandom) -> str:
     """The level without its method: `p10`, `p10, layers 1-29`, `p10, limit 100`."""
-    words = LevelSeries(item.model, None, item.divisor, item.layers, item.limit, item.subset).words
-    limited = [f"limit {item.limit}{f' {item.subset}' if item.subset else ''}"] if item.limit else []
-    return ", ".join([level_text(item.level), *words, *limited])
+    return LevelSeries(item.model, None, item.divisor, item.layers, item.limit, item.subset).name_of(item.level)
 
 
 _MARKS = {Verdict.BETTER: " ▲", Verdict.WORSE: " ▼", Verdict.UNDECIDED: ""}

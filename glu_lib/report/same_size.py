@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from glu_lib.analysis.level_series import LevelSeries, family_of, only
 from glu_lib.analysis.model_sizes import ModelSizes
 from glu_lib.analysis.same_size import SameSize
 from glu_lib.analysis.size_pairs import MOST_LARGER
-from glu_lib.analysis.table import LevelKey, Row, level_text, row_level
+from glu_lib.analysis.table import LevelKey, Row, row_level
 from glu_lib.report import number
 from glu_lib.report.listings import Listing
 
@@ -107,7 +108,7 @@ def _other(item: SameSize) -> str:
 
 
 def _named(level: LevelKey, family: LevelSeries) -> str:
-    return ", ".join([level_text(level), *family.words])
+    return replace(family, limit=None).name_of(level)
 
 
 def _task(task: str, limit: int | None, subset: str | None) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from glu_lib.analysis.level_series import LevelSeries
 from glu_lib.analysis.serving import ServingLevel
-from glu_lib.analysis.table import level_text
 from glu_lib.report import number
 from glu_lib.report.listings import Listing
 from glu_lib.results.records.serving import StopReason
@@ -64,8 +63,7 @@ def pays_text(level: ServingLevel) -> str:
 
 def level_name(level: ServingLevel) -> str:
     """The level as rows and curves name it: `p40`, `p40, random1`, `p40, divisor 128, limit 8`."""
-    words = LevelSeries(level.model, level.method, level.divisor, level.layers, level.limit).words
-    return ", ".join([level_text(level.level), *words, *([f"limit {level.limit}"] if level.limit else [])])
+    return LevelSeries(level.model, level.method, level.divisor, level.layers, level.limit).name_of(level.level)
 
 
 def _stopped(level: ServingLevel) -> str:

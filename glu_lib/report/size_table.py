@@ -60,7 +60,7 @@ def size_notes(table: HeadlineTable) -> Iterator[str]:
     if any(size.peak_memory_bytes is not None for size in sizes):
         yield (
             "peak memory: the highest while a case was scored; on a CPU that of the whole process, with what earlier "
-            "levels of the run left in it, on a GPU torch's"
+            "levels of the run left in it; on a GPU that of torch"
         )
     sets = zero_shot_sets(table)
     if len(sets) > 1:

@@ -1,4 +1,4 @@
-"""Sentences about skill: how much is left, what is not better than blind, and which rises only lead there."""
+"""Sentences about skill: how much is left, where none is shown, and which rises only lead to blind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glu_lib.analysis.power import POWER
 from glu_lib.analysis.significance import is_significant
 from glu_lib.analysis.table import LevelKey, level_text, row_level
 from glu_lib.report import number
-from glu_lib.report.skills import control_of, is_blind, unskilled
+from glu_lib.report.skills import control_of, unskilled
 from glu_lib.report.wide import cells_at
 
 NEXT_TO_NOTHING = 0.1  # a mean skill below it is said to be next to nothing
@@ -58,7 +58,7 @@ def idle_sentence(table: HeadlineTable) -> str:
 
 
 def rises(table: HeadlineTable) -> Iterator[str]:
-    """Tasks whose unpruned score is not better than blind and which score better at a level, one sentence each.
+    """Tasks without skill shown unpruned which score better at a level, one sentence each.
 
     The level with the best score is named. Such a rise is no improvement, unless its score is better than blind.
     """
@@ -84,7 +84,7 @@ def _rise(task: str, unpruned: dict[str, Any], row: dict[str, Any], sign: int) -
     if row.get("p_holm") is not None and not is_significant(row):
         text += ", which is not significant"
     answers = f"blind answers get {blind} ({control_of(row)})"
-    if not is_blind(row):
+    if not row.get("is_blind"):
         p = row.get("p_blind")
         above = "above blind, not tested" if p is None else f"better than blind (p = {p:.2g}, not corrected)"
         return f"{text}: {above}, {answers}."

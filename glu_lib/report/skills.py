@@ -142,7 +142,7 @@ def skill_notes(table: HeadlineTable) -> list[str]:
             f"no skill shown, since p0 is not shown to be better than blind: {', '.join(nothing_to_lose)}",
             nothing_to_lose,
         ),
-        (f"above blind, not tested on fewer than {FEWEST_ITEMS} items: {', '.join(untested)}", untested),
+        (f"above blind, but with fewer than {FEWEST_ITEMS} items not tested: {', '.join(untested)}", untested),
         (f"no skill from fewer than {FEWEST_ITEMS} items: {', '.join(too_few)}", too_few),
         (f"no skill without a comparable p0 with controls: {', '.join(no_baseline)}", no_baseline),
         (
@@ -157,25 +157,13 @@ def skill_notes(table: HeadlineTable) -> list[str]:
 
 def _is_above_untested(row: dict[str, Any]) -> bool:
     is_short = row["n"] is not None and row["n"] < FEWEST_ITEMS
-    return is_short and _blind(row) is not None and row.get("is_blind") is None and not is_blind(row)
+    return is_short and _blind(row) is not None and row.get("is_blind") is None
 
 
 def unskilled(table: HeadlineTable, task: str) -> bool:
     """Whether a task has no skill to lose: its unpruned score is not shown to be better than blind."""
     unpruned = table.cells.get((task, 0))
-    return _blind(unpruned) is not None and unpruned is not None and is_blind(unpruned)
-
-
-def is_blind(row: dict[str, Any]) -> bool:
-    """Whether a score with a known blind score is not shown to be better than it.
-
-    Without a test, whether it is not above it.
-    """
-    if row.get("is_blind") is not None:
-        return bool(row["is_blind"])
-    if row.get("is_collapsed") or row["value"] is None:
-        return True
-    return bool(row["value"] <= row["blind"] if row["higher_is_better"] else row["value"] >= row["blind"])
+    return unpruned is not None and bool(unpruned.get("is_blind"))
 
 
 def _pruned(table: HeadlineTable, task: str) -> Sequence[dict[str, Any]]:

@@ -42,7 +42,7 @@ class WideCell:
     """A score and its change against p0 as text.
 
     `tint` goes from -1 (score lost) to 1 (score doubled) and is 0 without a baseline, and for a
-    rise to a score that is not better than blind; `detail` gives interval and test.
+    rise to a score that is not shown to be better than blind; `detail` gives interval and test.
     """
 
     score: str

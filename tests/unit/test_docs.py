@@ -461,7 +461,7 @@ def test_what_the_story_says_of_the_real_model_is_so():
     found = [row for row in concluded("smollm2_135m_instruct").rows if row["is_headline"] and row["layers"] is None]
     rows = {(row["subject"], row["percent"]): row for row in found if row["method"] in (None, "PPM")}
     told = ("boolq", "hellaswag", "ifeval", "ifeval_chat", "piqa", "truthfulqa_mc1", "truthfulqa_mc2")
-    assert all(rows[task, percent]["is_blind"] for task in told for percent in (30, 40, 60) if (task, percent) in rows)
+    assert all(rows[task, percent]["is_blind"] for task in told for percent in (30, 40, 60))
     assert {task for task in told if rows[task, 0]["is_blind"] is False} == {"hellaswag", "piqa"}
     assert all(rows[task, 40]["value"] > rows[task, 0]["value"] for task in ("ifeval", "truthfulqa_mc2"))
     kept = ("boolq", "hellaswag", "piqa", "truthfulqa_mc1")

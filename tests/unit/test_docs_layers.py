@@ -41,6 +41,11 @@ def test_what_the_guide_says_of_the_methods_is_so():
         for item in concluded("layers_smollm2").against_random
     }
     assert [found[percent, True, "PPM"] for percent in (5, 10)] == [Verdict.WORSE] * 2
+    at_ten = [item for item in concluded("layers_smollm2").against_random if item.percent == 10 and not item.layers]
+    assert sorted(item.task for item in at_ten if (item.method, item.verdict) == ("PPM", Verdict.WORSE)) == [
+        "lambada_openai",
+        "piqa",
+    ]
     assert [found[percent, False, "PPM"] for percent in (5, 10)] == [Verdict.UNDECIDED] * 2
     assert {found[10, False, method] for method in ("L2", "VOW", "PON")} == {Verdict.WORSE}
     assert {found[percent, is_all, "hybrid"] for percent in (5, 10) for is_all in (True, False)} == {Verdict.BETTER}

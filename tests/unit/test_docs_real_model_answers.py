@@ -2,6 +2,7 @@
 
 from real_model_page import PAGE, shown_lines, tables_by_layers
 
+from glu_lib.analysis.power import POWER, smallest_change
 from glu_lib.analysis.significance import is_significant
 from glu_lib.report import number
 
@@ -10,9 +11,9 @@ GENERATED = {"gsm8k": "GSM8K", "gsm8k_chat": "GSM8K, chat", "ifeval": "IFEval", 
 
 
 def _cell(task, level):
-    """All layers → layers 1 to 28; `*` differs significantly from p0, `–` is not measured."""
-    rows = [table.cells.get((task, level)) for table in tables_by_layers()]
-    texts = [f"{number.score(row)}{'*' if row and is_significant(row) else ''}" for row in rows]
+    """All layers → layers 1 to 28; `*` differs significantly from p0."""
+    rows = [table.cells[task, level] for table in tables_by_layers()]
+    texts = [f"{number.score(row)}{'*' if is_significant(row) else ''}" for row in rows]
     return " → ".join(texts if level else texts[:1])
 
 
@@ -37,6 +38,8 @@ def test_what_the_page_says_of_these_tasks_is_so():
     rows = [row for table in (whole, spared) for (task, _), row in table.cells.items() if task in KNOWLEDGE | GENERATED]
     assert all(row["is_blind"] for row in rows)
     assert not any(map(is_significant, rows))
+    assert {row["n"] for row in rows if row["subject"] in GENERATED} == {50}
+    assert f"only a change of {smallest_change(50, 0.2):.2f} is seen with a probability of {100 * POWER:.0f} %" in said
     musr = [whole.cells["leaderboard_musr", level] for level in (0, 60)]
     assert "doubles, from {:.3f} to {:.3f}".format(*(row["value"] for row in musr)) in said
     assert f"on {musr[0]['n']} items" in said

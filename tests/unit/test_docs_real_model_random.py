@@ -18,14 +18,17 @@ def compared():
 
 
 def random_lines():
-    """The page's table, `glu methods` with tasks in rows: two columns for each level, the last row is the verdict."""
+    """The page's table, `glu methods` with tasks in rows: two columns for each level, the last row is the verdict.
+
+    Beside p0 stands its blind score.
+    """
     found = verdict_listing(list(compared().values()))
     _, _, _, _, *tasks, verdict = found.columns
     unpruned = {task: row for (task, level), row in table_of_all_layers().cells.items() if level == 0}
-    yield f"| task | p0 | {' | '.join(f'p{percent}, PPM | p{percent}, random' for percent in LEVELS)} |"
-    yield "|" + "---|" * (2 + 2 * len(LEVELS))
-    first = [*(number.plain_score(unpruned[task]["value"]) for task in tasks), "–"]
-    for name, *cells in zip((*tasks, verdict), first, *(row[4:] for row in found.rows), strict=True):
+    yield f"| task | p0 | blind | {' | '.join(f'p{percent}, PPM | p{percent}, random' for percent in LEVELS)} |"
+    yield "|" + "---|" * (3 + 2 * len(LEVELS))
+    first, floor = ([*(number.plain_score(unpruned[task][name]) for task in tasks), "–"] for name in ("value", "blind"))
+    for name, *cells in zip((*tasks, verdict), first, floor, *(row[4:] for row in found.rows), strict=True):
         yield f"| {' | '.join((name, *(cell or '–' for cell in cells)))} |"
 
 
@@ -56,5 +59,8 @@ def test_what_the_page_says_of_random_selection_is_so():
     last = found[40, "lambada_openai"]
     ends = [f"{value:.1e}" for value in (last.value, last.random_low, last.random_high)]
     assert "perplexity of {} lies below that of all draws, {} to {}".format(*ends) in said
+    unigram = table_of_all_layers().cells["lambada_openai", 0]["blind"]
+    assert unigram < last.value
+    assert f"all are worse than the unigram model's {unigram:.1e}." in said
     middle = found[20, "lambada_openai"]
     assert f"differ by a factor of {middle.random_high / middle.random_low:.0f};" in said

@@ -10,7 +10,7 @@ from functools import cache
 
 from glu_lib.analysis.published.energy_tables import PUBLISHED_DIR
 from glu_lib.analysis.significance import ALPHA
-from glu_lib.analysis.skill import skill_of
+from glu_lib.analysis.skill import is_above, skill_of
 from glu_lib.analysis.table import Row
 from glu_lib.study import STUDY
 
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
     NO_SKILL = "no skill shown"
     GAINED = "better than blind at some pruned levels only"
-    LOST = "ends no better than blind"
+    LOST = "not shown to end better than blind"
     KEPT = "ends better than blind"
     UNKNOWN = "no blind score is known"
 
@@ -114,20 +114,20 @@ def _columns(row: Row, unpruned: Row | None) -> Row:
 
 
 def against_blind_score(row: Row, blind: float, items: int) -> tuple[float | None, bool | None]:
-    """The p of 'equal to the blind score', and whether the score is not better than blind.
+    """The p of 'equal to the blind score', and whether the score is not shown to be better than blind.
 
     A share of right answers: the exact binomial test of its round(share · items) right answers against the blind score,
     two-sided at 5 %. It takes the blind score as fixed: without the items a paired test is not possible. Other metrics
-    have no test. A score at or below blind is not better whatever the metric; above it, without a test, None.
+    have no test. A score at or below blind is not better, whatever the metric; above it, without a test, None.
     """
     from scipy.stats import binomtest
 
     value = row["value"]
-    is_above = value > blind if row["higher_is_better"] else value < blind
+    above = is_above(value, blind, higher_is_better=row["higher_is_better"])
     if row["metric"] not in SHARES or row["subject"] in NO_SHARES:
-        return None, None if is_above else True
+        return None, None if above else True
     p = float(binomtest(round(value * items), items, blind).pvalue)
-    return p, not (is_above and p < ALPHA)
+    return p, not (above and p < ALPHA)
 
 
 def beside_blind(rows: Iterable[Row]) -> list[BesideBlind]:

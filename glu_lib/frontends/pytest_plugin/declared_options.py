@@ -23,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("glu_results_dir", "folder for records, samples and tables", default="results")
     parser.addini("glu_study", "a study file (TOML) that adds to or replaces the built-in study", default="")
     group = parser.getgroup("glu", "GLU width pruning benchmarks")
+    for add in (_add_selection, _add_pruning, _add_computing, _add_energy, _add_machines):
+        add(group)
+
+
+def _add_selection(group: pytest.OptionGroup) -> None:
+    """What is scored, and where the results go."""
     group.addoption(
         "--results-dir",
         metavar="DIR",
@@ -55,6 +61,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(also the ini option glu_study)",
     )
     group.addoption("--rerun", action="store_true", help="run finished cases again")
+
+
+def _add_pruning(group: pytest.OptionGroup) -> None:
+    """How models are pruned."""
     group.addoption(
         "--method",
         action="append",
@@ -102,6 +112,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="score the tasks also without MLP (level nomlp) and on random weights of the same shape (level "
         "untrained); controls are no points of a curve",
     )
+
+
+def _add_computing(group: pytest.OptionGroup) -> None:
+    """How scores are computed."""
     group.addoption("--dtype", metavar="TYPE", help=f"dtype of the weights: {', '.join(DType)} (default: by device)")
     group.addoption(
         "--device",
@@ -121,6 +135,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(Scorer.FAST),
         help="fast: each distinct prefix is computed once (default); hf: lm-eval's own HFLM, for comparison",
     )
+
+
+def _add_energy(group: pytest.OptionGroup) -> None:
+    """How energy is measured, and at which place."""
     group.addoption(
         "--min-window",
         type=float,
@@ -152,6 +170,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="ISO",
         help="three-letter code of the country of the machine, to take its mean carbon intensity from CodeCarbon",
     )
+
+
+def _add_machines(group: pytest.OptionGroup) -> None:
+    """What else is read and written, and on which machines."""
     group.addoption(
         "--weights",
         choices=[str(weights) for weights in Weights],

@@ -45,9 +45,7 @@ def method_figures(tables: Iterable[HeadlineTable]) -> list[Figure]:
 def _figure(family: LevelSeries, level: str, drawn: list[dict[str, Any]]) -> Figure:
     import altair as alt
 
-    limit = [f"limit {family.limit}{f' {family.subset}' if family.subset else ''}"] if family.limit else []
-    place = ", ".join([level, *family.words, *limit])
-
+    place = family.name_of(level)
     methods = list(dict.fromkeys(point["method"] for point in drawn))
     tasks = list(dict.fromkeys(point["task"] for point in drawn))
     pick, opacity = axes.highlight("method")

@@ -40,13 +40,13 @@ BESIDE = "answer that does not follow the question (prompt 0.250, full stop 0.15
         (
             {},
             [
-                f"t rises from 0.100 to 0.140 (p60), towards blind: no level is better than the best {BESIDE}",
-                "No skill shown, as no level is better than blind, not even p0: t (0.100 beside 0.250, prompt).",
+                f"t rises from 0.100 to 0.140 (p60), towards blind: no level is shown to beat the best {BESIDE}",
+                "No skill shown at any level, not even p0: t (0.100 beside 0.250, prompt).",
             ],
         ),
         (
             {"is_rise": False},
-            ["No skill shown, as no level is better than blind, not even p0: t (0.100 beside 0.250, prompt)."],
+            ["No skill shown at any level, not even p0: t (0.100 beside 0.250, prompt)."],
         ),
         (
             {"verdict": Verdict.KEPT, "skill": 0.234},
@@ -54,7 +54,7 @@ BESIDE = "answer that does not follow the question (prompt 0.250, full stop 0.15
         ),
         (
             {"verdict": Verdict.LOST, "skill": -0.5},
-            ["Skill unpruned, not better than blind at the narrowest level: t (0.140 beside 0.250, prompt)."],
+            ["Skill unpruned, none shown at the narrowest level: t (0.140 beside 0.250, prompt)."],
         ),
         (
             {"verdict": Verdict.GAINED},
@@ -91,7 +91,7 @@ def test_the_table_of_the_published_scores():
         *("prompt_level_strict_acc", "prompt 0.250, one word repeated 0.161, full stop 0.150"),
         *("0.103", "0.181 (p30)", "0.137 (p60)", None, "all", "no skill shown"),
     )
-    assert found["llama3b", "boolq"][7:] == ("−1.10", "p10 p20 p30 p40 p50 p60", "ends no better than blind")
+    assert found["llama3b", "boolq"][7:] == ("−1.10", "p10 p20 p30 p40 p50 p60", "not shown to end better than blind")
     assert found["llama1b", "leaderboard_musr"][3] is None
 
 

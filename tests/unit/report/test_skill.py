@@ -317,7 +317,7 @@ def test_prices_of_answers_name_the_layers_the_method_and_the_limit(found):
     row = next(row for row in found.rows if row["subject"] == "facts" and row["percent"] == 40 and row["is_headline"])
     rows = [row, row | {"layers": "1-28"}, row | {"method": "random2"}, row | {"limit": 50, "subset": "spread"}]
     levels = [cells[1] for cells in answers_listing(correct_answers(rows)).rows]
-    assert levels == ["p40", "p40 layers 1-28", "p40 random2", "p40, limit 50 spread"]
+    assert levels == ["p40", "p40, layers 1-28", "p40, random2", "p40, limit 50 spread"]
 
 
 def test_without_a_test_a_score_at_or_below_blind_is_blind(tmp_path):
@@ -345,7 +345,7 @@ def test_what_is_above_blind_and_not_tested_is_in_a_note(tmp_path):
     few = np.repeat([1.0, 0.0], [6, 4])
     write(tmp_path, "facts", {0: np.zeros(10), 20: few, 40: np.zeros(10)}, {"longest": np.arange(ITEMS) % 5 < 2})
     texts, table = told(tmp_path)
-    assert "above blind, not tested on fewer than 20 items: facts p20" in skill_notes(table)
+    assert "above blind, but with fewer than 20 items not tested: facts p20" in skill_notes(table)
     assert "Not shown to be better than blind: facts (p0, p40)." in texts
     assert any(text.endswith("above blind, not tested, blind answers get 0.400 (longest).") for text in texts)
 
@@ -396,7 +396,7 @@ def untested(percent, value, blind=0.483, **changes):
     ("level", "text"),
     [
         (
-            untested(60, 0.466),
+            untested(60, 0.466, is_blind=True),
             "truthfulqa_mc2 rises from 0.377 to 0.466 (p60): a rise towards blind, no improvement; "
             "blind answers get 0.483 (flat).",
         ),
@@ -410,17 +410,17 @@ def untested(percent, value, blind=0.483, **changes):
             "no improvement; blind answers get 0.483 (flat).",
         ),
         (
-            untested(60, 6.0, 5.5, higher_is_better=False, baseline=6.4),
+            untested(60, 6.0, 5.5, higher_is_better=False, baseline=6.4, is_blind=True),
             "truthfulqa_mc2 falls from 6.400 to 6.000 (p60): a fall towards blind, no improvement; "
             "blind answers get 5.500 (flat).",
         ),
-        (untested(60, 0.35), None),
-        (untested(60, 0.37704), None),
+        (untested(60, 0.35, is_blind=True), None),
+        (untested(60, 0.37704, is_blind=True), None),
     ],
     ids=["towards", "above", "not-significant", "perplexity", "falls", "rounding"],
 )
 def test_a_rise_of_a_task_without_skill_is_told_as_what_it_is(level, text):
-    first = level | {"percent": 0, "value": level["baseline"], "is_blind": None, "p_holm": None}
+    first = level | {"percent": 0, "value": level["baseline"], "is_blind": True, "p_holm": None}
     (table,) = headline_tables([first | {"method": None, "expansion_ratio": 4.0}, level])
     assert list(rises(table)) == ([text] if text else [])
 
